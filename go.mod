@@ -1,0 +1,3 @@
+module github.com/sse-go/sse
+
+go 1.25.0
