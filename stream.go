@@ -1,0 +1,273 @@
+package sse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sse-go/sse/internal/wire"
+)
+
+const (
+	// pieceSize is how much is written under one deadline: a peer that takes
+	// less than that in WriteTimeout counts as taking nothing. Below it, the
+	// sizes in which kernels report room would decide.
+	pieceSize = 16 << 10
+
+	// shutdownGrace bounds a write that is under way when the server shuts down.
+	shutdownGrace = time.Second
+)
+
+// Stream is one response that carries events. Its methods are safe for
+// concurrent use.
+//
+// A handler must call Close before it returns, best with defer: heartbeats are
+// sent from another goroutine, and a ResponseWriter must not be used once its
+// handler has returned.
+type Stream struct {
+	opts        AcceptOptions
+	w           http.ResponseWriter
+	rc          *http.ResponseController
+	lastEventID string
+	heartbeat   []byte
+	final       []byte
+	deadlines   bool // w can set write deadlines
+
+	ctx         context.Context // canceled when the stream ends; its cause says why
+	cancel      context.CancelCauseFunc
+	stopRequest func() bool // stops watching the request's context
+	restore     func()      // of the socket's options
+	watcher     sync.WaitGroup
+	ending      atomic.Bool // Done is closed: writes are bounded by shutdownGrace
+
+	mu        lock // guards the following, and every use of w and rc
+	buf       []byte
+	lastWrite time.Time
+	timer     *time.Timer // of the next heartbeat; nil if there are none
+}
+
+// begin starts to watch for what ends the stream, sends its first bytes, and
+// starts the heartbeats.
+func (s *Stream) begin(r *http.Request, first []byte) error {
+	request := r.Context()
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
+	s.stopRequest = context.AfterFunc(request, func() {
+		cause := context.Cause(request)
+		if errors.Is(cause, context.Canceled) { // what net/http says
+			cause = ErrPeerGone
+		}
+		s.cancel(cause)
+	})
+	if s.opts.WriteTimeout > 0 && r.ProtoMajor == 1 {
+		s.restore = limitUnacknowledged(request, s.opts.WriteTimeout, s.opts.Logger)
+	}
+	if s.opts.Done != nil {
+		s.watcher.Go(s.watchDone)
+	}
+	s.mu.Lock()
+	err := s.writeLocked(first)
+	if err == nil && s.opts.Heartbeat > 0 {
+		s.timer = time.AfterFunc(s.opts.Heartbeat, s.beat)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.Close()
+	}
+	return err
+}
+
+// lock is a mutual exclusion that may be held for long: a goroutine that waits
+// for it while another waits for the peer is durably blocked in the sense of
+// testing/synctest, as it would not be with a sync.Mutex, and fake time goes on.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
+
+// Context is done when the stream has ended. [context.Cause] says why:
+// [ErrPeerGone], [ErrShutdown] or [ErrClosed], or the cause of the request's
+// context if that was canceled for a reason of its own, such as a timeout. Its
+// values are those of the request.
+func (s *Stream) Context() context.Context { return s.ctx }
+
+// LastEventID is the ID of the last event that the client has seen, or empty:
+// from the Last-Event-ID header, or from the query parameter lastEventId for
+// clients that cannot set a header.
+func (s *Stream) LastEventID() string { return s.lastEventID }
+
+// Send sends the events, in order, with one write and one flush. Without
+// events it does nothing.
+//
+// It blocks while the peer's buffers are full, until WriteTimeout at the most.
+// If an event cannot be encoded, the error is a [*FieldError], and nothing is
+// sent. All other errors are final, and wrap what ended the stream, as the cause
+// of its context does.
+func (s *Stream) Send(events ...Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	buf, err := appendEvents(s.buf[:0], events)
+	if err != nil {
+		return err
+	}
+	return s.writeBufferLocked(buf)
+}
+
+// SendJSON sends the event with the JSON encoding of v as its data, which must
+// be empty. If v cannot be encoded, the error wraps that of encoding/json and
+// nothing is sent. Otherwise it is as Send.
+func (s *Stream) SendJSON(event Event, v any) error {
+	if event.Data != "" {
+		return errors.New("sse: SendJSON: the event has data of its own")
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("sse: SendJSON: %w", err)
+	}
+	event.Data = string(data)
+	return s.Send(event)
+}
+
+// Comment sends text as a comment, which clients ignore: one line for each
+// line of it. It blocks and fails as Send does.
+func (s *Stream) Comment(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
+}
+
+// Close ends the stream. It sends AcceptOptions.Final, if there is one and the
+// stream has not ended already, and returns the error of that. When it has
+// returned, nothing uses the ResponseWriter any more: the handler may return,
+// which lets net/http end the response. It waits for a write that is under
+// way. Closing again does nothing.
+func (s *Stream) Close() error {
+	s.mu.Lock()
+	err := s.endLocked(ErrClosed)
+	s.releaseLocked()
+	s.mu.Unlock()
+	s.watcher.Wait()
+	return err
+}
+
+// endLocked sends the final frame and ends the stream for the given reason,
+// if it has not ended before.
+func (s *Stream) endLocked(cause error) (err error) {
+	if s.ctx.Err() == nil && s.final != nil {
+		err = s.writeLocked(s.final)
+	}
+	s.cancel(cause)
+	return err
+}
+
+// releaseLocked lets go of all that the stream holds.
+func (s *Stream) releaseLocked() {
+	s.cancel(ErrClosed)
+	s.stopRequest()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	// net/http has the end of the response to write yet, and clears the
+	// deadline after it.
+	s.setDeadlineLocked()
+	if s.restore != nil {
+		s.restore()
+		s.restore = nil
+	}
+}
+
+// watchDone ends the stream when the server shuts down.
+func (s *Stream) watchDone() {
+	select {
+	case <-s.ctx.Done():
+		return
+	case <-s.opts.Done:
+	}
+	s.ending.Store(true)
+	if s.deadlines {
+		s.rc.SetWriteDeadline(time.Now().Add(shutdownGrace)) // wakes a writer that is stuck
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(ErrShutdown)
+}
+
+// beat sends a heartbeat if there was silence, and otherwise waits for the
+// rest of it: a timer that every event reset would cost more than the event.
+func (s *Stream) beat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return
+	}
+	wait := s.opts.Heartbeat - time.Since(s.lastWrite)
+	if wait <= 0 {
+		if s.writeLocked(s.heartbeat) != nil {
+			return
+		}
+		wait = s.opts.Heartbeat
+	}
+	s.timer.Reset(wait)
+}
+
+// writeBufferLocked writes what was encoded into s.buf, which it keeps.
+func (s *Stream) writeBufferLocked(buf []byte) error {
+	if s.buf = buf; cap(buf) > maxKeptBuffer {
+		s.buf = nil
+	}
+	return s.writeLocked(buf)
+}
+
+// writeLocked writes and flushes p. A deadline stands only while it does: on
+// HTTP/2 one that is left standing resets an idle stream.
+func (s *Stream) writeLocked(p []byte) error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	err := s.writePiecesLocked(p)
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("it took nothing for %v: %w", s.opts.WriteTimeout, err)
+		}
+		err = fmt.Errorf("%w: %w", ErrPeerGone, err)
+		s.cancel(err)
+		return err
+	}
+	if s.deadlines {
+		s.rc.SetWriteDeadline(time.Time{})
+	}
+	s.lastWrite = time.Now()
+	return nil
+}
+
+func (s *Stream) writePiecesLocked(p []byte) error {
+	for len(p) > 0 {
+		piece := p[:min(len(p), pieceSize)]
+		s.setDeadlineLocked()
+		if _, err := s.w.Write(piece); err != nil {
+			return err
+		}
+		p = p[len(piece):]
+	}
+	return s.rc.Flush()
+}
+
+func (s *Stream) setDeadlineLocked() {
+	timeout := s.opts.WriteTimeout
+	if s.ending.Load() && (timeout < 0 || timeout > shutdownGrace) {
+		timeout = shutdownGrace
+	}
+	if s.deadlines && timeout > 0 {
+		s.rc.SetWriteDeadline(time.Now().Add(timeout))
+	}
+}
