@@ -1,0 +1,293 @@
+package memnet_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse/internal/memnet"
+)
+
+// pipe returns a connection whose ends are closed when the test is over.
+func pipe(t *testing.T, size int) (a, b *memnet.Conn) {
+	t.Helper()
+	a, b = memnet.Pipe(size)
+	t.Cleanup(func() {
+		_ = a.Close()
+		_ = b.Close()
+	})
+	return a, b
+}
+
+// inBackground starts a call that blocks, and returns where its error will be.
+func inBackground(call func() error) <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- call() }()
+	return result
+}
+
+func read(c net.Conn) func() error {
+	return func() error { _, err := c.Read(make([]byte, 1)); return err }
+}
+
+func write(c net.Conn) func() error {
+	return func() error { _, err := c.Write(make([]byte, 1)); return err }
+}
+
+// blocked fails the test if the call has returned though it must wait.
+func blocked(t *testing.T, result <-chan error) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-result:
+		t.Fatalf("the call returned %v, want it to block", err)
+	default:
+	}
+}
+
+// wantError says what went wrong if err is not target wrapped as package net
+// wraps it.
+func wantError(t *testing.T, what string, err, target error) {
+	t.Helper()
+	var op *net.OpError
+	if !errors.Is(err, target) || !errors.As(err, &op) {
+		t.Errorf("%s: got error %v, want a *net.OpError around %v", what, err, target)
+	}
+}
+
+func TestConnCarriesBytesInOrder(t *testing.T) {
+	for _, size := range []int{1, 7, 4096, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := pipe(t, size)
+			want := bytes.Repeat([]byte("0123456789abcdef\n"), 2_000)
+			wrote := inBackground(func() error {
+				_, err := a.Write(want)
+				return errors.Join(err, a.Close())
+			})
+			got, err := io.ReadAll(b)
+			if err != nil {
+				t.Errorf("reading to the end: %v", err)
+			}
+			if err := <-wrote; err != nil {
+				t.Errorf("writing: %v", err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("size %d: got %d bytes that differ from the %d written",
+					size, len(got), len(want))
+			}
+			if a.BytesWritten() != int64(len(want)) || b.BytesRead() != int64(len(want)) {
+				t.Errorf("counted %d bytes written, %d read, want %d",
+					a.BytesWritten(), b.BytesRead(), len(want))
+			}
+			if a.BytesRead() != 0 || b.BytesWritten() != 0 {
+				t.Error("bytes were counted in the direction that has carried none")
+			}
+		})
+	}
+}
+
+func TestWriteRunsAheadByTheBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(t, 8)
+		wrote := inBackground(func() error { _, err := a.Write(make([]byte, 10)); return err })
+		blocked(t, wrote)
+		if got := a.BytesWritten(); got != 8 {
+			t.Errorf("without a reader %d bytes were accepted, want 8", got)
+		}
+		if n, err := io.ReadFull(b, make([]byte, 2)); err != nil {
+			t.Fatalf("read %d bytes: %v", n, err)
+		}
+		if err := <-wrote; err != nil {
+			t.Errorf("after room was made: %v", err)
+		}
+	})
+}
+
+func TestConcurrentWritesDoNotMix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writers, size = 20, 100
+		a, b := pipe(t, 7)
+		var wg sync.WaitGroup
+		for i := range writers {
+			wg.Go(func() {
+				if _, err := a.Write(bytes.Repeat([]byte{byte('a' + i)}, size)); err != nil {
+					t.Errorf("writer %d: %v", i, err)
+				}
+			})
+		}
+		for range writers {
+			block := make([]byte, size)
+			if _, err := io.ReadFull(b, block); err != nil {
+				t.Fatal(err)
+			}
+			if n := bytes.Count(block, block[:1]); n != size {
+				t.Fatalf("a block of %d equal bytes arrived as %q", size, block)
+			}
+		}
+		wg.Wait()
+	})
+}
+
+func TestPeerReadsTheRestAfterClose(t *testing.T) {
+	for name, end := range map[string]func(*memnet.Conn) error{
+		"Close":      (*memnet.Conn).Close,
+		"CloseWrite": (*memnet.Conn).CloseWrite,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pipe(t, 0)
+			if _, err := io.WriteString(a, "rest"); err != nil {
+				t.Fatal(err)
+			}
+			if err := end(a); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(b)
+			if string(got) != "rest" || err != nil {
+				t.Errorf("the peer read %q, error %v; want \"rest\" and the end", got, err)
+			}
+		})
+	}
+}
+
+func TestWriteToClosedPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(t, 1)
+		_ = write(a)()
+		waiting := inBackground(write(a))
+		blocked(t, waiting)
+		_ = b.Close()
+		wantError(t, "a Write that waits", <-waiting, syscall.EPIPE)
+		wantError(t, "a later Write", write(a)(), syscall.EPIPE)
+	})
+}
+
+func TestCloseWriteLeavesTheOtherDirection(t *testing.T) {
+	a, b := pipe(t, 0)
+	if err := a.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "Write after CloseWrite", write(a)(), syscall.EPIPE)
+	if err := write(b)(); err != nil {
+		t.Errorf("the peer's Write: %v", err)
+	}
+	if err := read(a)(); err != nil {
+		t.Errorf("Read of what the peer wrote: %v", err)
+	}
+}
+
+func TestCloseUnblocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := pipe(t, 1)
+		_ = write(a)()
+		reading, writing, queued := inBackground(read(a)), inBackground(write(a)),
+			inBackground(write(a))
+		blocked(t, reading)
+		blocked(t, writing)
+		blocked(t, queued)
+		if err := a.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		wantError(t, "Read", <-reading, net.ErrClosed)
+		wantError(t, "Write", <-writing, net.ErrClosed)
+		wantError(t, "queued Write", <-queued, net.ErrClosed)
+	})
+}
+
+func TestEverythingFailsAfterClose(t *testing.T) {
+	a, _ := pipe(t, 0)
+	_ = a.Close()
+	for name, call := range map[string]func() error{
+		"Read":             read(a),
+		"empty Read":       func() error { _, err := a.Read(nil); return err },
+		"Write":            write(a),
+		"empty Write":      func() error { _, err := a.Write(nil); return err },
+		"Close":            a.Close,
+		"CloseWrite":       a.CloseWrite,
+		"SetDeadline":      func() error { return a.SetDeadline(time.Time{}) },
+		"SetReadDeadline":  func() error { return a.SetReadDeadline(time.Time{}) },
+		"SetWriteDeadline": func() error { return a.SetWriteDeadline(time.Time{}) },
+	} {
+		wantError(t, name, call(), net.ErrClosed)
+	}
+}
+
+func TestCutFailsBothEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(t, 4)
+		if _, err := io.WriteString(a, "lost"); err != nil {
+			t.Fatal(err)
+		}
+		waiting := []<-chan error{inBackground(write(a)), inBackground(read(a))}
+		for _, call := range waiting {
+			blocked(t, call)
+		}
+		a.Cut()
+		for _, call := range append(waiting, inBackground(read(b)), inBackground(write(b))) {
+			wantError(t, "after Cut", <-call, syscall.ECONNRESET)
+		}
+		if a.Close() != nil || b.Close() != nil {
+			t.Error("an end that was cut cannot be closed")
+		}
+		wantError(t, "after Close", read(a)(), net.ErrClosed)
+	})
+}
+
+func TestBlackHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(t, 4)
+		a.BlackHole()
+		if _, err := io.WriteString(a, "abcd"); err != nil {
+			t.Fatalf("the first bytes are to be accepted: %v", err)
+		}
+		reading, writing := inBackground(read(b)), inBackground(write(a))
+		blocked(t, reading)
+		blocked(t, writing)
+
+		// Neither end learns that the other is gone.
+		if err := b.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, "Read from a black hole", <-reading, os.ErrDeadlineExceeded)
+		_ = b.Close()
+		blocked(t, writing)
+
+		a.Heal()
+		wantError(t, "Write after the hole", <-writing, syscall.EPIPE)
+	})
+}
+
+func TestHealDeliversWhatWasWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(t, 0)
+		b.BlackHole()
+		if _, err := io.WriteString(a, "late"); err != nil {
+			t.Fatal(err)
+		}
+		_ = a.Close()
+		var got []byte
+		reading := inBackground(func() (err error) { got, err = io.ReadAll(b); return err })
+		blocked(t, reading)
+		b.Heal()
+		if err := <-reading; err != nil || string(got) != "late" {
+			t.Errorf("got %q, error %v; want \"late\" and the end", got, err)
+		}
+	})
+}
+
+func TestCutReachesIntoABlackHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe(t, 0)
+		a.BlackHole()
+		reading := inBackground(read(b))
+		blocked(t, reading)
+		a.Cut()
+		wantError(t, "Read", <-reading, syscall.ECONNRESET)
+	})
+}

@@ -1,0 +1,206 @@
+package memnet_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse/internal/memnet"
+)
+
+// The deadline that nobody can meet, as net/http spells it.
+var longAgo = time.Unix(1, 0)
+
+// blocking are the calls that a deadline ends, on a connection whose buffer is
+// full in both directions, or empty.
+var blocking = map[string]struct {
+	prepare func(c *memnet.Conn)
+	call    func(net.Conn) func() error
+	set     func(*memnet.Conn, time.Time) error
+}{
+	"Read by SetReadDeadline": {
+		call: read, set: (*memnet.Conn).SetReadDeadline,
+	},
+	"Read by SetDeadline": {
+		call: read, set: (*memnet.Conn).SetDeadline,
+	},
+	"Write by SetWriteDeadline": {
+		prepare: fill, call: write, set: (*memnet.Conn).SetWriteDeadline,
+	},
+	"Write by SetDeadline": {
+		prepare: fill, call: write, set: (*memnet.Conn).SetDeadline,
+	},
+	"queued Write by SetWriteDeadline": {
+		prepare: func(c *memnet.Conn) {
+			fill(c)
+			go write(c)()
+			synctest.Wait()
+		},
+		call: write, set: (*memnet.Conn).SetWriteDeadline,
+	},
+}
+
+func fill(c *memnet.Conn) { _ = write(c)() }
+
+// eachBlocking runs a test in a bubble for each of them, with buffers of 1 byte.
+func eachBlocking(t *testing.T, test func(t *testing.T, call func() error,
+	set func(time.Time))) {
+	for name, b := range blocking {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := pipe(t, 1)
+				if b.prepare != nil {
+					b.prepare(c)
+				}
+				test(t, b.call(c), func(at time.Time) {
+					t.Helper()
+					if err := b.set(c, at); err != nil {
+						t.Errorf("setting a deadline: %v", err)
+					}
+				})
+			})
+		})
+	}
+}
+
+func wantTimeout(t *testing.T, err error) {
+	t.Helper()
+	wantError(t, "after the deadline", err, os.ErrDeadlineExceeded)
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("%v is no net.Error with Timeout() == true", err)
+	}
+}
+
+func TestDeadlineInTheFuture(t *testing.T) {
+	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
+		start := time.Now()
+		set(start.Add(3 * time.Second))
+		wantTimeout(t, call())
+		if got := time.Since(start); got != 3*time.Second {
+			t.Errorf("the call failed after %v, want 3s", got)
+		}
+		wantTimeout(t, call()) // and it stays so
+	})
+}
+
+func TestDeadlineInThePast(t *testing.T) {
+	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
+		set(longAgo)
+		wantTimeout(t, call())
+	})
+}
+
+func TestDeadlineEndsACallThatWaits(t *testing.T) {
+	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
+		waiting := inBackground(call)
+		blocked(t, waiting)
+		start := time.Now()
+		set(longAgo)
+		wantTimeout(t, <-waiting)
+		if got := time.Since(start); got != 0 {
+			t.Errorf("the call failed after %v, want at once", got)
+		}
+	})
+}
+
+func TestDeadlineMoves(t *testing.T) {
+	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
+		start := time.Now()
+		set(start.Add(time.Second))
+		waiting := inBackground(call)
+		blocked(t, waiting)
+		set(start.Add(time.Minute))
+		wantTimeout(t, <-waiting)
+		if got := time.Since(start); got != time.Minute {
+			t.Errorf("the call failed after %v, want 1m", got)
+		}
+	})
+}
+
+func TestDeadlineIsTakenBack(t *testing.T) {
+	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
+		set(longAgo)
+		wantTimeout(t, call())
+		set(time.Time{})
+		waiting := inBackground(call)
+		blocked(t, waiting)
+		<-time.After(time.Hour) // in the bubble: lets time pass, waits for nothing
+		blocked(t, waiting)
+	})
+}
+
+// A deadline in the past fails calls that need not wait, too, and what they
+// would have done is not done.
+func TestPastDeadlineBeatsBytes(t *testing.T) {
+	a, b := pipe(t, 0)
+	if _, err := io.WriteString(a, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.SetDeadline(longAgo), b.SetDeadline(longAgo)); err != nil {
+		t.Fatal(err)
+	}
+	wantTimeout(t, read(b)())
+	wantTimeout(t, write(a)())
+	if err := b.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 2)
+	if n, err := b.Read(got); n != 1 || err != nil {
+		t.Errorf("then Read returned %d bytes, error %v; want the one that was written", n, err)
+	}
+}
+
+func TestDeadlinesOfOneDirectionLeaveTheOther(t *testing.T) {
+	a, b := pipe(t, 0)
+	if err := a.SetReadDeadline(longAgo); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(a)(); err != nil {
+		t.Errorf("Write after the read deadline: %v", err)
+	}
+	if err := b.SetWriteDeadline(longAgo); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(b)(); err != nil {
+		t.Errorf("the peer's Read after its write deadline: %v", err)
+	}
+}
+
+func TestWriteReportsWhatWentInBeforeTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := pipe(t, 5)
+		if err := a.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := a.Write(make([]byte, 8))
+		wantTimeout(t, err)
+		if n != 5 {
+			t.Errorf("Write returned %d, want the 5 bytes that went in", n)
+		}
+	})
+}
+
+// Every method from many goroutines at once, in real time, for the race detector.
+func TestConcurrentMethods(t *testing.T) {
+	a, b := pipe(t, 16)
+	var wg sync.WaitGroup
+	for _, c := range []*memnet.Conn{a, b} {
+		for range 50 {
+			wg.Go(func() { _, _ = c.Read(make([]byte, 32)) })
+			wg.Go(func() { _, _ = c.Write(make([]byte, 32)) })
+			wg.Go(func() { _ = c.SetDeadline(time.Now().Add(10 * time.Millisecond)) })
+			wg.Go(func() { _ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) })
+			wg.Go(func() { _ = c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)) })
+			wg.Go(c.BlackHole)
+			wg.Go(c.Heal)
+			wg.Go(func() { _, _ = c.BytesRead(), c.BytesWritten() })
+		}
+	}
+	wg.Wait()
+}

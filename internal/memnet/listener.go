@@ -1,0 +1,211 @@
+package memnet
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// backlogSize is how many connections wait to be accepted before Dial blocks.
+const backlogSize = 128
+
+// Listener accepts the connections that its Dial makes. It implements
+// [net.Listener]; all its methods are safe for concurrent use.
+type Listener struct {
+	size    int           // of the buffers of its connections, in bytes
+	backlog chan *Conn    // dialed, not yet accepted; bound: backlogSize, Dial waits
+	done    chan struct{} // closed by Close
+
+	mu       sync.Mutex         // guards the following
+	open     map[*Conn]struct{} // both ends, each until its own Close
+	port     int                // of the client that dialed last
+	refusing bool
+	closed   bool
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// Listen returns a listener for connections whose buffers hold size bytes in
+// each direction. If size is zero or negative, it is [DefaultBufferSize].
+func Listen(size int) *Listener {
+	return &Listener{
+		size:    size,
+		backlog: make(chan *Conn, backlogSize),
+		done:    make(chan struct{}),
+		open:    make(map[*Conn]struct{}),
+	}
+}
+
+// Dial connects to the listener. As with TCP, it need not wait for Accept, only
+// for room in the backlog, until ctx is done. If the listener refuses or is
+// closed, the error is a [*net.OpError] around [syscall.ECONNREFUSED].
+func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, l.dialError(err)
+	}
+	client, server, ok := l.connect()
+	if !ok {
+		return nil, l.dialError(os.NewSyscallError("connect", syscall.ECONNREFUSED))
+	}
+	abandon := func(err error) (*Conn, error) {
+		_ = client.Close()
+		_ = server.Close()
+		return nil, l.dialError(err)
+	}
+	select {
+	case l.backlog <- server:
+		if l.isClosed() {
+			// Close may have emptied the backlog before server was in it.
+			l.drain()
+		}
+		return client, nil
+	case <-l.done:
+		return abandon(os.NewSyscallError("connect", syscall.ECONNREFUSED))
+	case <-ctx.Done():
+		return abandon(ctx.Err())
+	}
+}
+
+// connect makes the two ends, unless the listener takes none.
+func (l *Listener) connect() (client, server *Conn, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.refusing {
+		return nil, nil, false
+	}
+	l.port++
+	client, server = newPair(l.size, serverAddr(), clientAddr(l.port))
+	for _, c := range []*Conn{client, server} {
+		c.onClose = l.forget
+		l.open[c] = struct{}{}
+	}
+	return client, server, true
+}
+
+func (l *Listener) forget(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+}
+
+// Accept returns the next connection. It blocks until there is one, or until
+// Close; then the error is a [*net.OpError] around [net.ErrClosed].
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.backlog:
+		if !l.isClosed() {
+			return c, nil
+		}
+		reset(c)
+	case <-l.done:
+	}
+	addr := l.Addr()
+	return nil, &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: net.ErrClosed}
+}
+
+// Close ends Accept and refuses every Dial. Connections that were accepted live
+// on, those that were not are reset. It never blocks; to close again does
+// nothing.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	first := !l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if first {
+		close(l.done)
+		l.drain()
+	}
+	return nil
+}
+
+// drain resets the connections that nobody will accept any more.
+func (l *Listener) drain() {
+	for {
+		select {
+		case c := <-l.backlog:
+			reset(c)
+		default:
+			return
+		}
+	}
+}
+
+func reset(c *Conn) {
+	c.Cut()
+	_ = c.Close()
+}
+
+func (l *Listener) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// Refuse says whether Dial fails from now on, as if nobody listened. Open
+// connections, and those that wait for Accept, are not touched.
+func (l *Listener) Refuse(refuse bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refusing = refuse
+}
+
+// CutAll cuts every open connection, see [Conn.Cut].
+func (l *Listener) CutAll() { l.each((*Conn).Cut) }
+
+// BlackHoleAll makes every open connection silent, see [Conn.BlackHole].
+// Connections made later work.
+func (l *Listener) BlackHoleAll() { l.each((*Conn).BlackHole) }
+
+// HealAll ends every black hole, see [Conn.Heal].
+func (l *Listener) HealAll() { l.each((*Conn).Heal) }
+
+// each calls do for every open end, without holding mu: links have locks of
+// their own.
+func (l *Listener) each(do func(*Conn)) {
+	l.mu.Lock()
+	conns := make([]*Conn, 0, len(l.open))
+	for c := range l.open {
+		conns = append(conns, c)
+	}
+	l.mu.Unlock()
+	for _, c := range conns {
+		do(c)
+	}
+}
+
+// OpenConns returns how many ends are not closed yet: those that Dial returned,
+// and those for Accept. An end that was cut counts until its owner closes it, so
+// two zeros mean that nobody leaks a connection.
+func (l *Listener) OpenConns() (dialed, accepted int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if c.dialed {
+			dialed++
+		} else {
+			accepted++
+		}
+	}
+	return dialed, accepted
+}
+
+// Addr returns the address that the listener pretends to have.
+func (l *Listener) Addr() net.Addr { return serverAddr() }
+
+func (l *Listener) dialError(err error) error {
+	addr := l.Addr()
+	return &net.OpError{Op: "dial", Net: addr.Network(), Addr: addr, Err: err}
+}
+
+// RFC 5737 3: 192.0.2.0/24 is for documentation. Real addresses, and not names,
+// because code under test may parse them.
+
+func serverAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}
+}
+
+func clientAddr(n int) net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1024 + n%(1<<16-1024)}
+}
