@@ -1,0 +1,196 @@
+package sse_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/ssetest"
+)
+
+// The wrappers that middleware is made of.
+type (
+	plain   struct{ w http.ResponseWriter } // hides everything
+	unwraps struct{ http.ResponseWriter }   // hides everything, but says what it wraps
+	flushes struct{ http.ResponseWriter }   // passes on Flush and nothing else
+)
+
+func (p plain) Header() http.Header         { return p.w.Header() }
+func (p plain) Write(b []byte) (int, error) { return p.w.Write(b) }
+func (p plain) WriteHeader(code int)        { p.w.WriteHeader(code) }
+
+func (u unwraps) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+func (f flushes) Flush() { f.ResponseWriter.(http.Flusher).Flush() }
+
+func TestWrappers(t *testing.T) {
+	identity := func(w http.ResponseWriter) http.ResponseWriter { return w }
+	for _, tt := range []struct {
+		name         string
+		wrap         func(http.ResponseWriter) http.ResponseWriter
+		writeTimeout time.Duration // of the http.Server
+		culprit      string        // the type that Accept names; "" if it works
+		missing      string
+	}{
+		{"none", identity, 2 * time.Second, "", ""},
+		{"without Unwrap", func(w http.ResponseWriter) http.ResponseWriter { return plain{w} },
+			0, "sse_test.plain", "Flush"},
+		{"with Unwrap", func(w http.ResponseWriter) http.ResponseWriter { return unwraps{w} },
+			2 * time.Second, "", ""},
+		{"two with Unwrap", func(w http.ResponseWriter) http.ResponseWriter {
+			return unwraps{&unwraps{w}}
+		}, 2 * time.Second, "", ""},
+		{"the inner one without", func(w http.ResponseWriter) http.ResponseWriter {
+			return unwraps{plain{w}}
+		}, 0, "sse_test.plain", "Flush"},
+		{"no deadlines, none needed", func(w http.ResponseWriter) http.ResponseWriter {
+			return flushes{w}
+		}, 0, "", ""},
+		{"no deadlines, and a WriteTimeout", func(w http.ResponseWriter) http.ResponseWriter {
+			return flushes{w}
+		}, 2 * time.Second, "sse_test.flushes", "SetWriteDeadline"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+				opts.Configure = func(s *http.Server) { s.WriteTimeout = tt.writeTimeout }
+				stream, ended := streamHandler(nil, func(stream *sse.Stream) {
+					time.Sleep(time.Hour) // the bubble's
+					stream.Send(sse.Event{Data: "still here"})
+				})
+				handler := func(w http.ResponseWriter, r *http.Request) {
+					stream.ServeHTTP(tt.wrap(w), r)
+				}
+				resp := get(t, ssetest.NewServer(t, http.HandlerFunc(handler), opts))
+				body, _ := io.ReadAll(resp.Body)
+				err := <-ended
+				if tt.culprit == "" {
+					if err != nil || !strings.HasSuffix(string(body), "data: still here\n\n") {
+						t.Errorf("after an hour: %q, %v", body, err)
+					}
+					return
+				}
+				var writer *sse.WriterError
+				if !errors.As(err, &writer) {
+					t.Fatalf("Accept: %v, want a *WriterError", err)
+				}
+				if writer.Type != tt.culprit || writer.Missing != tt.missing {
+					t.Errorf("Accept blames %s for %s, want %s for %s",
+						writer.Type, writer.Missing, tt.culprit, tt.missing)
+				}
+				if resp.StatusCode != http.StatusInternalServerError ||
+					!strings.Contains(string(body), tt.culprit) {
+					t.Errorf("the response is %s, %q, want 500 and the type", resp.Status, body)
+				}
+			})
+		})
+	}
+}
+
+// FIELD "Server": http.TimeoutHandler buffers, and has no Unwrap.
+func TestTimeoutHandler(t *testing.T) {
+	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+		handler, ended := streamHandler(nil, untilDone)
+		server := ssetest.NewServer(t, http.TimeoutHandler(handler, time.Hour, "late"), opts)
+		resp := get(t, server)
+		var writer *sse.WriterError
+		if err := <-ended; !errors.As(err, &writer) || writer.Type != "*http.timeoutWriter" {
+			t.Errorf("Accept: %v, want a *WriterError for *http.timeoutWriter", err)
+		}
+		if resp.StatusCode != http.StatusInternalServerError {
+			t.Errorf("status %s, want 500", resp.Status)
+		}
+	})
+}
+
+// A recorder has no deadlines, which is logged and no more.
+func TestAcceptOnATestRecorder(t *testing.T) {
+	var log bytes.Buffer
+	handler, ended := streamHandler(
+		&sse.AcceptOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		func(stream *sse.Stream) { stream.Send(sse.Event{Data: "x"}) })
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest("GET", "/", nil))
+	if got, want := recorder.Body.String(), ":\ndata: x\n\n"; got != want {
+		t.Errorf("the body is %q, want %q", got, want)
+	}
+	if !recorder.Flushed {
+		t.Error("nothing was flushed")
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if !strings.Contains(log.String(), "httptest.ResponseRecorder") {
+		t.Errorf("the log does not name the writer: %s", log.String())
+	}
+}
+
+func TestAcceptRefusesBadOptions(t *testing.T) {
+	for _, tt := range []struct {
+		opts sse.AcceptOptions
+		want string
+	}{
+		{sse.AcceptOptions{HeartbeatForm: "a\nb"}, "HeartbeatForm"},
+		{sse.AcceptOptions{Final: &sse.Event{ID: "a\rb"}}, "Final"},
+		{sse.AcceptOptions{Retry: -1}, "Retry"},
+	} {
+		recorder := ssetest.NewRecorder(t)
+		handler, ended := streamHandler(&tt.opts, untilDone)
+		recorder.Serve(handler, httptest.NewRequest("GET", "/", nil))
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("Accept: %v, want an error that names %s", err, tt.want)
+		}
+		if recorder.Code() != http.StatusInternalServerError {
+			t.Errorf("%s: status %d, want 500", tt.want, recorder.Code())
+		}
+	}
+}
+
+// The handler's own headers are kept, but for those that would break a stream.
+func TestAcceptKeepsHeaders(t *testing.T) {
+	recorder := ssetest.NewRecorder(t)
+	handler, _ := streamHandler(nil, func(*sse.Stream) {})
+	recorder.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "https://example.com")
+		w.Header().Set("Content-Length", "5")
+		w.Header().Set("Cache-Control", "max-age=60")
+		handler.ServeHTTP(w, r)
+	}), httptest.NewRequest("GET", "/", nil))
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin": "https://example.com",
+		"Content-Length":              "",
+		"Cache-Control":               "no-store, no-transform",
+	} {
+		if got := recorder.SentHeader().Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A client that has gone before Accept gets an error, and no goroutine stays.
+func TestAcceptAfterTheClientHasGone(t *testing.T) {
+	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+		done := make(chan struct{})
+		handler, ended := streamHandler(&sse.AcceptOptions{Done: done}, untilDone)
+		var server *ssetest.Server
+		server = ssetest.NewServer(t, http.HandlerFunc(
+			func(w http.ResponseWriter, r *http.Request) {
+				server.CutAll()
+				handler.ServeHTTP(w, r)
+			}), opts)
+		if resp, err := server.Client().Get(server.URL()); err == nil {
+			resp.Body.Close()
+		}
+		if err := <-ended; !errors.Is(err, sse.ErrPeerGone) {
+			t.Errorf("Accept, or the stream: %v, want ErrPeerGone", err)
+		}
+		synctest.Wait()
+	})
+}
