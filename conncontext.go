@@ -19,6 +19,10 @@ type connKey struct{}
 //
 //	server := &http.Server{ConnContext: sse.ConnContext}
 //
+// Clients that speak Multipath TCP, which Go's listeners accept, are left out:
+// the kernel has no such option for them. A listener made with
+// [net.ListenConfig] and SetMultipathTCP(false) makes them speak TCP.
+//
 // Without it, and on other systems, such a peer is noticed only when TCP gives
 // up retransmitting, after about 15 minutes on Linux. On HTTP/2 a connection
 // has many streams, and the server itself should ask whether the peer is
