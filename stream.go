@@ -34,6 +34,7 @@ type Stream struct {
 	opts        AcceptOptions
 	w           http.ResponseWriter
 	rc          *http.ResponseController
+	flushers    []func() error // of w and what it wraps, outermost first
 	lastEventID string
 	heartbeat   []byte
 	final       []byte
@@ -199,7 +200,7 @@ func (s *Stream) watchDone() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endLocked(ErrShutdown)
+	_ = s.endLocked(ErrShutdown) // failing, it has ended all the same
 }
 
 // beat sends a heartbeat if there was silence, and otherwise waits for the
@@ -259,7 +260,12 @@ func (s *Stream) writePiecesLocked(p []byte) error {
 		}
 		p = p[len(piece):]
 	}
-	return s.rc.Flush()
+	for _, flush := range s.flushers {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Stream) setDeadlineLocked() {

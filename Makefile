@@ -1,0 +1,37 @@
+# Every target is one or two commands that can be typed as well.
+SHELL := bash
+FUZZTIME ?= 1m
+LATE ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help test short race lint fuzz late cover check
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{ printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start"
+
+test: ## test both modules
+	go test work
+
+short: ## test both modules, without what is slow
+	go test -short work
+
+race: ## test both modules under the race detector, in a random order
+	go test -race -shuffle=on -count=1 work
+
+lint: ## check formatting, vet, and the linter's rules
+	bash .ci/lint
+
+fuzz: ## run every fuzz target for FUZZTIME
+	bash .ci/fuzz $(FUZZTIME)
+
+late: ## start the examples' servers LATE seconds after their clients
+	SSE_TEST_LATE=$(LATE) go test -count=1 -run '^TestLateStart$$' ./examples
+
+cover: ## show which lines of the library no test reaches
+	go test -short -coverpkg=./... -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out | tail -1
+	go tool cover -html=coverage.out
+
+check: ## everything that CI does
+	bash .ci/run
