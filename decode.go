@@ -17,8 +17,8 @@ const defaultMaxEventSize = 16 << 20
 // DecoderOptions adjusts a [Decoder].
 type DecoderOptions struct {
 	// MaxEventSize limits the bytes of one event: its data, type and id
-	// together, as UTF-8. A larger event is skipped and reported. If zero,
-	// 16 MiB.
+	// together, as UTF-8. A larger event is skipped and reported; its id counts
+	// as seen, unless the id alone is over the limit. If zero, 16 MiB.
 	MaxEventSize int
 
 	// LastEventID is the last event ID in force when the stream begins: the
@@ -318,9 +318,10 @@ func (d *Decoder) fill() error {
 		}
 		d.in.dropLine()
 	}
-	if d.in.full() || d.in.pos == d.in.end && d.dataStart == d.dataEnd {
+	kept := d.dataEnd - d.dataStart
+	if d.in.full() || d.in.pos == d.in.end && kept == 0 || d.in.wasteful(kept) {
 		d.in.makeRoom(d.dataStart, d.dataEnd, d.opts.MaxEventSize)
-		d.dataStart, d.dataEnd = 0, d.dataEnd-d.dataStart
+		d.dataStart, d.dataEnd = 0, kept
 	}
 	return d.in.fill()
 }

@@ -58,8 +58,12 @@ func NewEncoder(w io.Writer) *Encoder {
 }
 
 // Encode writes all events with a single Write. If one of them cannot be
-// encoded the error is a [*FieldError], and nothing is written.
+// encoded the error is a [*FieldError], and nothing is written. Without events
+// it does nothing.
 func (e *Encoder) Encode(events ...Event) error {
+	if len(events) == 0 {
+		return nil
+	}
 	buf, err := appendEvents(e.buf[:0], events)
 	if err != nil {
 		return err

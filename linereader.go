@@ -168,17 +168,30 @@ func (l *lineReader) size(live, limit int) int {
 	return size
 }
 
+// wasteful reports whether it is time to look if a large buffer is still
+// needed, of which kept bytes before pos are. Without it, a stream whose reads
+// end within events would keep the buffer of a huge one until it is full.
+func (l *lineReader) wasteful(kept int) bool {
+	if len(l.buf) <= maxKeptBuffer {
+		return false
+	}
+	if kept+l.end-l.pos > maxKeptBuffer/2 {
+		l.small = 0
+		return false
+	}
+	return l.pos-kept > maxKeptBuffer
+}
+
 // idle reports whether the buffer has been far too large for long.
 func (l *lineReader) idle(live int) bool {
 	if len(l.buf) <= maxKeptBuffer {
 		return false
 	}
-	if l.end > maxKeptBuffer/2 || live > 0 {
+	if live > maxKeptBuffer/2 {
 		l.small = 0
-	} else {
-		l.small++
+		return false
 	}
-	if l.small < shrinkAfter {
+	if l.small++; l.small < shrinkAfter {
 		return false
 	}
 	l.small = 0
@@ -204,6 +217,9 @@ func (l *lineReader) fill() error {
 		l.end += n
 		l.read += int64(n)
 		l.greedy = l.end == len(l.buf)
+		if n > maxKeptBuffer/2 {
+			l.small = 0
+		}
 		if l.lf == before {
 			l.lf = l.find('\n', before)
 		}

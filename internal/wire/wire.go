@@ -102,6 +102,9 @@ func ParseRetry(value []byte) (time.Duration, bool) {
 //
 // Encoding 4.1: "UTF-8 decode"; Unicode 3.9, table 3-8.
 func AppendValid(dst, src []byte) []byte {
+	if utf8.Valid(src) {
+		return append(dst, src...)
+	}
 	for len(src) > 0 {
 		r, size := utf8.DecodeRune(src)
 		if r == utf8.RuneError && size == 1 {

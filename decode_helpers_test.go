@@ -1,0 +1,166 @@
+package sse_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/sse-go/sse"
+)
+
+// runDecoder returns the journal of a Decoder that reads from r.
+func runDecoder(tb testing.TB, r io.Reader, opts sse.DecoderOptions) []string {
+	tb.Helper()
+	var journal []string
+	opts.OnComment = func(text string) { journal = append(journal, journalComment(text)) }
+	opts.OnRetry = func(delay time.Duration) { journal = append(journal, journalRetry(delay)) }
+	d := sse.NewDecoder(r, &opts)
+	for {
+		raw, err := d.Next()
+		var tooLarge *sse.TooLargeError
+		switch {
+		case err == nil:
+			journal = append(journal, journalEvent(
+				string(raw.ID), string(raw.Type), string(raw.Data), raw.Retry))
+			if got, want := d.LastEventID(), string(raw.ID); got != want {
+				tb.Errorf("LastEventID after an event: got %q, want its ID, %q", got, want)
+			}
+		case errors.As(err, &tooLarge):
+			journal = append(journal, journalTooLarge(*tooLarge))
+		default:
+			return append(journal, journalEnd(err, d.LastEventID()))
+		}
+	}
+}
+
+// diffJournals describes where got and want part, or is empty.
+func diffJournals(got, want []string) string {
+	if slices.Equal(got, want) {
+		return ""
+	}
+	i := 0
+	for i < len(got) && i < len(want) && got[i] == want[i] {
+		i++
+	}
+	line := func(journal []string) string {
+		if i >= len(journal) {
+			return "nothing more"
+		}
+		return abbreviate(journal[i])
+	}
+	return fmt.Sprintf("line %d of the journal:\n got %s\nwant %s", i+1, line(got), line(want))
+}
+
+func abbreviate(s string) string {
+	if len(s) <= 600 {
+		return s
+	}
+	return fmt.Sprintf("%s … (%d bytes) … %s", s[:300], len(s), s[len(s)-200:])
+}
+
+// pieces is a reader that returns one of its elements at each Read, also empty
+// ones, and then err, or io.EOF if that is nil.
+type pieces struct {
+	rest [][]byte
+	err  error
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.rest) == 0 {
+		if p.err != nil {
+			return 0, p.err
+		}
+		return 0, io.EOF
+	}
+	n := copy(b, p.rest[0])
+	if p.rest[0] = p.rest[0][n:]; len(p.rest[0]) == 0 {
+		p.rest = p.rest[1:]
+	}
+	return n, nil
+}
+
+// inPieces cuts the stream into pieces of sizes that repeat. A size of zero is
+// an empty read.
+func inPieces(stream []byte, sizes []byte) io.Reader {
+	p := &pieces{}
+	if !slices.ContainsFunc(sizes, func(n byte) bool { return n > 0 }) {
+		sizes = []byte{255}
+	}
+	for i := 0; len(stream) > 0; i++ {
+		n := min(int(sizes[i%len(sizes)]), len(stream))
+		p.rest = append(p.rest, stream[:n])
+		stream = stream[n:]
+	}
+	return p
+}
+
+// forAnyPieces calls fn with readers of the same stream: whole, byte by byte,
+// cut in two at every offset, cut at random.
+func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
+	whole := func() io.Reader { return bytes.NewReader(stream) }
+	fn("whole", whole())
+	fn("byte by byte", iotest.OneByteReader(whole()))
+	fn("half of each read", iotest.HalfReader(whole()))
+	fn("last bytes with the error", iotest.DataErrReader(whole()))
+	fn("byte by byte, last with the error",
+		iotest.DataErrReader(iotest.OneByteReader(whole())))
+	for i := 1; i < len(stream); i++ {
+		fn(fmt.Sprintf("cut at %d", i), &pieces{rest: [][]byte{stream[:i], stream[i:]}})
+	}
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		sizes := make([]byte, 64)
+		for i := range sizes {
+			sizes[i] = byte(rng.IntN(1 << (1 + seed%5)))
+		}
+		fn(fmt.Sprintf("random pieces, seed %d", seed), inPieces(stream, sizes))
+	}
+}
+
+// forSomePieces is forAnyPieces for a stream too long to be cut everywhere: it
+// is cut around the sizes at which a buffer is likely to end.
+func forSomePieces(stream []byte, fn func(name string, r io.Reader)) {
+	fn("whole", bytes.NewReader(stream))
+	fn("byte by byte", iotest.OneByteReader(bytes.NewReader(stream)))
+	for size := 512; size < len(stream); size *= 2 {
+		for _, i := range []int{size - 1, size, size + 1} {
+			fn(fmt.Sprintf("pieces of %d", i), &pieces{rest: slices.Collect(slices.Chunk(stream, i))})
+		}
+	}
+}
+
+// cycle is an endless stream that repeats a unit.
+type cycle struct {
+	unit  []byte
+	buf   []byte // the unit repeated, so that a Read is one copy
+	pos   int    // in the unit
+	left  int64  // bytes until io.EOF
+	read  int    // most bytes that a Read returns, or 0
+	calls int
+}
+
+func newCycle(unit string, size int64) *cycle {
+	repeat := max(2, (128<<10)/len(unit))
+	return &cycle{unit: []byte(unit), buf: []byte(strings.Repeat(unit, repeat)), left: size}
+}
+
+func (c *cycle) Read(p []byte) (int, error) {
+	c.calls++
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	if c.read > 0 {
+		p = p[:min(len(p), c.read)]
+	}
+	n := copy(p[:min(int64(len(p)), c.left)], c.buf[c.pos:])
+	c.pos = (c.pos + n) % len(c.unit)
+	c.left -= int64(n)
+	return n, nil
+}

@@ -1,0 +1,288 @@
+package sse_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse"
+)
+
+// decodeOnly returns the events of a stream that must have no errors, without
+// the IDs that they only inherit.
+func decodeOnly(t *testing.T, stream []byte) (events []sse.Event) {
+	t.Helper()
+	for event, err := range sse.NewDecoder(bytes.NewReader(stream), nil).Events() {
+		if err != nil {
+			t.Fatalf("decoding %q: %v", stream, err)
+		}
+		events = append(events, event)
+	}
+	return events
+}
+
+func TestEncode(t *testing.T) {
+	tests := []struct {
+		source string
+		event  sse.Event
+		want   string
+	}{
+		{"HTML 9.2.5", sse.Event{}, "data: \n\n"},
+		{"HTML 9.2.5", sse.Event{Data: "a"}, "data: a\n\n"},
+		{"HTML 9.2.5", sse.Event{Data: "a\nb"}, "data: a\ndata: b\n\n"},
+		{"FIELD, the space", sse.Event{Data: " token"}, "data:  token\n\n"},
+		{"FIELD, the space", sse.Event{ID: " 1", Type: " x", Data: ""}, "id:  1\nevent:  x\ndata: \n\n"},
+		{"Event.Type", sse.Event{Type: "message"}, "event: message\ndata: \n\n"},
+		{"Event.Retry", sse.Event{Retry: time.Second}, "retry: 1000\ndata: \n\n"},
+		{"Event.Retry rounds up", sse.Event{Retry: 1}, "retry: 1\ndata: \n\n"},
+		{"Event.Retry rounds up", sse.Event{Retry: time.Millisecond + 1}, "retry: 2\ndata: \n\n"},
+		{"Event.Retry", sse.Event{Retry: math.MaxInt64}, "retry: 9223372036855\ndata: \n\n"},
+		{"DESIGN, the cursor", sse.Event{ID: "P", Type: "sse.cursor"},
+			"id: P\nevent: sse.cursor\ndata: \n\n"},
+	}
+	for _, test := range tests {
+		got, err := sse.AppendEvent([]byte("|"), test.event)
+		if want := "|" + test.want; err != nil || string(got) != want {
+			t.Errorf("%s: AppendEvent(%+v): got %q, %v, want %q",
+				test.source, test.event, got, err, want)
+		}
+		var b bytes.Buffer
+		err = sse.NewEncoder(&b).Encode(test.event)
+		if got, want := b.String(), test.want; err != nil || got != want {
+			t.Errorf("%s: Encode(%+v): got %q, %v, want %q", test.source, test.event, got, err, want)
+		}
+	}
+}
+
+// FIELD, "Nobody round-trips all of": every one comes back as it was.
+func TestRoundTripData(t *testing.T) {
+	texts := []string{
+		"", "a", "a\n", "\n", "\n\n", "\na", " x", "  x", " ", ":x", ": x", ":", "\t", "\x00",
+		"data: x", "data: x\n\nid: 1", "id: 1", "event: x\ndata: y", "retry: 1", "a\nb\n\nc\n",
+		bom, bom + "x", "x" + bom, "\uFFFD", "😀\u2028\u2029\u0085\v\f", "[DONE]",
+		strings.Repeat("x", 1<<20), strings.Repeat("x\n", 1<<16), `{"a":"b\nc"}`,
+	}
+	for _, text := range texts {
+		for _, event := range []sse.Event{
+			{Data: text},
+			{ID: "1", Type: "x", Data: text, Retry: time.Second},
+		} {
+			stream, err := sse.AppendEvent(nil, event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := decodeOnly(t, stream)
+			if want := []sse.Event{event}; !slices.Equal(got, want) {
+				t.Errorf("round trip: got %.200q, want %.200q", got, want)
+			}
+		}
+	}
+}
+
+// Event: CR "is a line end on the wire, as CRLF is, so both arrive as LF", and
+// "bytes of Data that are not UTF-8 arrive as U+FFFD".
+func TestRoundTripChanges(t *testing.T) {
+	tests := []struct{ data, want string }{
+		{"a\rb", "a\nb"}, {"a\r\nb", "a\nb"}, {"\r", "\n"}, {"\r\n", "\n"}, {"a\r", "a\n"},
+		{"\r\r", "\n\n"}, {"\n\r", "\n\n"}, {"\r\n\r\n", "\n\n"}, {"\r\r\n", "\n\n"},
+		{"a\rb\nc\r\nd\n\re", "a\nb\nc\nd\n\ne"},
+		{"a\r\rdata: b", "a\n\ndata: b"}, {"a\r\n\r\nid: 1\r\n\r\n", "a\n\nid: 1\n\n"},
+		{"\xFF", fffd}, {"a\xE2\x82", "a" + fffd}, {"\xE2\r\x82\n\xAC", fffd + "\n" + fffd + "\n" + fffd},
+	}
+	for _, test := range tests {
+		stream, err := sse.AppendEvent(nil, sse.Event{Data: test.data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := decodeOnly(t, stream)
+		if want := []sse.Event{{Data: test.want}}; !slices.Equal(got, want) {
+			t.Errorf("round trip of %q: got %q, want %q", test.data, got, want)
+		}
+	}
+}
+
+func TestRoundTripRetry(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct{ retry, want time.Duration }{
+		{0, 0}, {1, ms}, {ms - 1, ms}, {ms, ms}, {ms + 1, 2 * ms}, {time.Hour, time.Hour},
+		{math.MaxInt64, math.MaxInt64 / ms * ms},
+	}
+	for _, test := range tests {
+		stream, err := sse.AppendEvent(nil, sse.Event{Retry: test.retry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := decodeOnly(t, stream)
+		if want := []sse.Event{{Retry: test.want}}; !slices.Equal(got, want) {
+			t.Errorf("round trip of retry %v: got %v, want %v", test.retry, got, want)
+		}
+	}
+}
+
+// forged are events that would make a field, or an event, of a value.
+var forged = []struct {
+	event         sse.Event
+	field, reason string // a part of Reason
+}{
+	{sse.Event{ID: "1\ndata: x"}, "id", "LF"},
+	{sse.Event{ID: "1\rdata: x"}, "id", "CR"},
+	{sse.Event{ID: "1\r\n\r\ndata: x\r\n\r\n"}, "id", ""},
+	{sse.Event{ID: "\n"}, "id", "LF"},
+	{sse.Event{ID: "1\r"}, "id", "CR"},
+	{sse.Event{ID: "1\x00"}, "id", "NUL"},
+	{sse.Event{ID: "\x00"}, "id", "NUL"},
+	{sse.Event{ID: "\xFF"}, "id", "UTF-8"},
+	{sse.Event{ID: "1\xE2\x82"}, "id", "UTF-8"},
+	{sse.Event{Type: "x\ndata: x"}, "event", "LF"},
+	{sse.Event{Type: "x\rdata: x"}, "event", "CR"},
+	{sse.Event{Type: "x\n\nid: 1\n\n"}, "event", "LF"},
+	{sse.Event{Type: "\r"}, "event", "CR"},
+	{sse.Event{Type: "x\x00y"}, "event", "NUL"},
+	{sse.Event{Type: "\xED\xA0\x80"}, "event", "UTF-8"},
+	{sse.Event{ID: "1", Type: "x\n"}, "event", "LF"},
+	{sse.Event{Retry: -1}, "retry", "negative"},
+	{sse.Event{Retry: math.MinInt64}, "retry", "negative"},
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	for _, test := range forged {
+		test.event.Data = "data"
+		dst := append(make([]byte, 0, 100), "before"...)
+		got, err := sse.AppendEvent(dst, test.event)
+		checkFieldError(t, err, test.event, test.field, test.reason)
+		if string(got) != "before" || &got[0] != &dst[0] {
+			t.Errorf("AppendEvent(%+v): got dst %q, want it as it was", test.event, got)
+		}
+
+		calls := 0
+		e := sse.NewEncoder(writeFunc(func(p []byte) (int, error) { calls++; return len(p), nil }))
+		checkFieldError(t, e.Encode(test.event), test.event, test.field, test.reason)
+		checkFieldError(t, e.Encode(sse.Event{Data: "good"}, test.event), test.event,
+			test.field, test.reason)
+		if calls != 0 {
+			t.Errorf("Encode(%+v): got %d writes, want none", test.event, calls)
+		}
+		if err := e.Encode(sse.Event{Data: "good"}); err != nil || calls != 1 {
+			t.Errorf("Encode after an error: got %v, %d writes, want 1", err, calls)
+		}
+	}
+}
+
+func checkFieldError(t *testing.T, err error, event sse.Event, field, reason string) {
+	t.Helper()
+	var got *sse.FieldError
+	if !errors.As(err, &got) {
+		t.Fatalf("%+v: got error %v, want a FieldError", event, err)
+	}
+	value := map[string]string{"id": event.ID, "event": event.Type, "retry": event.Retry.String()}
+	if got.Field != field || got.Value != value[field] || !strings.Contains(got.Reason, reason) {
+		t.Errorf("%+v: got %+v, want field %s, its value, reason %q", event, *got, field, reason)
+	}
+	if text := got.Error(); strings.ContainsAny(text, "\r\n\x00") {
+		t.Errorf("%+v: got error text %q, want one that is fit for a log", event, text)
+	}
+}
+
+// No comment ends an event, or is anything but a comment.
+func TestComment(t *testing.T) {
+	tests := []struct {
+		in   string
+		want []string
+	}{
+		{"", []string{""}}, {"a", []string{"a"}}, {" a", []string{" a"}}, {":a", []string{":a"}},
+		{"a\nb", []string{"a", "b"}}, {"a\rb", []string{"a", "b"}}, {"a\r\nb", []string{"a", "b"}},
+		{"\n\ndata: x\n\n", []string{"", "", "data: x", "", ""}},
+		{"\r\rdata: x\r\r", []string{"", "", "data: x", "", ""}},
+		{"\r\n\r\ndata: x\r\n\r\n", []string{"", "", "data: x", "", ""}},
+		{"\r", []string{"", ""}}, {"a\x00b", []string{"a\x00b"}}, {bom, []string{bom}},
+	}
+	for _, test := range tests {
+		var b bytes.Buffer
+		e := sse.NewEncoder(&b)
+		before, after := sse.Event{Data: "before"}, sse.Event{Data: "after"}
+		errs := errors.Join(e.Encode(before), e.Comment(test.in), e.Encode(after))
+		want := []string{journalEvent("", "", "before", 0)}
+		for _, line := range test.want {
+			want = append(want, journalComment(line))
+		}
+		want = append(want, journalEvent("", "", "after", 0), journalEnd(io.EOF, ""))
+		got := runDecoder(t, &b, sse.DecoderOptions{})
+		if diff := diffJournals(got, want); diff != "" || errs != nil {
+			t.Errorf("Comment(%q): %s%v", test.in, diff, errs)
+		}
+	}
+}
+
+// Encode: "writes all events with a single Write".
+func TestEncodeBatch(t *testing.T) {
+	var writes []string
+	e := sse.NewEncoder(writeFunc(func(p []byte) (int, error) {
+		writes = append(writes, string(p))
+		return len(p), nil
+	}))
+	events := []sse.Event{{ID: "1", Data: "a\nb"}, {ID: "2"}, {ID: "3", Type: "x", Data: "c"}}
+	err := errors.Join(e.Encode(events...), e.Encode(events[0]), e.Comment("x\ny"))
+	want := []string{
+		"id: 1\ndata: a\ndata: b\n\nid: 2\ndata: \n\nid: 3\nevent: x\ndata: c\n\n",
+		"id: 1\ndata: a\ndata: b\n\n",
+		": x\n: y\n",
+	}
+	if err != nil || !slices.Equal(writes, want) {
+		t.Fatalf("writes: got %q, %v, want %q", writes, err, want)
+	}
+	if got := decodeOnly(t, []byte(writes[0])); !slices.Equal(got, events) {
+		t.Errorf("batch: got %q, want %q", got, events)
+	}
+}
+
+func TestEncodeWriterError(t *testing.T) {
+	broken := errors.New("broken")
+	e := sse.NewEncoder(writeFunc(func([]byte) (int, error) { return 0, broken }))
+	if got := e.Encode(sse.Event{}); !errors.Is(got, broken) {
+		t.Errorf("Encode: got %v, want %v", got, broken)
+	}
+	if got := e.Comment(""); !errors.Is(got, broken) {
+		t.Errorf("Comment: got %v, want %v", got, broken)
+	}
+}
+
+type writeFunc func([]byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestEncodeAllocatesNothing(t *testing.T) {
+	events := []sse.Event{
+		{ID: "1", Type: "token", Data: "some text", Retry: time.Second},
+		{Data: "line\nline\r\nline\r"},
+		{Data: strings.Repeat("x", 10_000)},
+	}
+	e := sse.NewEncoder(io.Discard)
+	dst := make([]byte, 0, 1<<16)
+	tests := map[string]func() error{
+		"Encode":  func() error { return e.Encode(events...) },
+		"Comment": func() error { return e.Comment("a\nb") },
+		"AppendEvent": func() (err error) {
+			for i := range events {
+				if _, err = sse.AppendEvent(dst, events[i]); err != nil {
+					break
+				}
+			}
+			return err
+		},
+	}
+	for name, fn := range tests {
+		got := testing.AllocsPerRun(100, func() {
+			if err := fn(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if want := 0.0; got != want {
+			t.Errorf("%s: got %v allocations, want %v", name, got, want)
+		}
+	}
+}
