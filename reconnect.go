@@ -46,8 +46,8 @@ type session struct {
 	attempts int           // requests sent
 	failures int           // attempts since there was progress
 	opened   bool          // the attempt under way, or the last, got a stream
-	begun    bool          // any attempt did
 	lasted   time.Duration // how long that stream stayed open
+	begun    bool          // any attempt got one
 }
 
 func newSession(ctx context.Context, c *Client) (*session, error) {
@@ -236,11 +236,20 @@ func (s *session) tell(change StateChange) {
 		s.log.Info("sse: connected", "url", s.name, "lastEventID", s.lastID)
 	case StateRetrying:
 		s.log.Warn("sse: stream lost", "url", s.name,
-			"error", orEnd(change.Err), "delay", change.Delay)
+			"error", withoutURL(orEnd(change.Err)), "delay", change.Delay)
 	}
 	if s.c.OnState != nil {
 		s.c.OnState(change)
 	}
+}
+
+// withoutURL is err without the URL of the request, whose query may be secret.
+func withoutURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // orEnd is err, or what nil stands for.

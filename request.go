@@ -30,7 +30,8 @@ func (s *session) connect(ctx context.Context, dog *watchdog) (*http.Response, e
 	var via []*http.Request
 	for {
 		dog.start()
-		resp, err := s.http.Do(req)
+		// A copy, as Do adds the jar's cookies, which the next hop must not inherit.
+		resp, err := s.http.Do(req.Clone(ctx))
 		dog.stop()
 		if err != nil {
 			return nil, err
@@ -48,7 +49,7 @@ func (s *session) connect(ctx context.Context, dog *watchdog) (*http.Response, e
 		}
 		resp.Body.Close()
 		if err != nil {
-			return nil, &finalError{err}
+			return nil, err
 		}
 		req = next
 	}
@@ -190,10 +191,11 @@ func isRedirect(resp *http.Response) bool {
 func (s *session) redirect(req *http.Request, resp *http.Response) (*http.Request, error) {
 	target, err := resp.Location()
 	if err != nil {
-		return nil, fmt.Errorf("sse: %s: %w", resp.Status, err)
+		return nil, &finalError{fmt.Errorf("sse: %s: %w", resp.Status, err)}
 	}
 	if target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
-		return nil, fmt.Errorf("sse: %s: redirected to %q, which is not http", resp.Status, target)
+		return nil, &finalError{fmt.Errorf("sse: %s: redirected to %q, which is not http",
+			resp.Status, target)}
 	}
 	method := req.Method
 	switch resp.StatusCode {
@@ -214,9 +216,12 @@ func (s *session) redirect(req *http.Request, resp *http.Response) (*http.Reques
 	}
 	next, err := http.NewRequestWithContext(req.Context(), method, target.String(), body)
 	if err != nil {
-		return nil, fmt.Errorf("sse: %s: %w", resp.Status, err)
+		return nil, &finalError{fmt.Errorf("sse: %s: %w", resp.Status, err)}
 	}
 	next.Header = redirectHeader(req, next)
+	if req.Host != req.URL.Host && sameOrigin(req.URL, next.URL) {
+		next.Host = req.Host // as Prepare has set it
+	}
 	s.setLastEventID(next)
 	next.Response = resp
 	return next, nil
@@ -231,7 +236,7 @@ var harmless = []string{
 // redirectHeader is the header of the request that follows req.
 func redirectHeader(req, next *http.Request) http.Header {
 	header := req.Header.Clone()
-	if req.URL.Scheme != next.URL.Scheme || !sameHost(req.URL, next.URL) {
+	if !sameOrigin(req.URL, next.URL) {
 		header = make(http.Header)
 		for _, name := range harmless {
 			if values, ok := req.Header[name]; ok {
@@ -247,8 +252,9 @@ func redirectHeader(req, next *http.Request) http.Header {
 	return header
 }
 
-func sameHost(a, b *url.URL) bool {
-	return strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) &&
+		port(a) == port(b)
 }
 
 func port(u *url.URL) string {
@@ -264,10 +270,14 @@ func port(u *url.URL) string {
 // mayFollow applies the limit, and the policy of the caller's http.Client.
 func (s *session) mayFollow(next *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("sse: stopped after %d redirects", maxRedirects)
+		return &finalError{fmt.Errorf("sse: stopped after %d redirects", maxRedirects)}
 	}
 	if s.c.HTTPClient == nil || s.c.HTTPClient.CheckRedirect == nil {
 		return nil
 	}
-	return s.c.HTTPClient.CheckRedirect(next, via)
+	err := s.c.HTTPClient.CheckRedirect(next, via)
+	if err == nil || err == http.ErrUseLastResponse {
+		return err
+	}
+	return &finalError{err}
 }

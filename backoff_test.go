@@ -1,0 +1,253 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/ssetest"
+)
+
+// failures lets a client fail n times in a row and returns the delays after
+// each. It checks that the client waited for as long as it said.
+func failures(t *testing.T, n int, set func(*sse.Client)) []time.Duration {
+	t.Helper()
+	f := newFixture(t, append(times(n, refusal(503)), held("data: a\n\n"))...)
+	set(f.client)
+	f.mustReceive(1)
+	got := f.delays()
+	at := []time.Duration{0}
+	for _, d := range got {
+		at = append(at, at[len(at)-1]+d)
+	}
+	f.wantRequestsAt(at...)
+	return got
+}
+
+// Issue 2: "the first retry after 1 s, then growing to a cap (30 s by default)
+// with jitter".
+func TestBackoff(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		base, max time.Duration // as set
+		first     time.Duration
+		limit     time.Duration
+	}{
+		{"default", 0, 0, time.Second, 30 * time.Second},
+		{"RetryDelay", 5 * time.Second, 0, 5 * time.Second, 30 * time.Second},
+		{"MaxRetryDelay", 0, 4 * time.Second, time.Second, 4 * time.Second},
+		{"both", 250 * time.Millisecond, 7 * time.Second, 250 * time.Millisecond, 7 * time.Second},
+		{"hours", time.Minute, 10 * time.Hour, time.Minute, 10 * time.Hour},
+		{"little room", 4 * time.Second, 5 * time.Second, 4 * time.Second, 5 * time.Second},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			grown := test.first
+			for i, got := range failures(t, 14, func(c *sse.Client) {
+				c.RetryDelay, c.MaxRetryDelay = test.base, test.max
+			}) {
+				low := max(test.first, grown/2)
+				if i == 0 {
+					low = grown // exactly
+				}
+				if got < low || got > grown {
+					t.Errorf("delay %d: got %v, want between %v and %v", i+1, got, low, grown)
+				}
+				grown = min(2*grown, test.limit)
+			}
+		})
+	}
+}
+
+// A server that asks for no delay gets none, once; one that is down is not asked
+// without pause, however short its delay was.
+func TestBackoffFromZero(t *testing.T) {
+	for _, retry := range []string{"0", "1"} {
+		inBubble(t, retry, func(t *testing.T) {
+			f := newFixture(t, append([]ssetest.Response{answer("retry: " + retry + "\ndata: a\n\n")},
+				append(times(12, refusal(503)), held("data: end\n\n"))...)...)
+			f.receiveUntil("end")
+			got := f.delays()
+			if got[0] > time.Millisecond || got[12] < 15*time.Second {
+				t.Errorf("got the delays %v, want the first as asked, the last grown", got)
+			}
+		})
+	}
+}
+
+// Jitter: no two clients return at the same time, and neither do they all
+// crowd at one end.
+func TestBackoffVaries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const clients = 50
+		seen := make(map[time.Duration]bool)
+		early, late := 0, 0
+		for range clients {
+			got := failures(t, 7, func(*sse.Client) {})
+			last := got[len(got)-1] // between 15 s and 30 s
+			seen[last] = true
+			if last < 20*time.Second {
+				early++
+			}
+			if last > 25*time.Second {
+				late++
+			}
+		}
+		if len(seen) < clients-1 || early == 0 || late == 0 {
+			t.Errorf("%d clients drew %d delays, %d of them below 20 s and %d above 25 s",
+				clients, len(seen), early, late)
+		}
+	})
+}
+
+// Issue 2: "one setting makes it constant".
+func TestBackoffConstant(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		base, max time.Duration
+		want      time.Duration
+	}{
+		{"negative", 0, -1, time.Second},
+		{"negative, RetryDelay", 3 * time.Second, -time.Hour, 3 * time.Second},
+		{"as RetryDelay", 3 * time.Second, 3 * time.Second, 3 * time.Second},
+		{"below RetryDelay", 3 * time.Second, time.Second, 3 * time.Second},
+		{"RetryDelay above the default", time.Minute, 0, time.Minute},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			got := failures(t, 10, func(c *sse.Client) {
+				c.RetryDelay, c.MaxRetryDelay = test.base, test.max
+			})
+			if want := slices.Repeat([]time.Duration{test.want}, 10); !slices.Equal(got, want) {
+				t.Errorf("got the delays %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// FIELD.md, Client: "Backoff with jitter, reset only after progress." Progress
+// is an event, or a stream that stays open for as long as the longest delay.
+func TestBackoffReset(t *testing.T) {
+	open := func(d time.Duration) ssetest.Response {
+		return ssetest.Response{Chunks: []string{":\n", ":\n"}, Pause: d}
+	}
+	for _, test := range []struct {
+		name  string
+		r     ssetest.Response
+		reset bool
+	}{
+		{"event", answer("data: a\n\n"), true},
+		{"event, then cut", broken("data: a\n\n"), true},
+		{"event that is too large", answer("data: 0123456789012345678901\n\n"), true},
+		{"open for long", open(30 * time.Second), true},
+		{"open, but not for long", open(29 * time.Second), false},
+		{"nothing", answer(), false},
+		{"nothing, then cut", broken(), false},
+		{"comments", answer(":\n:\n\n:\n"), false},
+		{"only an id", answer("id: 1\n\n"), false},
+		{"incomplete event", answer("data: a\n"), false},
+		{"long for headers", ssetest.Response{Status: 503, Delay: time.Hour}, false},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			f := newFixture(t, append(times(6, refusal(503)), test.r, held("data: end\n\n"))...)
+			f.client.MaxEventSize = 20
+			f.receiveUntil("end")
+			got := f.delays()
+			if last := got[len(got)-1]; (last == time.Second) != test.reset {
+				t.Errorf("got the delay %v, want 1 s: %v", last, test.reset)
+			}
+		})
+	}
+}
+
+func TestMaxRetries(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		r    ssetest.Response
+		want error // nil: a *ResponseError
+	}{
+		{"refused", refusal(503), nil},
+		{"cut", broken(), sse.ErrTruncated},
+		{"nobody there", ssetest.Response{}, syscall.ECONNREFUSED},
+		{"clean end", answer(), nil},
+	} {
+		for _, retries := range []int{-5, -1, 1, 3} {
+			inBubble(t, test.name, func(t *testing.T) {
+				f := newFixture(t, test.r)
+				f.client.MaxRetries = retries
+				f.client.MaxRetryDelay = -1
+				if test.want == syscall.ECONNREFUSED {
+					f.server.Stop()
+				}
+				_, err := f.receive(t.Context(), 0)
+				var refused *sse.ResponseError
+				switch {
+				case test.r.Status == 503:
+					if !errors.As(err, &refused) {
+						t.Errorf("got the error %v, want a *ResponseError", err)
+					}
+				case test.want == syscall.ECONNREFUSED:
+					wantError(t, err, test.want)
+				case test.name == "clean end" && retries < 0:
+					if err != nil { // "Events ends with the stream"
+						t.Errorf("got the error %v, want none", err)
+					}
+				case err == nil:
+					t.Error("got no error, though the client gives up")
+				}
+				retried := max(retries, 0)
+				f.wantElapsed(time.Duration(retried) * time.Second)
+				if last := f.states[len(f.states)-1]; last.Attempt != 1+retried {
+					t.Errorf("got %d attempts, want %d", last.Attempt, 1+retried)
+				} else if last.State != sse.StateClosed || last.Err != err {
+					t.Errorf("the hook was told %+v, want closed for %v", last, err)
+				}
+			})
+		}
+	}
+}
+
+// MaxRetries are those in a row.
+func TestMaxRetriesCountsAnewAfterProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, refusal(503), refusal(503), answer("data: a\n\n"),
+			refusal(503), broken("data: b\n\n"), refusal(503), refusal(503), refusal(503))
+		f.client.MaxRetries = 2
+		events, err := f.receive(t.Context(), 0)
+		wantData(t, events, "a", "b")
+		var refused *sse.ResponseError
+		if !errors.As(err, &refused) {
+			t.Errorf("got the error %v, want a *ResponseError", err)
+		}
+		f.wantRequests(7)
+	})
+}
+
+// Without a limit the delay doubles until it can no more.
+func TestBackoffWithoutLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, refusal(503))
+		f.client.MaxRetryDelay = math.MaxInt64
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		f.onState = func(change sse.StateChange) {
+			switch {
+			case change.Attempt == 100:
+				cancel()
+			case change.State == sse.StateRetrying:
+				f.client.Reconnect() // does not wait, but counts
+			}
+		}
+		_, err := f.receive(ctx, 0)
+		wantError(t, err, context.Canceled)
+		for i, d := range f.delays() {
+			if i > 40 && d < math.MaxInt64/2 {
+				t.Errorf("delay %d is %v", i+1, d)
+			}
+		}
+	})
+}

@@ -1,0 +1,255 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/ssetest"
+)
+
+// answer is a stream that ends as one should.
+func answer(chunks ...string) ssetest.Response {
+	return ssetest.Response{Chunks: chunks}
+}
+
+// broken is a stream that breaks off.
+func broken(chunks ...string) ssetest.Response {
+	return ssetest.Response{Chunks: chunks, Cut: true}
+}
+
+// held is a stream that stays open in silence.
+func held(chunks ...string) ssetest.Response {
+	return ssetest.Response{Chunks: chunks, Stall: true}
+}
+
+// refusal is an answer that is no stream. The header is names and values.
+func refusal(status int, header ...string) ssetest.Response {
+	r := ssetest.Response{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+// times is n times the same response.
+func times(n int, r ssetest.Response) []ssetest.Response {
+	return slices.Repeat([]ssetest.Response{r}, n)
+}
+
+// tooMany attempts fail a test. Without a limit, a client that should have given
+// up would go on until a clock that is fake overflows.
+const tooMany = 5000
+
+// fixture is a client, the scripted server that it asks, and what it tells.
+type fixture struct {
+	t      *testing.T
+	script *ssetest.Script
+	server *ssetest.Server
+	client *sse.Client
+	start  time.Time
+	states []sse.StateChange
+	// onState, if not nil, is called by the client's hook too.
+	onState func(sse.StateChange)
+}
+
+func newFixture(t *testing.T, responses ...ssetest.Response) *fixture {
+	t.Helper()
+	return newFixtureWith(t, nil, responses...)
+}
+
+func newFixtureWith(t *testing.T, opts *ssetest.ServerOptions,
+	responses ...ssetest.Response) *fixture {
+	t.Helper()
+	f := &fixture{t: t, script: &ssetest.Script{Responses: responses}, start: time.Now()}
+	f.server = ssetest.NewServer(t, f.script, opts)
+	f.client = &sse.Client{URL: f.server.URL(), HTTPClient: f.server.Client()}
+	f.client.OnState = func(change sse.StateChange) {
+		if change.Attempt > tooMany {
+			t.Fatalf("the client has made %d attempts, the last error is %v", tooMany,
+				f.states[len(f.states)-2].Err)
+		}
+		f.states = append(f.states, change)
+		if f.onState != nil {
+			f.onState(change)
+		}
+	}
+	return f
+}
+
+// inBubble runs each test in a bubble of its own.
+func inBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Helper()
+		synctest.Test(t, test)
+	})
+}
+
+// receive returns the events until there are n, or until the end: then with the
+// error that came last. It fails the test if anything comes after that.
+func (f *fixture) receive(ctx context.Context, n int) (events []sse.Event, last error) {
+	f.t.Helper()
+	for event, err := range f.client.Events(ctx) {
+		if last != nil {
+			f.t.Fatalf("after the error %q came %+v, %v", last, event, err)
+		}
+		if last = err; err != nil {
+			if event != (sse.Event{}) {
+				f.t.Errorf("got the event %+v with the error %q", event, err)
+			}
+			continue
+		}
+		if events = append(events, event); len(events) == n {
+			break
+		}
+	}
+	return events, last
+}
+
+// mustReceive is receive for streams that yield n events before they end.
+func (f *fixture) mustReceive(n int) []sse.Event {
+	f.t.Helper()
+	events, err := f.receive(f.t.Context(), n)
+	if len(events) != n || err != nil {
+		f.t.Fatalf("got %d events and the error %v, want %d events", len(events), err, n)
+	}
+	return events
+}
+
+// receiveUntil returns the data of the events up to one with the given data. A
+// *TooLargeError is none, any other error fails the test.
+func (f *fixture) receiveUntil(last string) (data []string) {
+	f.t.Helper()
+	for event, err := range f.client.Events(f.t.Context()) {
+		var large *sse.TooLargeError
+		if errors.As(err, &large) {
+			continue
+		}
+		if err != nil {
+			f.t.Fatalf("got the error %v after the data %q, want %q", err, data, last)
+		}
+		if data = append(data, event.Data); event.Data == last {
+			break
+		}
+	}
+	return data
+}
+
+// mustFail is receive for streams that yield no event and end with an error.
+func (f *fixture) mustFail() error {
+	f.t.Helper()
+	events, err := f.receive(f.t.Context(), 0)
+	if len(events) != 0 || err == nil {
+		f.t.Fatalf("got the events %+v and the error %v, want only an error", events, err)
+	}
+	return err
+}
+
+func (f *fixture) wantRequests(want int) {
+	f.t.Helper()
+	if got := len(f.script.Requests()); got != want {
+		f.t.Errorf("got %d requests, want %d", got, want)
+	}
+}
+
+// wantRequestsAt checks when each request came, after the start.
+func (f *fixture) wantRequestsAt(want ...time.Duration) {
+	f.t.Helper()
+	var got []time.Duration
+	for _, r := range f.script.Requests() {
+		got = append(got, r.Time.Sub(f.start))
+	}
+	if !slices.Equal(got, want) {
+		f.t.Errorf("requests came after %v, want %v", got, want)
+	}
+}
+
+func (f *fixture) wantElapsed(want time.Duration) {
+	f.t.Helper()
+	if got := time.Since(f.start); got != want {
+		f.t.Errorf("it took %v, want %v", got, want)
+	}
+}
+
+// wantStates checks the states that the hook was told, as text.
+func (f *fixture) wantStates(want ...string) {
+	f.t.Helper()
+	var got []string
+	for _, change := range f.states {
+		got = append(got, fmt.Sprintf("%v %d", change.State, change.Attempt))
+	}
+	if !slices.Equal(got, want) {
+		f.t.Errorf("got the states\n\t%q, want\n\t%q", got, want)
+	}
+}
+
+// wantNoConnection checks that the client holds none, but for idle ones, which
+// are its transport's.
+func (f *fixture) wantNoConnection() {
+	f.t.Helper()
+	f.server.Client().CloseIdleConnections()
+	synctest.Wait()
+	if n := f.server.Conns(); n != 0 {
+		f.t.Errorf("%d connections are open, want none", n)
+	}
+}
+
+// delays are those that the hook was told before the client waited.
+func (f *fixture) delays() []time.Duration {
+	var delays []time.Duration
+	for _, change := range f.states {
+		if change.State == sse.StateRetrying {
+			delays = append(delays, change.Delay)
+		}
+	}
+	return delays
+}
+
+// sentIDs are the Last-Event-IDs of the requests, "-" where there was none.
+func (f *fixture) sentIDs() []string {
+	var ids []string
+	for _, r := range f.script.Requests() {
+		switch values, query := r.Header["Last-Event-Id"], r.URL.Query(); {
+		case len(values) > 0 && query.Has("lastEventId"):
+			ids = append(ids, "in the header and in the query")
+		case len(values) == 1:
+			ids = append(ids, values[0])
+		case len(values) > 1:
+			ids = append(ids, fmt.Sprintf("%q", values))
+		case query.Has("lastEventId"):
+			ids = append(ids, "query "+query.Get("lastEventId"))
+		default:
+			ids = append(ids, "-")
+		}
+	}
+	return ids
+}
+
+func dataOf(events []sse.Event) []string {
+	var data []string
+	for _, event := range events {
+		data = append(data, event.Data)
+	}
+	return data
+}
+
+func wantData(t *testing.T, events []sse.Event, want ...string) {
+	t.Helper()
+	if got := dataOf(events); !slices.Equal(got, want) {
+		t.Errorf("got the data %q, want %q", got, want)
+	}
+}
+
+func wantError(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("got the error %v, want %v", got, want)
+	}
+}
