@@ -123,7 +123,7 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 		reason = fmt.Sprintf("the content type is %q, not text/event-stream",
 			resp.Header.Get("Content-Type"))
 	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		reason = fmt.Sprintf("the content encoding is %q, which was not asked for", encoding)
+		reason = fmt.Sprintf("the content encoding is %q, which the client does not decode", encoding)
 	default:
 		return nil
 	}

@@ -64,8 +64,9 @@ type Client struct {
 	// MaxRetryDelay limits the delay, which doubles with every attempt that
 	// brings no progress: no event, and no stream that stayed open for so long.
 	// From the second on it is drawn at random from the upper half, so that
-	// clients do not return all at once. If zero, 30 seconds. If not more than
-	// RetryDelay, or negative, the delay is constant.
+	// clients do not return all at once; and a delay below 100 milliseconds
+	// doubles from there. If zero, 30 seconds. If not more than RetryDelay, or
+	// negative, the delay is constant.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries is how many attempts in a row may bring no progress. If zero,
@@ -147,7 +148,7 @@ type StateChange struct {
 
 	// Err is why the stream was lost (StateRetrying) or why Events ends
 	// (StateClosed). It is nil if the server ended the stream as one should, or
-	// if the caller did.
+	// if the caller broke out of the loop.
 	Err error
 
 	// Delay is how long the client waits (StateRetrying).

@@ -217,6 +217,22 @@ func TestRedirectCredentials(t *testing.T) {
 	}
 }
 
+// 443 is the port of https.
+func TestRedirectDefaultPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := newOrigins(t, redirect(307, "https://one.example:443/x"),
+			redirect(307, "https://one.example:80/x"), held("data: a\n\n"))
+		f.client.URL = "https://one.example/events"
+		f.client.Header = http.Header{"Authorization": {"secret"}}
+		f.mustReceive(1)
+		for i, r := range f.script.Requests() {
+			if got := r.Header.Get("Authorization"); (got != "") != (i < 2) {
+				t.Errorf("request %d has Authorization %q", i+1, got)
+			}
+		}
+	})
+}
+
 // There and back again: what was left at the border does not come back. Fetch
 // 4.4 removes Authorization from the request for good.
 func TestRedirectBack(t *testing.T) {
