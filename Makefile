@@ -4,10 +4,10 @@ FUZZTIME ?= 1m
 LATE ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race lint fuzz late cover check
+.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec cover check
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{ printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start"
 
 test: ## test both modules
@@ -27,6 +27,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 late: ## start the examples' servers LATE seconds after their clients
 	SSE_TEST_LATE=$(LATE) go test -count=1 -run '^TestLateStart$$' ./examples
+
+frameworks: ## run the servers in gin, echo, chi and fiber, and the middleware matrix
+	bash .ci/frameworks
 
 cover: ## show which lines of the library no test reaches
 	go test -short -coverpkg=./... -coverprofile=coverage.out ./...

@@ -91,12 +91,12 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // first byte at once, which proxies wait for. From then on heartbeats are sent
 // in silence, and http.Server's WriteTimeout no longer applies.
 //
-// It follows the Unwrap methods of w's wrappers. If none of them can flush, or
-// if the server has a WriteTimeout and none lets it be lifted, the error is a
-// [*WriterError] that names the culprit's type. Whatever the error, it is
-// returned after the response has been written, with status 500 unless the
-// stream had begun: a handler has only to return. If opts is nil, it is as if
-// all fields were zero.
+// It follows the Unwrap methods of w's wrappers. If the innermost cannot flush,
+// or one that compresses cannot, or if the server has a WriteTimeout and none
+// lets it be lifted, the error is a [*WriterError] that names the culprit's type.
+// Whatever the error, it is returned after the response has been written, with
+// status 500 unless the stream had begun: a handler has only to return. If opts
+// is nil, it is as if all fields were zero.
 //
 // Headers that the handler has set before are sent too, but for those that
 // make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
@@ -156,24 +156,76 @@ func (s *Stream) prepare(r *http.Request) ([]byte, error) {
 	case s.opts.Retry > 0:
 		first = append(wire.AppendRetry(nil, s.opts.Retry), '\n')
 	}
-	if err := canFlush(s.w); err != nil {
+	var err error
+	if s.flushers, err = findFlushers(s.w); err != nil {
 		return nil, err
 	}
 	return first, s.probeDeadlines(r)
 }
 
-// canFlush finds the writer that http.ResponseController will flush.
-func canFlush(w http.ResponseWriter) error {
-	for {
-		switch t := w.(type) {
-		case interface{ FlushError() error }, http.Flusher:
-			return nil
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush"}
+// findFlushers finds what to call, in order, so that all that was written
+// reaches the network. One call to the outermost wrapper that can flush is not
+// always enough: many pass it on only if the next one can flush by itself, and
+// do nothing if that has an Unwrap instead.
+//
+//	gin: Flush  →  a logger: Unwrap  →  the server's own: Flush
+//	     called                                           called, too
+//
+// So the first after each gap is called as well, and the innermost must be able
+// to flush: or else those around it report what does not happen.
+func findFlushers(w http.ResponseWriter) ([]func() error, error) {
+	var flushers []func() error
+	able, last := 0, false // those that can flush, and whether the last one can
+	writers := unwrapAll(w)
+	for _, w := range writers {
+		flush := flusherOf(w)
+		if flush != nil {
+			able++
+			if !last {
+				flushers = append(flushers, flush)
+			}
 		}
+		last = flush != nil
 	}
+	innermost := writers[len(writers)-1]
+	switch {
+	case !last:
+		return nil, &WriterError{Type: fmt.Sprintf("%T", innermost), Missing: "Flush"}
+	case able == 1 && len(writers) > 1 && isEncoded(w.Header()):
+		// One of the wrappers compresses, and Unwrap leads past it.
+		return nil, &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush", encodes: true}
+	}
+	return flushers, nil
+}
+
+// unwrapAll returns w and what it wraps, the innermost last.
+func unwrapAll(w http.ResponseWriter) []http.ResponseWriter {
+	writers := []http.ResponseWriter{w}
+	for {
+		t, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return writers
+		}
+		w = t.Unwrap()
+		writers = append(writers, w)
+	}
+}
+
+// flusherOf returns the method that flushes w itself, or nil.
+func flusherOf(w http.ResponseWriter) func() error {
+	switch t := w.(type) {
+	case interface{ FlushError() error }:
+		return t.FlushError
+	case http.Flusher:
+		return func() error { t.Flush(); return nil }
+	}
+	return nil
+}
+
+// isEncoded reports whether a middleware has declared that it compresses.
+func isEncoded(header http.Header) bool {
+	encoding := header.Get("Content-Encoding")
+	return encoding != "" && encoding != "identity"
 }
 
 // probeDeadlines finds out whether write deadlines work.
@@ -182,7 +234,9 @@ func (s *Stream) probeDeadlines(r *http.Request) error {
 	if s.deadlines = !errors.Is(err, http.ErrNotSupported); s.deadlines {
 		return nil
 	}
-	culprit := &WriterError{Type: innermost(s.w), Missing: "SetWriteDeadline"}
+	writers := unwrapAll(s.w)
+	innermost := fmt.Sprintf("%T", writers[len(writers)-1])
+	culprit := &WriterError{Type: innermost, Missing: "SetWriteDeadline"}
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server != nil && server.WriteTimeout > 0 {
 		return culprit
@@ -190,14 +244,4 @@ func (s *Stream) probeDeadlines(r *http.Request) error {
 	s.opts.Logger.Warn("sse: a peer that stops reading will not be noticed",
 		"path", r.URL.Path, "error", culprit)
 	return nil
-}
-
-func innermost(w http.ResponseWriter) string {
-	for {
-		t, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return fmt.Sprintf("%T", w)
-		}
-		w = t.Unwrap()
-	}
 }

@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ type (
 	plain   struct{ w http.ResponseWriter } // hides everything
 	unwraps struct{ http.ResponseWriter }   // hides everything, but says what it wraps
 	flushes struct{ http.ResponseWriter }   // passes on Flush and nothing else
+	asserts struct{ unwraps }               // passes on Flush if the next one has it, as gin does
 )
 
 func (p plain) Header() http.Header         { return p.w.Header() }
@@ -30,6 +32,37 @@ func (p plain) WriteHeader(code int)        { p.w.WriteHeader(code) }
 func (u unwraps) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 func (f flushes) Flush() { f.ResponseWriter.(http.Flusher).Flush() }
+
+func (a asserts) Flush() {
+	if next, ok := a.ResponseWriter.(http.Flusher); ok {
+		next.Flush()
+	}
+}
+
+// squeezes compresses, as gorilla/handlers does through httpsnoop: it has Flush
+// only if what it wraps has it, but always Unwrap.
+type squeezes struct {
+	unwraps
+	gzip *gzip.Writer
+}
+
+type squeezesAndFlushes struct{ squeezes }
+
+func squeeze(w http.ResponseWriter) http.ResponseWriter {
+	w.Header().Set("Content-Encoding", "gzip")
+	s := squeezes{unwraps{w}, gzip.NewWriter(w)}
+	if _, ok := w.(http.Flusher); ok {
+		return squeezesAndFlushes{s}
+	}
+	return s
+}
+
+func (s squeezes) Write(p []byte) (int, error) { return s.gzip.Write(p) }
+
+func (s squeezesAndFlushes) Flush() {
+	s.gzip.Flush()
+	s.ResponseWriter.(http.Flusher).Flush()
+}
 
 func TestWrappers(t *testing.T) {
 	identity := func(w http.ResponseWriter) http.ResponseWriter { return w }
@@ -88,6 +121,77 @@ func TestWrappers(t *testing.T) {
 				if resp.StatusCode != http.StatusInternalServerError ||
 					!strings.Contains(string(body), tt.culprit) {
 					t.Errorf("the response is %s, %q, want 500 and the type", resp.Status, body)
+				}
+			})
+		})
+	}
+}
+
+// What is flushed is at the client before the next event is sent, however the
+// wrappers that pass Flush on are mixed with those that only unwrap.
+func TestEveryWrapperIsFlushed(t *testing.T) {
+	type writer = http.ResponseWriter
+	for _, tt := range []struct {
+		name    string
+		wrap    func(writer) writer
+		culprit string // the type that Accept names; "" if it works
+	}{
+		{"asserts", func(w writer) writer { return asserts{unwraps{w}} }, ""},
+		{"asserts around unwraps", func(w writer) writer {
+			return asserts{unwraps{unwraps{w}}}
+		}, ""},
+		{"two gaps", func(w writer) writer {
+			return unwraps{asserts{unwraps{unwraps{asserts{unwraps{unwraps{w}}}}}}}
+		}, ""},
+		{"asserts around a compressor", func(w writer) writer {
+			return asserts{unwraps{unwraps{squeeze(w)}}}
+		}, ""},
+		{"asserts around one that cannot", func(w writer) writer {
+			return asserts{unwraps{plain{w}}}
+		}, "sse_test.plain"},
+		{"a compressor around unwraps", func(w writer) writer {
+			return squeeze(unwraps{w})
+		}, "sse_test.squeezes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+				next := make(chan struct{})
+				// Without heartbeats, what is held back is held for ever: a deadlock.
+				accept := &sse.AcceptOptions{Heartbeat: -1}
+				stream, ended := streamHandler(accept, func(stream *sse.Stream) {
+					for range next {
+						stream.Send(sse.Event{Data: "x"})
+					}
+				})
+				handler := func(w http.ResponseWriter, r *http.Request) {
+					stream.ServeHTTP(tt.wrap(w), r)
+				}
+				resp := get(t, ssetest.NewServer(t, http.HandlerFunc(handler), opts),
+					"Accept-Encoding", "gzip")
+				defer close(next)
+				if tt.culprit != "" {
+					var writer *sse.WriterError
+					if err := <-ended; !errors.As(err, &writer) ||
+						writer.Type != tt.culprit || writer.Missing != "Flush" {
+						t.Errorf("Accept: %v, want a *WriterError for %s", err, tt.culprit)
+					}
+					return
+				}
+				start := time.Now()
+				var body io.Reader = resp.Body
+				if resp.Header.Get("Content-Encoding") == "gzip" {
+					var err error
+					if body, err = gzip.NewReader(body); err != nil {
+						t.Fatal(err)
+					}
+				}
+				read(t, body, ":\n")
+				for range 3 {
+					next <- struct{}{}
+					read(t, body, "data: x\n\n")
+				}
+				if waited := time.Since(start); waited != 0 {
+					t.Errorf("three events came after %v, want at once", waited)
 				}
 			})
 		})

@@ -63,9 +63,15 @@ func (e *TooLargeError) Error() string {
 type WriterError struct {
 	Type    string // the writer's Go type, such as "*http.timeoutWriter"
 	Missing string // what it lacks, such as "Flush"
+
+	encodes bool // it compresses, so that Unwrap would lead past what it holds
 }
 
 func (e *WriterError) Error() string {
+	if e.encodes {
+		return fmt.Sprintf("sse: cannot stream through %s: it compresses, and has no %s",
+			e.Type, e.Missing)
+	}
 	return fmt.Sprintf("sse: cannot stream through %s: it has neither %s nor Unwrap",
 		e.Type, e.Missing)
 }
