@@ -60,7 +60,7 @@ func (o *listenOptions) define(s *settings) {
 
 	s.group("When it ends")
 	s.add(&o.count, "count", "exit 0 after `N` events")
-	s.add(&o.timeout, "timeout", "end after `DURATION`; exit 1 if --count was not reached")
+	s.add(&o.timeout, "timeout", "end after `DURATION`; exit 1 without --count events, or a stream")
 
 	s.group("The request")
 	s.add(&o.header, "header,H", "send the header `'NAME: VALUE'`")
@@ -157,6 +157,7 @@ type listener struct {
 
 	seen int             // events printed
 	open bool            // the stream was open when it was last heard of
+	ever bool            // it was open once
 	told map[string]bool // reasons told since then
 }
 
@@ -268,6 +269,10 @@ func (l *listener) end(err error) int {
 		return l.ui.fail(&failure{code: exitFailed,
 			message: fmt.Sprintf("%s after %d of %d events", why, l.seen, l.options.count)})
 	}
+	if errors.Is(err, errTimeout) && !l.ever {
+		return l.ui.fail(&failure{code: exitFailed,
+			message: why + ", and there was no stream"})
+	}
 	if err == nil {
 		l.ui.say("", "%s", why)
 	}
@@ -302,7 +307,7 @@ func (l *listener) onState(change sse.StateChange) {
 }
 
 func (l *listener) connected(change sse.StateChange) {
-	l.open, l.told = true, nil
+	l.open, l.ever, l.told = true, true, nil
 	id := ""
 	if r := change.Response; r != nil && r.Request != nil {
 		id = r.Request.Header.Get("Last-Event-ID")
