@@ -31,6 +31,9 @@ late: ## start the examples' servers LATE seconds after their clients
 frameworks: ## run the servers in gin, echo, chi and fiber, and the middleware matrix
 	bash .ci/frameworks
 
+interop: ## run browsers, npm's clients and servers, and nginx against ours (installs them)
+	bash .ci/interop
+
 cover: ## show which lines of the library no test reaches
 	go test -short -coverpkg=./... -coverprofile=coverage.out ./...
 	go tool cover -func=coverage.out | tail -1

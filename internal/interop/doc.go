@@ -1,0 +1,18 @@
+// Package interop has only tests: other people's clients against our server,
+// and our client against other people's servers.
+//
+// Chromium, Firefox and WebKit, and the npm packages eventsource,
+// eventsource-client and @microsoft/fetch-event-source, read a scripted stream
+// of [sse.Accept]. A [sse.Client] reads the same script from better-sse, from
+// node:http and node:http2, and through nginx. What they receive is compared
+// to the letter, and so is the Last-Event-ID of every request.
+//
+// The tests start and stop all that they need. Where something is not
+// installed they say what, and are skipped; with CI=true in the environment
+// they fail. To install everything and run them:
+//
+//	.ci/interop
+//
+// [sse.Accept]: https://pkg.go.dev/github.com/sse-go/sse#Accept
+// [sse.Client]: https://pkg.go.dev/github.com/sse-go/sse#Client
+package interop

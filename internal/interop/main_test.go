@@ -1,0 +1,50 @@
+package interop
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse/internal/leakcheck"
+)
+
+// deadline bounds every wait. It is there to fail a test, never to time it.
+const deadline = 90 * time.Second
+
+// superviseVariable makes the test binary a supervisor of the command in its
+// arguments.
+const superviseVariable = "SSE_INTEROP_SUPERVISE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(superviseVariable) != "" {
+		supervise(os.Args[1], os.Args[2:])
+	}
+	os.Exit(leakcheck.Check(m))
+}
+
+// supervise runs a command until it ends or standard input does, and then kills
+// all that it has started. The tests hold the other end of standard input: it
+// ends with them, however they end, so that no browser is left behind, not even
+// by a test that panics or is killed.
+func supervise(name string, args []string) {
+	_ = os.Unsetenv(superviseVariable)
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		killGroup(cmd.Process)
+		os.Exit(1)
+	}()
+	if err := cmd.Wait(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	}
+	killGroup(cmd.Process)
+	os.Exit(0)
+}

@@ -1,0 +1,152 @@
+package interop
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// process is a command that runs under a supervisor.
+type process struct {
+	name   string
+	stdout *output
+	stderr *output
+	done   chan struct{} // closed when the supervisor, and so all others, have ended
+}
+
+// start starts a command with the given additions to the environment. It is
+// stopped at the end of the test.
+func start(t *testing.T, env []string, name string, args ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, append([]string{name}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(cmd.Env, superviseVariable+"=1")
+	cmd.SysProcAttr = ownGroup()
+	cmd.WaitDelay = 10 * time.Second // for what escaped, and holds the output open
+	p := &process{
+		name:   filepath.Base(name),
+		stdout: newOutput(),
+		stderr: newOutput(),
+		done:   make(chan struct{}),
+	}
+	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait(); close(p.done) }() // killed: an error is no news
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		<-p.done
+		if t.Failed() {
+			t.Logf("%s wrote to stderr:\n%s", p.name, shorten(p.stderr.String()))
+		}
+	})
+	return p
+}
+
+// firstLine waits for the first line of standard output.
+func (p *process) firstLine(t *testing.T) string {
+	t.Helper()
+	select {
+	case <-p.stdout.hasLine:
+	case <-p.done:
+		t.Fatalf("%s has ended without a word", p.name)
+	case <-newDeadline(t):
+		t.Fatalf("%s is silent", p.name)
+	}
+	line, _, _ := strings.Cut(p.stdout.String(), "\n")
+	return line
+}
+
+// output collects what a process writes.
+type output struct {
+	hasLine chan struct{} // closed when there is a complete line
+
+	mu  sync.Mutex // guards the following
+	buf bytes.Buffer
+}
+
+func newOutput() *output { return &output{hasLine: make(chan struct{})} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	had := bytes.IndexByte(o.buf.Bytes(), '\n') >= 0
+	o.buf.Write(p)
+	if !had && bytes.IndexByte(p, '\n') >= 0 {
+		close(o.hasLine)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// scratch is a directory for a process that may write to it until the end:
+// testing's own would fail the test for what comes while it is being removed.
+// It must be made before the process is started.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "interop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := eventually(func() error { return os.RemoveAll(dir) })
+		if err != nil {
+			t.Logf("left behind: %v", err)
+		}
+	})
+	return dir
+}
+
+// eventually calls f until it succeeds, or gives up with its error.
+func eventually(f func() error) error {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	timeout := time.NewTimer(deadline)
+	defer timeout.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-timeout.C:
+			return err
+		}
+	}
+}
+
+// shorten keeps a log readable.
+func shorten(s string) string {
+	const limit = 4000
+	if len(s) <= limit {
+		return s
+	}
+	return "…" + s[len(s)-limit:]
+}
+
+// newDeadline returns a channel that is sent to when the deadline has passed.
+func newDeadline(t *testing.T) <-chan time.Time {
+	timer := time.NewTimer(deadline)
+	t.Cleanup(func() { timer.Stop() })
+	return timer.C
+}
