@@ -59,15 +59,17 @@ type Decoder struct {
 	hasData            bool
 	isMended           bool
 	mended             []byte
-	typ, id            []byte
+	id                 []byte // to be raw.ID
 	hasID              bool
-	retry              time.Duration
 	start              int64 // offset of its first byte, or noLineYet
 	tooLarge           bool  // and so skipped
 	returned           bool  // the caller has it; the next call begins another
 
-	lastID     []byte // the last event ID in force
-	lastIDText string // lastID or one before it, for Events
+	// raw is the event as Next returns it. Its Data is set last; its ID is the
+	// last event ID in force, that of the events before until dispatch.
+	raw RawEvent
+
+	lastIDText string // raw.ID or one before it, for Events
 	lastType   string // a type seen before, for Events
 }
 
@@ -83,15 +85,15 @@ func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
 		d.opts.MaxEventSize = defaultMaxEventSize
 	}
 	d.lastIDText = d.opts.LastEventID
-	d.lastID = []byte(d.lastIDText)
+	d.raw.ID = []byte(d.lastIDText)
 	return d
 }
 
 // LastEventID is the last event ID in force: that of the events returned so
 // far, or one set without an event since.
 func (d *Decoder) LastEventID() string {
-	if string(d.lastID) != d.lastIDText {
-		d.lastIDText = string(d.lastID)
+	if string(d.raw.ID) != d.lastIDText {
+		d.lastIDText = string(d.raw.ID)
 	}
 	return d.lastIDText
 }
@@ -105,7 +107,7 @@ func (d *Decoder) LastEventID() string {
 func (d *Decoder) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {
-			raw, err := d.Next()
+			err := d.advance()
 			if err == io.EOF {
 				return
 			}
@@ -113,7 +115,7 @@ func (d *Decoder) Events() iter.Seq2[Event, error] {
 				if !yield(Event{}, err) || !isTooLarge(err) {
 					return
 				}
-			} else if !yield(d.event(raw), nil) {
+			} else if !yield(d.copied(&d.raw), nil) {
 				return
 			}
 		}
@@ -126,7 +128,10 @@ func isTooLarge(err error) bool {
 }
 
 // event copies raw, sharing strings that repeat.
-func (d *Decoder) event(raw RawEvent) Event {
+func (d *Decoder) event(raw RawEvent) Event { return d.copied(&raw) }
+
+// copied is event without a copy of what is to be copied.
+func (d *Decoder) copied(raw *RawEvent) Event {
 	event := Event{ID: d.LastEventID(), Data: string(raw.Data), Retry: raw.Retry}
 	if len(raw.Type) > 0 {
 		if string(raw.Type) != d.lastType {
@@ -142,6 +147,14 @@ func (d *Decoder) event(raw RawEvent) Event {
 // stands for an event that was skipped; the next call goes on after it. Any
 // other error is the reader's, and final.
 func (d *Decoder) Next() (RawEvent, error) {
+	if err := d.advance(); err != nil {
+		return RawEvent{}, err
+	}
+	return d.raw, nil
+}
+
+// advance makes raw the next event.
+func (d *Decoder) advance() error {
 	if d.returned {
 		d.reset()
 	}
@@ -149,32 +162,33 @@ func (d *Decoder) Next() (RawEvent, error) {
 		line, ok := d.in.next()
 		if !ok {
 			if err := d.fill(); err != nil {
-				return RawEvent{}, err
+				return err
 			}
 			continue
 		}
 		if d.start == noLineYet {
-			d.start = d.in.lineStart
+			d.start = d.in.offset(d.in.lineEnd - len(line))
 		}
 		if len(line) != 0 {
 			d.field(line)
 			continue
 		}
 		// HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
+		d.raw.Data = d.data()
 		if d.hasID {
-			d.id, d.lastID = d.lastID[:0], d.id
+			d.id, d.raw.ID = d.raw.ID[:0], d.id
 		}
 		d.returned = true
 		if d.tooLarge {
-			return RawEvent{}, &TooLargeError{
+			return &TooLargeError{
 				Offset: d.start,
-				Size:   d.in.offset() - d.start,
+				Size:   d.in.offset(d.in.pos) - d.start,
 				Limit:  d.opts.MaxEventSize,
-				ID:     string(d.lastID),
+				ID:     string(d.raw.ID),
 			}
 		}
 		if d.hasData {
-			return RawEvent{ID: d.lastID, Type: d.typ, Data: d.data(), Retry: d.retry}, nil
+			return nil
 		}
 		d.reset()
 	}
@@ -185,8 +199,8 @@ func (d *Decoder) reset() {
 	d.dataStart, d.dataEnd = 0, 0
 	d.hasData, d.isMended, d.hasID = false, false, false
 	d.tooLarge, d.returned = false, false
-	d.typ, d.id = d.typ[:0], d.id[:0]
-	d.retry = 0
+	d.raw.Type, d.id = d.raw.Type[:0], d.id[:0]
+	d.raw.Data, d.raw.Retry = nil, 0 // or it would pin a buffer that was replaced
 	d.start = noLineYet
 	if cap(d.mended) > maxKeptBuffer {
 		d.mended = nil
@@ -199,7 +213,7 @@ func (d *Decoder) incomplete() bool {
 		return false
 	}
 	rest := d.in.rest()
-	return d.hasData || d.hasID || d.tooLarge || len(d.typ) > 0 ||
+	return d.hasData || d.hasID || d.tooLarge || len(d.raw.Type) > 0 ||
 		len(rest) > 0 && rest[0] != ':'
 }
 
@@ -222,15 +236,15 @@ func (d *Decoder) field(line []byte) {
 	case wire.Data:
 		d.appendData(value)
 	case wire.Type:
-		if d.typ = d.typ[:0]; d.fits(len(value)) {
-			d.typ = wire.AppendValid(d.typ, value)
+		if d.raw.Type = d.raw.Type[:0]; d.fits(len(value)) {
+			d.raw.Type = wire.AppendValid(d.raw.Type, value)
 			d.fits(0)
 		}
 	case wire.ID:
 		d.setID(value)
 	case wire.Retry:
 		if retry, ok := wire.ParseRetry(value); ok {
-			d.retry = retry
+			d.raw.Retry = retry
 			if d.opts.OnRetry != nil {
 				d.opts.OnRetry(retry)
 			}
@@ -268,7 +282,7 @@ func (d *Decoder) appendData(value []byte) {
 	if !d.fits(size) {
 		return
 	}
-	if !d.isMended && !utf8.Valid(value) {
+	if !d.isMended && !d.in.isASCII(d.in.lineEnd-len(value)) && !utf8.Valid(value) {
 		d.mended = append(d.mended[:0], d.data()...)
 		d.isMended = true
 	}
@@ -296,7 +310,7 @@ func (d *Decoder) fits(more int) bool {
 	if d.tooLarge {
 		return false
 	}
-	if more > d.opts.MaxEventSize-len(d.data())-len(d.typ)-len(d.id) {
+	if more > d.opts.MaxEventSize-len(d.data())-len(d.raw.Type)-len(d.id) {
 		d.skip()
 		return false
 	}
@@ -314,7 +328,7 @@ func (d *Decoder) skip() {
 func (d *Decoder) fill() error {
 	if d.in.full() && d.dispensable(d.in.rest()) {
 		if d.start == noLineYet {
-			d.start = d.in.lineStart // the line may be the event's first
+			d.start = d.in.offset(d.in.pos) // the line may be the event's first
 		}
 		d.in.dropLine()
 	}

@@ -2,9 +2,13 @@ package sse
 
 import (
 	"io"
+	"slices"
 
 	"github.com/sse-go/sse/internal/wire"
 )
+
+// roomForFields is what an event's fields need besides their values.
+const roomForFields = len("id: \nevent: \nretry: 9223372036854\ndata: \n\n")
 
 // AppendEvent appends the event in wire form to dst and returns the extended
 // slice. Data is split at CR, LF and CRLF into as many data lines; an empty
@@ -17,6 +21,8 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	if err := event.check(); err != nil {
 		return dst, err
 	}
+	// Room for all but the names of data lines after the first: one allocation.
+	dst = slices.Grow(dst, len(event.ID)+len(event.Type)+len(event.Data)+roomForFields)
 	if event.ID != "" {
 		dst = wire.AppendField(dst, "id", event.ID)
 	}

@@ -23,8 +23,9 @@ const (
 //	      0        pos          lf or cr   end    len(buf)
 //
 // Invariants: 0 ≤ pos ≤ end ≤ len(buf). Where lf ≥ pos it is the index of the
-// first LF in buf[pos:end], or end if there is none; likewise cr. So no byte
-// is searched twice, however small the reads are.
+// first LF in buf[pos:end], or end if there is none; likewise cr, and high for
+// the first byte that is not ASCII. So no byte is searched twice, however small
+// the reads are, and one search serves many lines.
 type lineReader struct {
 	r   io.Reader
 	err error // of r; reported when all lines have been taken
@@ -32,20 +33,19 @@ type lineReader struct {
 	buf      []byte
 	pos, end int
 	lf, cr   int
+	high     int
 	lineEnd  int // index after the last byte of the line returned last
 
-	read      int64 // bytes read from r
-	lineStart int64 // offset in the stream of the line returned last
-	inLine    bool  // lineStart is that of the line at pos
-	started   bool  // a BOM has been looked for
-	afterCR   bool  // an LF at pos belongs to the line end before it
-	dropping  bool  // the line at pos is not kept
-	greedy    bool  // the last read filled the buffer
-	small     int   // how often in a row a large buffer was hardly used
+	read     int64 // bytes read from r
+	started  bool  // a BOM has been looked for
+	afterCR  bool  // an LF at pos belongs to the line end before it
+	dropping bool  // the line at pos is not kept
+	greedy   bool  // the last read filled the buffer
+	small    int   // how often in a row a large buffer was hardly used
 }
 
-// offset is the place in the stream of the byte at pos.
-func (l *lineReader) offset() int64 { return l.read - int64(l.end-l.pos) }
+// offset is the place in the stream of the byte at buf[i].
+func (l *lineReader) offset(i int) int64 { return l.read - int64(l.end-i) }
 
 // rest is the beginning of a line whose end has not been read.
 func (l *lineReader) rest() []byte { return l.buf[l.pos:l.end] }
@@ -63,10 +63,6 @@ func (l *lineReader) next() ([]byte, bool) {
 				l.pos++
 				continue
 			}
-		}
-		if !l.inLine {
-			l.inLine = true
-			l.lineStart = l.offset()
 		}
 		if l.lf < l.pos {
 			l.lf = l.find('\n', l.pos)
@@ -87,7 +83,6 @@ func (l *lineReader) next() ([]byte, bool) {
 		// The event is dispatched at the CR: waiting for an LF that may
 		// belong to it would hold it back.
 		l.afterCR = i == l.cr
-		l.inLine = false
 		if !l.dropping {
 			return line, true
 		}
@@ -96,10 +91,22 @@ func (l *lineReader) next() ([]byte, bool) {
 }
 
 func (l *lineReader) find(c byte, from int) int {
+	if l.buf[from] == c {
+		return from // every other line of most streams is blank
+	}
 	if i := bytes.IndexByte(l.buf[from:l.end], c); i >= 0 {
 		return from + i
 	}
 	return l.end
+}
+
+// isASCII reports whether the line returned last is ASCII. From start on it is
+// that line.
+func (l *lineReader) isASCII(start int) bool {
+	if l.high < start {
+		l.high = start + wire.IndexNonASCII(l.buf[start:l.end])
+	}
+	return l.high >= l.lineEnd
 }
 
 // dropBOM reports whether the stream's first bytes have been seen.
@@ -148,6 +155,7 @@ func (l *lineReader) makeRoom(from, to, limit int) {
 		copy(buf, l.buf[from:to])
 	}
 	copy(buf[kept:], l.buf[l.pos:l.end])
+	l.high += kept - l.pos
 	l.buf, l.pos, l.end = buf, kept, live
 	l.lf, l.cr = live, live
 }
@@ -225,6 +233,9 @@ func (l *lineReader) fill() error {
 		}
 		if l.cr == before {
 			l.cr = l.find('\r', before)
+		}
+		if l.high == before {
+			l.high = before + wire.IndexNonASCII(l.buf[before:l.end])
 		}
 		return nil
 	}

@@ -3,6 +3,8 @@
 package wire
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -95,6 +97,35 @@ func ParseRetry(value []byte) (time.Duration, bool) {
 	return time.Duration(ms) * time.Millisecond, true
 }
 
+// highBits are set in eight bytes of which one at least is not ASCII.
+const highBits = 0x8080808080808080
+
+// IndexNonASCII is the index of the first byte of p that is not ASCII, or
+// len(p) if all are. ASCII is valid UTF-8, and this is the fastest way to know.
+func IndexNonASCII(p []byte) int {
+	i := 0
+	for ; i+64 <= len(p); i += 64 {
+		q := p[i : i+64 : i+64]
+		if (word(q[0:])|word(q[8:])|word(q[16:])|word(q[24:])|
+			word(q[32:])|word(q[40:])|word(q[48:])|word(q[56:]))&highBits != 0 {
+			break
+		}
+	}
+	for ; i+8 <= len(p); i += 8 {
+		if high := word(p[i:]) & highBits; high != 0 {
+			return i + bits.TrailingZeros64(high)/8
+		}
+	}
+	for ; i < len(p); i++ {
+		if p[i] >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return i
+}
+
+func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) }
+
 // AppendValid appends src as a UTF-8 decoder would read it: every maximal part
 // of an ill-formed sequence becomes one U+FFFD. The result is never shorter
 // than src. (strings.ToValidUTF8 joins neighbours, and ranging over a string
@@ -102,10 +133,12 @@ func ParseRetry(value []byte) (time.Duration, bool) {
 //
 // Encoding 4.1: "UTF-8 decode"; Unicode 3.9, table 3-8.
 func AppendValid(dst, src []byte) []byte {
-	if utf8.Valid(src) {
-		return append(dst, src...)
-	}
-	for len(src) > 0 {
+	for {
+		n := IndexNonASCII(src)
+		dst, src = append(dst, src[:n]...), src[n:]
+		if len(src) == 0 {
+			return dst
+		}
 		r, size := utf8.DecodeRune(src)
 		if r == utf8.RuneError && size == 1 {
 			size = illFormed(src)
@@ -115,7 +148,6 @@ func AppendValid(dst, src []byte) []byte {
 		}
 		src = src[size:]
 	}
-	return dst
 }
 
 // illFormed is the length of the maximal subpart at the start of p, which
@@ -175,6 +207,9 @@ func Split(line []byte) (Field, int) {
 	case ':':
 		field = Comment
 	case 'd':
+		if len(line) > 6 && string(line[:6]) == "data: " {
+			return Data, 6 // nearly always
+		}
 		field, n = named(line, "data", Data)
 	case 'e':
 		field, n = named(line, "event", Type)
