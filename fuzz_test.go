@@ -23,9 +23,7 @@ func seedStreams(f *testing.F) (streams [][]byte) {
 		streams = append(streams, []byte(test.in+"\n\ndata: after\n\n"))
 	}
 	for _, v := range loadVectors(f) {
-		for _, body := range v.decodable() {
-			streams = append(streams, body)
-		}
+		streams = append(streams, v.decodable()...)
 	}
 	return streams
 }
