@@ -7,7 +7,7 @@ LATE ?= 60
 .PHONY: help test short race lint fuzz late frameworks interop compare compare-codec cover check
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start"
 
 test: ## test both modules
@@ -33,6 +33,12 @@ frameworks: ## run the servers in gin, echo, chi and fiber, and the middleware m
 
 interop: ## run browsers, npm's clients and servers, and nginx against ours (installs them)
 	bash .ci/interop
+
+compare: ## run the same cases against every library, into docs/BEHAVIOUR.md
+	cd internal/compare && GOWORK=off go test -count=1 ./behaviour -update
+
+compare-codec: ## compare the codec's speed with other libraries, into docs/PERFORMANCE.md
+	cd internal/compare && GOWORK=off go run ./codec -write ../../docs/PERFORMANCE.md
 
 cover: ## show which lines of the library no test reaches
 	go test -short -coverpkg=./... -coverprofile=coverage.out ./...

@@ -118,6 +118,8 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Strea
 	header.Set("Cache-Control", "no-store, no-transform")
 	header.Set("X-Accel-Buffering", "no") // nginx, and those who took it over
 	header.Del("Content-Length")
+	s.hasBody = r.ProtoMajor == 1 && r.ContentLength != 0
+	s.limitBody()
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil, fmt.Errorf("sse: no stream for a HEAD request: %w", http.ErrBodyNotAllowed)

@@ -127,6 +127,10 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 	default:
 		return nil
 	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.Close()
+		resp.Body = http.NoBody // it is the connection, which no context ends
+	}
 	dog := newWatchdog(errorBodyTimeout, cancel)
 	dog.start()
 	defer dog.stop()

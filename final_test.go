@@ -3,6 +3,7 @@ package sse_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -207,4 +208,30 @@ func TestLikeBrowser(t *testing.T) {
 			f.wantRequestsAt(0, time.Second)
 		})
 	}
+}
+
+// 101 makes the body the connection itself, which never ends and which no
+// context closes.
+func TestSwitchingProtocolsIsFinal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := ssetest.NewServer(t, http.HandlerFunc(
+			func(w http.ResponseWriter, r *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+
+					"Connection: upgrade\r\nUpgrade: x\r\n\r\n")
+				io.Copy(io.Discard, conn)
+			}), nil)
+		client := &sse.Client{URL: server.URL(), HTTPClient: server.Client()}
+		for _, err := range client.Events(t.Context()) {
+			var refusal *sse.ResponseError
+			if !errors.As(err, &refusal) || refusal.StatusCode != http.StatusSwitchingProtocols {
+				t.Errorf("got %v, want a *ResponseError of status 101", err)
+			}
+		}
+	})
 }

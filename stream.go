@@ -39,6 +39,7 @@ type Stream struct {
 	heartbeat   []byte
 	final       []byte
 	deadlines   bool // w can set write deadlines
+	hasBody     bool // the request does, on HTTP/1
 
 	ctx         context.Context // canceled when the stream ends; its cause says why
 	cancel      context.CancelCauseFunc
@@ -73,6 +74,7 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 	}
 	s.mu.Lock()
 	err := s.writeLocked(first)
+	s.liftBodyLimit()
 	if err == nil && s.opts.Heartbeat > 0 {
 		s.timer = time.AfterFunc(s.opts.Heartbeat, s.beat)
 	}
@@ -181,9 +183,27 @@ func (s *Stream) releaseLocked() {
 	// net/http has the end of the response to write yet, and clears the
 	// deadline after it.
 	s.setDeadlineLocked()
+	s.limitBody()
 	if s.restore != nil {
 		s.restore()
 		s.restore = nil
+	}
+}
+
+// limitBody bounds how long net/http waits for a body that the handler has not
+// read. On HTTP/1 it does that before it sends the header, and again when the
+// handler has returned, after which it sets deadlines of its own.
+func (s *Stream) limitBody() {
+	if s.hasBody && s.opts.WriteTimeout > 0 {
+		// Without deadlines there is no limit; probeDeadlines has said so.
+		_ = s.rc.SetReadDeadline(time.Now().Add(s.opts.WriteTimeout))
+	}
+}
+
+// liftBodyLimit takes the deadline back, lest it ends the stream.
+func (s *Stream) liftBodyLimit() {
+	if s.hasBody && s.opts.WriteTimeout > 0 {
+		_ = s.rc.SetReadDeadline(time.Time{})
 	}
 }
 

@@ -386,3 +386,47 @@ func TestBlackHoleHTTP2(t *testing.T) {
 		}
 	})
 }
+
+// A body that the handler has not read, and that does not come: net/http waits
+// for it before it sends the header, and after the handler, but not for ever.
+func TestUnreadBodyThatDoesNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler, ended := streamHandler(&sse.AcceptOptions{WriteTimeout: 5 * time.Second}, untilDone)
+		conn := ssetest.NewServer(t, handler, nil).Dial()
+		defer conn.Close()
+		start := time.Now()
+		io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+		if err := <-ended; !errors.Is(err, sse.ErrPeerGone) {
+			t.Errorf("Accept: %v, want ErrPeerGone", err)
+		}
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("Accept took %v, want 5s", took)
+		}
+		io.Copy(io.Discard, conn) // until the server has closed the connection
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("the connection lasted %v, want 10s at most", took)
+		}
+	})
+}
+
+// One that does come is in nobody's way.
+func TestUnreadBodyThatComes(t *testing.T) {
+	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+		handler, ended := streamHandler(&sse.AcceptOptions{WriteTimeout: 5 * time.Second},
+			func(stream *sse.Stream) {
+				time.Sleep(time.Hour) // the bubble's
+				stream.Send(sse.Event{Data: "still here"})
+			})
+		server := ssetest.NewServer(t, handler, opts)
+		resp, err := server.Client().Post(server.URL(), "text/plain", strings.NewReader("question"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		got, err := io.ReadAll(resp.Body)
+		if cause := <-ended; err != nil || cause != nil ||
+			!strings.HasSuffix(string(got), "data: still here\n\n") {
+			t.Errorf("got %q, %v, %v", got, err, cause)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// contender is one library's way with one workload.
+type contender struct {
+	name string
+	less bool              // it does a part of the work only
+	unit int               // bytes of one event on the wire
+	run  func(n int) error // handles n events, and checks that it did
+
+	events     int       // how many make one slice
+	speeds     []float64 // bytes per CPU second, one for each round
+	allocs     float64   // per event
+	allocBytes float64
+}
+
+// plan is how much is measured.
+type plan struct {
+	rounds int           // each gives one ratio
+	slices int           // of a round; contenders take turns after each
+	slice  time.Duration // CPU time of one
+}
+
+// minEvents are in every slice: what a decoder allocates once, such as a buffer
+// that grows to a megabyte, is spread over so many events at least.
+const minEvents = 8
+
+// measure runs all contenders in turn, round after round, in one process. All
+// see the same noise: other processes, frequency, caches.
+func (p plan) measure(all []*contender) error {
+	for _, c := range all {
+		if err := c.calibrate(p.slice); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	for range p.rounds {
+		spent := make([]time.Duration, len(all))
+		for range p.slices {
+			for i, c := range all {
+				d, err := c.cpu(c.events)
+				if err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+				spent[i] += d
+			}
+		}
+		for i, c := range all {
+			done := float64(c.unit) * float64(c.events) * float64(p.slices)
+			c.speeds = append(c.speeds, done/spent[i].Seconds())
+		}
+	}
+	return nil
+}
+
+// calibrate finds out how many events make a slice, and what one allocates.
+func (c *contender) calibrate(slice time.Duration) error {
+	n := minEvents
+	d, err := c.cpu(n)
+	for ; err == nil && d < slice/8; n *= 4 {
+		d, err = c.cpu(n * 4)
+	}
+	if err != nil {
+		return err
+	}
+	c.events = max(minEvents, int(float64(n)*float64(slice)/float64(d)))
+
+	// The difference between n and 2n events is what events cost, without what
+	// beginning costs.
+	n = max(minEvents, min(c.events, 1000))
+	objects1, bytes1 := c.allocated(n)
+	objects2, bytes2 := c.allocated(2 * n)
+	c.allocs = max(0, float64(objects2)-float64(objects1)) / float64(n)
+	c.allocBytes = max(0, float64(bytes2)-float64(bytes1)) / float64(n)
+	return nil
+}
+
+// cpu is the time, of all threads, that n events take. The garbage of those who
+// went before is collected first.
+func (c *contender) cpu(n int) (time.Duration, error) {
+	runtime.GC()
+	before := processTime()
+	err := c.run(n)
+	return processTime() - before, err
+}
+
+func (c *contender) allocated(n int) (objects, bytes uint64) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := c.run(n); err != nil {
+		panic(err) // it has run before
+	}
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs, after.TotalAlloc - before.TotalAlloc
+}
+
+// processTime is the user and system time that this process has taken.
+func processTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// spread is a median and the extremes around it.
+type spread struct{ median, low, high float64 }
+
+func spreadOf(values []float64) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return spread{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[0], sorted[n-1]}
+}
+
+// ratio compares a with b, round by round.
+func ratio(a, b *contender) spread {
+	ratios := make([]float64, len(a.speeds))
+	for i := range ratios {
+		ratios[i] = a.speeds[i] / b.speeds[i]
+	}
+	return spreadOf(ratios)
+}
+
+func decoderContender(d decoder, w workload) *contender {
+	return &contender{name: d.name, less: d.less, unit: len(w.unit), run: func(n int) error {
+		events, size, err := d.decode(w.stream(n))
+		if err != nil {
+			return err
+		}
+		if d.name == bound.name {
+			return nil // it counts lines
+		}
+		if events != n || size != n*len(w.data) {
+			return fmt.Errorf("decoded %d events with %d bytes, want %d with %d",
+				events, size, n, n*len(w.data))
+		}
+		return nil
+	}}
+}
+
+func encoderContender(e encoder, w workload) *contender {
+	s := &sink{buf: make([]byte, 0, 2*len(w.unit))}
+	encode := e.start(w.event, s)
+	return &contender{name: e.name, less: e.less, unit: len(w.unit), run: func(n int) error {
+		for range n {
+			s.buf = s.buf[:0]
+			if err := encode(); err != nil {
+				return err
+			}
+		}
+		if len(s.buf) < len(w.data) {
+			return fmt.Errorf("encoded %d bytes of %d", len(s.buf), len(w.unit))
+		}
+		return nil
+	}}
+}

@@ -1,0 +1,28 @@
+// Package compare measures this library and other people's side by side. It is
+// a module of its own, so that the library's go.mod stays empty, and it is never
+// released.
+//
+// The program in codec compares speed and writes docs/PERFORMANCE.md; the tests
+// in behaviour compare what is right and write docs/BEHAVIOUR.md.
+package compare
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed go.mod
+var goMod string
+
+// Version is the version of the module at path that go.mod pins, or an error's
+// text if it pins none: a table without a version would be of no use.
+func Version(path string) string {
+	for line := range strings.Lines(goMod) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) >= 2 && fields[0] == path {
+			return fields[1]
+		}
+	}
+	return fmt.Sprintf("not in go.mod: %s", path)
+}
