@@ -98,6 +98,10 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // status 500 unless the stream had begun: a handler has only to return. If opts
 // is nil, it is as if all fields were zero.
 //
+// It is called once for a request, before anything else is written. A body that
+// the handler needs is read before: on HTTP/1 net/http drops the rest, and does not
+// notice a peer that leaves while too much of it is left.
+//
 // Headers that the handler has set before are sent too, but for those that
 // make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {

@@ -60,18 +60,19 @@ func (s *session) read(ctx context.Context, r io.Reader, yield func(Event, error
 		MaxEventSize: s.c.MaxEventSize,
 		LastEventID:  s.lastID,
 		OnComment:    s.c.OnComment,
-		OnRetry:      func(retry time.Duration) { s.retry = retry },
+		OnRetry:      s.setRetry,
 	})
 	for {
 		raw, err := d.Next()
 		// What was read ahead of a cancellation is not yielded after it. It is
 		// not lost either: the next request asks for what follows lastID. But an
 		// id without an event counts, once all that came before it was yielded.
-		if ctx.Err() != nil {
+		// The caller's context is asked too, as it is done a moment before ctx.
+		if s.ctx.Err() != nil || ctx.Err() != nil {
 			if err != nil && !isTooLarge(err) {
 				s.lastID = d.LastEventID()
 			}
-			return context.Cause(ctx)
+			return causeOr(s.ctx, context.Cause(ctx))
 		}
 		s.lastID = d.LastEventID()
 		switch {
@@ -161,11 +162,12 @@ func mayPass(status int) bool {
 // number of seconds …"
 func retryAfter(header http.Header) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second
+	seconds, err := strconv.ParseUint(value, 10, 64) // the largest number, if out of range
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(maxRetry/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
-		return time.Until(date)
+		return min(time.Until(date), maxRetry)
 	}
 	return 0
 }

@@ -64,8 +64,8 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// A server that asks for no delay gets none, once; one that is down is not asked
-// without pause, however short its delay was.
+// A server that asks for no delay gets 10 ms, which the documentation of
+// RetryDelay says; one that is down is not asked without pause.
 func TestBackoffFromZero(t *testing.T) {
 	for _, retry := range []string{"0", "1"} {
 		inBubble(t, retry, func(t *testing.T) {
@@ -73,8 +73,8 @@ func TestBackoffFromZero(t *testing.T) {
 				append(times(12, refusal(503)), held("data: end\n\n"))...)...)
 			f.receiveUntil("end")
 			got := f.delays()
-			if got[0] > time.Millisecond || got[12] < 15*time.Second {
-				t.Errorf("got the delays %v, want the first as asked, the last grown", got)
+			if got[0] != 10*time.Millisecond || got[12] < 15*time.Second {
+				t.Errorf("got the delays %v, want the first 10ms, the last grown", got)
 			}
 		})
 	}
@@ -247,6 +247,25 @@ func TestBackoffWithoutLimit(t *testing.T) {
 		for i, d := range f.delays() {
 			if i > 40 && d < math.MaxInt64/2 {
 				t.Errorf("delay %d is %v", i+1, d)
+			}
+		}
+	})
+}
+
+// Nor is it when the delay is constant, as the caller's own is longer.
+func TestConstantBackoffFromZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, append([]ssetest.Response{answer("retry: 0\ndata: a\n\n")},
+			append(times(5, refusal(503)), held("data: end\n\n"))...)...)
+		f.client.MaxRetryDelay = -1
+		f.receiveUntil("end")
+		for i, got := range f.delays() {
+			want := 100 * time.Millisecond
+			if i == 0 {
+				want = 10 * time.Millisecond
+			}
+			if got != want {
+				t.Errorf("delay %d: got %v, want %v", i+1, got, want)
 			}
 		}
 	})

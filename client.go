@@ -58,7 +58,9 @@ type Client struct {
 	LastEventID string
 
 	// RetryDelay is how long to wait before the first attempt to reconnect. If
-	// zero, 1 second. The server's retry field replaces it.
+	// zero, 1 second. The server's retry field replaces it, but is not obeyed
+	// below 10 milliseconds, or RetryDelay if that is less, nor above a day;
+	// nor is its Retry-After header.
 	RetryDelay time.Duration
 
 	// MaxRetryDelay limits the delay, which doubles with every attempt that

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"syscall"
@@ -35,12 +36,21 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 // ConnContext put into ctx may stay unacknowledged. It returns a function that
 // undoes it, as the connection may outlive the stream, or nil.
 func limitUnacknowledged(ctx context.Context, d time.Duration, log *slog.Logger) func() {
-	conn, _ := ctx.Value(connKey{}).(net.Conn)
-	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // *tls.Conn
+	conn, ok := ctx.Value(connKey{}).(net.Conn)
+	if !ok {
+		return nil
+	}
+	for {
+		wrapped, ok := conn.(interface{ NetConn() net.Conn }) // *tls.Conn, and others
+		if !ok {
+			break
+		}
 		conn = wrapped.NetConn()
 	}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
+		log.Debug("sse: a peer that vanishes will be noticed late",
+			"error", fmt.Sprintf("%T has neither SyscallConn nor NetConn", conn))
 		return nil
 	}
 	before, err := swapUserTimeout(socket, d)

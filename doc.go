@@ -20,8 +20,9 @@
 //	})
 //
 // The headers and a first byte go out at once, and a heartbeat after 15 seconds
-// of silence. The stream's context is done when the client goes, when the server
-// shuts down, or when the client takes nothing for 30 seconds.
+// of silence. The stream's context is done when the client goes, when it takes
+// nothing for 30 seconds, or when the server shuts down, if [AcceptOptions.Done]
+// says so.
 //
 // # Receiving
 //

@@ -189,3 +189,40 @@ func TestIdleTimeoutLeaksNothing(t *testing.T) {
 		}
 	})
 }
+
+// A connection that has gone silent is left for a new one, also on HTTP/2, where
+// a canceled stream leaves its connection in the pool.
+func TestDeadConnectionIsLeft(t *testing.T) {
+	for _, how := range []string{"IdleTimeout", "Reconnect"} {
+		t.Run(how, func(t *testing.T) {
+			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+				script := &ssetest.Script{Responses: []ssetest.Response{
+					{Chunks: []string{"data: a\n\n"}, Stall: true},
+					{Chunks: []string{"data: b\n\n"}, Stall: true},
+				}}
+				server := ssetest.NewServer(t, script, opts)
+				client := &sse.Client{
+					URL: server.URL(), HTTPClient: server.Client(), IdleTimeout: 10 * time.Second,
+				}
+				start := time.Now()
+				want := 11 * time.Second // the timeout, and RetryDelay
+				for event, err := range client.Events(t.Context()) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if event.Data == "b" {
+						break
+					}
+					server.BlackHoleAll()
+					if how == "Reconnect" {
+						want = 5 * time.Second
+						time.AfterFunc(want, client.Reconnect)
+					}
+				}
+				if got := time.Since(start); got != want {
+					t.Errorf("the new connection came after %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}

@@ -9,12 +9,21 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 )
 
 // minGrowth is where delays begin to double when the server asks for shorter
 // ones, lest a server that is down is asked without pause.
 const minGrowth = 100 * time.Millisecond
+
+// A server is not asked more often than each minRetry, whatever it says, unless
+// the caller has set a shorter RetryDelay; nor is it left alone for longer than
+// maxRetry, whether with retry or with Retry-After.
+const (
+	minRetry = 10 * time.Millisecond
+	maxRetry = 24 * time.Hour
+)
 
 // What ends a session that has not failed.
 var (
@@ -107,9 +116,14 @@ func (s *session) cycle(yield func(Event, error) bool) (again bool, err error) {
 	case s.ctx.Err() != nil:
 		return false, s.canceled()
 	case context.Cause(ctx) == errReconnect:
+		s.http.CloseIdleConnections()
 		return true, nil
 	case isFinal(err):
 		return false, err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// On HTTP/2 the next attempt would use the same dead connection.
+		s.http.CloseIdleConnections()
 	}
 	if s.lasted >= max(s.maxDelay(), s.retry, time.Second) {
 		s.failures = 0
@@ -206,8 +220,11 @@ func (s *session) delay(err error) time.Duration {
 // for, as in a browser: a server that wants its clients spread says so to each.
 func (s *session) backoff() time.Duration {
 	limit := s.maxDelay()
-	if s.failures == 0 || limit <= s.retry {
+	switch {
+	case s.failures == 0:
 		return s.retry
+	case limit <= s.retry:
+		return max(s.retry, min(minGrowth, s.configured()))
 	}
 	grown := max(s.retry, minGrowth)
 	for range s.failures {
@@ -219,6 +236,19 @@ func (s *session) backoff() time.Duration {
 	}
 	low := max(s.retry, grown/2)
 	return low + rand.N(grown-low+1)
+}
+
+// configured is the caller's RetryDelay.
+func (s *session) configured() time.Duration {
+	if s.c.RetryDelay == 0 {
+		return defaultRetryDelay
+	}
+	return s.c.RetryDelay
+}
+
+// setRetry takes the server's retry field.
+func (s *session) setRetry(retry time.Duration) {
+	s.retry = min(max(retry, min(minRetry, s.configured())), maxRetry)
 }
 
 func (s *session) maxDelay() time.Duration {

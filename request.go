@@ -12,6 +12,10 @@ import (
 // maxRedirects is how many redirects a browser follows (Fetch 4.4).
 const maxRedirects = 20
 
+// maxSentID is the longest ID that is asked for. Servers refuse requests with
+// longer ones for good, which would end the stream.
+const maxSentID = 4 << 10
+
 func (s *session) method() string {
 	if s.c.Method == "" {
 		return http.MethodGet
@@ -113,11 +117,13 @@ func setDefault(header http.Header, name, value string) {
 
 // setLastEventID asks for what follows the last event. An ID that a header
 // would not carry as it is goes into the query instead, where [Stream] looks
-// for it too.
+// for it too. One that is too long for either is not sent.
 func (s *session) setLastEventID(req *http.Request) {
 	req.Header.Del("Last-Event-ID")
 	switch {
 	case s.lastID == "":
+	case len(s.lastID) > maxSentID:
+		s.log.Warn("sse: the last event ID is too long to be sent", "bytes", len(s.lastID))
 	case fitsHeader(s.lastID):
 		req.Header.Set("Last-Event-ID", s.lastID)
 	default:

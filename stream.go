@@ -20,7 +20,7 @@ const (
 	// sizes in which kernels report room would decide.
 	pieceSize = 16 << 10
 
-	// shutdownGrace bounds a write that is under way when the server shuts down.
+	// shutdownGrace is how long writes may go on when the server shuts down.
 	shutdownGrace = time.Second
 )
 
@@ -28,8 +28,8 @@ const (
 // concurrent use.
 //
 // A handler must call Close before it returns, best with defer: heartbeats are
-// sent from another goroutine, and a ResponseWriter must not be used once its
-// handler has returned.
+// sent from another goroutine, and once its handler has returned a
+// ResponseWriter must not be used; a heartbeat could land in another response.
 type Stream struct {
 	opts        AcceptOptions
 	w           http.ResponseWriter
@@ -46,7 +46,7 @@ type Stream struct {
 	stopRequest func() bool // stops watching the request's context
 	restore     func()      // of the socket's options
 	watcher     sync.WaitGroup
-	ending      atomic.Bool // Done is closed: writes are bounded by shutdownGrace
+	end         atomic.Pointer[time.Time] // of the last write; set when Done is closed
 
 	mu        lock // guards the following, and every use of w and rc
 	buf       []byte
@@ -61,7 +61,11 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
 	s.stopRequest = context.AfterFunc(request, func() {
 		cause := context.Cause(request)
-		if errors.Is(cause, context.Canceled) { // what net/http says
+		switch {
+		case !errors.Is(cause, context.Canceled): // what net/http says
+		case s.end.Load() != nil:
+			cause = ErrShutdown
+		default:
 			cause = ErrPeerGone
 		}
 		s.cancel(cause)
@@ -109,7 +113,8 @@ func (s *Stream) LastEventID() string { return s.lastEventID }
 // Send sends the events, in order, with one write and one flush. Without
 // events it does nothing.
 //
-// It blocks while the peer's buffers are full, until WriteTimeout at the most.
+// It blocks while another Send does, and while the peer's buffers are full: up
+// to WriteTimeout for each 16 KiB.
 // If an event cannot be encoded, the error is a [*FieldError], and nothing is
 // sent. All other errors are final, and wrap what ended the stream, as the cause
 // of its context does.
@@ -167,7 +172,7 @@ func (s *Stream) Close() error {
 // if it has not ended before.
 func (s *Stream) endLocked(cause error) (err error) {
 	if s.ctx.Err() == nil && s.final != nil {
-		err = s.writeLocked(s.final)
+		err = s.transmitLocked(s.final)
 	}
 	s.cancel(cause)
 	return err
@@ -214,9 +219,10 @@ func (s *Stream) watchDone() {
 		return
 	case <-s.opts.Done:
 	}
-	s.ending.Store(true)
+	end := time.Now().Add(shutdownGrace)
+	s.end.Store(&end)
 	if s.deadlines {
-		s.rc.SetWriteDeadline(time.Now().Add(shutdownGrace)) // wakes a writer that is stuck
+		s.rc.SetWriteDeadline(end) // for a writer that is stuck
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,6 +234,7 @@ func (s *Stream) watchDone() {
 func (s *Stream) beat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.forgotten()
 	if s.ctx.Err() != nil {
 		return
 	}
@@ -241,6 +248,15 @@ func (s *Stream) beat() {
 	s.timer.Reset(wait)
 }
 
+// forgotten keeps a handler that has returned without Close, whose writer is no
+// more, from taking the whole process with it.
+func (s *Stream) forgotten() {
+	if p := recover(); p != nil {
+		s.cancel(ErrClosed)
+		s.opts.Logger.Error("sse: a handler has returned without Stream.Close", "panic", p)
+	}
+}
+
 // writeBufferLocked writes what was encoded into s.buf, which it keeps.
 func (s *Stream) writeBufferLocked(buf []byte) error {
 	if s.buf = buf; cap(buf) > maxKeptBuffer {
@@ -249,18 +265,29 @@ func (s *Stream) writeBufferLocked(buf []byte) error {
 	return s.writeLocked(buf)
 }
 
-// writeLocked writes and flushes p. A deadline stands only while it does: on
-// HTTP/2 one that is left standing resets an idle stream.
+// writeLocked writes and flushes p, unless the stream has ended or is about to.
 func (s *Stream) writeLocked(p []byte) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	err := s.writePiecesLocked(p)
-	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+	if s.end.Load() != nil {
+		return ErrShutdown
+	}
+	return s.transmitLocked(p)
+}
+
+// transmitLocked writes and flushes p. A deadline stands only while it does: on
+// HTTP/2 one that is left standing resets an idle stream.
+func (s *Stream) transmitLocked(p []byte) error {
+	if err := s.writePiecesLocked(p); err != nil {
+		cause := ErrPeerGone
+		switch {
+		case s.end.Load() != nil:
+			cause = ErrShutdown
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = fmt.Errorf("it took nothing for %v: %w", s.opts.WriteTimeout, err)
 		}
-		err = fmt.Errorf("%w: %w", ErrPeerGone, err)
+		err = fmt.Errorf("%w: %w", cause, err)
 		s.cancel(err)
 		return err
 	}
@@ -288,12 +315,22 @@ func (s *Stream) writePiecesLocked(p []byte) error {
 	return nil
 }
 
+// setDeadlineLocked allows the next piece WriteTimeout, but no piece more than
+// the time that the server's shutdown leaves.
 func (s *Stream) setDeadlineLocked() {
-	timeout := s.opts.WriteTimeout
-	if s.ending.Load() && (timeout < 0 || timeout > shutdownGrace) {
-		timeout = shutdownGrace
+	if !s.deadlines {
+		return
 	}
-	if s.deadlines && timeout > 0 {
-		s.rc.SetWriteDeadline(time.Now().Add(timeout))
+	end := s.end.Load()
+	deadline := time.Now().Add(s.opts.WriteTimeout)
+	switch {
+	case end != nil && (s.opts.WriteTimeout < 0 || end.Before(deadline)):
+		deadline = *end
+	case s.opts.WriteTimeout < 0:
+		return
+	}
+	s.rc.SetWriteDeadline(deadline)
+	if end == nil && s.end.Load() != nil { // watchDone was faster, and is overwritten
+		s.setDeadlineLocked()
 	}
 }

@@ -197,6 +197,7 @@ func TestCauses(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer resp.Body.Close()
+				synctest.Wait() // until the stream is accepted
 				tt.end(kit{server, cancel, done})
 				if cause := <-ended; !errors.Is(cause, tt.want) {
 					t.Errorf("the cause is %v, want %v", cause, tt.want)
@@ -292,8 +293,8 @@ func TestShutdown(t *testing.T) {
 					t.Errorf("the stream ended after %v, want %v", got, tt.want)
 				}
 				if tt.stalled {
-					if !errors.Is(cause, sse.ErrPeerGone) {
-						t.Errorf("the cause is %v, want ErrPeerGone", cause)
+					if !errors.Is(cause, sse.ErrShutdown) {
+						t.Errorf("the cause is %v, want ErrShutdown", cause)
 					}
 					return
 				}
@@ -427,6 +428,40 @@ func TestUnreadBodyThatComes(t *testing.T) {
 		if cause := <-ended; err != nil || cause != nil ||
 			!strings.HasSuffix(string(got), "data: still here\n\n") {
 			t.Errorf("got %q, %v, %v", got, err, cause)
+		}
+	})
+}
+
+// A reader that is slow but alive has no more time when the server shuts down
+// than one that has stalled, and nothing new is sent to it.
+func TestShutdownDoesNotWaitForASlowReader(t *testing.T) {
+	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+		opts.BufferSize = 16 << 10
+		done := make(chan struct{})
+		handler, ended := streamHandler(&sse.AcceptOptions{Done: done}, func(stream *sse.Stream) {
+			if _, err := flood(stream); !errors.Is(err, sse.ErrShutdown) {
+				t.Errorf("Send: %v, want ErrShutdown", err)
+			}
+		})
+		body := get(t, ssetest.NewServer(t, handler, opts)).Body
+		var reader sync.WaitGroup
+		defer reader.Wait()
+		reader.Go(func() {
+			for {
+				time.Sleep(100 * time.Millisecond) // the bubble's
+				if _, err := io.CopyN(io.Discard, body, 32<<10); err != nil {
+					return
+				}
+			}
+		})
+		time.Sleep(time.Minute) // the bubble's
+		start := time.Now()
+		close(done)
+		if cause := <-ended; !errors.Is(cause, sse.ErrShutdown) {
+			t.Errorf("the cause is %v, want ErrShutdown", cause)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %v, want 1s at most", took)
 		}
 	})
 }
