@@ -3,6 +3,7 @@ package sse
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"hash/crc32"
 	"iter"
 	"strconv"
@@ -172,6 +173,15 @@ type Gap struct {
 	// the log), "future" (it is after the log's end), "check" (another event is
 	// at that position now), "lagging" (the subscriber was too slow).
 	Why string `json:"why"`
+}
+
+// json is the Gap as the data of an event.
+func (g *Gap) json() string {
+	data, err := json.Marshal(g)
+	if err != nil {
+		panic(err) // it has only strings
+	}
+	return string(data)
 }
 
 // Error makes a Gap what [EventLog.Locate] fails with.
