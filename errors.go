@@ -34,7 +34,7 @@ var (
 // FieldError says that an event has a field that the wire format cannot
 // carry. Nothing of the event was written.
 type FieldError struct {
-	Field  string // "id", "event" or "retry"
+	Field  string // "topic", "id", "event" or "retry"
 	Value  string
 	Reason string // what is wrong with it, such as "contains LF"
 }
