@@ -70,7 +70,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // write writes a batch.
 func (h *held) write(b *batch) error {
 	if len(b.entries) == 1 && !h.s.terms.withTopic {
-		if e := b.entries[0]; h.s.wants(e, h.c.win.epoch) {
+		if e := b.entries[0]; h.s.wants(e, b.epoch) {
 			return h.stream.sendRaw(e.wire())
 		}
 		return nil
@@ -105,7 +105,7 @@ func (c *core) render(dst []byte, s *subscriber, b *batch) []byte {
 		return append(dst, c.beat...)
 	}
 	for _, e := range b.entries {
-		if !s.wants(e, c.win.epoch) {
+		if !s.wants(e, b.epoch) {
 			continue
 		}
 		if s.terms.withTopic {
@@ -228,7 +228,7 @@ func (c *core) events(s *subscriber, b *batch) iter.Seq[Event] {
 			return
 		}
 		for _, e := range b.entries {
-			if !s.wants(e, c.win.epoch) {
+			if !s.wants(e, b.epoch) {
 				continue
 			}
 			event := e.event()

@@ -137,6 +137,7 @@ type transport interface {
 
 // batch is what a subscriber is to write next. At most one of its parts is set.
 type batch struct {
+	epoch   uint64
 	entries []*entry
 	gap     *Gap
 	gapAt   Position
@@ -152,7 +153,7 @@ type batch struct {
 
 // pull decides what the subscriber is to do next, and moves its cursor past it.
 func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
-	*b = batch{entries: b.entries[:0]}
+	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	if s.end != nil {
 		b.end = s.end
 		return
@@ -290,7 +291,7 @@ func (s *subscriber) applyLoss(w *window) {
 // page, in the window's form.
 func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, now time.Time) {
 	through := b.through
-	*b = batch{entries: b.entries[:0]}
+	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	lost := page.Lost
 	if s.accepting {
 		s.accepting = false
