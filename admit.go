@@ -294,7 +294,10 @@ func (c *core) freeKey(key string) {
 }
 
 func decrement(m map[string]int, key string) {
-	if m[key]--; m[key] <= 0 {
+	switch n := m[key]; {
+	case n > 1:
+		m[key] = n - 1
+	case n == 1:
 		delete(m, key)
 	}
 }
