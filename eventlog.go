@@ -176,5 +176,5 @@ type Gap struct {
 
 // Error makes a Gap what [EventLog.Locate] fails with.
 func (g *Gap) Error() string {
-	return "sse: gap after " + strconv.Quote(g.Asked) + ": " + g.Why
+	return "sse: gap after " + strconv.Quote(shorten(g.Asked)) + ": " + g.Why
 }

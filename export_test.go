@@ -1,0 +1,4 @@
+package sse
+
+// For tests, which are outside of the package.
+var CheckTopic = checkTopic
