@@ -1,4 +1,7 @@
 package sse
 
 // For tests, which are outside of the package.
-var CheckTopic = checkTopic
+var (
+	CheckTopic   = checkTopic
+	RequestStart = requestStart
+)
