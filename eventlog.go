@@ -186,5 +186,5 @@ func (g *Gap) json() string {
 
 // Error makes a Gap what [EventLog.Locate] fails with.
 func (g *Gap) Error() string {
-	return "sse: gap after " + strconv.Quote(g.Asked) + ": " + g.Why
+	return "sse: gap after " + strconv.Quote(shorten(g.Asked)) + ": " + g.Why
 }
