@@ -212,14 +212,6 @@ func TestBrokerSince(t *testing.T) {
 	})
 }
 
-func mustPattern(t *testing.T, text string) sse.Pattern {
-	t.Helper()
-	p, err := sse.ParsePattern(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 func TestBrokerGap(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokerFixture) {

@@ -535,10 +535,10 @@ func (w *window) wrong(p Position) string {
 // locateLast finds the position that is followed by n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 	chains := w.sources(sel, now)
-	// Each chain has at most n of them.
+	// Each chain has at most n of them, and one more says that there are more.
 	var newest []uint64
 	for _, c := range chains {
-		for i, taken := len(c.items)-1, 0; i >= c.head && taken < n; i-- {
+		for i, taken := len(c.items)-1, 0; i >= c.head && taken <= n; i-- {
 			if e := c.items[i].entry; !e.gone {
 				newest = append(newest, e.seq)
 				taken++
