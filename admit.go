@@ -45,7 +45,12 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := c.reserve(remote); err != nil {
 		return err
 	}
-	defer c.free(remote)
+	parked := false
+	defer func() {
+		if !parked {
+			c.free(remote)
+		}
+	}()
 	sel, err := b.selection(r)
 	if err != nil {
 		return err
@@ -54,7 +59,11 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 		if err := c.reserveKey(sel.Key); err != nil {
 			return err
 		}
-		defer c.freeKey(sel.Key)
+		defer func() {
+			if !parked {
+				c.freeKey(sel.Key)
+			}
+		}()
 	}
 	start, asked, err := requestStart(r)
 	if err != nil {
@@ -65,7 +74,21 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.remote = r.RemoteAddr
-	return c.hold(w, r, s, &sel)
+	why := c.mayPark(w, r)
+	if b.Park && why == "" && r.Method == http.MethodGet {
+		parked = c.park(w, r, s, &sel) == nil
+		return nil // it has begun, or has been answered
+	}
+	c.hold(w, r, s, &sel, why)
+	return nil
+}
+
+// freeFor undoes what was reserved for a stream that was parked.
+func (c *core) freeFor(s *subscriber) {
+	c.free(hostOf(s.remote))
+	if s.key != "" {
+		c.freeKey(s.key)
+	}
 }
 
 // selection is what the request subscribes to.
@@ -78,17 +101,17 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 }
 
 // hold serves a stream in this goroutine.
-func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection) error {
+func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection, why string) {
 	stream, err := accept(w, r, &c.stream, c.preface(s))
 	if err != nil {
-		return nil // accept has answered
+		return // accept has answered
 	}
-	h := &held{c: c, s: s, stream: stream, woken: make(chan struct{}, 1)}
+	h := &held{c: c, s: s, stream: stream, why: why, woken: signal()}
 	s.wait = h
 	if err := c.enter(s, sel); err != nil {
 		h.farewell(err)
 		_ = stream.Close()
-		return nil
+		return
 	}
 	var cause error
 	defer func() {
@@ -97,7 +120,6 @@ func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *
 	}()
 	c.connected(s)
 	cause = h.run()
-	return nil
 }
 
 // preface is what a stream begins with, besides what Accept sends: where the
@@ -303,11 +325,13 @@ func decrement(m map[string]int, key string) {
 }
 
 // remoteIP is the address without the port.
-func remoteIP(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+func remoteIP(r *http.Request) string { return hostOf(r.RemoteAddr) }
+
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host
 	}
-	return r.RemoteAddr
+	return address
 }
 
 // refuse writes the response for an error.

@@ -102,6 +102,19 @@ type Broker struct {
 	// If zero, they end at once.
 	DrainOver time.Duration
 
+	// Park lets streams wait without a goroutine, which costs a small part of the
+	// memory. On Linux, a stream of HTTP/1 that has no TLS in this process, no body
+	// in its request and no wrapper around its ResponseWriter is taken away from
+	// net/http once it has begun; the handler returns, and what is around it
+	// takes the request for done: a limiter counts it no more, a log has its
+	// status and a duration of nothing, the request's context is canceled. All
+	// others are held, and [Subscriber.Why] says why. The hooks are then called by
+	// what writes to all streams, and must be fast.
+	//
+	// With it, Shutdown must be called: [http.Server.Shutdown] does not know these
+	// streams.
+	Park bool
+
 	// OnConnect, OnDisconnect, OnGap and OnDrop are told what happens to
 	// subscribers: one has come; it has gone, and why; it was told a gap; events
 	// were skipped by its [LagPolicy]. For each subscriber they are called one

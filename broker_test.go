@@ -21,14 +21,19 @@ func inWaits(t *testing.T, test func(t *testing.T, f *brokerFixture)) {
 	for _, mode := range []struct {
 		name string
 		opts ssetest.ServerOptions
+		park bool
 	}{
-		{"held http1", ssetest.ServerOptions{}},
-		{"held http2", ssetest.ServerOptions{HTTP2: true}},
+		{"held http1", ssetest.ServerOptions{}, false},
+		{"held http2", ssetest.ServerOptions{HTTP2: true}, false},
+		{"parked", ssetest.ServerOptions{}, true},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Helper()
 			synctest.Test(t, func(t *testing.T) {
 				f := &brokerFixture{t: t, opts: mode.opts}
+				if mode.park {
+					sse.ParkInMemory(&f.broker)
+				}
 				test(t, f)
 			})
 		})
@@ -212,7 +217,6 @@ func TestBrokerSince(t *testing.T) {
 	})
 }
 
-
 func TestBrokerGap(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokerFixture) {
 		f.broker.Retention.Events = 3
@@ -305,6 +309,9 @@ func TestBrokerKickAndHooks(t *testing.T) {
 		f.serve()
 		l := f.listen("?topic=a")
 		list := f.broker.Subscribers()
+		if len(list) == 1 && f.broker.Park && list[0].Wait != "parked" {
+			t.Errorf("it is held: %s", list[0].Why)
+		}
 		if len(list) != 1 || list[0].ID != 1 || !slices.Equal(list[0].Topics, []string{"a"}) {
 			t.Fatalf("got subscribers %+v", list)
 		}

@@ -43,6 +43,7 @@ type core struct {
 	spread   atomic.Int64             // over which clients come back, in nanoseconds
 	stop     context.CancelFunc       // ends the feed
 	feed     sync.WaitGroup
+	loops    loops
 }
 
 const (
@@ -177,9 +178,8 @@ func (c *core) endLocked(s *subscriber, cause error) {
 	if s.idle {
 		s.idle = false
 		s.wait.wake()
-		return
 	}
-	s.wait.interrupt(cause)
+	s.wait.interrupt(cause) // it may be idle, and yet be writing
 }
 
 // enter makes a subscriber one of this broker's. It fails if the broker is

@@ -35,6 +35,7 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	}
 	c.mu.Unlock()
 	err := c.awaitGone(ctx, gone)
+	c.stopLoops()
 	if c.stop != nil {
 		c.stop()
 		c.feed.Wait()

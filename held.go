@@ -35,6 +35,8 @@ func (h *held) interrupt(cause error) {
 
 func (h *held) cut() { h.stream.cancel(h.s.end) }
 
+func (h *held) overdue() int64 { return 0 } // the deadlines of its writes see to that
+
 func (h *held) kind() (wait, why string) { return "held", h.why }
 
 // run gives the stream what its subscriber gets, until it ends. It returns why.
@@ -51,7 +53,7 @@ func (h *held) run() error {
 		if err := h.write(&b); err != nil {
 			return err
 		}
-		if !b.empty() {
+		if !b.idle {
 			continue
 		}
 		select {
@@ -172,13 +174,13 @@ func (c *core) describe(s *subscriber) Subscriber {
 
 // called is a subscription in this process.
 type called struct {
-	woken  chan struct{} // bound: 1
-	cancel context.CancelCauseFunc
+	woken chan struct{} // bound: 1
 }
 
 func (l *called) wake()               { l.woken <- struct{}{} }
 func (l *called) interrupt(error)     {} // the caller's loop comes back when it likes
 func (l *called) cut()                {}
+func (l *called) overdue() int64      { return 0 }
 func (l *called) kind() (_, _ string) { return "called", "" }
 
 // call is Broker.Subscribe.
@@ -209,7 +211,7 @@ func (c *core) call(ctx context.Context, sel Selection, start Start,
 				return nil
 			}
 		}
-		if !b.empty() && ctx.Err() == nil {
+		if !b.idle && ctx.Err() == nil {
 			continue
 		}
 		select {

@@ -82,7 +82,7 @@ type subscriber struct {
 
 	gap       *Gap   // to be told, when the cursor gets there
 	conflate  uint64 // up to this sequence only the latest of each topic counts
-	idle      bool   // has nothing to do, and waits to be woken
+	idle      bool   // has nothing more to do than what it was given, until it is woken
 	live      bool   // has once been at the end
 	accepting bool   // does not want to hear what was lost before it came
 	beat      bool   // is to send a heartbeat
@@ -132,6 +132,7 @@ type transport interface {
 	wake()                 // there is something to do
 	interrupt(cause error) // it is to end soon, although it may be writing
 	cut()                  // it is to end now
+	overdue() int64        // since when it has taken nothing of what it is given, or 0
 	kind() (wait, why string)
 }
 
@@ -147,6 +148,7 @@ type batch struct {
 	beat    bool
 	cursor  Position // with beat: what the client does not know yet, or zero
 	end     error
+	idle    bool // after this there is nothing more, until it is woken
 
 	dropped int // events that will not come, as told by the hooks
 }
@@ -170,26 +172,26 @@ func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
 		b.fetch, b.after, b.through = true, s.cursor, w.base
 		return
 	}
-	s.take(w, b, limit)
-	if b.gap != nil || len(b.entries) > 0 {
-		s.beat = false
-		s.active = now.UnixNano()
-		return
+	if s.take(w, b, limit) {
+		s.live, s.idle = true, true
+		b.idle = true
 	}
-	s.live = true
-	s.idle = true
-	if s.beat {
-		s.beat, s.idle = false, false
+	switch {
+	case b.gap != nil || len(b.entries) > 0:
+		s.active = now.UnixNano()
+	case s.beat:
 		s.active = now.UnixNano()
 		b.beat = true
 		if s.cursor.Seq != s.sent {
 			b.cursor, s.sent = s.cursor, s.cursor.Seq
 		}
 	}
+	s.beat = false
 }
 
-// take takes entries out of the window, or the gap if it comes before them.
-func (s *subscriber) take(w *window, b *batch, limit int) {
+// take takes entries out of the window, or the gap if it comes before them. It
+// reports whether there is nothing more.
+func (s *subscriber) take(w *window, b *batch, limit int) (end bool) {
 	through := uint64(1<<64 - 1)
 	var lost mark
 	if s.gap != nil {
@@ -205,9 +207,13 @@ func (s *subscriber) take(w *window, b *batch, limit int) {
 	switch {
 	case s.gap != nil && len(b.entries) == 0:
 		s.tellGap(b, Position{w.epoch, lost.seq, lost.check})
-	case !more && s.gap == nil && w.last.Seq > s.cursor.Seq:
-		s.cursor = w.last // which is past all that it has not selected
+	case !more && s.gap == nil:
+		if w.last.Seq > s.cursor.Seq {
+			s.cursor = w.last // which is past all that it has not selected
+		}
+		return true
 	}
+	return false
 }
 
 // took moves the cursor past the entries of the batch.

@@ -1,6 +1,9 @@
 package sse
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // wheel knows when something is due for subscribers: one timer for all of them.
 //
@@ -93,10 +96,21 @@ func (c *core) place(s *subscriber) {
 			due = end
 		}
 	}
+	if since := s.wait.overdue(); since != 0 && c.stream.WriteTimeout > 0 {
+		if end := time.Unix(0, since).Add(c.stream.WriteTimeout); due.IsZero() || end.Before(due) {
+			due = end
+		}
+	}
 	if s.slot = -1; due.IsZero() {
 		return
 	}
 	c.wheel.add(s, due)
+}
+
+// reschedule is schedule for one that is due earlier than it was.
+func (c *core) reschedule(s *subscriber, now time.Time) {
+	c.wheel.remove(s)
+	c.schedule(s, now)
 }
 
 // catchUp moves an empty wheel on: nobody has turned it.
@@ -151,6 +165,11 @@ func (c *core) due(s *subscriber, now time.Time) {
 	at := now.UnixNano()
 	if s.expires != 0 && at >= s.expires {
 		c.endLocked(s, ErrExpired)
+		return
+	}
+	if since := s.wait.overdue(); since != 0 && c.stream.WriteTimeout > 0 &&
+		at-since >= int64(c.stream.WriteTimeout) {
+		c.endLocked(s, fmt.Errorf("%w: it took nothing for %v", ErrPeerGone, c.stream.WriteTimeout))
 		return
 	}
 	if c.interval > 0 && at-s.active >= int64(c.interval) {
