@@ -333,3 +333,16 @@ func TestEncodeAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the sizes of its fields, an event of one line is one allocation.
+func TestAppendEventAllocatesOnce(t *testing.T) {
+	for n := range 300 {
+		event := sse.Event{
+			Topic: xs(n), ID: "1", Type: "x", Data: "some text", Retry: math.MaxInt64,
+		}
+		got := testing.AllocsPerRun(1, func() { _, _ = sse.AppendEvent(nil, event) })
+		if want := 1.0; got > want {
+			t.Fatalf("topic of %d bytes: got %v allocations, want at most %v", n, got, want)
+		}
+	}
+}
