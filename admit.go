@@ -166,8 +166,8 @@ func (c *core) admit(ctx context.Context, sel *Selection, start Start, asked str
 	err := c.locate(ctx, s, sel, start)
 	var gap *Gap
 	if errors.As(err, &gap) {
-		missing := *gap
-		if s.gap = &missing; asked != "" {
+		s.gap = &Gap{Asked: gap.Asked, Why: gap.Why}
+		if asked != "" {
 			s.gap.Asked = asked
 		}
 		err = nil

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -176,7 +177,10 @@ func normal(event Event) Event {
 		event.Data = lineEnds.Replace(event.Data)
 	}
 	if rest := event.Retry % time.Millisecond; rest > 0 {
-		event.Retry += time.Millisecond - rest
+		event.Retry -= rest
+		if event.Retry <= math.MaxInt64-time.Millisecond {
+			event.Retry += time.Millisecond
+		}
 	}
 	return event
 }

@@ -483,19 +483,20 @@ func (w *window) before(e *entry) Position {
 
 // locate finds the position after which to begin, or a *Gap.
 func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, error) {
-	origin := Position{Epoch: w.epoch}
 	switch {
 	case start.After != Position{}:
 		if why := w.wrong(start.After); why != "" {
-			return origin, &Gap{Asked: start.After.String(), Why: why}
+			return w.gap(start.After.String(), why, sel, now)
 		}
 		return start.After, nil
 	case start.ID != "":
-		w.trim(now)
-		if entries := w.ids[start.ID]; len(entries) > 0 {
-			return entries[0].position(w.epoch), nil
+		chains := w.sources(sel, now)
+		for _, e := range w.ids[start.ID] {
+			if sel.Match(e.names()) {
+				return e.position(w.epoch), nil
+			}
 		}
-		return origin, &Gap{Asked: start.ID, Why: "unknown"}
+		return w.gapIn(chains, start.ID, "unknown")
 	case start.Last > 0:
 		return w.locateLast(start.Last, sel, now), nil
 	case !start.Time.IsZero():
@@ -504,6 +505,16 @@ func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, e
 		return w.earliest(w.sources(sel, now)), nil
 	}
 	return w.last, nil
+}
+
+// gap is the answer for a place that there is not.
+func (w *window) gap(asked, why string, sel *Selection, now time.Time) (Position, error) {
+	return w.gapIn(w.sources(sel, now), asked, why)
+}
+
+func (w *window) gapIn(chains []*chain, asked, why string) (Position, error) {
+	at := w.earliest(chains)
+	return at, &Gap{Asked: asked, Available: at.String(), Why: why}
 }
 
 // earliest is the position before everything that is kept in the chains, and if
