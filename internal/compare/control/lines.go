@@ -24,7 +24,7 @@ type LoadCommand struct {
 // What a load client does.
 const (
 	LoadConnect  = "connect"  // more subscribers; answered by LoadConnected
-	LoadProgress = "progress" // tell every so many waves; no answer
+	LoadProgress = "progress" // tell every so many waves from now on; no answer
 	LoadReset    = "reset"    // forget the times and counts; answered by LoadDone
 	LoadReport   = "report"   // answered by LoadReported
 	LoadClose    = "close"    // close all connections; answered by LoadDone

@@ -24,7 +24,8 @@ type client struct {
 	now     int64 // when the last read returned
 	waves   waves
 	told    int64 // the last wave that the coordinator knows of
-	every   int64 // waves from one word of it to the next
+	base    int64 // the wave from which on it is told
+	every   int64 // every so many waves
 	input   []byte
 	ended   bool // there is no more input
 	deliver func(*subscriber)
@@ -90,7 +91,7 @@ func (c *client) poll() error {
 		}
 	}
 	if c.waves.advance(); c.waves.reached >= c.told+c.every {
-		c.told = c.waves.reached - c.waves.reached%c.every
+		c.told = c.waves.reached - (c.waves.reached-c.base)%c.every
 		// By hand, as this is said for every event.
 		line := append([]byte(`{"is":"`+control.LoadReached+`","wave":`),
 			strconv.FormatInt(c.told, 10)...)
@@ -212,6 +213,7 @@ func (c *client) obey(command control.LoadCommand) error {
 		return c.connect(command)
 	case control.LoadProgress:
 		c.every = max(1, command.Every)
+		c.base, c.told = c.waves.reached, c.waves.reached
 	case control.LoadReset:
 		c.events, c.bytes = 0, 0
 		c.latency.Reset()
