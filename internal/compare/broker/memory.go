@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sse-go/sse/internal/compare/report"
+)
+
+// memoryScenario is what one more idle subscriber costs. That is a slope, so that
+// what a server needs anyway is not counted.
+func (r *runner) memoryScenario() *scenario {
+	p := r.plan
+	return &scenario{
+		key: "memory",
+		title: fmt.Sprintf("Memory, from %s to %s idle subscribers",
+			report.Figure(float64(p.idleFrom)), report.Figure(float64(p.idleTo))),
+		note: "Bytes for each subscriber. The kernel's are its objects in use (/proc/slabinfo) and socket " +
+			"buffers (/proc/net/sockstat), of both ends of the connection, the client's epoll " +
+			"included.",
+		columns: []column{
+			{"rss", "B of RSS", report.Figure},
+			{"kernel", "B of the kernel, both ends", report.Figure},
+			{"goroutines", "goroutines, all", report.Figure},
+		},
+		ratio: "rss",
+		can:   everybody,
+		measure: func(ctx context.Context, r *runner, c *contender) (figures, error) {
+			return r.memory(ctx, c)
+		},
+	}
+}
+
+func (r *runner) memory(ctx context.Context, c *contender) (figures, error) {
+	p := r.plan
+	s, err := r.open(ctx, c, audience{subscribers: p.idleFrom, topics: 1}, p.idleTo)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	few, err := s.occupied()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.connect(p.idleTo - p.idleFrom); err != nil {
+		return nil, err
+	}
+	f, err := s.occupied()
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"rss", "kernel"} {
+		f[key] = (f[key] - few[key]) / float64(p.idleTo-p.idleFrom)
+	}
+	publish, err := s.server.publisher.report()
+	if err != nil {
+		return nil, err
+	}
+	if publish.Goroutines > 0 {
+		f["goroutines"] = float64(publish.Goroutines)
+	}
+	// Who is idle must be there still.
+	if _, err := s.run(drive{outstanding: 1, waves: 1}); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// occupied is the memory in use after a moment of quiet.
+func (s *session) occupied() (figures, error) {
+	if err := s.pause(s.settle); err != nil {
+		return nil, err
+	}
+	rss, err := s.server.resident()
+	if err != nil {
+		return nil, err
+	}
+	kernel, err := kernelBytes()
+	return figures{"rss": rss, "kernel": kernel}, err
+}

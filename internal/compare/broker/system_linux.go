@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+const (
+	killed     = syscall.SIGKILL
+	terminated = syscall.SIGTERM
+)
+
+// dieWithParent ends a child by a signal when the coordinator dies, however it
+// does.
+func dieWithParent(signal syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: signal}
+}
+
+// checkSystem says what is missing before a long run does.
+func checkSystem(files int) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if int(limit.Max) < files {
+		return fmt.Errorf("a process may have %d open files, and %d are needed: "+
+			"raise ulimit -Hn, or ask for fewer subscribers", limit.Max, files)
+	}
+	return nil
+}
+
+// residentBytes is the physical memory that a process has, its part of shared
+// memory included.
+func residentBytes(pid int) (float64, error) {
+	// Exact, unlike VmRSS in status, which each thread batches.
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(text) {
+		if fields := bytes.Fields(line); len(fields) == 3 && string(fields[0]) == "Rss:" {
+			kb, err := strconv.ParseFloat(string(fields[1]), 64)
+			return kb * 1024, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/smaps_rollup has no line Rss", pid)
+}
+
+// kernelBytes is the memory of all the kernel's objects in use, by
+// /proc/slabinfo, and of socket buffers, by /proc/net/sockstat. Only differences
+// mean something, and only on an otherwise quiet machine.
+//
+// The size of the slabs themselves (Slab in /proc/meminfo) would not do: slabs
+// that the measurement before has left half empty are filled up first.
+func kernelBytes() (float64, error) {
+	slabs, err := os.ReadFile("/proc/slabinfo")
+	if err != nil {
+		return 0, fmt.Errorf("%w (only root may read it)", err)
+	}
+	total := 0.0
+	for line := range strings.Lines(string(slabs)) {
+		// name, active objects, all objects, size of one, …
+		fields := strings.Fields(line)
+		if len(fields) < 4 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		active, err1 := strconv.ParseFloat(fields[1], 64)
+		size, err2 := strconv.ParseFloat(fields[3], 64)
+		if err1 == nil && err2 == nil {
+			total += active * size
+		}
+	}
+	sockets, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(sockets)) {
+		if rest, ok := strings.CutPrefix(line, "TCP:"); ok {
+			fields := strings.Fields(rest) // pairs of a name and a number
+			for i := 0; i+1 < len(fields); i += 2 {
+				if pages, err := strconv.ParseFloat(fields[i+1], 64); fields[i] == "mem" && err == nil {
+					total += pages * float64(os.Getpagesize())
+				}
+			}
+		}
+	}
+	return total, nil
+}
+
+// childrenOf are the processes that a process has started.
+func childrenOf(pid int) ([]int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil, err
+	}
+	var children []int
+	for _, field := range strings.Fields(string(text)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, err
+		}
+		children = append(children, child)
+	}
+	return children, nil
+}
