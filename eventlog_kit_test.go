@@ -29,6 +29,6 @@ func TestWindowIsAnEventLog(t *testing.T) {
 			return sse.NewWindowLog(all, rules, setup.Now)
 		},
 		ByCount: true, ByBytes: true, ByAge: true, ByPattern: true,
-		ExactLost: true, Gapless: true, Contiguous: true, Bubble: true,
+		ExactLost: true, Gapless: true, Contiguous: true, Encoded: true, Bubble: true,
 	})
 }
