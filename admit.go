@@ -41,7 +41,7 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	remote := remoteIP(r)
+	remote := hostOf(r.RemoteAddr)
 	if err := c.reserve(remote); err != nil {
 		return err
 	}
@@ -69,11 +69,10 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refusal(http.StatusBadRequest, err.Error())
 	}
-	s, err := c.admit(r.Context(), &sel, start, asked)
+	s, err := c.admit(r.Context(), &sel, start, asked, r.RemoteAddr)
 	if err != nil {
 		return err
 	}
-	s.remote = r.RemoteAddr
 	why := c.mayPark(w, r)
 	if b.Park && why == "" && r.Method == http.MethodGet {
 		parked = c.park(w, r, s, &sel) == nil
@@ -85,9 +84,9 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 
 // freeFor undoes what was reserved for a stream that was parked.
 func (c *core) freeFor(s *subscriber) {
-	c.free(hostOf(s.remote))
-	if s.key != "" {
-		c.freeKey(s.key)
+	c.free(hostOf(s.remote()))
+	if key := s.key(); key != "" {
+		c.freeKey(key)
 	}
 }
 
@@ -156,13 +155,13 @@ func (c *core) left(s *subscriber, cause error) {
 }
 
 // admit makes a subscriber that begins where it is asked to.
-func (c *core) admit(ctx context.Context, sel *Selection, start Start, asked string) (
+func (c *core) admit(ctx context.Context, sel *Selection, start Start, asked, remote string) (
 	*subscriber, error) {
 	if err := sel.check(); err != nil {
 		return nil, refuse(http.StatusBadRequest, err)
 	}
-	s := &subscriber{key: sel.Key, terms: newTerms(sel), slot: -1}
-	s.expires = c.expiry(sel.Expires)
+	s := &subscriber{terms: c.termsOf(sel), slot: -1}
+	s.setAbout(about{sel.Key, remote, c.expiry(sel.Expires)})
 	err := c.locate(ctx, s, sel, start)
 	var gap *Gap
 	if errors.As(err, &gap) {
@@ -324,10 +323,11 @@ func decrement(m map[string]int, key string) {
 	}
 }
 
-// remoteIP is the address without the port.
-func remoteIP(r *http.Request) string { return hostOf(r.RemoteAddr) }
-
+// hostOf is an address without the port, in one form.
 func hostOf(address string) string {
+	if p, ok := parsePeer(address); ok {
+		address = p.String()
+	}
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host
 	}

@@ -38,7 +38,8 @@ type chain struct {
 	cum   int64 // bytes of all entries that there ever were
 	mark  mark  // of the newest that is gone for good
 
-	pattern Pattern // zero for a topic
+	topic   *topic  // whose it is, or nil
+	pattern Pattern // or this
 	from    uint64  // of a pattern: the sequence after which items is complete
 	members []member
 	dirty   bool // members are to be woken

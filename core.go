@@ -26,6 +26,8 @@ type core struct {
 	interval time.Duration // of heartbeats
 	pages    chan struct{} // a place for each page that is being fetched
 
+	terms atomic.Pointer[terms] // those of the last subscriber
+
 	mu       sync.Mutex // guards the following, and all of what they point to
 	win      window
 	all      []*subscriber
@@ -194,7 +196,7 @@ func (c *core) enter(s *subscriber, sel *Selection) error {
 	c.lastID++
 	s.id = c.lastID
 	s.since, s.active = now.UnixNano(), now.UnixNano()
-	s.listed = len(c.all)
+	s.listed = int32(len(c.all))
 	c.all = append(c.all, s)
 	s.join(&c.win, sel)
 	c.schedule(s, now)

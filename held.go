@@ -186,7 +186,7 @@ func (l *called) kind() (_, _ string) { return "called", "" }
 // call is Broker.Subscribe.
 func (c *core) call(ctx context.Context, sel Selection, start Start,
 	yield func(Event, error) bool) error {
-	s, err := c.admit(ctx, &sel, start, "")
+	s, err := c.admit(ctx, &sel, start, "", "")
 	if err != nil {
 		return err
 	}

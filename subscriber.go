@@ -61,24 +61,23 @@ type Subscriber struct {
 // connection, or is covered by a gap. While it is idle, it is at the end of all
 // its chains.
 type subscriber struct {
-	id     uint64
-	key    string
-	remote string
-	since  int64
-	terms  *terms
-	links  []link
-	one    [1]link
-	wait   transport
+	id    uint64
+	since int64
+	about *about // or nil
+	terms *terms
+	links []link
+	one   [1]link
+	wait  transport
 
-	cursor  Position
-	sent    uint64 // the sequence in the last id that was sent
-	told    uint64 // losses up to this sequence are known to it
-	end     error  // why it is to end, or nil
-	expires int64  // when it ends, or 0
-	active  int64  // when something was written last
-	slot    int32  // in the wheel, or -1
-	slotAt  int32  // its index there
-	listed  int    // its index in the list of all
+	cursor Position
+	sent   uint64 // the sequence in the last id that was sent
+	told   uint64 // losses up to this sequence are known to it
+	end    error  // why it is to end, or nil
+	active int64  // when something was written last
+	slot   int32  // in the wheel, or -1
+	slotAt int32  // its index there
+	listed int32  // its index in the list of all
+	peer   peer
 
 	gap       *Gap   // to be told, when the cursor gets there
 	conflate  uint64 // up to this sequence only the latest of each topic counts
@@ -93,7 +92,6 @@ type subscriber struct {
 type link struct {
 	*chain
 	index int // in chain.members
-	topic *topic
 }
 
 // terms are what many subscribers have in common.
@@ -106,8 +104,27 @@ type terms struct {
 	filter      func(*Entry) bool
 }
 
-func newTerms(sel *Selection) *terms {
-	t := &terms{
+// termsOf returns the terms of a selection. Those of the last subscriber serve, if
+// they are the same.
+func (c *core) termsOf(sel *Selection) *terms {
+	t := newTerms(sel)
+	if t.filter == nil {
+		if last := c.terms.Load(); last != nil && last.equal(&t) {
+			return last
+		}
+		c.terms.Store(&t)
+	}
+	return &t
+}
+
+// equal compares terms without a filter.
+func (t *terms) equal(u *terms) bool {
+	return t.filter == nil && u.filter == nil && t.lag == u.lag && t.loss == u.loss &&
+		t.maxLag == u.maxLag && t.maxLagBytes == u.maxLagBytes && t.withTopic == u.withTopic
+}
+
+func newTerms(sel *Selection) terms {
+	t := terms{
 		lag: sel.Lag, loss: sel.Loss, withTopic: sel.WithTopic, filter: sel.Filter,
 		maxLag: sel.MaxLag, maxLagBytes: sel.MaxLagBytes,
 	}
@@ -501,7 +518,7 @@ func (s *subscriber) selection() Selection {
 // describe is the description for hooks and lists.
 func (s *subscriber) describe() Subscriber {
 	d := Subscriber{
-		ID: s.id, Key: s.key, Remote: s.remote, Since: time.Unix(0, s.since),
+		ID: s.id, Key: s.key(), Remote: s.remote(), Since: time.Unix(0, s.since),
 		Position: s.cursor,
 	}
 	sel := s.selection()
@@ -518,8 +535,7 @@ func (s *subscriber) join(w *window, sel *Selection) {
 		s.links = make([]link, 0, n)
 	}
 	for _, name := range sel.topicNames() {
-		t := w.topic(name)
-		s.linkTo(link{chain: &t.chain, topic: t})
+		s.linkTo(link{chain: &w.topic(name).chain})
 	}
 	for _, p := range sel.Patterns {
 		s.linkTo(link{chain: w.patternChain(p, s.cursor.Seq)})

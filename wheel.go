@@ -91,8 +91,8 @@ func (c *core) place(s *subscriber) {
 	if c.interval > 0 {
 		due = time.Unix(0, s.active).Add(c.interval)
 	}
-	if s.expires != 0 {
-		if end := time.Unix(0, s.expires); due.IsZero() || end.Before(due) {
+	if expires := s.expires(); expires != 0 {
+		if end := time.Unix(0, expires); due.IsZero() || end.Before(due) {
 			due = end
 		}
 	}
@@ -163,7 +163,7 @@ func (c *core) turn() {
 // due does for a subscriber what is due, and schedules what comes next.
 func (c *core) due(s *subscriber, now time.Time) {
 	at := now.UnixNano()
-	if s.expires != 0 && at >= s.expires {
+	if expires := s.expires(); expires != 0 && at >= expires {
 		c.endLocked(s, ErrExpired)
 		return
 	}

@@ -187,7 +187,7 @@ func (w *window) topic(name string) *topic {
 	t := w.topics[name]
 	if t == nil {
 		t = &topic{name: name, version: w.version - 1}
-		t.names[0], t.self[0] = name, t
+		t.names[0], t.self[0], t.chain.topic = name, t, t
 		for i := range w.rules {
 			if w.rules[i].Pattern.Match(name) {
 				t.rule = &w.rules[i]
