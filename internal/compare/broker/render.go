@@ -36,9 +36,9 @@ the lowest and highest, and so are ratios, which are taken within a round. In bo
 `
 
 const left = `
-C is the floor: it only writes the same bytes to every socket, with neither topics nor slow clients; its
-source is in internal/compare/floor. Mercure is not here: the module proxy does not serve
-github.com/dunglas/mercure.
+C only writes the same bytes to every socket, without topics and without regard for slow clients; its
+source is in internal/compare/floor. Mercure is not here, since its module could not be fetched where
+this was measured.
 `
 
 func (r *runner) renderTable(b *strings.Builder, t *table) {
@@ -75,18 +75,28 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 		}
 		for _, compared := range comparisons {
 			cell := ""
-			if s, ok := ratio(t, c, compared.table, compared.with(c), t.ratio); ok &&
-				(compared.table != t || compared.with(c) != c) {
-				cell = s.Times()
+			if other := compared.with(c); compared.table != t || other != c {
+				if s, ok := ratio(t.round(c), compared.table.round(other), compared.of); ok {
+					cell = s.Times()
+				}
 			}
 			cells = append(cells, cell)
 		}
 		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 	}
 	for _, c := range present {
-		if err := t.rows[c].err; err != nil {
-			fmt.Fprintf(b, "\n%s failed: %s\n", c.name, strings.ReplaceAll(err.Error(), "\n", " "))
+		row := t.rows[c]
+		if row.err == nil {
+			continue
 		}
+		bad := 0
+		for _, f := range row.rounds {
+			if f == nil {
+				bad++
+			}
+		}
+		fmt.Fprintf(b, "\n%s failed in %d of %d rounds: %s\n", c.name, bad, len(row.rounds),
+			strings.ReplaceAll(row.err.Error(), "\n", " "))
 	}
 }
 
@@ -102,24 +112,35 @@ func (c column) cell(values []float64) string {
 	return fmt.Sprintf("%s (%s–%s)", c.text(s.Median), c.text(s.Low), c.text(s.High))
 }
 
-// comparison is a column with the ratio to somebody's figure.
+// comparison is a column with ratios between a contender's figures and others',
+// of the same round.
 type comparison struct {
 	title string
-	table *table
-	with  func(*contender) *contender
+	table *table                      // of the others' figures
+	with  func(*contender) *contender // whose; nil: nobody's
+	of    func(f, other figures) (v, w float64)
 }
 
 func (r *runner) comparisons(t *table, present []*contender) []comparison {
+	plainly := func(f, other figures) (v, w float64) { return f[t.ratio], other[t.ratio] }
 	var all []comparison
-	if floor := t.lowest(present, bound); floor != nil && t.key != "memory" {
-		all = append(all, comparison{"of the floor", t, func(*contender) *contender { return floor }})
+	add := func(title string, table *table, with *contender,
+		of func(f, other figures) (v, w float64)) {
+		if with != nil {
+			all = append(all, comparison{title, table,
+				func(*contender) *contender { return with }, of})
+		}
 	}
-	if plain := t.lowest(present, base); plain != nil {
-		all = append(all, comparison{"of net/http", t, func(*contender) *contender { return plain }})
+	floor := t.lowest(present, bound)
+	if t.key == "memory" {
+		add("RSS + kernel, server's end, of the floor's", t, floor, serverEnd)
+	} else {
+		add("of the floor", t, floor, plainly)
 	}
+	add("of net/http", t, t.lowest(present, base), plainly)
 	if i := slices.IndexFunc(r.tables, func(o *table) bool { return o.key == t.against }); i >= 0 {
 		all = append(all, comparison{"of one topic", r.tables[i],
-			func(c *contender) *contender { return c }})
+			func(c *contender) *contender { return c }, plainly})
 	}
 	return all
 }
