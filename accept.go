@@ -105,13 +105,19 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // Headers that the handler has set before are sent too, but for those that
 // make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
+	return accept(w, r, opts, nil)
+}
+
+// accept is Accept with more to be sent at once.
+func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, more []byte) (
+	*Stream, error) {
 	s := &Stream{
 		opts: opts.withDefaults(),
 		w:    w,
 		rc:   http.NewResponseController(w),
 		mu:   newLock(),
 	}
-	first, err := s.prepare(r)
+	first, err := s.prepare(r, more)
 	if err != nil {
 		s.opts.Logger.Error("sse: stream refused", "path", r.URL.Path, "error", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -135,19 +141,13 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Strea
 }
 
 // prepare checks everything that can be checked before the status line. It
-// returns the first bytes of the stream.
-func (s *Stream) prepare(r *http.Request) ([]byte, error) {
-	switch form := s.opts.HeartbeatForm; form {
-	case HeartbeatLine, HeartbeatBlock:
-		s.heartbeat = []byte(form)
-	default:
-		var err error
-		if s.heartbeat, err = AppendEvent(nil, Event{Type: string(form)}); err != nil {
-			return nil, fmt.Errorf("sse: AcceptOptions.HeartbeatForm: %w", err)
-		}
+// returns the first bytes of the stream, of which more are the last.
+func (s *Stream) prepare(r *http.Request, more []byte) ([]byte, error) {
+	var err error
+	if s.heartbeat, err = heartbeatBytes(s.opts.HeartbeatForm); err != nil {
+		return nil, fmt.Errorf("sse: AcceptOptions.HeartbeatForm: %w", err)
 	}
 	if s.opts.Final != nil {
-		var err error
 		if s.final, err = AppendEvent(nil, *s.opts.Final); err != nil {
 			return nil, fmt.Errorf("sse: AcceptOptions.Final: %w", err)
 		}
@@ -161,12 +161,22 @@ func (s *Stream) prepare(r *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("sse: AcceptOptions.Retry is negative: %v", s.opts.Retry)
 	case s.opts.Retry > 0:
 		first = append(wire.AppendRetry(nil, s.opts.Retry), '\n')
+	case len(more) > 0:
+		first = nil
 	}
-	var err error
+	first = append(first, more...)
 	if s.flushers, err = findFlushers(s.w); err != nil {
 		return nil, err
 	}
 	return first, s.probeDeadlines(r)
+}
+
+// heartbeatBytes is what is sent as a heartbeat.
+func heartbeatBytes(form HeartbeatForm) ([]byte, error) {
+	if form == HeartbeatLine || form == HeartbeatBlock {
+		return []byte(form), nil
+	}
+	return AppendEvent(nil, Event{Type: string(form)})
 }
 
 // findFlushers finds what to call, in order, so that all that was written

@@ -82,7 +82,7 @@
 // # Security
 //
 // No value of an event can forge another field or event: [AppendEvent] refuses
-// ids and types with line ends, and splits data at them. Credentials, and
+// topics, ids and types with line ends, and splits data at them. Credentials, and
 // whatever else the caller puts into a request's header, are not sent to
 // another origin that a redirect leads to. The package writes nothing to any
 // log unless it is given a Logger.

@@ -46,12 +46,18 @@ type Stream struct {
 	stopRequest func() bool // stops watching the request's context
 	restore     func()      // of the socket's options
 	watcher     sync.WaitGroup
-	end         atomic.Pointer[time.Time] // of the last write; set when Done is closed
+	ending      atomic.Pointer[ending] // set when the stream is to end soon
 
 	mu        lock // guards the following, and every use of w and rc
 	buf       []byte
 	lastWrite time.Time
 	timer     *time.Timer // of the next heartbeat; nil if there are none
+}
+
+// ending is why a stream ends, and until when what is being written may be.
+type ending struct {
+	deadline time.Time
+	cause    error
 }
 
 // begin starts to watch for what ends the stream, sends its first bytes, and
@@ -63,8 +69,8 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 		cause := context.Cause(request)
 		switch {
 		case !errors.Is(cause, context.Canceled): // what net/http says
-		case s.end.Load() != nil:
-			cause = ErrShutdown
+		case s.ending.Load() != nil:
+			cause = s.ending.Load().cause
 		default:
 			cause = ErrPeerGone
 		}
@@ -154,6 +160,26 @@ func (s *Stream) Comment(text string) error {
 	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
 }
 
+// sendRaw sends bytes that are shared and must not change.
+func (s *Stream) sendRaw(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writeLocked(p)
+}
+
+// sendLast is sendRaw for a stream that is to end soon.
+func (s *Stream) sendLast(p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	return s.transmitLocked(p)
+}
+
 // Close ends the stream. It sends AcceptOptions.Final, if there is one and the
 // stream has not ended already, and returns the error of that. When it has
 // returned, nothing uses the ResponseWriter any more: the handler may return,
@@ -219,14 +245,20 @@ func (s *Stream) watchDone() {
 		return
 	case <-s.opts.Done:
 	}
-	end := time.Now().Add(shutdownGrace)
-	s.end.Store(&end)
-	if s.deadlines {
-		s.rc.SetWriteDeadline(end) // for a writer that is stuck
-	}
+	s.hurry(shutdownGrace, ErrShutdown)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.endLocked(ErrShutdown) // failing, it has ended all the same
+}
+
+// hurry makes the stream end after a time at the latest, also when it is stuck in
+// a write. It must not be called once Close has returned.
+func (s *Stream) hurry(d time.Duration, cause error) {
+	end := &ending{time.Now().Add(d), cause}
+	s.ending.Store(end)
+	if s.deadlines {
+		s.rc.SetWriteDeadline(end.deadline)
+	}
 }
 
 // beat sends a heartbeat if there was silence, and otherwise waits for the
@@ -270,8 +302,8 @@ func (s *Stream) writeLocked(p []byte) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	if s.end.Load() != nil {
-		return ErrShutdown
+	if end := s.ending.Load(); end != nil {
+		return end.cause
 	}
 	return s.transmitLocked(p)
 }
@@ -282,8 +314,8 @@ func (s *Stream) transmitLocked(p []byte) error {
 	if err := s.writePiecesLocked(p); err != nil {
 		cause := ErrPeerGone
 		switch {
-		case s.end.Load() != nil:
-			cause = ErrShutdown
+		case s.ending.Load() != nil:
+			cause = s.ending.Load().cause
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = fmt.Errorf("it took nothing for %v: %w", s.opts.WriteTimeout, err)
 		}
@@ -321,16 +353,16 @@ func (s *Stream) setDeadlineLocked() {
 	if !s.deadlines {
 		return
 	}
-	end := s.end.Load()
+	end := s.ending.Load()
 	deadline := time.Now().Add(s.opts.WriteTimeout)
 	switch {
-	case end != nil && (s.opts.WriteTimeout < 0 || end.Before(deadline)):
-		deadline = *end
+	case end != nil && (s.opts.WriteTimeout < 0 || end.deadline.Before(deadline)):
+		deadline = end.deadline
 	case s.opts.WriteTimeout < 0:
 		return
 	}
 	s.rc.SetWriteDeadline(deadline)
-	if end == nil && s.end.Load() != nil { // watchDone was faster, and is overwritten
+	if end != s.ending.Load() { // watchDone was faster, and is overwritten
 		s.setDeadlineLocked()
 	}
 }

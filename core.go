@@ -1,0 +1,265 @@
+package sse
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// core is the inside of a Broker.
+//
+// Locks: startMu before mu. A subscriber's transport has none that is held while
+// mu is taken. Nothing blocks while mu is held: no write, no hook, no filter, no
+// call of the log.
+type core struct {
+	ready    atomic.Bool
+	startMu  lock          // held while start runs; made by lazy
+	lazy     sync.Once     // makes startMu
+	opts     *Broker       // set by start, like the following
+	stream   AcceptOptions // with defaults
+	log      EventLog
+	logger   *slog.Logger
+	beat     []byte        // a heartbeat that says nothing
+	interval time.Duration // of heartbeats
+	pages    chan struct{} // a place for each page that is being fetched
+
+	mu       sync.Mutex // guards the following, and all of what they point to
+	win      window
+	all      []*subscriber
+	lastID   uint64
+	counts   counts
+	wheel    wheel
+	dirty    []*chain      // whose members are to be woken
+	waking   bool          // by a goroutine of its own
+	closed   bool          // no more subscribers or events
+	draining bool          // no more subscribers
+	gone     chan struct{} // closed when closed or draining, and nobody is left
+
+	waiting  map[uint64]chan struct{} // publishers, by the sequence they wait for
+	released uint64                   // the last sequence that was released
+	spread   atomic.Int64             // over which clients come back, in nanoseconds
+	stop     context.CancelFunc       // ends the feed
+	feed     sync.WaitGroup
+	loops    loops
+}
+
+const (
+	// pagesAtOnce is how many pages of the log are fetched at the same time, and
+	// pageSize about how many bytes each has.
+	pagesAtOnce = 16
+	pageSize    = 32 << 10
+
+	// wakeInline is how many subscribers a publisher wakes itself, rather than
+	// let a goroutine do it.
+	wakeInline = 8
+
+	// wakeBatch is how many are woken without letting go of the lock.
+	wakeBatch = 64
+)
+
+func (c *core) start(ctx context.Context, b *Broker) error {
+	c.lazy.Do(func() { c.startMu = newLock() })
+	select {
+	case c.startMu <- struct{}{}:
+		defer c.startMu.Unlock()
+	case <-ctx.Done():
+		return fmt.Errorf("sse: %w", context.Cause(ctx))
+	}
+	if c.ready.Load() {
+		return nil
+	}
+	stream := b.Stream.withDefaults()
+	beat, err := heartbeatBytes(stream.HeartbeatForm)
+	if err != nil {
+		return fmt.Errorf("sse: Broker.Stream.HeartbeatForm: %w", err)
+	}
+	at := Position{Epoch: newEpoch()}
+	if b.Log != nil {
+		if at, err = b.Log.Locate(ctx, Start{}, Selection{}); err != nil {
+			return fmt.Errorf("sse: Broker.Log: %w", err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.draining {
+		return ErrShutdown
+	}
+	c.opts = b
+	c.stream, c.beat, c.logger = stream, beat, stream.Logger
+	c.interval = stream.Heartbeat
+	c.log = b.Log
+	c.win = newWindow(b.Retention, b.TopicRetention)
+	c.win.begin(at)
+	c.wheel.init(time.Now(), c.stream.Heartbeat)
+	c.stream.Heartbeat = -1 // the wheel sends them
+	if c.log != nil {
+		c.win.lossless, c.win.rules = true, nil
+		c.pages = make(chan struct{}, pagesAtOnce)
+		c.waiting = make(map[uint64]chan struct{})
+		ctx, stop := context.WithCancel(context.Background())
+		c.stop = stop
+		c.feed.Go(func() { c.follow(ctx, at) })
+	}
+	c.ready.Store(true)
+	return nil
+}
+
+// announce wakes who has selected an event. Called with mu held.
+func (c *core) announce(e *entry) {
+	members := 0
+	for _, chain := range c.win.chainsOf(e) {
+		if n := len(chain.members); n > 0 && !chain.dirty {
+			chain.dirty = true
+			c.dirty = append(c.dirty, chain)
+			members += n
+		}
+	}
+	switch {
+	case len(c.dirty) == 0 || c.waking:
+	case members <= wakeInline:
+		for _, chain := range c.dirty {
+			chain.dirty = false
+			for i := range chain.members {
+				c.tell(chain.members[i].subscriber)
+			}
+		}
+		c.dirty = c.dirty[:0]
+	default:
+		c.waking = true
+		go c.wakeAll()
+	}
+}
+
+// tell wakes a subscriber that waits, and ends one that has fallen too far behind
+// while its connection took nothing. Called with mu held.
+func (c *core) tell(s *subscriber) {
+	switch {
+	case s.idle:
+		s.idle = false
+		s.wait.wake()
+	case s.end == nil && s.terms.lag == LagDisconnect && s.behind(&c.win):
+		c.endLocked(s, ErrLagging)
+	}
+}
+
+// wakeAll wakes the members of all dirty chains, and lets others have the lock in
+// between. It ends when there are none: a publisher starts it again.
+func (c *core) wakeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.dirty) > 0 {
+		last := len(c.dirty) - 1
+		chain := c.dirty[last]
+		c.dirty = c.dirty[:last]
+		chain.dirty = false
+		// From the end to the front: see chain.remove. Who joins meanwhile looks
+		// for itself.
+		for i, n := len(chain.members)-1, 0; i >= 0; i, n = min(i, len(chain.members))-1, n+1 {
+			c.tell(chain.members[i].subscriber)
+			if n%wakeBatch == wakeBatch-1 {
+				c.mu.Unlock()
+				c.mu.Lock()
+			}
+		}
+	}
+	c.dirty = nil
+	c.waking = false
+}
+
+// endLocked makes a subscriber end, for a reason.
+func (c *core) endLocked(s *subscriber, cause error) {
+	if s.end != nil {
+		return
+	}
+	s.end = cause
+	if s.idle {
+		s.idle = false
+		s.wait.wake()
+	}
+	s.wait.interrupt(cause) // it may be idle, and yet be writing
+}
+
+// enter makes a subscriber one of this broker's. It fails if the broker is
+// shutting down.
+func (c *core) enter(s *subscriber, sel *Selection) error {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.draining {
+		return ErrShutdown
+	}
+	c.lastID++
+	s.id = c.lastID
+	s.since, s.active = now.UnixNano(), now.UnixNano()
+	s.listed = len(c.all)
+	c.all = append(c.all, s)
+	s.join(&c.win, sel)
+	c.schedule(s, now)
+	return nil
+}
+
+// leave undoes enter.
+func (c *core) leave(s *subscriber) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.leave(&c.win)
+	c.wheel.remove(s)
+	last := len(c.all) - 1
+	c.all[s.listed] = c.all[last]
+	c.all[s.listed].listed = s.listed
+	c.all[last] = nil
+	if c.all = c.all[:last]; cap(c.all) > 4*last && last > 64 {
+		c.all = append(make([]*subscriber, 0, 2*last), c.all...)
+	}
+	if last == 0 && c.gone != nil {
+		close(c.gone)
+		c.gone = nil
+	}
+}
+
+// next is pull, and the fetching of what is not in the window. It blocks only for
+// that. The context is that of the stream.
+func (c *core) next(ctx context.Context, s *subscriber, b *batch) {
+	for {
+		c.mu.Lock()
+		s.pull(&c.win, b, batchSize, time.Now())
+		c.mu.Unlock()
+		if !b.fetch || !c.fetch(ctx, s, b) {
+			return
+		}
+	}
+}
+
+// fetch gets a page from the log. It reports whether to pull instead, as nothing
+// came of it.
+func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) {
+	select {
+	case c.pages <- struct{}{}:
+	case <-ctx.Done():
+		*b = batch{end: context.Cause(ctx)}
+		return false
+	}
+	page, err := c.log.Read(ctx, b.after, b.through, s.selection(), pageSize)
+	<-c.pages
+	var entries []*entry
+	for i := 0; i < len(page.Entries) && err == nil; i++ {
+		var e *entry
+		e, err = kept(&page.Entries[i])
+		entries = append(entries, e)
+	}
+	if err != nil {
+		c.logger.Error("sse: the log cannot be read; a stream ends", "error", err)
+		*b = batch{end: fmt.Errorf("%w: Broker.Log: %w", ErrClosed, err)}
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, e := range entries {
+		e.topics = c.win.known(page.Entries[i].Topics)
+	}
+	s.settle(&c.win, &page, entries, b, time.Now())
+	return b.end == nil && b.gap == nil && len(b.entries) == 0
+}

@@ -1,0 +1,127 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// followAgain is how long to wait before a log that has failed is asked again.
+const followAgain = time.Second
+
+// errNewEpoch ends the streams when the log begins a new life: their clients come
+// back, and are told a gap.
+var errNewEpoch = fmt.Errorf("%w: the log has begun a new epoch", ErrClosed)
+
+// follow puts what the log keeps into the window, until ctx is done.
+func (c *core) follow(ctx context.Context, at Position) {
+	for ctx.Err() == nil {
+		for x, err := range c.log.Follow(ctx, at) {
+			if err == nil {
+				err = c.insert(&x)
+				at = x.Position
+			}
+			if err != nil && ctx.Err() == nil {
+				c.logger.Error("sse: following the log", "error", err)
+			}
+		}
+		timer := time.NewTimer(followAgain)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// insert makes an entry of the log visible.
+func (c *core) insert(x *Entry) error {
+	e, err := kept(x)
+	if err != nil {
+		return fmt.Errorf("entry %v: %w", x.Position, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case x.Position.Epoch != c.win.epoch:
+		c.beginAnew(x.Position)
+	case x.Position.Seq <= c.win.last.Seq:
+		return nil // a log that repeats itself
+	}
+	c.win.append(e, x.Topics)
+	c.announce(e)
+	c.release(e.seq)
+	return nil
+}
+
+// beginAnew replaces the window by an empty one right before a position of another
+// epoch.
+func (c *core) beginAnew(p Position) {
+	for _, s := range c.all {
+		c.endLocked(s, errNewEpoch)
+	}
+	c.dirty = nil
+	c.win = newWindow(c.opts.Retention, nil)
+	c.win.lossless = true
+	c.win.begin(Position{Epoch: p.Epoch, Seq: p.Seq - 1})
+}
+
+// publishLog is Publish with a log.
+func (c *core) publishLog(ctx context.Context, event Event, topics []string) (Position, error) {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return Position{}, ErrShutdown
+	}
+	at, err := c.log.Append(ctx, Entry{Time: time.Now(), Topics: topics, Event: normal(event)})
+	switch {
+	case len(at) == 1:
+		c.await(ctx, at[0])
+		return at[0], nil
+	case err == nil:
+		err = errors.New("it kept the event, and returned no position")
+	}
+	return Position{}, fmt.Errorf("sse: Broker.Log: %w", err)
+}
+
+// await waits until a position is in the window, or for as long as ctx allows: the
+// event is kept in any case.
+func (c *core) await(ctx context.Context, p Position) {
+	c.mu.Lock()
+	if c.closed || c.win.epoch == p.Epoch && c.win.last.Seq >= p.Seq {
+		c.mu.Unlock()
+		return
+	}
+	visible := c.waiting[p.Seq]
+	if visible == nil {
+		visible = make(chan struct{})
+		c.waiting[p.Seq] = visible
+	}
+	c.mu.Unlock()
+	select {
+	case <-visible:
+	case <-ctx.Done():
+	}
+}
+
+// release lets go on who waits for a sequence. The log may leave out others
+// before it, as they have been removed already.
+func (c *core) release(seq uint64) {
+	if visible := c.waiting[seq]; visible != nil {
+		close(visible)
+		delete(c.waiting, seq)
+	}
+	if seq%1024 != 0 && seq == c.released+1 {
+		c.released = seq
+		return
+	}
+	c.released = seq
+	for waiting, visible := range c.waiting {
+		if waiting < seq {
+			close(visible)
+			delete(c.waiting, waiting)
+		}
+	}
+}
