@@ -59,7 +59,7 @@ var (
 func main() {
 	isQuick := flag.Bool("quick", false, "a smoke test of everything, in less than two minutes")
 	servers := flag.String("servers", "", "only these: floor, plain, nchan, …, with commas")
-	only := flag.String("only", "", "only tables whose key contains one of these: memory, fanout-many, …")
+	only := flag.String("only", "", "only tables with one of these in their key: memory, fanout, …")
 	write := flag.String("write", "", "write the tables into this file's section Broker")
 	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
 	rounds := flag.Int("rounds", 0, "measurements of each figure (3, or 1 if quick)")

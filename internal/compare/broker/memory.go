@@ -14,10 +14,10 @@ func (r *runner) memoryScenario() *scenario {
 	return &scenario{
 		key: "memory",
 		title: fmt.Sprintf("Memory, from %s to %s idle subscribers",
-			report.Figure(float64(p.idleFrom)), report.Figure(float64(p.idleTo))),
-		note: "Bytes for each subscriber. The kernel's are its objects in use (/proc/slabinfo) and socket " +
-			"buffers (/proc/net/sockstat), of both ends of the connection. The server's end is what " +
-			"remains without the client's: half of the floor's, and the client's epoll.",
+			number(p.idleFrom), number(p.idleTo)),
+		note: "Bytes for each subscriber. The kernel's are its objects in use (/proc/slabinfo) and " +
+			"socket buffers (/proc/net/sockstat), of both ends of the connection. The server's end " +
+			"is what remains without the client's: half of the floor's, and the client's epoll.",
 		columns: []column{
 			{"rss", "B of RSS", report.Figure},
 			{"kernel", "B of the kernel, both ends", report.Figure},

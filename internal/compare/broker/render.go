@@ -31,14 +31,15 @@ next is published when all have the one before; with N outstanding, when all hav
 Latency is from just before the call, or the request, that publishes, to the return of the read that
 brings the event, by one clock.
 
-%d rounds, in each of which all take turns at every table; figures are the median of the rounds, with
-the lowest and highest, and so are ratios, which are taken within a round. In bold, the best peer.
+%d rounds, in each of which all take turns at every table; figures are the median of the rounds,
+with the lowest and highest, and so are ratios, which are taken within a round. In bold, the best
+peer.
 `
 
 const left = `
-C only writes the same bytes to every socket, without topics and without regard for slow clients; its
-source is in internal/compare/floor. Mercure is not here, since its module could not be fetched where
-this was measured.
+C only writes the same bytes to every socket, without topics and without regard for slow clients;
+its source is in internal/compare/floor. Mercure is not here, since its module could not be fetched
+where this was measured.
 `
 
 func (r *runner) renderTable(b *strings.Builder, t *table) {
@@ -63,7 +64,8 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 	for _, c := range comparisons {
 		headings = append(headings, c.title)
 	}
-	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(headings, " | "), strings.Repeat("---|", len(headings)))
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(headings, " | "),
+		strings.Repeat("---|", len(headings)))
 	best := t.best(present)
 	for _, c := range present {
 		cells := []string{c.name}
@@ -74,30 +76,40 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 			cells = append(cells, column.cell(t.values(c, column.key)))
 		}
 		for _, compared := range comparisons {
-			cell := ""
-			if other := compared.with(c); compared.table != t || other != c {
-				if s, ok := ratio(t.round(c), compared.table.round(other), compared.of); ok {
-					cell = s.Times()
-				}
-			}
-			cells = append(cells, cell)
+			cells = append(cells, t.compare(c, compared))
 		}
 		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 	}
 	for _, c := range present {
-		row := t.rows[c]
-		if row.err == nil {
-			continue
-		}
-		bad := 0
-		for _, f := range row.rounds {
-			if f == nil {
-				bad++
-			}
-		}
-		fmt.Fprintf(b, "\n%s failed in %d of %d rounds: %s\n", c.name, bad, len(row.rounds),
-			strings.ReplaceAll(row.err.Error(), "\n", " "))
+		t.rows[c].renderFailure(b, c.name)
 	}
+}
+
+// renderFailure tells of the rounds that have failed, if any have.
+func (r *row) renderFailure(b *strings.Builder, name string) {
+	bad := 0
+	for _, f := range r.rounds {
+		if f == nil {
+			bad++
+		}
+	}
+	if bad > 0 {
+		fmt.Fprintf(b, "\n%s failed in %d of %d rounds: %s\n", name, bad, len(r.rounds),
+			strings.ReplaceAll(r.err.Error(), "\n", " "))
+	}
+}
+
+// compare is a ratio with its spread; nothing, for a figure with itself.
+func (t *table) compare(c *contender, compared comparison) string {
+	other := compared.with(c)
+	if compared.table == t && other == c {
+		return ""
+	}
+	s, ok := ratio(t.round(c), compared.table.round(other), compared.of)
+	if !ok {
+		return ""
+	}
+	return s.Times()
 }
 
 // cell is a median with its spread.
