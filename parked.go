@@ -67,6 +67,7 @@ type parked struct {
 	blocked bool   // a write found too little room
 	roomy   bool   // there was room again since the write began
 	lost    bool   // nothing can be written any more
+	over    bool   // it was ended
 	*stuck         // what is left of a write that found too little room, or nil
 	page    *page  // that was fetched from the log for it, or nil
 }
@@ -437,7 +438,10 @@ func (l *loop) gather() {
 func (p *parked) prepare(j *job, now time.Time) bool {
 	p.roomy = false
 	switch {
+	case p.over:
+		return false
 	case p.end != nil:
+		p.over = true
 		j.batch.end = p.end
 		return true
 	case p.stuck != nil:

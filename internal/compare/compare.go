@@ -2,8 +2,12 @@
 // a module of its own, so that the library's go.mod stays empty, and it is never
 // released.
 //
-// The program in codec compares speed and writes docs/PERFORMANCE.md; the tests
-// in behaviour compare what is right and write docs/BEHAVIOUR.md.
+// The programs in codec and broker compare speed and write docs/PERFORMANCE.md;
+// the tests in behaviour compare what is right and write docs/BEHAVIOUR.md.
+//
+// Broker starts the servers of serve and floor, and others', each in a process of
+// its own, and the client of load, which checks every event. What they tell each
+// other is in control.
 package compare
 
 import (

@@ -63,6 +63,22 @@ func (d *daemon) awaitListening(addr string) error {
 	return errors.New(d.name + " does not listen on " + addr)
 }
 
+// onlyChild waits for the one process that the daemon starts.
+func (d *daemon) onlyChild() (int, error) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		children, err := childrenOf(d.pid)
+		if err != nil {
+			return 0, err
+		}
+		if len(children) == 1 {
+			return children[0], nil
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("%s has processes %v, want one", d.name, children)
+		}
+	}
+}
+
 // freeAddr is an address of 127.0.0.1 whose port is free now.
 func freeAddr() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

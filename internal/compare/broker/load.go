@@ -155,16 +155,6 @@ func (l *load) report() (sum control.LoadReply, err error) {
 	return sum, nil
 }
 
-// failure is why a client has ended, nil if none has.
-func (l *load) failure() error {
-	for _, c := range l.clients {
-		if err := c.failure(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (l *load) stop() {
 	for _, c := range l.clients {
 		c.in.Close() // so that they end at the same time

@@ -5,7 +5,7 @@
 //
 //	go run ./broker                         all tables on standard output
 //	go run ./broker -write FILE             and in the section "Broker" of FILE
-//	go run ./broker -servers floor,plain -only fanout
+//	go run ./broker -servers floor,plain -only fanout,memory
 //	go run ./broker -quick                  a smoke test, whose figures mean nothing
 //
 // It needs Linux, root for what the kernel's memory is, and, for the peers that
@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ var (
 func main() {
 	isQuick := flag.Bool("quick", false, "a smoke test of everything, in less than two minutes")
 	servers := flag.String("servers", "", "only these: floor, plain, nchan, …, with commas")
-	only := flag.String("only", "", "tables whose key contains this: memory, fanout, outstanding, …")
+	only := flag.String("only", "", "only tables with one of these in their key: memory, fanout, …")
 	write := flag.String("write", "", "write the tables into this file's section Broker")
 	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
 	rounds := flag.Int("rounds", 0, "measurements of each figure (3, or 1 if quick)")
@@ -96,6 +97,11 @@ func override[T comparable](setting *T, value T) {
 	}
 }
 
+// list splits at commas, and "" into nothing.
+func list(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' })
+}
+
 func run(ctx context.Context, p plan, servers, only, write string) error {
 	// The server has all subscribers; the rest is its own.
 	if err := checkSystem(max(p.many, p.idleTo, p.topics*p.perTopic) + 200); err != nil {
@@ -110,11 +116,12 @@ func run(ctx context.Context, p plan, servers, only, write string) error {
 	if err := r.build(ctx); err != nil {
 		return err
 	}
-	if err := r.find(ctx, strings.FieldsFunc(servers, func(c rune) bool { return c == ',' })); err != nil {
+	if err := r.find(ctx, list(servers)); err != nil {
 		return err
 	}
 	for _, s := range r.scenarios() {
-		if strings.Contains(s.key, only) {
+		selected := func(part string) bool { return strings.Contains(s.key, part) }
+		if only == "" || slices.ContainsFunc(list(only), selected) {
 			r.tables = append(r.tables, &table{scenario: s, rows: map[*contender]*row{}})
 		}
 	}

@@ -14,10 +14,10 @@ func (r *runner) memoryScenario() *scenario {
 	return &scenario{
 		key: "memory",
 		title: fmt.Sprintf("Memory, from %s to %s idle subscribers",
-			report.Figure(float64(p.idleFrom)), report.Figure(float64(p.idleTo))),
-		note: "Bytes for each subscriber. The kernel's are its objects in use (/proc/slabinfo) and socket " +
-			"buffers (/proc/net/sockstat), of both ends of the connection, the client's epoll " +
-			"included.",
+			number(p.idleFrom), number(p.idleTo)),
+		note: "Bytes for each subscriber. The kernel's are its objects in use (/proc/slabinfo) and " +
+			"socket buffers (/proc/net/sockstat), of both ends of the connection. The server's end " +
+			"is what remains without the client's: half of the floor's, and the client's epoll.",
 		columns: []column{
 			{"rss", "B of RSS", report.Figure},
 			{"kernel", "B of the kernel, both ends", report.Figure},
@@ -77,4 +77,16 @@ func (s *session) occupied() (figures, error) {
 	}
 	kernel, err := kernelBytes()
 	return figures{"rss": rss, "kernel": kernel}, err
+}
+
+// clientEpoll is what an epoll registration takes: an eventpoll_epi and an
+// eventpoll_pwq of /proc/slabinfo.
+const clientEpoll = 128 + 72
+
+// serverEnd is what the server takes of the process's and the kernel's memory,
+// and what the floor does. The floor's server has no epoll, and the client's end
+// is the same for all.
+func serverEnd(f, floor figures) (v, w float64) {
+	socket := (floor["kernel"] - clientEpoll) / 2
+	return f["rss"] + f["kernel"] - clientEpoll - socket, floor["rss"] + socket
 }

@@ -92,10 +92,10 @@ func startNchan(ctx context.Context, dir string) (*server, error) {
 		d.stop()
 		return nil, err
 	}
-	workers, err := childrenOf(d.pid)
-	if err != nil || len(workers) != 1 {
+	worker, err := d.onlyChild()
+	if err != nil {
 		d.stop()
-		return nil, fmt.Errorf("nginx has workers %v, want one: %w", workers, err)
+		return nil, err
 	}
 	p, stop := startPosts(ctx, http.Header{"Content-Type": {"text/plain"}},
 		func(topic string, data []byte) (string, []byte) {
@@ -103,7 +103,7 @@ func startNchan(ctx context.Context, dir string) (*server, error) {
 		})
 	return &server{
 		addr: addr, path: "/subscribe?topic={topic}", body: true, version: nchanVersion(),
-		pids: workers, publisher: p,
+		pids: []int{worker}, publisher: p,
 		stop: func() { stop(); d.stop() },
 	}, nil
 }

@@ -31,14 +31,15 @@ next is published when all have the one before; with N outstanding, when all hav
 Latency is from just before the call, or the request, that publishes, to the return of the read that
 brings the event, by one clock.
 
-%d rounds, in each of which all take turns at every table; figures are the median of the rounds, with
-the lowest and highest, and so are ratios, which are taken within a round. In bold, the best peer.
+%d rounds, in each of which all take turns at every table; figures are the median of the rounds,
+with the lowest and highest, and so are ratios, which are taken within a round. In bold, the best
+peer.
 `
 
 const left = `
-C is the floor: it only writes the same bytes to every socket, with neither topics nor slow clients; its
-source is in internal/compare/floor. Mercure is not here: the module proxy does not serve
-github.com/dunglas/mercure.
+C only writes the same bytes to every socket, without topics and without regard for slow clients;
+its source is in internal/compare/floor. Mercure is not here, since its module could not be fetched
+where this was measured.
 `
 
 func (r *runner) renderTable(b *strings.Builder, t *table) {
@@ -63,7 +64,8 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 	for _, c := range comparisons {
 		headings = append(headings, c.title)
 	}
-	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(headings, " | "), strings.Repeat("---|", len(headings)))
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(headings, " | "),
+		strings.Repeat("---|", len(headings)))
 	best := t.best(present)
 	for _, c := range present {
 		cells := []string{c.name}
@@ -74,20 +76,40 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 			cells = append(cells, column.cell(t.values(c, column.key)))
 		}
 		for _, compared := range comparisons {
-			cell := ""
-			if s, ok := ratio(t, c, compared.table, compared.with(c), t.ratio); ok &&
-				(compared.table != t || compared.with(c) != c) {
-				cell = s.Times()
-			}
-			cells = append(cells, cell)
+			cells = append(cells, t.compare(c, compared))
 		}
 		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 	}
 	for _, c := range present {
-		if err := t.rows[c].err; err != nil {
-			fmt.Fprintf(b, "\n%s failed: %s\n", c.name, strings.ReplaceAll(err.Error(), "\n", " "))
+		t.rows[c].renderFailure(b, c.name)
+	}
+}
+
+// renderFailure tells of the rounds that have failed, if any have.
+func (r *row) renderFailure(b *strings.Builder, name string) {
+	bad := 0
+	for _, f := range r.rounds {
+		if f == nil {
+			bad++
 		}
 	}
+	if bad > 0 {
+		fmt.Fprintf(b, "\n%s failed in %d of %d rounds: %s\n", name, bad, len(r.rounds),
+			strings.ReplaceAll(r.err.Error(), "\n", " "))
+	}
+}
+
+// compare is a ratio with its spread; nothing, for a figure with itself.
+func (t *table) compare(c *contender, compared comparison) string {
+	other := compared.with(c)
+	if compared.table == t && other == c {
+		return ""
+	}
+	s, ok := ratio(t.round(c), compared.table.round(other), compared.of)
+	if !ok {
+		return ""
+	}
+	return s.Times()
 }
 
 // cell is a median with its spread.
@@ -102,24 +124,35 @@ func (c column) cell(values []float64) string {
 	return fmt.Sprintf("%s (%s–%s)", c.text(s.Median), c.text(s.Low), c.text(s.High))
 }
 
-// comparison is a column with the ratio to somebody's figure.
+// comparison is a column with ratios between a contender's figures and others',
+// of the same round.
 type comparison struct {
 	title string
-	table *table
-	with  func(*contender) *contender
+	table *table                      // of the others' figures
+	with  func(*contender) *contender // whose; nil: nobody's
+	of    func(f, other figures) (v, w float64)
 }
 
 func (r *runner) comparisons(t *table, present []*contender) []comparison {
+	plainly := func(f, other figures) (v, w float64) { return f[t.ratio], other[t.ratio] }
 	var all []comparison
-	if floor := t.lowest(present, bound); floor != nil && t.key != "memory" {
-		all = append(all, comparison{"of the floor", t, func(*contender) *contender { return floor }})
+	add := func(title string, table *table, with *contender,
+		of func(f, other figures) (v, w float64)) {
+		if with != nil {
+			all = append(all, comparison{title, table,
+				func(*contender) *contender { return with }, of})
+		}
 	}
-	if plain := t.lowest(present, base); plain != nil {
-		all = append(all, comparison{"of net/http", t, func(*contender) *contender { return plain }})
+	floor := t.lowest(present, bound)
+	if t.key == "memory" {
+		add("RSS + kernel, server's end, of the floor's", t, floor, serverEnd)
+	} else {
+		add("of the floor", t, floor, plainly)
 	}
+	add("of net/http", t, t.lowest(present, base), plainly)
 	if i := slices.IndexFunc(r.tables, func(o *table) bool { return o.key == t.against }); i >= 0 {
 		all = append(all, comparison{"of one topic", r.tables[i],
-			func(c *contender) *contender { return c }})
+			func(c *contender) *contender { return c }, plainly})
 	}
 	return all
 }

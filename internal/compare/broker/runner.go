@@ -93,22 +93,20 @@ func (t *table) round(c *contender) []figures {
 	return t.rows[c].rounds
 }
 
-// ratio compares a's figures in one table with b's in another, round by round.
-func ratio(t *table, a *contender, other *table, b *contender, key string) (report.Spread, bool) {
+// ratio compares two contenders round by round; ok is false if no round has both.
+func ratio(rounds, others []figures, of func(f, other figures) (v, w float64)) (
+	s report.Spread, ok bool) {
 	var ratios []float64
-	base := other.round(b)
-	for i, f := range t.round(a) {
-		if i >= len(base) {
-			break
+	for i := range min(len(rounds), len(others)) {
+		if rounds[i] == nil || others[i] == nil {
+			continue
 		}
-		v, ok1 := f[key]
-		w, ok2 := base[i][key]
-		if ok1 && ok2 && w > 0 {
+		if v, w := of(rounds[i], others[i]); w > 0 {
 			ratios = append(ratios, v/w)
 		}
 	}
 	if len(ratios) == 0 {
-		return report.Spread{}, false
+		return s, false
 	}
 	return report.SpreadOf(ratios), true
 }

@@ -31,6 +31,8 @@ type column struct {
 	text       func(float64) string
 }
 
+func number(n int) string { return report.Figure(float64(n)) }
+
 func everybody(c *contender) bool { return c.coalesce == 0 }
 
 // scenarios are all tables, in their order.
@@ -39,12 +41,12 @@ func (r *runner) scenarios() []*scenario {
 	few, many := p.few, p.many
 	return []*scenario{
 		r.memoryScenario(),
-		r.fanout("fanout-few", fmt.Sprintf("Fan-out to %s, one event at a time", report.Figure(float64(few))),
+		r.fanout("fanout-few", "Fan-out to "+number(few)+", one event at a time",
 			audience{subscribers: few, topics: 1}, 1, everybody),
-		r.fanout("fanout-many", fmt.Sprintf("Fan-out to %s, one event at a time", report.Figure(float64(many))),
+		r.fanout("fanout-many", "Fan-out to "+number(many)+", one event at a time",
 			audience{subscribers: many, topics: 1}, 1, everybody),
-		r.fanout("outstanding", fmt.Sprintf("Fan-out to %s, %d events outstanding",
-			report.Figure(float64(many)), p.outstanding),
+		r.fanout("outstanding",
+			fmt.Sprintf("Fan-out to %s, %d events outstanding", number(many), p.outstanding),
 			audience{subscribers: many, topics: 1}, p.outstanding,
 			func(*contender) bool { return true }),
 		r.topicsScenario(),
@@ -90,19 +92,19 @@ func (r *runner) fanout(key, title string, a audience, outstanding int,
 
 func (r *runner) topicsScenario() *scenario {
 	p := r.plan
-	s := r.fanout("topics", fmt.Sprintf("%s topics with %d subscribers each, one event on each at a time",
-		report.Figure(float64(p.topics)), p.perTopic),
+	s := r.fanout("topics",
+		fmt.Sprintf("%s topics with %d subscribers each, one event on each at a time",
+			number(p.topics), p.perTopic),
 		audience{subscribers: p.topics * p.perTopic, topics: p.topics}, 1,
 		func(c *contender) bool { return c.topics })
 	s.against = "fanout-many"
-	s.note = "Publishing is a part of it, once for " + fmt.Sprint(p.perTopic) + " deliveries: a call, " +
-		"or an HTTP request."
+	s.note = fmt.Sprintf("Publishing is a part of it, once for %d deliveries: a call, or an HTTP "+
+		"request.", p.perTopic)
 	return s
 }
 
 func (r *runner) patternsScenario() *scenario {
-	s := r.fanout("patterns", fmt.Sprintf("%s subscribers of a pattern, one event at a time",
-		report.Figure(float64(r.plan.few))),
+	s := r.fanout("patterns", number(r.plan.few)+" subscribers of a pattern, one event at a time",
 		audience{subscribers: r.plan.few, topics: 1, pattern: true}, 1,
 		func(c *contender) bool { return c.patterns })
 	s.against = "fanout-few"
@@ -113,9 +115,8 @@ func (r *runner) patternsScenario() *scenario {
 func (r *runner) latency(key string, subscribers int, perSecond float64) *scenario {
 	milliseconds := func(v float64) string { return report.Times(v / 1e6) }
 	s := &scenario{
-		key: key,
-		title: fmt.Sprintf("Latency, %v events/s to %s", perSecond,
-			report.Figure(float64(subscribers))),
+		key:   key,
+		title: fmt.Sprintf("Latency, %v events/s to %s", perSecond, number(subscribers)),
 		columns: []column{
 			{"p50", "p50, ms", milliseconds}, {"p99", "p99, ms", milliseconds},
 			{"p99.9", "p99.9, ms", milliseconds}, {perDelivery, "µs CPU per delivery", report.Times},
@@ -143,9 +144,9 @@ func (r *runner) latency(key string, subscribers int, perSecond float64) *scenar
 func (r *runner) oneSubscriber() *scenario {
 	s := &scenario{
 		key: "one", title: "Publishing to one subscriber",
-		note: fmt.Sprintf("In process, for servers that are libraries, with up to %s events outstanding; "+
-			"over HTTP, one event a request and one request at a time, for the others.",
-			report.Figure(float64(r.plan.window))),
+		note: "In process, for servers that are libraries, with up to " + number(r.plan.window) +
+			" events outstanding; over HTTP, one event a request and one request at a time, for the " +
+			"others.",
 		columns: []column{
 			{deliveries, "events/s", report.Figure}, {perDelivery, "µs CPU per event", report.Times},
 		},
@@ -172,7 +173,7 @@ func (r *runner) starvation() *scenario {
 	s := &scenario{
 		key: "starvation",
 		title: fmt.Sprintf("Publishing while writers are busy: %s subscribers, %d events outstanding",
-			report.Figure(float64(r.plan.few)), outstanding),
+			number(r.plan.few), outstanding),
 		note: "The call is what the publisher waits for; from the command includes the time until its " +
 			"goroutine runs, and the calls before it.",
 		columns: []column{
@@ -197,7 +198,8 @@ func (r *runner) starvation() *scenario {
 }
 
 // driveOnce is a session with one drive, after a shorter one that warms up.
-func (r *runner) driveOnce(ctx context.Context, c *contender, a audience, d drive) (o outcome, err error) {
+func (r *runner) driveOnce(ctx context.Context, c *contender, a audience, d drive) (
+	o outcome, err error) {
 	s, err := r.open(ctx, c, a, 0)
 	if err != nil {
 		return o, err

@@ -130,8 +130,11 @@ func (s *session) run(d drive) (o outcome, err error) {
 	}
 	o.wall, o.cpu = time.Since(begin), s.server.cpu()-cpu
 	o.waves = int(s.published - first)
-	got, reportErr := s.load.report()
-	if err := errors.Join(reportErr, err); err != nil {
+	if err != nil {
+		return o, err
+	}
+	got, err := s.load.report()
+	if err != nil {
 		return o, err
 	}
 	o.events, o.latency = got.Events, got.Latency
@@ -200,16 +203,20 @@ func (s *session) publish(waves int) error {
 func (s *session) awaitProgress() error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	health := time.NewTicker(time.Second)
-	defer health.Stop()
+	silence := time.NewTicker(2 * time.Second)
+	defer silence.Stop()
 	for {
 		select {
 		case <-s.load.progress:
 			return nil
 		case <-s.ctx.Done():
 			return s.ctx.Err()
-		case <-health.C:
-			if err := errors.Join(s.server.publisher.failure(), s.load.failure()); err != nil {
+		case <-silence.C:
+			// After a loss the wave would never be complete: ask.
+			if _, err := s.load.report(); err != nil {
+				return err
+			}
+			if err := s.server.publisher.failure(); err != nil {
 				return err
 			}
 		case <-timer.C:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,9 +51,9 @@ func residentBytes(pid int) (float64, error) {
 	return 0, fmt.Errorf("/proc/%d/smaps_rollup has no line Rss", pid)
 }
 
-// kernelBytes is the memory of all the kernel's objects in use, by
-// /proc/slabinfo, and of socket buffers, by /proc/net/sockstat. Only differences
-// mean something, and only on an otherwise quiet machine.
+// kernelBytes is the memory that the kernel has for sockets: its objects in use,
+// by /proc/slabinfo, and buffers, by /proc/net/sockstat. Only differences mean
+// something, and only on a quiet machine.
 //
 // The size of the slabs themselves (Slab in /proc/meminfo) would not do: slabs
 // that the measurement before has left half empty are filled up first.
@@ -61,34 +62,48 @@ func kernelBytes() (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%w (only root may read it)", err)
 	}
-	total := 0.0
+	total, sockets, dentry := 0.0, 0.0, 0.0
 	for line := range strings.Lines(string(slabs)) {
 		// name, active objects, all objects, size of one, …
 		fields := strings.Fields(line)
-		if len(fields) < 4 || strings.HasPrefix(line, "#") {
+		if len(fields) < 4 {
 			continue
 		}
 		active, err1 := strconv.ParseFloat(fields[1], 64)
 		size, err2 := strconv.ParseFloat(fields[3], 64)
-		if err1 == nil && err2 == nil {
+		switch {
+		case err1 != nil || err2 != nil:
+		case fields[0] == "dentry":
+			dentry = size // most are files'; a socket has one
+		case socketSlabs.MatchString(fields[0]):
 			total += active * size
-		}
-	}
-	sockets, err := os.ReadFile("/proc/net/sockstat")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(sockets)) {
-		if rest, ok := strings.CutPrefix(line, "TCP:"); ok {
-			fields := strings.Fields(rest) // pairs of a name and a number
-			for i := 0; i+1 < len(fields); i += 2 {
-				if pages, err := strconv.ParseFloat(fields[i+1], 64); fields[i] == "mem" && err == nil {
-					total += pages * float64(os.Getpagesize())
-				}
+			if fields[0] == "sock_inode_cache" {
+				sockets = active
 			}
 		}
 	}
-	return total, nil
+	buffers, err := socketBuffers()
+	return total + sockets*dentry + buffers, err
+}
+
+// socketSlabs are the kinds of objects that sockets are made of. Those of file
+// systems change for other reasons.
+var socketSlabs = regexp.MustCompile(
+	`^(.*TCP.*|tcp_.*|sock_inode_cache|filp|eventpoll_.*|ep_head|skbuff_.*|kmalloc-\d.*)$`)
+
+// socketBuffers is the memory of what is under way in TCP sockets.
+func socketBuffers() (float64, error) {
+	text, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if _, pages, found := strings.Cut(line, " mem "); found && strings.HasPrefix(line, "TCP:") {
+			n, err := strconv.ParseFloat(strings.TrimSpace(pages), 64)
+			return n * float64(os.Getpagesize()), err
+		}
+	}
+	return 0, fmt.Errorf("/proc/net/sockstat has no memory of TCP")
 }
 
 // childrenOf are the processes that a process has started.

@@ -23,6 +23,9 @@ func SpreadOf(values []float64) Spread {
 
 // Times is the spread as a factor.
 func (s Spread) Times() string {
+	if s.Low == s.High {
+		return Times(s.Median)
+	}
 	return fmt.Sprintf("%s (%s–%s)", Times(s.Median), Times(s.Low), Times(s.High))
 }
 
@@ -35,9 +38,11 @@ func Figure(v float64) string {
 	return text
 }
 
-// Times is a number with three digits or so.
+// Times is a number with two digits at least.
 func Times(v float64) string {
 	switch {
+	case v > 0 && v < 0.0995:
+		return fmt.Sprintf("%.3f", v)
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
