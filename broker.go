@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -204,10 +205,17 @@ func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter
 func (b *Broker) Subscribers() []Subscriber {
 	c := &b.core
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := make([]Subscriber, len(c.all))
-	for i, s := range c.all {
-		list[i] = s.describe()
+	all := slices.Clone(c.all)
+	c.mu.Unlock()
+	list := make([]Subscriber, 0, len(all))
+	for some := range slices.Chunk(all, wakeBatch) {
+		c.mu.Lock()
+		for _, s := range some {
+			if s.links != nil { // it has not left
+				list = append(list, s.describe())
+			}
+		}
+		c.mu.Unlock()
 	}
 	return list
 }

@@ -265,6 +265,15 @@ func (c *core) adopt(p *parked, conn net.Conn, sel *Selection) error {
 		c.mu.Unlock()
 		return err
 	}
+	defer func() {
+		if !p.begun { // the hook has panicked
+			p.loop.poller.close(fd) // the loop does not use it yet
+			c.left(&p.subscriber, nil)
+			c.mu.Lock()
+			p.loop.release(p)
+			c.mu.Unlock()
+		}
+	}()
 	c.connected(&p.subscriber)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -514,7 +523,9 @@ func (l *loop) ownData(j *job) []byte {
 			l.buf = j.appendOwn(l.buf, e)
 		}
 	}
-	j.entries = kept
+	if j.entries = kept; len(kept) == 0 && j.beat {
+		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
+	}
 	return l.buf
 }
 
@@ -574,6 +585,9 @@ func (l *loop) finish(j *job) {
 	case j.written < j.chunk:
 		p.block(j, l.c)
 	default:
+		if p.terms.filter != nil && j.written > 0 {
+			p.active = time.Now().UnixNano()
+		}
 		p.unblock()
 		p.dropPage()
 		if !p.idle || p.subscriber.end != nil {

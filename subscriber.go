@@ -153,7 +153,8 @@ type transport interface {
 	kind() (wait, why string)
 }
 
-// batch is what a subscriber is to write next. At most one of its parts is set.
+// batch is what a subscriber is to write next. At most one of its parts is set,
+// but for beat.
 type batch struct {
 	epoch   uint64
 	entries []*entry
@@ -162,16 +163,21 @@ type batch struct {
 	fetch   bool // from the log: what follows has left the window
 	after   Position
 	through Position
-	beat    bool
+	beat    bool     // also with entries, in case the filter lets none through
 	cursor  Position // with beat: what the client does not know yet, or zero
 	end     error
 	idle    bool // after this there is nothing more, until it is woken
+
+	filtered bool // set by who writes: the filter has let some of the entries through
 
 	dropped int // events that will not come, as told by the hooks
 }
 
 // pull decides what the subscriber is to do next, and moves its cursor past it.
 func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
+	if b.filtered {
+		s.active = now.UnixNano()
+	}
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	if s.end != nil {
 		b.end = s.end
@@ -189,12 +195,13 @@ func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
 		b.fetch, b.after, b.through = true, s.cursor, w.base
 		return
 	}
+	s.accepting = false // from here on the window has everything
 	if s.take(w, b, limit) {
 		s.live, s.idle = true, true
 		b.idle = true
 	}
 	switch {
-	case b.gap != nil || len(b.entries) > 0:
+	case b.gap != nil || len(b.entries) > 0 && s.terms.filter == nil:
 		s.active = now.UnixNano()
 	case s.beat:
 		s.active = now.UnixNano()
@@ -255,7 +262,7 @@ func (s *subscriber) took(w *window, b *batch) {
 // tellGap makes the gap what comes next. Nothing is missing after at, nor after
 // the cursor.
 func (s *subscriber) tellGap(b *batch, at Position) {
-	if at.Seq < s.cursor.Seq {
+	if at.Seq <= s.cursor.Seq {
 		at = s.cursor
 	}
 	b.gap, b.gapAt = s.gap, at
@@ -316,6 +323,9 @@ func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, n
 	through := b.through
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	lost := page.Lost
+	if lost.Seq > through.Seq {
+		lost = through // the window has all that comes after it
+	}
 	if s.accepting {
 		s.accepting = false
 		s.told = lost.Seq
@@ -345,7 +355,9 @@ func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, n
 		return
 	}
 	s.took(w, b)
-	s.active = now.UnixNano()
+	if s.terms.filter == nil {
+		s.active = now.UnixNano()
+	}
 }
 
 // checkLag applies the policy if the subscriber has fallen too far behind.
@@ -543,10 +555,9 @@ func (s *subscriber) join(w *window, sel *Selection) {
 }
 
 func (s *subscriber) linkTo(l link) {
-	for i := range s.links {
-		if s.links[i].chain == l.chain {
-			return
-		}
+	// Who is in the chain already has just come: nobody else did meanwhile.
+	if n := len(l.members); n > 0 && l.members[n-1].subscriber == s {
+		return
 	}
 	s.links = append(s.links, l)
 	l.add(s, len(s.links)-1)
