@@ -304,7 +304,7 @@ func curl(t *testing.T, body string) answer {
 	if body != "" {
 		method = http.MethodPost
 	}
-	text := request(t, method, body)
+	text := request(t, method, address, body)
 	var reached int
 	if _, err := fmt.Sscanf(text, "clients reached: %d\n", &reached); err != nil {
 		t.Fatalf("the server answered %q: %v", text, err)
@@ -319,7 +319,7 @@ func (a answer) wantReached(want int) {
 	}
 }
 
-func request(t *testing.T, method, body string) string {
+func request(t *testing.T, method, address, body string) string {
 	t.Helper()
 	request, err := http.NewRequest(method, "http://"+address+"/", strings.NewReader(body))
 	if err != nil {
