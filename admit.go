@@ -105,7 +105,7 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 
 // hold serves a stream in this goroutine.
 func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection, why string) {
-	stream, err := accept(w, r, &c.stream, c.preface(s))
+	stream, err := accept(w, r, &c.stream, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return // accept has answered
 	}

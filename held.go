@@ -55,6 +55,9 @@ func (h *held) run() error {
 		h.c.next(ctx, h.s, &b, &h.stop)
 		h.c.report(h.s, &b)
 		if b.end != nil {
+			if ctx.Err() != nil {
+				return h.stream.over() // which ended the fetching
+			}
 			h.farewell(b.end)
 			return b.end
 		}
@@ -69,14 +72,14 @@ func (h *held) run() error {
 		select {
 		case <-h.woken:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return h.stream.over()
 		}
 	}
 }
 
 // forget lets go of the entries, which others may need no longer.
 func (b *batch) forget() {
-	if clear(b.entries); cap(b.entries) > 64 {
+	if clear(b.entries); b.idle {
 		b.entries = nil
 	}
 }

@@ -218,7 +218,7 @@ func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string) {
 func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection) error {
 	opts := c.stream
 	opts.Final = nil
-	stream, err := accept(w, r, &opts, c.preface(s))
+	stream, err := accept(w, r, &opts, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return err
 	}
