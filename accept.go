@@ -108,10 +108,14 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Strea
 	return accept(w, r, opts, &Stream{}, nil)
 }
 
-// accept is Accept with more to be sent at once, for a stream that is new.
+// accept is Accept with more to be sent at once, for a stream that is new. If that
+// is bare, opts have their defaults already.
 func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, more []byte) (
 	*Stream, error) {
-	s.opts = opts.withDefaults()
+	if s.opts = opts; !s.bare {
+		own := opts.withDefaults()
+		s.opts = &own
+	}
 	s.w, s.rc = w, http.NewResponseController(w)
 	s.mu = newLock()
 	first, err := s.prepare(r, more)

@@ -31,7 +31,7 @@ const (
 // sent from another goroutine, and once its handler has returned a
 // ResponseWriter must not be used; a heartbeat could land in another response.
 type Stream struct {
-	opts        AcceptOptions
+	opts        *AcceptOptions // with defaults; shared if bare
 	w           http.ResponseWriter
 	rc          *http.ResponseController
 	flushers    []func() error // of w and what it wraps, outermost first
