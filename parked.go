@@ -229,7 +229,6 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *
 		return fmt.Errorf("sse: parking a stream: %w", err)
 	}
 	p := &parked{subscriber: *s, chunked: r.ProtoAtLeast(1, 1)}
-	p.wait = p
 	if err := c.adopt(p, conn, sel); err != nil {
 		_ = conn.Close()
 		c.logger.Error("sse: a stream was dropped, as it could not be parked", "error", err)
@@ -246,6 +245,7 @@ func (c *core) adopt(p *parked, conn net.Conn, sel *Selection) error {
 		return ErrShutdown
 	}
 	c.loops.next++
+	p.wait = p
 	p.loop = c.loops.all[c.loops.next%len(c.loops.all)]
 	token := p.loop.reserve(p)
 	c.mu.Unlock()
