@@ -127,3 +127,15 @@ func (c *core) release(p Position) {
 		}
 	}
 }
+
+// known are the topics with these names. Those that the window does not know are
+// made up, and not kept.
+func (w *window) known(names []string) []*topic {
+	topics := make([]*topic, len(names))
+	for i, name := range names {
+		if topics[i] = w.topics[name]; topics[i] == nil {
+			topics[i] = &topic{name: name}
+		}
+	}
+	return topics
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -469,6 +470,7 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 
 // do writes, or ends the stream.
 func (l *loop) do(j *job) {
+	defer l.survive(j)
 	if j.batch.end != nil {
 		l.end(j)
 		return
@@ -486,6 +488,25 @@ func (l *loop) do(j *job) {
 	if j.written < len(data) && len(j.entries) == 0 && j.stuck == nil {
 		j.cut = slices.Clone(data[j.written:]) // l.buf is used for the next one
 	}
+}
+
+// survive ends a stream whose hook or filter has panicked, as net/http would do:
+// the loop has others to serve.
+func (l *loop) survive(j *job) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler {
+		l.c.logger.Error("sse: panic in a hook or a filter; a stream ends",
+			"panic", cause, "stack", string(debug.Stack()))
+	}
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	if j.subscriber.end == nil {
+		j.subscriber.end = ErrClosed
+	}
+	j.err = ErrClosed
 }
 
 // data is what a job writes.
@@ -664,11 +685,13 @@ func (l *loop) end(j *job) {
 		_, _ = l.poller.write(int(p.fd), l.buf) // what there is room for
 	}
 	l.poller.close(int(p.fd))
+	defer func() { // also if the hook panics
+		l.c.freeFor(&p.subscriber)
+		l.c.mu.Lock()
+		defer l.c.mu.Unlock()
+		p.dropPage()
+	}()
 	l.c.left(&p.subscriber, cause)
-	l.c.freeFor(&p.subscriber)
-	l.c.mu.Lock()
-	p.dropPage()
-	l.c.mu.Unlock()
 }
 
 // farewell appends how a stream ends: when to come back, the application's last

@@ -591,15 +591,3 @@ func (w *window) locateTime(unixNano int64, chains []*chain) Position {
 	}
 	return at
 }
-
-// known are the topics with these names. Those that the window does not know are
-// made up, and not kept.
-func (w *window) known(names []string) []*topic {
-	topics := make([]*topic, len(names))
-	for i, name := range names {
-		if topics[i] = w.topics[name]; topics[i] == nil {
-			topics[i] = &topic{name: name}
-		}
-	}
-	return topics
-}
