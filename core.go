@@ -45,7 +45,9 @@ type core struct {
 	spread   atomic.Int64               // over which clients come back, in nanoseconds
 	stop     context.CancelFunc         // ends the feed
 	feed     sync.WaitGroup
-	loops    loops
+
+	publishing sync.WaitGroup // calls of the log's Append; none begins when closed
+	loops      loops
 }
 
 const (
@@ -220,77 +222,4 @@ func (c *core) leave(s *subscriber) {
 		close(c.gone)
 		c.gone = nil
 	}
-}
-
-// next is pull, and the fetching of what is not in the window. It blocks only for
-// that. The context is that of the stream. While a page is fetched, stop is what
-// stops that; it is guarded by the lock.
-func (c *core) next(ctx context.Context, s *subscriber, b *batch, stop *context.CancelFunc) {
-	for again := true; again; {
-		c.mu.Lock()
-		s.pull(&c.win, b, batchSize, time.Now())
-		if !b.fetch {
-			c.mu.Unlock()
-			return
-		}
-		fetching, cancel := context.WithCancel(ctx)
-		*stop = cancel
-		c.mu.Unlock()
-		again = c.fetch(fetching, s, b)
-		cancel()
-		c.mu.Lock()
-		*stop = nil
-		c.mu.Unlock()
-	}
-}
-
-// fetch gets a page from the log. It reports whether to pull instead, as nothing
-// came of it.
-func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) {
-	c.mu.Lock()
-	sel, end := s.selection(), s.end
-	c.mu.Unlock()
-	if end != nil {
-		*b = batch{end: end}
-		return false
-	}
-	page, err := c.read(ctx, b, sel)
-	var entries []*entry
-	for i := 0; i < len(page.Entries) && err == nil; i++ {
-		var e *entry
-		e, err = kept(&page.Entries[i])
-		entries = append(entries, e)
-	}
-	if err != nil && ctx.Err() == nil {
-		c.logger.Error("sse: the log cannot be read; a stream ends", "error", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case s.end != nil:
-		*b = batch{end: s.end}
-		return false
-	case err != nil && ctx.Err() != nil:
-		*b = batch{end: context.Cause(ctx)}
-		return false
-	case err != nil:
-		*b = batch{end: fmt.Errorf("%w: Broker.Log: %w", ErrClosed, err)}
-		return false
-	}
-	for i, e := range entries {
-		e.topics = c.win.known(page.Entries[i].Topics)
-	}
-	s.settle(&c.win, &page, entries, b, time.Now())
-	return b.end == nil && b.gap == nil && len(b.entries) == 0
-}
-
-// read reads a page from the log, when there is a place for it.
-func (c *core) read(ctx context.Context, b *batch, sel Selection) (Page, error) {
-	select {
-	case c.pages <- struct{}{}:
-		defer func() { <-c.pages }()
-	case <-ctx.Done():
-		return Page{}, context.Cause(ctx)
-	}
-	return c.log.Read(ctx, b.after, b.through, sel, pageSize)
 }

@@ -19,10 +19,9 @@ func (c *core) follow(ctx context.Context, at Position) {
 	for ctx.Err() == nil {
 		for x, err := range c.log.Follow(ctx, at) {
 			if err == nil {
-				err = c.insert(&x)
+				c.insert(&x)
 				at = x.Position
-			}
-			if err != nil && ctx.Err() == nil {
+			} else if ctx.Err() == nil {
 				c.logger.Error("sse: following the log", "error", err)
 			}
 		}
@@ -36,23 +35,19 @@ func (c *core) follow(ctx context.Context, at Position) {
 }
 
 // insert makes an entry of the log visible.
-func (c *core) insert(x *Entry) error {
-	e, err := kept(x)
-	if err != nil {
-		return fmt.Errorf("entry %v: %w", x.Position, err)
-	}
+func (c *core) insert(x *Entry) {
+	e := kept(x)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case x.Position.Epoch != c.win.epoch:
 		c.beginAnew(x.Position)
 	case x.Position.Seq <= c.win.last.Seq:
-		return nil // a log that repeats itself
+		return // a log that repeats itself
 	}
 	c.win.append(e, x.Topics)
 	c.announce(e)
 	c.release(Position{Epoch: c.win.epoch, Seq: e.seq})
-	return nil
 }
 
 // beginAnew replaces the window by an empty one right before a position of another
@@ -71,11 +66,13 @@ func (c *core) beginAnew(p Position) {
 // publishLog is Publish with a log.
 func (c *core) publishLog(ctx context.Context, event Event, topics []string) (Position, error) {
 	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
+	if c.closed {
+		c.mu.Unlock()
 		return Position{}, ErrShutdown
 	}
+	c.publishing.Add(1)
+	c.mu.Unlock()
+	defer c.publishing.Done()
 	at, err := c.log.Append(ctx, Entry{Time: time.Now(), Topics: topics, Event: normal(event)})
 	switch {
 	case len(at) == 1:

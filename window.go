@@ -136,9 +136,11 @@ func (w *window) append(e *entry, topics []string) {
 	if len(topics) == 1 {
 		e.topics = w.topic(topics[0]).self[:]
 	} else {
-		e.topics = make([]*topic, len(topics))
-		for i, name := range topics {
-			e.topics[i] = w.topic(name)
+		e.topics = make([]*topic, 0, len(topics))
+		for _, name := range topics {
+			if t := w.topic(name); !slices.Contains(e.topics, t) {
+				e.topics = append(e.topics, t)
+			}
 		}
 	}
 	e.wants = int32(len(e.topics))
