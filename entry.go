@@ -47,6 +47,12 @@ func (e *entry) names() []string {
 	return names
 }
 
+// id is the event's id, with which the wire form begins.
+func (e *entry) id() string {
+	line, _, _ := strings.Cut(textOf(e.wire()), "\n")
+	return strings.TrimPrefix(line, generatedID)
+}
+
 // event decodes the wire form. Its texts are parts of that, but for data of
 // several lines.
 func (e *entry) event() Event {

@@ -155,7 +155,8 @@ type Start struct {
 	// are fewer.
 	Last int
 
-	// Time begins with the first event that was published at this time or later.
+	// Time begins with the first selected event that was published at this time or
+	// later: right before it even if it was removed, so that it is known to be lost.
 	Time time.Time
 
 	// Earliest begins with the first selected event that is kept. What was removed

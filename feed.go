@@ -51,7 +51,7 @@ func (c *core) insert(x *Entry) error {
 	}
 	c.win.append(e, x.Topics)
 	c.announce(e)
-	c.release(e.seq)
+	c.release(Position{Epoch: c.win.epoch, Seq: e.seq})
 	return nil
 }
 
@@ -65,6 +65,7 @@ func (c *core) beginAnew(p Position) {
 	c.win = newWindow(c.opts.Retention, nil)
 	c.win.lossless = true
 	c.win.begin(Position{Epoch: p.Epoch, Seq: p.Seq - 1})
+	c.released = p.Seq // so that release looks at all who wait
 }
 
 // publishLog is Publish with a log.
@@ -94,10 +95,11 @@ func (c *core) await(ctx context.Context, p Position) {
 		c.mu.Unlock()
 		return
 	}
-	visible := c.waiting[p.Seq]
+	p.Check = 0
+	visible := c.waiting[p]
 	if visible == nil {
 		visible = make(chan struct{})
-		c.waiting[p.Seq] = visible
+		c.waiting[p] = visible
 	}
 	c.mu.Unlock()
 	select {
@@ -106,20 +108,20 @@ func (c *core) await(ctx context.Context, p Position) {
 	}
 }
 
-// release lets go on who waits for a sequence. The log may leave out others
-// before it, as they have been removed already.
-func (c *core) release(seq uint64) {
-	if visible := c.waiting[seq]; visible != nil {
+// release lets go on who waits for a position. The log may leave out others
+// before it, as they have been removed already, and all of another epoch.
+func (c *core) release(p Position) {
+	if visible := c.waiting[p]; visible != nil {
 		close(visible)
-		delete(c.waiting, seq)
+		delete(c.waiting, p)
 	}
-	if seq%1024 != 0 && seq == c.released+1 {
-		c.released = seq
+	if p.Seq%1024 != 0 && p.Seq == c.released+1 {
+		c.released = p.Seq
 		return
 	}
-	c.released = seq
+	c.released = p.Seq
 	for waiting, visible := range c.waiting {
-		if waiting < seq {
+		if waiting.Epoch != p.Epoch || waiting.Seq < p.Seq {
 			close(visible)
 			delete(c.waiting, waiting)
 		}

@@ -218,7 +218,7 @@ func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string) {
 func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection) error {
 	opts := c.stream
 	opts.Final = nil
-	stream, err := accept(w, r, &opts, c.preface(s))
+	stream, err := accept(w, r, &opts, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,6 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *
 		return fmt.Errorf("sse: parking a stream: %w", err)
 	}
 	p := &parked{subscriber: *s, chunked: r.ProtoAtLeast(1, 1)}
-	p.wait = p
 	if err := c.adopt(p, conn, sel); err != nil {
 		_ = conn.Close()
 		c.logger.Error("sse: a stream was dropped, as it could not be parked", "error", err)
@@ -245,6 +244,7 @@ func (c *core) adopt(p *parked, conn net.Conn, sel *Selection) error {
 		return ErrShutdown
 	}
 	c.loops.next++
+	p.wait = p
 	p.loop = c.loops.all[c.loops.next%len(c.loops.all)]
 	token := p.loop.reserve(p)
 	c.mu.Unlock()
@@ -265,6 +265,15 @@ func (c *core) adopt(p *parked, conn net.Conn, sel *Selection) error {
 		c.mu.Unlock()
 		return err
 	}
+	defer func() {
+		if !p.begun { // the hook has panicked
+			p.loop.poller.close(fd) // the loop does not use it yet
+			c.left(&p.subscriber, nil)
+			c.mu.Lock()
+			p.loop.release(p)
+			c.mu.Unlock()
+		}
+	}()
 	c.connected(&p.subscriber)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -514,7 +523,9 @@ func (l *loop) ownData(j *job) []byte {
 			l.buf = j.appendOwn(l.buf, e)
 		}
 	}
-	j.entries = kept
+	if j.entries = kept; len(kept) == 0 && j.beat {
+		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
+	}
 	return l.buf
 }
 
@@ -574,6 +585,9 @@ func (l *loop) finish(j *job) {
 	case j.written < j.chunk:
 		p.block(j, l.c)
 	default:
+		if p.terms.filter != nil && j.written > 0 {
+			p.active = time.Now().UnixNano()
+		}
 		p.unblock()
 		p.dropPage()
 		if !p.idle || p.subscriber.end != nil {

@@ -146,7 +146,7 @@ func (w *window) append(e *entry, topics []string) {
 	w.bytes += int64(len(e.framed))
 	w.live++
 	if e.ownID {
-		id := e.event().ID
+		id := e.id()
 		w.ids[id] = append(w.ids[id], e)
 	}
 	for _, c := range w.chainsOf(e) {
@@ -284,16 +284,21 @@ func (w *window) remove(e *entry) {
 		w.entries[w.head] = nil
 		w.head++
 	}
-	if w.head > 1024 && w.head > len(w.entries)/2 {
-		n := copy(w.entries, w.entries[w.head:])
-		clear(w.entries[n:])
-		w.entries, w.head = w.entries[:n], 0
+	if gone := len(w.entries) - w.live; gone > 1024 && gone > len(w.entries)/2 {
+		w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool { return e == nil || e.gone })
+		w.head = 0
 	}
 }
 
 func (w *window) removeID(e *entry) {
-	id := e.event().ID
-	rest := slices.DeleteFunc(w.ids[id], func(other *entry) bool { return other == e })
+	id := e.id()
+	rest := w.ids[id]
+	if rest[0] == e { // as it mostly is, however many there are
+		rest[0] = nil
+		rest = rest[1:]
+	} else {
+		rest = slices.DeleteFunc(rest, func(other *entry) bool { return other == e })
+	}
 	if len(rest) == 0 {
 		delete(w.ids, id)
 	} else {
@@ -362,7 +367,10 @@ func (w *window) patternChain(p Pattern, seq uint64) *chain {
 // subscriber who asks for it gets.
 func (w *window) extend(c *chain, seq uint64) {
 	var topics []*chain
-	w.tree.match(c.pattern.text, func(t *topic) { topics = append(topics, &t.chain) })
+	w.tree.match(c.pattern.text, func(t *topic) {
+		topics = append(topics, &t.chain)
+		c.mark.raise(t.mark) // of what was removed since, and was not in the chain
+	})
 	w.merge.start(topics, seq)
 	var items []item
 	cum := int64(0)
@@ -390,6 +398,9 @@ func (w *window) dropPattern(c *chain) {
 	}
 	w.patterns.remove(c.pattern.text)
 	w.version++
+	// Topics look for their patterns only when there is an event: until then they
+	// have this one, which must not keep what the window has let go of.
+	c.items, c.head, c.dead = nil, 0, 0
 }
 
 // sources are the chains in which everything that a selection matches is, as far
@@ -446,8 +457,8 @@ func (w *window) page(dst []*entry, chains []*chain, after, through uint64, limi
 	return dst, false
 }
 
-// find returns the newest entry that is not after a sequence, gone or not, or
-// nil.
+// find returns the newest entry that is not after a sequence, or nil. It may be
+// one that is gone, but not all that are gone are there.
 func (w *window) find(seq uint64) *entry {
 	entries := w.entries[w.head:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > seq })
