@@ -24,7 +24,7 @@ type core struct {
 	logger   *slog.Logger
 	beat     []byte        // a heartbeat that says nothing
 	interval time.Duration // of heartbeats
-	pages    chan struct{} // a place for each page that is being fetched
+	pages    chan struct{} // a place for each page that is being fetched, or written
 
 	terms atomic.Pointer[terms] // those of the last subscriber
 
@@ -49,10 +49,14 @@ type core struct {
 }
 
 const (
-	// pagesAtOnce is how many pages of the log are fetched at the same time, and
+	// pagesAtOnce is how many pages of the log are in memory at the same time, and
 	// pageSize about how many bytes each has.
 	pagesAtOnce = 16
 	pageSize    = 32 << 10
+
+	// pageGrace is for how long a held stream keeps its place while it writes a
+	// page: those who cannot take it must not keep others from theirs.
+	pageGrace = 100 * time.Millisecond
 
 	// wakeInline is how many subscribers a publisher wakes itself, rather than
 	// let a goroutine do it.
@@ -236,7 +240,13 @@ func (c *core) next(ctx context.Context, s *subscriber, b *batch, stop *context.
 		fetching, cancel := context.WithCancel(ctx)
 		*stop = cancel
 		c.mu.Unlock()
-		again = c.fetch(fetching, s, b)
+		release := c.claim(fetching)
+		if again = c.fetch(fetching, s, b); len(b.entries) == 0 {
+			release()
+		} else {
+			timer := time.AfterFunc(pageGrace, release)
+			b.written = func() { timer.Stop(); release() }
+		}
 		cancel()
 		c.mu.Lock()
 		*stop = nil
@@ -254,7 +264,7 @@ func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) 
 		*b = batch{end: end}
 		return false
 	}
-	page, err := c.read(ctx, b, sel)
+	page, err := c.log.Read(ctx, b.after, b.through, sel, pageSize)
 	var entries []*entry
 	for i := 0; i < len(page.Entries) && err == nil; i++ {
 		var e *entry
@@ -284,13 +294,13 @@ func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) 
 	return b.end == nil && b.gap == nil && len(b.entries) == 0
 }
 
-// read reads a page from the log, when there is a place for it.
-func (c *core) read(ctx context.Context, b *batch, sel Selection) (Page, error) {
+// claim waits for one of the places for pages, and returns what gives it back. If
+// ctx is done first, the log will see that, too.
+func (c *core) claim(ctx context.Context) (release func()) {
 	select {
 	case c.pages <- struct{}{}:
-		defer func() { <-c.pages }()
+		return sync.OnceFunc(func() { <-c.pages })
 	case <-ctx.Done():
-		return Page{}, context.Cause(ctx)
+		return func() {}
 	}
-	return c.log.Read(ctx, b.after, b.through, sel, pageSize)
 }

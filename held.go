@@ -61,11 +61,12 @@ func (h *held) run() error {
 			h.farewell(b.end)
 			return b.end
 		}
-		if err := h.write(&b); err != nil {
+		err := h.write(&b)
+		b.forget()
+		if err != nil {
 			h.farewell(err) // if it was not even begun
 			return err
 		}
-		b.forget()
 		if !b.idle {
 			continue
 		}
@@ -77,10 +78,15 @@ func (h *held) run() error {
 	}
 }
 
-// forget lets go of the entries, which others may need no longer.
+// forget lets go of the entries, which others may need no longer, and of the place
+// that a page of them has.
 func (b *batch) forget() {
 	if clear(b.entries); b.idle {
 		b.entries = nil
+	}
+	if b.written != nil {
+		b.written()
+		b.written = nil
 	}
 }
 
@@ -100,6 +106,7 @@ func (h *held) write(b *batch) error {
 	buf := buffers.Get().(*[]byte)
 	out := h.c.render((*buf)[:0], h.s, b)
 	b.filtered = len(out) > 0 && h.s.terms.filter != nil
+	clear(b.entries) // to write may take long
 	err := h.stream.sendRaw(out)
 	if cap(out) <= 2*batchSize {
 		*buf = out

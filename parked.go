@@ -716,7 +716,9 @@ func (c *core) fetchPages() {
 			continue // it has ended
 		}
 		c.mu.Unlock()
+		release := c.claim(l.ctx)
 		c.fetch(l.ctx, &p.subscriber, &page.batch)
+		release()
 		c.mu.Lock()
 		if p.page != page {
 			continue

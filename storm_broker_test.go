@@ -2,12 +2,11 @@ package sse_test
 
 import (
 	"context"
-	"fmt"
 	"net/http/httptest"
 	"runtime/metrics"
-	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -86,7 +85,9 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-func testStorm(t *testing.T, park bool, clients, events int) {
+// newWatchedLog has one event, whose position it returns, and events behind it.
+func newWatchedLog(t *testing.T, events, size int) (*watchedLog, sse.Position) {
+	t.Helper()
 	log := &watchedLog{Log: reflog.New(nil)}
 	entry := func(data string) sse.Position {
 		positions, err := log.Append(t.Context(), sse.Entry{
@@ -99,8 +100,13 @@ func testStorm(t *testing.T, park bool, clients, events int) {
 	}
 	first := entry("before")
 	for i := range events {
-		entry(fmt.Sprint(i, " ", strings.Repeat("x", 100)))
+		entry(long(i, size))
 	}
+	return log, first
+}
+
+func testStorm(t *testing.T, park bool, clients, events int) {
+	log, first := newWatchedLog(t, events, 100)
 	broker := &sse.Broker{Log: log, Park: park}
 	crowd := &crowd{Addr: newSocketServer(t, broker), LastID: first.String(),
 		Readers: clients, Events: events, Step: events}
@@ -126,4 +132,25 @@ func testStorm(t *testing.T, park bool, clients, events int) {
 	t.Logf("%d clients, %d events behind each: %v, %d pages; heap %d MB before, at most %d MB, "+
 		"at most %d MB in use, %d MB when all waited", clients, events, took.Round(time.Millisecond),
 		log.reads.Load(), before>>20, log.heap.Load()>>20, log.live.Load()>>20, after>>20)
+}
+
+// A held stream keeps its place among those that have a page, lest all of them
+// have one; but not for as long as its peer may take to read it.
+func TestPagesOfHeldStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &brokerFixture{t: t}
+		f.opts.BufferSize = 4 << 10
+		log, first := newWatchedLog(t, 10, 32<<10)
+		f.broker.Log = log
+		f.serve()
+		const clients = 40
+		f.readers(clients, "?lastEventId="+first.String())
+		for i, want := range []int64{16, 32, clients, clients} {
+			synctest.Wait()
+			if got := log.reads.Load(); got != want {
+				t.Errorf("after %d × 100ms %d pages were read, want %d", i, got, want)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
 }

@@ -170,6 +170,8 @@ type batch struct {
 
 	filtered bool // set by who writes: the filter has let some of the entries through
 
+	written func() // to be called when what came from the log was written, or nil
+
 	dropped int // events that will not come, as told by the hooks
 }
 
