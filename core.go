@@ -24,7 +24,7 @@ type core struct {
 	logger   *slog.Logger
 	beat     []byte        // a heartbeat that says nothing
 	interval time.Duration // of heartbeats
-	pages    chan struct{} // a place for each page that is being fetched
+	pages    chan struct{} // a place for each page that is being fetched, or written
 
 	terms atomic.Pointer[terms] // those of the last subscriber
 
@@ -51,7 +51,7 @@ type core struct {
 }
 
 const (
-	// pagesAtOnce is how many pages of the log are fetched at the same time, and
+	// pagesAtOnce is how many pages of the log are in memory at the same time, and
 	// pageSize about how many bytes each has.
 	pagesAtOnce = 16
 	pageSize    = 32 << 10

@@ -66,7 +66,6 @@ func (h *held) run() error {
 			h.farewell(err) // if it was not even begun
 			return err
 		}
-		b.forget()
 		if !b.idle {
 			continue
 		}
@@ -110,6 +109,7 @@ func (h *held) write(b *batch) error {
 	buf := buffers.Get().(*[]byte)
 	out := h.c.render((*buf)[:0], h.s, b)
 	b.filtered = len(out) > 0 && h.s.terms.filter != nil
+	clear(b.entries) // to write may take long
 	err := h.stream.sendRaw(out)
 	if cap(out) <= 2*batchSize {
 		*buf = out
