@@ -173,7 +173,7 @@ type Start struct {
 //		…
 //	}
 //
-// It stands where the missing events would have ended.
+// It comes before what is kept of the events after the place that was asked for.
 type Gap struct {
 	// Asked is the id or position after which events are missing: that with
 	// which the subscriber came, or up to which it had got everything.
