@@ -156,8 +156,11 @@ func checkPublished(event *Event) error {
 
 // publishTopics returns the topics of an event, each once.
 func publishTopics(topics []string) ([]string, error) {
-	if len(topics) == 0 {
-		return []string{defaultTopic}, nil
+	switch len(topics) {
+	case 0:
+		return defaultTopics, nil
+	case 1:
+		return topics, checkTopic(topics[0])
 	}
 	if len(topics) > maxTopics {
 		return nil, &FieldError{Field: "topic", Value: topics[maxTopics],

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -73,7 +74,9 @@ func (c *core) publishLog(ctx context.Context, event Event, topics []string) (Po
 	c.publishing.Add(1)
 	c.mu.Unlock()
 	defer c.publishing.Done()
-	at, err := c.log.Append(ctx, Entry{Time: time.Now(), Topics: topics, Event: normal(event)})
+	at, err := c.log.Append(ctx, Entry{
+		Time: time.Now(), Topics: slices.Clone(topics), Event: normal(event),
+	})
 	switch {
 	case len(at) == 1:
 		c.await(ctx, at[0])
