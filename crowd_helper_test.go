@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -141,6 +142,7 @@ func (c *crowd) run() {
 	answered.Wait()
 	fmt.Println("answered")
 	in.Scan() // false when the test is over
+	runtime.KeepAlive(conns)
 }
 
 // talk is one client. It calls answered when the response has begun.

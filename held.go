@@ -111,7 +111,7 @@ func (h *held) write(b *batch) error {
 	b.filtered = len(out) > 0 && h.s.terms.filter != nil
 	clear(b.entries) // to write may take long
 	err := h.stream.sendRaw(out)
-	if cap(out) <= 2*batchSize {
+	if cap(out) <= 2*heldBatch {
 		*buf = out
 	}
 	buffers.Put(buf)

@@ -35,16 +35,7 @@ func TestKillBroker(t *testing.T) {
 	if path := os.Getenv(killedLog); path != "" {
 		serveUntilKilled(path, os.Getenv(killedPark) != "")
 	}
-	for _, park := range []bool{false, true} {
-		t.Run(waitName(park), func(t *testing.T) { testKill(t, park) })
-	}
-}
-
-func waitName(park bool) string {
-	if park {
-		return "parked"
-	}
-	return "held"
+	onSockets(t, testKill)
 }
 
 // serveUntilKilled does not return. It ends with its parent, too.

@@ -2,7 +2,6 @@ package sse_test
 
 import (
 	"context"
-	"net/http/httptest"
 	"runtime/metrics"
 	"sync/atomic"
 	"testing"
@@ -53,23 +52,6 @@ func heapSizes() (objects, live uint64) {
 	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }
 
-// newSocketServer is a broker on a real network, as it should be set up.
-func newSocketServer(tb testing.TB, broker *sse.Broker) (addr string) {
-	tb.Helper()
-	server := httptest.NewUnstartedServer(broker)
-	server.Config.ConnContext = sse.ConnContext
-	server.Start()
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := broker.Shutdown(ctx); err != nil {
-			tb.Errorf("Shutdown: %v", err)
-		}
-		server.Close()
-	})
-	return server.Listener.Addr().String()
-}
-
 // Issue 4, acceptance 5: all come back at once, and ask for what is only in the
 // log.
 func TestStorm(t *testing.T) {
@@ -80,9 +62,7 @@ func TestStorm(t *testing.T) {
 	case testing.Short():
 		clients = 200
 	}
-	for _, park := range []bool{false, true} {
-		t.Run(waitName(park), func(t *testing.T) { testStorm(t, park, clients, events) })
-	}
+	onSockets(t, func(t *testing.T, park bool) { testStorm(t, park, clients, events) })
 }
 
 // newWatchedLog has one event, whose position it returns, and events behind it.
@@ -108,7 +88,7 @@ func newWatchedLog(t *testing.T, events, size int) (*watchedLog, sse.Position) {
 func testStorm(t *testing.T, park bool, clients, events int) {
 	log, first := newWatchedLog(t, events, 100)
 	broker := &sse.Broker{Log: log, Park: park}
-	crowd := &crowd{Addr: newSocketServer(t, broker), LastID: first.String(),
+	crowd := &crowd{Addr: newSocketServer(t, broker, broker), LastID: first.String(),
 		Readers: clients, Events: events, Step: events}
 	process := crowd.start(t)
 	before := heapInUse()

@@ -12,6 +12,10 @@ const (
 	// batchSize is how many bytes of events are written at once, unless one event
 	// alone has more.
 	batchSize = 64 << 10
+
+	// heldBatch is the same for a stream that is held. It has them in memory until
+	// its peer has taken them, which may be never.
+	heldBatch = 16 << 10
 )
 
 // Subscriber describes a subscriber of a [Broker].
