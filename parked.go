@@ -174,6 +174,7 @@ func (p *parked) overdue() int64 {
 
 func (p *parked) react(event readiness) {
 	switch {
+	case p.over:
 	case event.gone:
 		p.lost = true
 		if p.end == nil {
@@ -197,6 +198,7 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		return false
 	case p.end != nil:
 		p.over = true
+		j.mute = p.stuck != nil || p.lost
 		j.batch.end = p.end
 		return true
 	case p.stuck != nil:
