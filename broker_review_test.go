@@ -428,3 +428,30 @@ type deadLog struct{ *stubLog }
 func (deadLog) Locate(context.Context, sse.Start, sse.Selection) (sse.Position, error) {
 	return sse.Position{}, errors.New("secret.internal: connection refused")
 }
+
+// A filter, or a hook, that panics ends its own stream only.
+func TestPanicEndsOneStream(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		f.broker.MaxSubscribers = 2
+		f.broker.Select = func(r *http.Request) (sse.Selection, error) {
+			var sel sse.Selection
+			if r.URL.Query().Has("bad") {
+				sel.Filter = func(*sse.Entry) bool { panic(http.ErrAbortHandler) }
+			}
+			return sel, nil
+		}
+		f.broker.OnDisconnect = func(sse.Subscriber, error) { panic(http.ErrAbortHandler) }
+		f.serve()
+		good := f.listen("")
+		bad := f.listen("?bad=1")
+		f.publish("1")
+		synctest.Wait()
+		bad.stop()
+		f.listen("") // there is room again
+		f.publish("2")
+		good.want(t, "1", "2")
+		if got := len(f.broker.Subscribers()); got != 2 {
+			t.Errorf("got %d subscribers, want 2", got)
+		}
+	})
+}

@@ -45,7 +45,9 @@ type core struct {
 	spread   atomic.Int64               // over which clients come back, in nanoseconds
 	stop     context.CancelFunc         // ends the feed
 	feed     sync.WaitGroup
-	loops    loops
+
+	publishing sync.WaitGroup // calls of the log's Append; none begins when closed
+	loops      loops
 }
 
 const (
@@ -53,10 +55,6 @@ const (
 	// pageSize about how many bytes each has.
 	pagesAtOnce = 16
 	pageSize    = 32 << 10
-
-	// pageGrace is for how long a held stream keeps its place while it writes a
-	// page: those who cannot take it must not keep others from theirs.
-	pageGrace = 100 * time.Millisecond
 
 	// wakeInline is how many subscribers a publisher wakes itself, rather than
 	// let a goroutine do it.
@@ -223,84 +221,5 @@ func (c *core) leave(s *subscriber) {
 	if last == 0 && c.gone != nil {
 		close(c.gone)
 		c.gone = nil
-	}
-}
-
-// next is pull, and the fetching of what is not in the window. It blocks only for
-// that. The context is that of the stream. While a page is fetched, stop is what
-// stops that; it is guarded by the lock.
-func (c *core) next(ctx context.Context, s *subscriber, b *batch, stop *context.CancelFunc) {
-	for again := true; again; {
-		c.mu.Lock()
-		s.pull(&c.win, b, heldBatch, time.Now())
-		if !b.fetch {
-			c.mu.Unlock()
-			return
-		}
-		fetching, cancel := context.WithCancel(ctx)
-		*stop = cancel
-		c.mu.Unlock()
-		release := c.claim(fetching)
-		if again = c.fetch(fetching, s, b); len(b.entries) == 0 {
-			release()
-		} else {
-			timer := time.AfterFunc(pageGrace, release)
-			b.written = func() { timer.Stop(); release() }
-		}
-		cancel()
-		c.mu.Lock()
-		*stop = nil
-		c.mu.Unlock()
-	}
-}
-
-// fetch gets a page from the log. It reports whether to pull instead, as nothing
-// came of it.
-func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) {
-	c.mu.Lock()
-	sel, end := s.selection(), s.end
-	c.mu.Unlock()
-	if end != nil {
-		*b = batch{end: end}
-		return false
-	}
-	page, err := c.log.Read(ctx, b.after, b.through, sel, pageSize)
-	var entries []*entry
-	for i := 0; i < len(page.Entries) && err == nil; i++ {
-		var e *entry
-		e, err = kept(&page.Entries[i])
-		entries = append(entries, e)
-	}
-	if err != nil && ctx.Err() == nil {
-		c.logger.Error("sse: the log cannot be read; a stream ends", "error", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case s.end != nil:
-		*b = batch{end: s.end}
-		return false
-	case err != nil && ctx.Err() != nil:
-		*b = batch{end: context.Cause(ctx)}
-		return false
-	case err != nil:
-		*b = batch{end: fmt.Errorf("%w: Broker.Log: %w", ErrClosed, err)}
-		return false
-	}
-	for i, e := range entries {
-		e.topics = c.win.known(page.Entries[i].Topics)
-	}
-	s.settle(&c.win, &page, entries, b, time.Now())
-	return b.end == nil && b.gap == nil && len(b.entries) == 0
-}
-
-// claim waits for one of the places for pages, and returns what gives it back. If
-// ctx is done first, the log will see that, too.
-func (c *core) claim(ctx context.Context) (release func()) {
-	select {
-	case c.pages <- struct{}{}:
-		return sync.OnceFunc(func() { <-c.pages })
-	case <-ctx.Done():
-		return func() {}
 	}
 }

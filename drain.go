@@ -40,10 +40,31 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	c.stopLoops()
 	if c.stop != nil {
 		c.stop()
-		c.feed.Wait()
 	}
 	c.releaseAll()
+	if unused := c.logUnused(ctx); err == nil {
+		err = unused
+	}
 	return err
+}
+
+// logUnused waits until nothing uses the log any more.
+func (c *core) logUnused(ctx context.Context) error {
+	if c.log == nil {
+		return nil
+	}
+	unused := make(chan struct{})
+	go func() { // ends when the log's calls do, which is the log's business
+		c.feed.Wait()
+		c.publishing.Wait()
+		close(unused)
+	}()
+	select {
+	case <-unused:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sse: Broker.Log is still busy at shutdown: %w", context.Cause(ctx))
+	}
 }
 
 // endEvenly ends the streams one by one, at random, spread over a time. It

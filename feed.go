@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,10 +20,9 @@ func (c *core) follow(ctx context.Context, at Position) {
 	for ctx.Err() == nil {
 		for x, err := range c.log.Follow(ctx, at) {
 			if err == nil {
-				err = c.insert(&x)
+				c.insert(&x)
 				at = x.Position
-			}
-			if err != nil && ctx.Err() == nil {
+			} else if ctx.Err() == nil {
 				c.logger.Error("sse: following the log", "error", err)
 			}
 		}
@@ -36,23 +36,19 @@ func (c *core) follow(ctx context.Context, at Position) {
 }
 
 // insert makes an entry of the log visible.
-func (c *core) insert(x *Entry) error {
-	e, err := kept(x)
-	if err != nil {
-		return fmt.Errorf("entry %v: %w", x.Position, err)
-	}
+func (c *core) insert(x *Entry) {
+	e := kept(x)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case x.Position.Epoch != c.win.epoch:
 		c.beginAnew(x.Position)
 	case x.Position.Seq <= c.win.last.Seq:
-		return nil // a log that repeats itself
+		return // a log that repeats itself
 	}
 	c.win.append(e, x.Topics)
 	c.announce(e)
 	c.release(Position{Epoch: c.win.epoch, Seq: e.seq})
-	return nil
 }
 
 // beginAnew replaces the window by an empty one right before a position of another
@@ -71,12 +67,16 @@ func (c *core) beginAnew(p Position) {
 // publishLog is Publish with a log.
 func (c *core) publishLog(ctx context.Context, event Event, topics []string) (Position, error) {
 	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
+	if c.closed {
+		c.mu.Unlock()
 		return Position{}, ErrShutdown
 	}
-	at, err := c.log.Append(ctx, Entry{Time: time.Now(), Topics: topics, Event: normal(event)})
+	c.publishing.Add(1)
+	c.mu.Unlock()
+	defer c.publishing.Done()
+	at, err := c.log.Append(ctx, Entry{
+		Time: time.Now(), Topics: slices.Clone(topics), Event: normal(event),
+	})
 	switch {
 	case len(at) == 1:
 		c.await(ctx, at[0])
@@ -126,4 +126,16 @@ func (c *core) release(p Position) {
 			delete(c.waiting, waiting)
 		}
 	}
+}
+
+// known are the topics with these names. Those that the window does not know are
+// made up, and not kept.
+func (w *window) known(names []string) []*topic {
+	topics := make([]*topic, len(names))
+	for i, name := range names {
+		if topics[i] = w.topics[name]; topics[i] == nil {
+			topics[i] = &topic{name: name}
+		}
+	}
+	return topics
 }

@@ -51,6 +51,7 @@ func (h *held) kind() (wait, why string) { return "held", h.why }
 func (h *held) run() error {
 	ctx := h.stream.Context()
 	var b batch
+	defer func() { b.seat.leave() }()
 	for {
 		h.c.next(ctx, h.s, &b, &h.stop)
 		h.c.report(h.s, &b)
@@ -61,9 +62,7 @@ func (h *held) run() error {
 			h.farewell(b.end)
 			return b.end
 		}
-		err := h.write(&b)
-		b.forget()
-		if err != nil {
+		if err := h.writeSeated(&b); err != nil {
 			h.farewell(err) // if it was not even begun
 			return err
 		}
@@ -78,15 +77,19 @@ func (h *held) run() error {
 	}
 }
 
-// forget lets go of the entries, which others may need no longer, and of the place
-// that a page of them has.
+// writeSeated is write for a batch that may be a page.
+func (h *held) writeSeated(b *batch) error {
+	if b.seat != nil {
+		defer b.seat.leave()
+		defer time.AfterFunc(patience, b.seat.leave).Stop()
+	}
+	return h.write(b)
+}
+
+// forget lets go of the entries, which others may need no longer.
 func (b *batch) forget() {
 	if clear(b.entries); b.idle {
 		b.entries = nil
-	}
-	if b.written != nil {
-		b.written()
-		b.written = nil
 	}
 }
 
@@ -245,6 +248,7 @@ func (c *core) call(ctx context.Context, sel Selection, start Start,
 			cause = b.end
 			return b.end
 		}
+		b.seat.leave() // the loop may take as long as it likes
 		for event := range c.events(s, &b) {
 			if !yield(event, nil) {
 				return nil

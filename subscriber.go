@@ -164,7 +164,8 @@ type batch struct {
 	entries []*entry
 	gap     *Gap
 	gapAt   Position
-	fetch   bool // from the log: what follows has left the window
+	seat    *seat // of entries that were fetched, or nil
+	fetch   bool  // from the log: what follows has left the window
 	after   Position
 	through Position
 	beat    bool     // also with entries, in case the filter lets none through
@@ -173,8 +174,6 @@ type batch struct {
 	idle    bool // after this there is nothing more, until it is woken
 
 	filtered bool // set by who writes: the filter has let some of the entries through
-
-	written func() // to be called when what came from the log was written, or nil
 
 	dropped int // events that will not come, as told by the hooks
 }
@@ -258,8 +257,10 @@ func (s *subscriber) took(w *window, b *batch) {
 			s.conflate = 0
 		}
 	}
-	if s.terms.filter != nil || len(b.entries) < n {
-		s.sent = 0 // perhaps the last one does not go out, and its id with it
+	if s.terms.filter != nil || len(b.entries) < n || b.entries[n-1].ownID {
+		// Perhaps the last one does not go out, and its id with it; and an id of the
+		// application's is good only for as long as the event is kept.
+		s.sent = 0
 	}
 }
 

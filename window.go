@@ -136,9 +136,11 @@ func (w *window) append(e *entry, topics []string) {
 	if len(topics) == 1 {
 		e.topics = w.topic(topics[0]).self[:]
 	} else {
-		e.topics = make([]*topic, len(topics))
-		for i, name := range topics {
-			e.topics[i] = w.topic(name)
+		e.topics = make([]*topic, 0, len(topics))
+		for _, name := range topics {
+			if t := w.topic(name); !slices.Contains(e.topics, t) {
+				e.topics = append(e.topics, t)
+			}
 		}
 	}
 	e.wants = int32(len(e.topics))
@@ -590,16 +592,4 @@ func (w *window) locateTime(unixNano int64, chains []*chain) Position {
 		}
 	}
 	return at
-}
-
-// known are the topics with these names. Those that the window does not know are
-// made up, and not kept.
-func (w *window) known(names []string) []*topic {
-	topics := make([]*topic, len(names))
-	for i, name := range names {
-		if topics[i] = w.topics[name]; topics[i] == nil {
-			topics[i] = &topic{name: name}
-		}
-	}
-	return topics
 }
