@@ -33,6 +33,7 @@ type crowd struct {
 	Events  int    // … so many events
 	Step    int    // tell each time when all have read so many more
 	Stalled int    // how many read nothing after the header
+	Netns   string // the network namespace that they are in, or empty
 }
 
 // crowdProcess is the other process, seen from the test.
@@ -49,7 +50,11 @@ func (c *crowd) start(tb testing.TB) *crowdProcess {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestCrowd$")
+	args := []string{os.Args[0], "-test.run=^TestCrowd$"}
+	if c.Netns != "" {
+		args = append([]string{"ip", "netns", "exec", c.Netns}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), crowdSpec+"="+string(spec))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

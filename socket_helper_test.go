@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,7 +37,18 @@ func waitName(park bool) string {
 // handler is the broker, or something around it.
 func newSocketServer(tb testing.TB, broker *sse.Broker, handler http.Handler) (addr string) {
 	tb.Helper()
+	return newServerAt(tb, "127.0.0.1", broker, handler)
+}
+
+func newServerAt(tb testing.TB, ip string, broker *sse.Broker, handler http.Handler) (addr string) {
+	tb.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	if err != nil {
+		tb.Fatal(err)
+	}
 	server := httptest.NewUnstartedServer(handler)
+	_ = server.Listener.Close()
+	server.Listener = listener
 	server.Config.ConnContext = sse.ConnContext
 	server.Start()
 	tb.Cleanup(func() {
