@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sort"
 	"strconv"
 	"time"
 )
@@ -214,11 +215,12 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 	// there once was.
 	open := start.Earliest || start.Last > 0
 	c.mu.Lock()
-	if c.log == nil || start == (Start{}) || c.win.covers(start.After) {
+	if c.log == nil || start == (Start{}) || c.win.covers(start.After) || c.win.coversTime(start.Time) {
 		now := time.Now()
 		s.cursor, err = c.win.locate(start, sel, now)
 		if open {
-			s.told = c.win.lost(c.win.sources(sel, now)...).seq
+			lost := c.win.lost(c.win.sources(sel, now)...)
+			s.know(Position{c.win.epoch, lost.seq, lost.check})
 		}
 		c.mu.Unlock()
 		return err
@@ -232,6 +234,14 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 // covers reports whether everything after a position is in the window.
 func (w *window) covers(p Position) bool {
 	return p.Epoch == w.epoch && w.base.Seq <= p.Seq && p.Seq <= w.last.Seq
+}
+
+// coversTime reports whether everything that is not older than a time is in the
+// window.
+func (w *window) coversTime(t time.Time) bool {
+	entries := w.entries[w.head:]
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
+	return !t.IsZero() && i < len(entries) && entries[i].time < t.UnixNano()
 }
 
 // checkStart applies the policy for what is gone, before the stream begins.

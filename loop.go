@@ -43,9 +43,9 @@ type job struct {
 	chunk   int // how many bytes of data are to be written
 	written int
 	err     error
-	before  Position // the cursor before the batch
-	cut     []byte   // what was not written of what is no event
-	mute    bool     // nothing can be written before the end
+	before  place  // where the stream was before the batch
+	cut     []byte // what was not written of what is no event
+	mute    bool   // nothing can be written before the end
 }
 
 const loopBatch = 64
@@ -207,7 +207,7 @@ func (l *loop) gather() {
 		}
 		l.jobs = l.jobs[:len(l.jobs)+1]
 		j := &l.jobs[len(l.jobs)-1]
-		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.cursor}
+		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.place()}
 		if !p.prepare(j, now) {
 			l.jobs = l.jobs[:len(l.jobs)-1]
 		}

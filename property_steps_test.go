@@ -45,7 +45,7 @@ func (w *world) step() {
 	n := w.rand.IntN(total)
 	for _, s := range steps {
 		if n -= s.weight; n < 0 {
-			w.counts[s.name]++
+			w.count(s.name)
 			w.steps = append(w.steps, fmt.Sprintf("group %d %s %s", w.group.Load(), s.name, s.do(w)))
 			break
 		}
