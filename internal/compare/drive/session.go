@@ -36,8 +36,13 @@ func (a Audience) deliveries() int {
 
 const (
 	// EventSize is how many bytes of data an event has.
-	EventSize   = 100
-	concurrency = 256 // connections under way at a time, to each of the server's processes
+	EventSize = 100
+	// concurrency is how many connections are under way at a time, to each of the
+	// server's processes. Hundreds of handshakes at once are hundreds of net/http's
+	// goroutines, requests and buffers alive at once; the heap grows for them, and
+	// keeps what it has grown to. That is what a burst costs, and would be counted
+	// as what idle subscribers do.
+	concurrency = 64
 )
 
 // Open starts load clients for the server, which it stops in the end, whatever
