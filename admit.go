@@ -105,7 +105,8 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 }
 
 // hold serves a stream in this goroutine.
-func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection, why string) {
+func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection,
+	why string) {
 	stream, err := accept(w, r, &c.stream, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return // accept has answered
@@ -215,7 +216,8 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 	// there once was.
 	open := start.Earliest || start.Last > 0
 	c.mu.Lock()
-	if c.log == nil || start == (Start{}) || c.win.covers(start.After) || c.win.coversTime(start.Time) {
+	if c.log == nil || start == (Start{}) || c.win.covers(start.After) ||
+		c.win.coversTime(start.Time) {
 		now := time.Now()
 		s.cursor, err = c.win.locate(start, sel, now)
 		if open {
@@ -417,7 +419,12 @@ func refuse(status int, err error, header ...string) error {
 // unavailable is for what may work a little later. Clients that are all refused
 // at once do not all come back at once.
 func unavailable(err error) error {
-	return refuse(http.StatusServiceUnavailable, err, "Retry-After", strconv.Itoa(1+rand.N(10)))
+	return &refused{err, unavailableAnswer(err)}
+}
+
+func unavailableAnswer(err error) *ResponseError {
+	return refusal(http.StatusServiceUnavailable, err.Error(),
+		"Retry-After", strconv.Itoa(1+rand.N(10)))
 }
 
 // unreachable is unavailable for what is not told to who asks: only to the Logger,
@@ -426,9 +433,7 @@ func unreachable(err error) error {
 	if errors.Is(err, ErrShutdown) {
 		return unavailable(err)
 	}
-	hidden := unavailable(errUnreachable).(*refused)
-	hidden.error = err
-	return hidden
+	return &refused{err, unavailableAnswer(errUnreachable)}
 }
 
 var errUnreachable = errors.New("sse: the events cannot be reached now")

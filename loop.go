@@ -135,8 +135,8 @@ func (l *loop) release(p *parked) {
 
 // lookup returns whose token it is, or nil.
 func (l *loop) lookup(token uint64) *parked {
-	slot := uint32(token)
-	if int(slot) >= len(l.table) || l.turns[slot] != uint32(token>>32) {
+	slot, turn := uint32(token), token>>32
+	if int(slot) >= len(l.table) || uint64(l.turns[slot]) != turn {
 		return nil
 	}
 	return l.table[slot]

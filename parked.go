@@ -207,9 +207,10 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		if p.page.done == nil {
 			return false // it is being fetched
 		}
-		entries := append(j.entries, p.page.entries...)
+		//nolint:gocritic // the array of the job is used again
+		own := append(j.entries[:0], p.page.entries...)
 		j.batch, j.before = p.page.batch, p.page.before
-		j.entries = entries
+		j.entries = own
 		if p.page.empty() && p.page.batch.end == nil {
 			p.dropPage()
 			return p.prepare(j, now)
