@@ -13,7 +13,7 @@ import (
 func (c *core) next(ctx context.Context, s *subscriber, b *batch, stop *context.CancelFunc) {
 	for again := true; again; {
 		c.mu.Lock()
-		s.pull(&c.win, b, batchSize, time.Now())
+		s.pull(&c.win, b, heldBatch, time.Now())
 		if !b.fetch {
 			c.mu.Unlock()
 			return
