@@ -45,6 +45,7 @@ type job struct {
 	err     error
 	before  Position // the cursor before the batch
 	cut     []byte   // what was not written of what is no event
+	mute    bool     // with an end: nothing more can be said
 }
 
 const loopBatch = 64
@@ -331,7 +332,7 @@ func (l *loop) finish(j *job) {
 // the descriptor. All that is left of it is its place in the table.
 func (l *loop) end(j *job) {
 	p, cause := j.parked, j.batch.end
-	if p.stuck == nil && !p.lost {
+	if !j.mute {
 		l.buf = l.c.farewell(l.buf[:0], cause, p.chunked)
 		_, _ = l.poller.write(int(p.fd), l.buf) // what there is room for
 	}

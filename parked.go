@@ -197,7 +197,7 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		return false
 	case p.end != nil:
 		p.over = true
-		j.batch.end = p.end
+		j.batch.end, j.mute = p.end, p.stuck != nil || p.lost
 		return true
 	case p.stuck != nil:
 		return true
