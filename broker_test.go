@@ -52,7 +52,13 @@ type brokerFixture struct {
 // serve starts the server. When the test ends, the broker is shut down.
 func (f *brokerFixture) serve() {
 	f.t.Helper()
-	f.server = ssetest.NewServer(f.t, &f.broker, &f.opts)
+	f.serveAround(&f.broker)
+}
+
+// serveAround is serve with a handler around the broker.
+func (f *brokerFixture) serveAround(handler http.Handler) {
+	f.t.Helper()
+	f.server = ssetest.NewServer(f.t, handler, &f.opts)
 	f.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

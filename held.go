@@ -66,6 +66,7 @@ func (h *held) run() error {
 			h.farewell(err) // if it was not even begun
 			return err
 		}
+		b.forget()
 		if !b.idle {
 			continue
 		}

@@ -26,6 +26,9 @@ func TestStallMemoryOnSockets(t *testing.T) {
 		broker.Select = func(*http.Request) (sse.Selection, error) {
 			return sse.Selection{MaxLag: -1, MaxLagBytes: -1}, nil
 		}
+		for range 2 * step { // so that the window is full from the start
+			publishLong(t, broker, 0, 1<<10)
+		}
 		// One is healthy, so that it can be told when all have had their turn.
 		crowd := &crowd{Addr: newSocketServer(t, broker, broker), Stalled: stalled,
 			Readers: 1, Events: 1000 * step, Step: step}
