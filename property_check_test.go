@@ -292,6 +292,8 @@ func (c *checker) got(event sse.Event) error {
 	switch {
 	case c.life == nil || c.life != c.w.lives[e.life]:
 		return fmt.Errorf("an event of another life, and no gap before it")
+	case e.lost < c.attempt.group && c.life.keep.exact():
+		return fmt.Errorf("an event that was removed before the stream began: %d", seq)
 	case seq <= c.opt:
 		return fmt.Errorf("an event twice, or out of order: %d after %d", seq, c.pos)
 	case c.w.log == nil && seq <= c.latest && c.superseded(e, c.latest, true):

@@ -183,6 +183,7 @@ func (c *checker) lagged(asked, available uint64) error {
 		return fmt.Errorf("a gap from %d to %d because of %d events and %d bytes behind, "+
 			"of which it may have %d and %d", asked, available, events, bytes, sel.MaxLag, sel.MaxLagBytes)
 	}
+	c.w.count("lagging " + string(sel.Lag))
 	switch sel.Lag {
 	case sse.LagSkip:
 		c.skipped = available

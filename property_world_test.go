@@ -37,6 +37,7 @@ type world struct {
 	cursor    sse.CursorForm
 	accept    sse.AcceptOptions
 	maxAge    time.Duration
+	most      int // how many subjects there are at a time
 	steps     []string
 	counts    map[string]int
 	subjects  []*subject
@@ -94,6 +95,7 @@ func (w *world) end() {
 
 // configure draws what is kept, and how streams are.
 func (w *world) configure(withLog bool) {
+	w.most = w.pick(3, 6, 12)
 	w.retention = w.limits()
 	if withLog {
 		for range w.rand.IntN(3) {
