@@ -29,10 +29,10 @@ import (
 // whoever asks for older ones. A log that does not know exactly what it has
 // removed tells too much rather than too little.
 type EventLog interface {
-	// Append keeps the entries, in order, and returns their positions. It
-	// returns when they are kept as safely as the log promises: an entry is
-	// never seen by Read or Follow before that. The Position of an entry is
-	// ignored; its Time is kept.
+	// Append keeps the entries, in order, and returns their positions. Those of
+	// another Append may come between. It returns when they are kept as safely as
+	// the log promises: an entry is never seen by Read or Follow before that, and
+	// always after. The Position of an entry is ignored; its Time is kept.
 	//
 	// On error it returns the positions of those that were kept: a prefix,
 	// perhaps of length zero. The entries after it are not kept, then or later.
@@ -41,19 +41,27 @@ type EventLog interface {
 	// Read returns entries that sel matches, after one position and up to and
 	// including another, in order: at least one if there is any, and otherwise
 	// about as many as have limit bytes of topics, ids, types and data. Only the
-	// numbers of the positions count. A zero through means the end of the log.
+	// numbers of the positions count. If through is the zero Position, it is the
+	// end of the log; with an epoch and the number zero it is the place before the
+	// first entry, up to which there is nothing.
 	//
 	// Nothing is held between calls.
 	Read(ctx context.Context, after, through Position, sel Selection, limit int) (Page, error)
 
 	// Follow returns every entry after a position, those that are kept and then
-	// those to come, until ctx is done or an error, which comes last. It leaves
-	// out none, but those that were removed before it came to them.
+	// those to come, until ctx is done or an error, which comes last; that of ctx
+	// need not come. It leaves out none, but those that were removed before it came
+	// to them.
 	Follow(ctx context.Context, after Position) iter.Seq2[Entry, error]
 
 	// Locate finds the position to read after, for someone who wants to start
 	// somewhere. If there is no such place the error is a [*Gap] that says why,
-	// and the position is where the log begins.
+	// "unknown", "epoch", "future" or "check", and the position is where the log
+	// begins for sel, as with [Start.Earliest]; Gap.Available is its text. The
+	// position of an entry that was removed is still a place, though its check
+	// can no longer be compared: Page.Lost tells what is missing after it.
+	//
+	// Every position that the log returns is one to come back with.
 	Locate(ctx context.Context, start Start, sel Selection) (Position, error)
 }
 
@@ -117,8 +125,10 @@ type Page struct {
 	// modified.
 	Entries []Entry
 
-	// Next is where to read on: the position of the last entry, or, if there are
-	// no more, the position up to which was asked, or the log's last.
+	// Next is where to read on: the position of the last entry, or the end of what
+	// was asked for, if the log knows that there are no more before it, as it does
+	// if there are no Entries. That end is the position up to which was asked or
+	// the log's last, whichever is earlier; but never before that after which was.
 	Next Position
 
 	// Lost, if not zero, is the newest position after the one that was asked for
@@ -136,16 +146,19 @@ type Start struct {
 	After Position
 
 	// ID is an id that an application has given to an event itself. Of several
-	// events with it, the earliest that is kept counts.
+	// events with it, the earliest counts that is kept and selected: one of
+	// another topic says nothing of what has been missed.
 	ID string
 
-	// Last is how many of the newest events to begin with.
+	// Last is how many of the newest selected events to begin with: all, if there
+	// are fewer.
 	Last int
 
-	// Time is the time of the first event to begin with.
+	// Time begins with the first event that was published at this time or later.
 	Time time.Time
 
-	// Earliest begins with the first event that is kept.
+	// Earliest begins with the first selected event that is kept. What was removed
+	// before that is not lost.
 	Earliest bool
 }
 

@@ -8,6 +8,7 @@
 //     has flushed, while the handler is still running.
 //   - [Script] is a [net/http.Handler] that answers as it is told, well or badly,
 //     to test a client.
+//   - [TestEventLog] tests whether a [sse.EventLog] keeps what that promises.
 //
 // All of it works in a bubble of [testing/synctest], and is best used in one:
 // heartbeats, timeouts and waits between reconnects then take no time, and their
