@@ -140,7 +140,7 @@ func (f *seeker) before(seq uint64, err error) (sse.Position, error) {
 	return p, nil
 }
 
-// named finds the earliest entry with an application's id.
+// named finds the earliest entry that is selected and has an application's id.
 func (f *seeker) named(id string) (sse.Position, bool, error) {
 	lower := append([]byte{idKey}, hashSlice(id)...)
 	iter, err := f.l.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(lower)})
@@ -161,7 +161,7 @@ func (f *seeker) named(id string) (sse.Position, bool, error) {
 			return sse.Position{}, false, err
 		}
 		h, err := viewHead(value)
-		same := h.id == id
+		same := h.id == id && f.sel.Match(h.topics)
 		closer.Close()
 		if err != nil {
 			return sse.Position{}, false, err

@@ -25,9 +25,9 @@ func (l *Log) Read(
 		end = through
 	}
 	page := sse.Page{Next: end}
-	if after.Seq >= end.Seq {
+	if after.Seq > end.Seq {
 		page.Next = after
-	} else {
+	} else if after.Seq < end.Seq {
 		p := pager{l: l, ctx: ctx, sel: &sel, upto: end.Seq, limit: limit}
 		if err := p.read(after.Seq + 1); err != nil {
 			return sse.Page{}, err

@@ -19,7 +19,7 @@ func (l *Log) trim() {
 	// The rules may be others than the last time.
 	l.due.addAll()
 	for {
-		if err := l.Trim(); err != nil && err != ErrClosed {
+		if err := l.trimNow(); err != nil && err != ErrClosed {
 			l.logger.Error("sse: the log's retention", "dir", l.dir, "err", err)
 		}
 		select {
@@ -58,8 +58,20 @@ func (l *Log) exceeds(s *logState) bool {
 }
 
 // Trim removes what retention does not keep. The log does so by itself; Trim
-// does it now, and returns when it is done.
+// does it now, and when it returns nil, what it has removed does not come back.
 func (l *Log) Trim() error {
+	if err := l.trimNow(); err != nil {
+		return err
+	}
+	if err := l.enter(); err != nil {
+		return err
+	}
+	defer l.exit()
+	return l.db.LogData(nil, pebble.Sync)
+}
+
+// trimNow is Trim without a sync: what is lost of it is done again.
+func (l *Log) trimNow() error {
 	l.trimming.Lock()
 	defer l.trimming.Unlock()
 	if err := l.enter(); err != nil {
