@@ -3,6 +3,7 @@ package disklog_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -20,7 +21,9 @@ type kitLog struct {
 	*disklog.Log
 	opts disklog.Options
 	disk *disk
-	all  []sse.Entry
+
+	mu  sync.Mutex // guards the following
+	all []sse.Entry
 }
 
 // disk is a file system that can be full once.
@@ -38,6 +41,8 @@ func (d *disk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 
 func (l *kitLog) Append(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
 	positions, err := l.Log.Append(ctx, entries...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.all = append(l.all, entries[:len(positions)]...)
 	return positions, err
 }
