@@ -282,9 +282,9 @@ func (s *subscriber) lost(w *window) mark {
 // first, so that the ids that the client sees never go back.
 func (s *subscriber) checkLoss(w *window) {
 	lost := s.lost(w)
-	if s.accepting && !w.lossless {
-		s.accepting = false
-		s.told = lost.seq
+	if s.accepting {
+		s.accepting = s.cursor.Seq < w.base.Seq // then the log tells more
+		s.told = max(s.told, lost.seq)
 	}
 	if lost.seq > max(s.told, s.cursor.Seq) {
 		s.miss(w, "trimmed")
