@@ -35,13 +35,9 @@ type record struct {
 // history answers with a page of what is kept. The header Link says where the next
 // one is; the last page is empty.
 func (a *API) history(
-	w http.ResponseWriter, r *http.Request, query url.Values, sel *sse.Selection,
+	w http.ResponseWriter, r *http.Request, query url.Values, sel *sse.Selection, start sse.Start,
 ) error {
 	limit, err := limitOf(query)
-	if err != nil {
-		return err
-	}
-	start, err := startOf(r, query)
 	if err != nil {
 		return err
 	}

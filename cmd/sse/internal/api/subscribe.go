@@ -52,11 +52,15 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 		return err
 	}
 	page, err := wantsPage(query)
+	if err != nil {
+		return err
+	}
+	start, err := startOf(r, query)
 	switch {
 	case err != nil:
 		return err
 	case page:
-		return a.history(w, r, query, sel)
+		return a.history(w, r, query, sel, start)
 	case query.Has("limit"):
 		return problemf(http.StatusBadRequest, "limit is for a page of history: add follow=0")
 	case r.Method == http.MethodHead:

@@ -67,7 +67,7 @@ func parsePath(path, method string) (target, error) {
 
 // isPlain reports whether text is one topic that needs no second look: most are.
 func isPlain(text string) bool {
-	if text == "" || text[0] == '.' || text[0] == '-' || text[len(text)-1] == '/' ||
+	if text == "" || text[0] == '/' || text[0] == '.' || text[0] == '-' || text[len(text)-1] == '/' ||
 		text == "favicon.ico" || text == "robots.txt" || len(text) > 1024 {
 		return false
 	}
