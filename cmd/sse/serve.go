@@ -48,6 +48,7 @@ type serveOptions struct {
 	keepBytes  bytesFlag
 	keep       keepFlag
 	keyWindow  ageFlag
+	lockWait   time.Duration
 
 	keys     stringsFlag
 	keyFile  string
@@ -72,6 +73,7 @@ func (o *serveOptions) define(s *settings) {
 	s.add(&o.keepBytes, "keep-bytes", "keep the last `SIZE` of events; 0 for all; in memory, 64MiB")
 	s.add(&o.keep, "keep", "of each topic, `'PATTERN age=7d events=100 bytes=1MiB'`")
 	s.add(&o.keyWindow, "idempotency-window", "remember an Idempotency-Key for `AGE`")
+	s.add(&o.lockWait, "lock-wait", "wait `DURATION` for another hub to let go of the directory")
 
 	s.group("Who may use it")
 	s.add(&o.keys, "key", "`'NAME SECRET publish PATTERN… subscribe PATTERN…'`")
@@ -88,6 +90,7 @@ func serve(ctx context.Context, w *world, args []string) int {
 	o := serveOptions{
 		addr: "localhost:3000", data: dataDir(w.env), keepBytes: 1 << 30,
 		keyWindow: ageFlag(24 * time.Hour), maxEventSize: 10 << 20, heartbeat: 15 * time.Second,
+		lockWait: 10 * time.Second,
 	}
 	s := newSettings("serve")
 	o.define(s)
@@ -139,7 +142,10 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	config := hub.Config{
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
 		Hosts: o.hosts, Origins: o.origins, MaxEvent: int(o.maxEventSize),
-		KeyWindow: time.Duration(o.keyWindow), Heartbeat: o.heartbeat,
+		KeyWindow: time.Duration(o.keyWindow), Heartbeat: o.heartbeat, LockWait: o.lockWait,
+	}
+	if o.lockWait <= 0 {
+		config.LockWait = -1
 	}
 	if o.heartbeat <= 0 || o.keepEvents < 0 {
 		return config, misuse("", "--heartbeat and --keep-events are not negative, nor is there a 0s heartbeat")
