@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -70,6 +71,22 @@ func newest(tb testing.TB, broker *sse.Broker, n int) []sse.Entry {
 		tb.Fatal(err)
 	}
 	return page.Entries
+}
+
+// result is an answer as JSON.
+type result struct {
+	ID    string
+	Kept  int
+	Error string
+}
+
+func decode(tb testing.TB, text string) result {
+	tb.Helper()
+	var r result
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		tb.Fatalf("the answer is not JSON: %q: %v", text, err)
+	}
+	return r
 }
 
 // What a client sends is refused with a line that says why, and then nothing of it

@@ -1,4 +1,4 @@
-package api_test
+package hub_test
 
 import (
 	"encoding/json"
