@@ -62,11 +62,11 @@ type program struct {
 	changed chan struct{} // closed, and replaced, when a line is added
 }
 
-func start(t *testing.T, path string) *program {
+func start(t *testing.T, path string, args ...string) *program {
 	t.Helper()
 	p := &program{
 		t:       t,
-		cmd:     exec.Command(path),
+		cmd:     exec.Command(path, args...),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
