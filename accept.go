@@ -105,18 +105,19 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // Headers that the handler has set before are sent too, but for those that
 // make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
-	return accept(w, r, opts, nil)
+	return accept(w, r, opts, &Stream{}, nil)
 }
 
-// accept is Accept with more to be sent at once.
-func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, more []byte) (
+// accept is Accept with more to be sent at once, for a stream that is new. If that
+// is bare, opts have their defaults already.
+func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, more []byte) (
 	*Stream, error) {
-	s := &Stream{
-		opts: opts.withDefaults(),
-		w:    w,
-		rc:   http.NewResponseController(w),
-		mu:   newLock(),
+	if s.opts = opts; !s.bare {
+		own := opts.withDefaults()
+		s.opts = &own
 	}
+	s.w, s.rc = w, http.NewResponseController(w)
+	s.mu = newLock()
 	first, err := s.prepare(r, more)
 	if err != nil {
 		s.opts.Logger.Error("sse: stream refused", "path", r.URL.Path, "error", err)

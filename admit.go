@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
+	"sort"
 	"strconv"
 	"time"
 )
@@ -39,7 +41,7 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	c, err := b.start(r.Context())
 	if err != nil {
-		return unavailable(err)
+		return unreachable(err)
 	}
 	remote := hostOf(r.RemoteAddr)
 	if err := c.reserve(remote); err != nil {
@@ -95,13 +97,16 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 	if b.Select != nil {
 		return b.Select(r)
 	}
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // half a query may be another selection
+		return Selection{}, refusal(http.StatusBadRequest, "sse: malformed query: "+err.Error())
+	}
 	return Selection{Topics: query["topic"], WithTopic: query.Has("withTopic")}, nil
 }
 
 // hold serves a stream in this goroutine.
 func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection, why string) {
-	stream, err := accept(w, r, &c.stream, c.preface(s))
+	stream, err := accept(w, r, &c.stream, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return // accept has answered
 	}
@@ -113,10 +118,8 @@ func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *
 		return
 	}
 	var cause error
-	defer func() {
-		c.left(s, cause)
-		_ = stream.Close()
-	}()
+	defer stream.Close()
+	defer func() { c.left(s, cause) }()
 	c.connected(s)
 	cause = h.run()
 }
@@ -141,9 +144,7 @@ func (c *core) connected(s *subscriber) {
 
 // left takes the subscriber out of the broker, and calls the hook.
 func (c *core) left(s *subscriber, cause error) {
-	if cause == nil {
-		cause = ErrClosed // a hook or a filter has panicked
-	}
+	cause = reason(cause)
 	var description Subscriber
 	if c.opts.OnDisconnect != nil {
 		description = c.describe(s)
@@ -152,6 +153,22 @@ func (c *core) left(s *subscriber, cause error) {
 	if c.opts.OnDisconnect != nil {
 		c.opts.OnDisconnect(description, cause)
 	}
+}
+
+// reason makes a cause one that OnDisconnect promises. It is nil if a hook or a
+// filter has panicked.
+func reason(cause error) error {
+	if cause == nil {
+		return ErrClosed
+	}
+	for _, known := range [...]error{
+		ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked, ErrExpired, ErrClosed,
+	} {
+		if errors.Is(cause, known) {
+			return cause
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, cause) // of a context of the application's
 }
 
 // admit makes a subscriber that begins where it is asked to.
@@ -172,7 +189,7 @@ func (c *core) admit(ctx context.Context, sel *Selection, start Start, asked, re
 		err = nil
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unreachable(err)
 	}
 	return s, c.checkStart(ctx, s, sel)
 }
@@ -181,7 +198,7 @@ func (c *core) admit(ctx context.Context, sel *Selection, start Start, asked, re
 func (c *core) expiry(expires time.Time) int64 {
 	var at int64
 	if !expires.IsZero() {
-		at = expires.UnixNano()
+		at = max(1, keepable(expires).UnixNano())
 	}
 	if age := c.opts.MaxAge; age > 0 {
 		latest := time.Now().Add(age - rand.N(age/10+1)).UnixNano()
@@ -198,11 +215,12 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 	// there once was.
 	open := start.Earliest || start.Last > 0
 	c.mu.Lock()
-	if c.log == nil || start == (Start{}) || c.win.covers(start.After) {
+	if c.log == nil || start == (Start{}) || c.win.covers(start.After) || c.win.coversTime(start.Time) {
 		now := time.Now()
 		s.cursor, err = c.win.locate(start, sel, now)
 		if open {
-			s.told = c.win.lost(c.win.sources(sel, now)...).seq
+			lost := c.win.lost(c.win.sources(sel, now)...)
+			s.know(Position{c.win.epoch, lost.seq, lost.check})
 		}
 		c.mu.Unlock()
 		return err
@@ -218,6 +236,14 @@ func (w *window) covers(p Position) bool {
 	return p.Epoch == w.epoch && w.base.Seq <= p.Seq && p.Seq <= w.last.Seq
 }
 
+// coversTime reports whether everything that is not older than a time is in the
+// window.
+func (w *window) coversTime(t time.Time) bool {
+	entries := w.entries[w.head:]
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
+	return !t.IsZero() && i < len(entries) && entries[i].time < t.UnixNano()
+}
+
 // checkStart applies the policy for what is gone, before the stream begins.
 func (c *core) checkStart(ctx context.Context, s *subscriber, sel *Selection) error {
 	switch s.terms.loss {
@@ -230,7 +256,7 @@ func (c *core) checkStart(ctx context.Context, s *subscriber, sel *Selection) er
 	case LossRefuse:
 		gap, err := c.lossAtStart(ctx, s, sel)
 		if err != nil {
-			return unavailable(err)
+			return unreachable(err)
 		}
 		if gap != nil {
 			return refuse(http.StatusGone, gap)
@@ -337,10 +363,12 @@ func hostOf(address string) string {
 // refuse writes the response for an error.
 func (b *Broker) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var answer *ResponseError
-	if !errors.As(err, &answer) {
-		if b.Stream.Logger != nil {
-			b.Stream.Logger.Error("sse: Broker.Select failed", "path", r.URL.Path, "error", err)
-		}
+	told := errors.As(err, &answer)
+	if (!told || answer.Reason == errUnreachable.Error()) &&
+		b.Stream.Logger != nil && r.Context().Err() == nil {
+		b.Stream.Logger.Error("sse: a subscriber was refused", "path", r.URL.Path, "error", err)
+	}
+	if !told {
 		answer = refusal(http.StatusInternalServerError, "sse: the subscription could not be checked")
 	}
 	text := string(answer.Body)
@@ -348,7 +376,7 @@ func (b *Broker) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		text = answer.Reason
 	}
 	status := answer.StatusCode
-	if status < 400 && status != http.StatusNoContent {
+	if (status < 400 || status > 599) && status != http.StatusNoContent {
 		status = http.StatusForbidden
 	}
 	maps.Copy(w.Header(), answer.Header)
@@ -391,6 +419,19 @@ func refuse(status int, err error, header ...string) error {
 func unavailable(err error) error {
 	return refuse(http.StatusServiceUnavailable, err, "Retry-After", strconv.Itoa(1+rand.N(10)))
 }
+
+// unreachable is unavailable for what is not told to who asks: only to the Logger,
+// and to the caller of Broker.Subscribe.
+func unreachable(err error) error {
+	if errors.Is(err, ErrShutdown) {
+		return unavailable(err)
+	}
+	hidden := unavailable(errUnreachable).(*refused)
+	hidden.error = err
+	return hidden
+}
+
+var errUnreachable = errors.New("sse: the events cannot be reached now")
 
 func full(what string, limit int) error {
 	return unavailable(fmt.Errorf("sse: there are %d %s already, which is the limit", limit, what))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,8 @@ import (
 type CursorForm string
 
 // The forms of the cursor. If empty, it is an event of type "sse.cursor" with an
-// id and empty data, which no browser dispatches to anyone and [Client] hides.
+// id and empty data, which a browser dispatches to those alone that listen for
+// this very type, and [Client] hides.
 const (
 	// CursorBlock is an id without an event. Not every client notes it.
 	CursorBlock CursorForm = "block"
@@ -88,8 +90,9 @@ type Broker struct {
 
 	// MaxSubscribers, MaxPerRemote and MaxPerKey limit how many streams there are
 	// in all, from one IP address, and with one [Selection.Key] that is not
-	// empty. A request above them is answered with 503 and a Retry-After. If zero,
-	// there is no limit. (Behind a proxy, set [http.Request.RemoteAddr].)
+	// empty. A request above them is answered with 503 and a Retry-After: [Client]
+	// comes back, an EventSource does not. If zero, there is no limit. (Behind a
+	// proxy, set [http.Request.RemoteAddr].)
 	MaxSubscribers int
 	MaxPerRemote   int
 	MaxPerKey      int
@@ -204,10 +207,17 @@ func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter
 func (b *Broker) Subscribers() []Subscriber {
 	c := &b.core
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := make([]Subscriber, len(c.all))
-	for i, s := range c.all {
-		list[i] = s.describe()
+	all := slices.Clone(c.all)
+	c.mu.Unlock()
+	list := make([]Subscriber, 0, len(all))
+	for some := range slices.Chunk(all, wakeBatch) {
+		c.mu.Lock()
+		for _, s := range some {
+			if s.links != nil { // it has not left
+				list = append(list, s.describe())
+			}
+		}
+		c.mu.Unlock()
 	}
 	return list
 }
@@ -232,6 +242,11 @@ func (b *Broker) Kick(id uint64) bool {
 // is told a time of its own after which to come back, so that a successor is
 // not asked by all at once. If DrainOver is set, the streams end one by one
 // during that time; until the last has, events go on being published.
+//
+// What comes meanwhile is answered with 503, which an EventSource takes for the
+// end. So the listener is to be closed first, and who comes back finds the
+// successor: call Shutdown from [http.Server.RegisterOnShutdown], and wait for
+// it, too.
 //
 // It returns when all have ended, or when ctx is done, with its error; then
 // the rest is cut off. With a Log it no longer uses it, but does not close it.

@@ -160,6 +160,9 @@ type StateChange struct {
 	Response *http.Response
 }
 
+// errInUse: a Client is one stream.
+var errInUse = errors.New("sse: client in use: Events is running already")
+
 // errReconnect is the cause with which Reconnect cancels a connection.
 var errReconnect = errors.New("sse: reconnecting as asked")
 
@@ -178,12 +181,12 @@ var errReconnect = errors.New("sse: reconnecting as asked")
 // that begin with "sse." are this package's; those of other events, such as
 // sse.gap, are yielded as any are.
 //
-// A Client is one stream. If Events is running already, the error is
-// [ErrInUse]. Every call starts anew, with LastEventID.
+// A Client is one stream: Events fails if it is running already. Every call starts
+// anew, with LastEventID.
 func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if !c.running.CompareAndSwap(false, true) {
-			yield(Event{}, ErrInUse)
+			yield(Event{}, errInUse)
 			return
 		}
 		defer c.running.Store(false)

@@ -24,7 +24,7 @@ type core struct {
 	logger   *slog.Logger
 	beat     []byte        // a heartbeat that says nothing
 	interval time.Duration // of heartbeats
-	pages    chan struct{} // a place for each page that is being fetched
+	pages    chan struct{} // a place for each page that is being fetched, or written
 
 	terms atomic.Pointer[terms] // those of the last subscriber
 
@@ -40,16 +40,18 @@ type core struct {
 	draining bool          // no more subscribers
 	gone     chan struct{} // closed when closed or draining, and nobody is left
 
-	waiting  map[uint64]chan struct{} // publishers, by the sequence they wait for
-	released uint64                   // the last sequence that was released
-	spread   atomic.Int64             // over which clients come back, in nanoseconds
-	stop     context.CancelFunc       // ends the feed
+	waiting  map[Position]chan struct{} // publishers, by the place they wait for, without Check
+	released uint64                     // the last sequence that was released
+	spread   atomic.Int64               // over which clients come back, in nanoseconds
+	stop     context.CancelFunc         // ends the feed
 	feed     sync.WaitGroup
-	loops    loops
+
+	publishing sync.WaitGroup // calls of the log's Append; none begins when closed
+	loops      loops
 }
 
 const (
-	// pagesAtOnce is how many pages of the log are fetched at the same time, and
+	// pagesAtOnce is how many pages of the log are in memory at the same time, and
 	// pageSize about how many bytes each has.
 	pagesAtOnce = 16
 	pageSize    = 32 << 10
@@ -100,7 +102,7 @@ func (c *core) start(ctx context.Context, b *Broker) error {
 	if c.log != nil {
 		c.win.lossless, c.win.rules = true, nil
 		c.pages = make(chan struct{}, pagesAtOnce)
-		c.waiting = make(map[uint64]chan struct{})
+		c.waiting = make(map[Position]chan struct{})
 		ctx, stop := context.WithCancel(context.Background())
 		c.stop = stop
 		c.feed.Go(func() { c.follow(ctx, at) })
@@ -111,25 +113,21 @@ func (c *core) start(ctx context.Context, b *Broker) error {
 
 // announce wakes who has selected an event. Called with mu held.
 func (c *core) announce(e *entry) {
-	members := 0
+	room := wakeInline
 	for _, chain := range c.win.chainsOf(e) {
-		if n := len(chain.members); n > 0 && !chain.dirty {
-			chain.dirty = true
-			c.dirty = append(c.dirty, chain)
-			members += n
-		}
-	}
-	switch {
-	case len(c.dirty) == 0 || c.waking:
-	case members <= wakeInline:
-		for _, chain := range c.dirty {
-			chain.dirty = false
+		switch n := len(chain.members); {
+		case n == 0 || chain.dirty:
+		case n <= room:
+			room -= n
 			for i := range chain.members {
 				c.tell(chain.members[i].subscriber)
 			}
+		default:
+			chain.dirty = true
+			c.dirty = append(c.dirty, chain)
 		}
-		c.dirty = c.dirty[:0]
-	default:
+	}
+	if len(c.dirty) > 0 && !c.waking {
 		c.waking = true
 		go c.wakeAll()
 	}
@@ -153,9 +151,10 @@ func (c *core) wakeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.dirty) > 0 {
-		last := len(c.dirty) - 1
-		chain := c.dirty[last]
-		c.dirty = c.dirty[:last]
+		// In turn: one that is always dirty again must not keep the others waiting.
+		chain := c.dirty[0]
+		c.dirty[0] = nil
+		c.dirty = c.dirty[1:]
 		chain.dirty = false
 		// From the end to the front: see chain.remove. Who joins meanwhile looks
 		// for itself.
@@ -185,13 +184,16 @@ func (c *core) endLocked(s *subscriber, cause error) {
 }
 
 // enter makes a subscriber one of this broker's. It fails if the broker is
-// shutting down.
+// shutting down, or if the log has begun anew.
 func (c *core) enter(s *subscriber, sel *Selection) error {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.draining {
+	switch {
+	case c.closed || c.draining:
 		return ErrShutdown
+	case s.cursor.Epoch != c.win.epoch:
+		return errNewEpoch // since it was located
 	}
 	c.lastID++
 	s.id = c.lastID
@@ -220,48 +222,4 @@ func (c *core) leave(s *subscriber) {
 		close(c.gone)
 		c.gone = nil
 	}
-}
-
-// next is pull, and the fetching of what is not in the window. It blocks only for
-// that. The context is that of the stream.
-func (c *core) next(ctx context.Context, s *subscriber, b *batch) {
-	for {
-		c.mu.Lock()
-		s.pull(&c.win, b, batchSize, time.Now())
-		c.mu.Unlock()
-		if !b.fetch || !c.fetch(ctx, s, b) {
-			return
-		}
-	}
-}
-
-// fetch gets a page from the log. It reports whether to pull instead, as nothing
-// came of it.
-func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) {
-	select {
-	case c.pages <- struct{}{}:
-	case <-ctx.Done():
-		*b = batch{end: context.Cause(ctx)}
-		return false
-	}
-	page, err := c.log.Read(ctx, b.after, b.through, s.selection(), pageSize)
-	<-c.pages
-	var entries []*entry
-	for i := 0; i < len(page.Entries) && err == nil; i++ {
-		var e *entry
-		e, err = kept(&page.Entries[i])
-		entries = append(entries, e)
-	}
-	if err != nil {
-		c.logger.Error("sse: the log cannot be read; a stream ends", "error", err)
-		*b = batch{end: fmt.Errorf("%w: Broker.Log: %w", ErrClosed, err)}
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, e := range entries {
-		e.topics = c.win.known(page.Entries[i].Topics)
-	}
-	s.settle(&c.win, &page, entries, b, time.Now())
-	return b.end == nil && b.gap == nil && len(b.entries) == 0
 }

@@ -26,7 +26,9 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	gone := c.gone
 	c.mu.Unlock()
 
-	c.endEvenly(ctx, rest, over)
+	if gone != nil {
+		c.endEvenly(ctx, rest, over, gone)
+	}
 
 	c.mu.Lock()
 	c.closed = true
@@ -38,30 +40,57 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	c.stopLoops()
 	if c.stop != nil {
 		c.stop()
-		c.feed.Wait()
 	}
 	c.releaseAll()
+	if unused := c.logUnused(ctx); err == nil {
+		err = unused
+	}
 	return err
 }
 
+// logUnused waits until nothing uses the log any more.
+func (c *core) logUnused(ctx context.Context) error {
+	if c.log == nil {
+		return nil
+	}
+	unused := make(chan struct{})
+	go func() { // ends when the log's calls do, which is the log's business
+		c.feed.Wait()
+		c.publishing.Wait()
+		close(unused)
+	}()
+	select {
+	case <-unused:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sse: Broker.Log is still busy at shutdown: %w", context.Cause(ctx))
+	}
+}
+
 // endEvenly ends the streams one by one, at random, spread over a time. It
-// returns at once if ctx is done.
-func (c *core) endEvenly(ctx context.Context, rest []*subscriber, over time.Duration) {
+// returns at once if ctx is done, or when all are gone.
+func (c *core) endEvenly(ctx context.Context, rest []*subscriber, over time.Duration,
+	gone <-chan struct{}) {
+	due := func(i int) time.Duration {
+		return time.Duration(float64(over) * float64(i+1) / float64(len(rest)))
+	}
 	rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
 	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for i, n := 0, len(rest); i < n; {
-		timer.Reset(time.Until(began.Add(over * time.Duration(i+1) / time.Duration(n))))
+		timer.Reset(time.Until(began.Add(due(i))))
 		select {
 		case <-timer.C:
+		case <-gone:
+			return
 		case <-ctx.Done():
 			return
 		}
 		// All that are due by now: a timer that is late must not delay the others.
 		passed := time.Since(began)
 		c.mu.Lock()
-		for ; i < n && over*time.Duration(i+1)/time.Duration(n) <= passed; i++ {
+		for ; i < n && due(i) <= passed; i++ {
 			if rest[i].links != nil { // it has not left on its own
 				c.endLocked(rest[i], ErrShutdown)
 			}

@@ -47,6 +47,12 @@ func (e *entry) names() []string {
 	return names
 }
 
+// id is the event's id, with which the wire form begins.
+func (e *entry) id() string {
+	line, _, _ := strings.Cut(textOf(e.wire()), "\n")
+	return strings.TrimPrefix(line, generatedID)
+}
+
 // event decodes the wire form. Its texts are parts of that, but for data of
 // several lines.
 func (e *entry) event() Event {
@@ -150,8 +156,11 @@ func checkPublished(event *Event) error {
 
 // publishTopics returns the topics of an event, each once.
 func publishTopics(topics []string) ([]string, error) {
-	if len(topics) == 0 {
-		return []string{defaultTopic}, nil
+	switch len(topics) {
+	case 0:
+		return defaultTopics, nil
+	case 1:
+		return topics, checkTopic(topics[0])
 	}
 	if len(topics) > maxTopics {
 		return nil, &FieldError{Field: "topic", Value: topics[maxTopics],
@@ -219,13 +228,23 @@ func (d *draft) entry(p Position, unixNano int64) *entry {
 	return e
 }
 
-// kept makes an entry of one that comes from a log.
-func kept(x *Entry) (*entry, error) {
-	d := draft{ownID: x.Event.ID, topics: x.Topics}
-	if err := d.encode(normal(x.Event)); err != nil {
-		return nil, err
+// kept makes an entry of one that comes from a log. What the wire cannot carry, an
+// id or a type with line ends that came there some other way, is left out: an
+// event that could not be sent would stop all who replay it.
+func kept(x *Entry) *entry {
+	event := normal(x.Event)
+	if checkField("id", event.ID) != nil {
+		event.ID = ""
 	}
-	return d.entry(x.Position, x.Time.UnixNano()), nil
+	if checkField("event", event.Type) != nil {
+		event.Type = ""
+	}
+	event.Retry = max(event.Retry, 0)
+	d := draft{ownID: event.ID, topics: x.Topics}
+	if err := d.encode(event); err != nil {
+		panic(err) // there is nothing else to refuse
+	}
+	return d.entry(x.Position, x.Time.UnixNano())
 }
 
 // appendTopicLine appends the field that says on which topic an event came.

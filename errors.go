@@ -30,15 +30,9 @@ var (
 	ErrExpired = errors.New("sse: stream expired")
 )
 
-// The errors with which [Client.Events] refuses or ends.
-var (
-	// ErrInUse: a Client is one stream, and its Events is running already.
-	ErrInUse = errors.New("sse: client in use: Events is running already")
-
-	// ErrTruncated: a stream that must come to an end of its own was cut
-	// before it did. What arrived is not all.
-	ErrTruncated = errors.New("sse: stream truncated")
-)
+// ErrTruncated is how [Client.Events] ends a stream that must come to an end of
+// its own and was cut before it did. What arrived is not all.
+var ErrTruncated = errors.New("sse: stream truncated")
 
 // FieldError says that an event has a field that the wire format cannot
 // carry, or a topic or pattern that is none. Nothing of the event was written.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,10 +20,9 @@ func (c *core) follow(ctx context.Context, at Position) {
 	for ctx.Err() == nil {
 		for x, err := range c.log.Follow(ctx, at) {
 			if err == nil {
-				err = c.insert(&x)
+				c.insert(&x)
 				at = x.Position
-			}
-			if err != nil && ctx.Err() == nil {
+			} else if ctx.Err() == nil {
 				c.logger.Error("sse: following the log", "error", err)
 			}
 		}
@@ -36,23 +36,23 @@ func (c *core) follow(ctx context.Context, at Position) {
 }
 
 // insert makes an entry of the log visible.
-func (c *core) insert(x *Entry) error {
-	e, err := kept(x)
-	if err != nil {
-		return fmt.Errorf("entry %v: %w", x.Position, err)
-	}
+func (c *core) insert(x *Entry) {
+	e := kept(x)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case x.Position.Epoch != c.win.epoch:
 		c.beginAnew(x.Position)
 	case x.Position.Seq <= c.win.last.Seq:
-		return nil // a log that repeats itself
+		return // a log that repeats itself
+	case x.Position.Seq > c.win.last.Seq+1:
+		// Numbers were left out, or the log has removed what was there before it
+		// could be followed. It knows which, so it is asked for what is before x.
+		c.win.base = Position{Epoch: c.win.epoch, Seq: x.Position.Seq - 1}
 	}
 	c.win.append(e, x.Topics)
 	c.announce(e)
-	c.release(e.seq)
-	return nil
+	c.release(Position{Epoch: c.win.epoch, Seq: e.seq})
 }
 
 // beginAnew replaces the window by an empty one right before a position of another
@@ -65,17 +65,22 @@ func (c *core) beginAnew(p Position) {
 	c.win = newWindow(c.opts.Retention, nil)
 	c.win.lossless = true
 	c.win.begin(Position{Epoch: p.Epoch, Seq: p.Seq - 1})
+	c.released = p.Seq // so that release looks at all who wait
 }
 
 // publishLog is Publish with a log.
 func (c *core) publishLog(ctx context.Context, event Event, topics []string) (Position, error) {
 	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
+	if c.closed {
+		c.mu.Unlock()
 		return Position{}, ErrShutdown
 	}
-	at, err := c.log.Append(ctx, Entry{Time: time.Now(), Topics: topics, Event: normal(event)})
+	c.publishing.Add(1)
+	c.mu.Unlock()
+	defer c.publishing.Done()
+	at, err := c.log.Append(ctx, Entry{
+		Time: time.Now(), Topics: slices.Clone(topics), Event: normal(event),
+	})
 	switch {
 	case len(at) == 1:
 		c.await(ctx, at[0])
@@ -94,10 +99,11 @@ func (c *core) await(ctx context.Context, p Position) {
 		c.mu.Unlock()
 		return
 	}
-	visible := c.waiting[p.Seq]
+	p.Check = 0
+	visible := c.waiting[p]
 	if visible == nil {
 		visible = make(chan struct{})
-		c.waiting[p.Seq] = visible
+		c.waiting[p] = visible
 	}
 	c.mu.Unlock()
 	select {
@@ -106,22 +112,34 @@ func (c *core) await(ctx context.Context, p Position) {
 	}
 }
 
-// release lets go on who waits for a sequence. The log may leave out others
-// before it, as they have been removed already.
-func (c *core) release(seq uint64) {
-	if visible := c.waiting[seq]; visible != nil {
+// release lets go on who waits for a position. The log may leave out others
+// before it, as they have been removed already, and all of another epoch.
+func (c *core) release(p Position) {
+	if visible := c.waiting[p]; visible != nil {
 		close(visible)
-		delete(c.waiting, seq)
+		delete(c.waiting, p)
 	}
-	if seq%1024 != 0 && seq == c.released+1 {
-		c.released = seq
+	if p.Seq%1024 != 0 && p.Seq == c.released+1 {
+		c.released = p.Seq
 		return
 	}
-	c.released = seq
+	c.released = p.Seq
 	for waiting, visible := range c.waiting {
-		if waiting < seq {
+		if waiting.Epoch != p.Epoch || waiting.Seq < p.Seq {
 			close(visible)
 			delete(c.waiting, waiting)
 		}
 	}
+}
+
+// known are the topics with these names. Those that the window does not know are
+// made up, and not kept.
+func (w *window) known(names []string) []*topic {
+	topics := make([]*topic, len(names))
+	for i, name := range names {
+		if topics[i] = w.topics[name]; topics[i] == nil {
+			topics[i] = &topic{name: name}
+		}
+	}
+	return topics
 }

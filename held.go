@@ -18,7 +18,8 @@ type held struct {
 	s      *subscriber
 	stream *Stream
 	why    string
-	woken  chan struct{} // bound: 1; woken once for each time that s is idle
+	woken  chan struct{}      // bound: 1; woken once for each time that s is idle
+	stop   context.CancelFunc // what it waits for from the log, or nil
 }
 
 func (h *held) wake() { h.woken <- struct{}{} }
@@ -26,6 +27,9 @@ func (h *held) wake() { h.woken <- struct{}{} }
 // interrupt lets a write that is under way go on for a moment, unless the peer
 // is known to be too slow. The goroutine is one that Stream.Close waits for.
 func (h *held) interrupt(cause error) {
+	if h.stop != nil {
+		h.stop()
+	}
 	grace := shutdownGrace
 	if cause == ErrLagging {
 		grace = 0
@@ -33,7 +37,11 @@ func (h *held) interrupt(cause error) {
 	h.stream.watcher.Go(func() { h.stream.hurry(grace, cause) })
 }
 
-func (h *held) cut() { h.stream.cancel(h.s.end) }
+func (h *held) cut() {
+	cause := h.s.end
+	h.stream.cancel(cause)
+	h.stream.watcher.Go(func() { h.stream.hurry(0, cause) })
+}
 
 func (h *held) overdue() int64 { return 0 } // the deadlines of its writes see to that
 
@@ -43,14 +51,19 @@ func (h *held) kind() (wait, why string) { return "held", h.why }
 func (h *held) run() error {
 	ctx := h.stream.Context()
 	var b batch
+	defer func() { b.seat.leave() }()
 	for {
-		h.c.next(ctx, h.s, &b)
+		h.c.next(ctx, h.s, &b, &h.stop)
 		h.c.report(h.s, &b)
 		if b.end != nil {
+			if ctx.Err() != nil {
+				return h.stream.over() // which ended the fetching
+			}
 			h.farewell(b.end)
 			return b.end
 		}
-		if err := h.write(&b); err != nil {
+		if err := h.writeSeated(&b); err != nil {
+			h.farewell(err) // if it was not even begun
 			return err
 		}
 		if !b.idle {
@@ -59,8 +72,24 @@ func (h *held) run() error {
 		select {
 		case <-h.woken:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return h.stream.over()
 		}
+	}
+}
+
+// writeSeated is write for a batch that may be a page.
+func (h *held) writeSeated(b *batch) error {
+	if b.seat != nil {
+		defer b.seat.leave()
+		defer time.AfterFunc(patience, b.seat.leave).Stop()
+	}
+	return h.write(b)
+}
+
+// forget lets go of the entries, which others may need no longer.
+func (b *batch) forget() {
+	if clear(b.entries); b.idle {
+		b.entries = nil
 	}
 }
 
@@ -71,16 +100,18 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // write writes a batch.
 func (h *held) write(b *batch) error {
-	if len(b.entries) == 1 && !h.s.terms.withTopic {
-		if e := b.entries[0]; h.s.wants(e, b.epoch) {
-			return h.stream.sendRaw(e.wire())
-		}
+	switch terms := h.s.terms; {
+	case b.empty():
 		return nil
+	case len(b.entries) == 1 && !terms.withTopic && terms.filter == nil:
+		return h.stream.sendRaw(b.entries[0].wire())
 	}
 	buf := buffers.Get().(*[]byte)
 	out := h.c.render((*buf)[:0], h.s, b)
+	b.filtered = len(out) > 0 && h.s.terms.filter != nil
+	clear(b.entries) // to write may take long
 	err := h.stream.sendRaw(out)
-	if cap(out) <= 2*batchSize {
+	if cap(out) <= 2*heldBatch {
 		*buf = out
 	}
 	buffers.Put(buf)
@@ -98,14 +129,10 @@ func (s *subscriber) wants(e *entry, epoch uint64) bool {
 
 // render appends a batch in wire form.
 func (c *core) render(dst []byte, s *subscriber, b *batch) []byte {
-	switch {
-	case b.gap != nil:
+	if b.gap != nil {
 		return appendGap(dst, b.gap, b.gapAt)
-	case b.beat && b.cursor != (Position{}) && c.opts.Cursor != CursorOff:
-		return appendCursor(dst, c.opts.Cursor, b.cursor)
-	case b.beat:
-		return append(dst, c.beat...)
 	}
+	start := len(dst)
 	for _, e := range b.entries {
 		if !s.wants(e, b.epoch) {
 			continue
@@ -114,6 +141,13 @@ func (c *core) render(dst []byte, s *subscriber, b *batch) []byte {
 			dst = appendTopicLine(dst, s.topicOf(e))
 		}
 		dst = append(dst, e.wire()...)
+	}
+	switch {
+	case !b.beat || len(dst) > start:
+	case b.cursor != (Position{}) && c.opts.Cursor != CursorOff:
+		dst = appendCursor(dst, c.opts.Cursor, b.cursor)
+	default:
+		dst = append(dst, c.beat...)
 	}
 	return dst
 }
@@ -174,11 +208,19 @@ func (c *core) describe(s *subscriber) Subscriber {
 
 // called is a subscription in this process.
 type called struct {
-	woken chan struct{} // bound: 1
+	woken chan struct{}      // bound: 1
+	stop  context.CancelFunc // what it waits for from the log, or nil
 }
 
-func (l *called) wake()               { l.woken <- struct{}{} }
-func (l *called) interrupt(error)     {} // the caller's loop comes back when it likes
+func (l *called) wake() { l.woken <- struct{}{} }
+
+// interrupt does not end the caller's loop, which comes back when it likes.
+func (l *called) interrupt(error) {
+	if l.stop != nil {
+		l.stop()
+	}
+}
+
 func (l *called) cut()                {}
 func (l *called) overdue() int64      { return 0 }
 func (l *called) kind() (_, _ string) { return "called", "" }
@@ -196,21 +238,23 @@ func (c *core) call(ctx context.Context, sel Selection, start Start,
 		return err
 	}
 	cause := ErrClosed
-	c.connected(s)
 	defer func() { c.left(s, cause) }()
+	c.connected(s)
 	var b batch
 	for {
-		c.next(ctx, s, &b)
+		c.next(ctx, s, &b, &l.stop)
 		c.report(s, &b)
 		if b.end != nil {
 			cause = b.end
 			return b.end
 		}
+		b.seat.leave() // the loop may take as long as it likes
 		for event := range c.events(s, &b) {
 			if !yield(event, nil) {
 				return nil
 			}
 		}
+		b.forget()
 		if !b.idle && ctx.Err() == nil {
 			continue
 		}

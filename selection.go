@@ -18,8 +18,8 @@ type Selection struct {
 	Patterns []Pattern
 
 	// Filter, if not nil, is asked of every event that Topics and Patterns select;
-	// where it returns false, the subscriber does not get it. It is called with
-	// the broker locked: it must be fast, and not call the broker. The entry is
+	// where it returns false, the subscriber does not get it. It is called for one
+	// event after the other, and holds up the stream, but nobody else. The entry is
 	// shared and must not be modified. An EventLog ignores it.
 	Filter func(*Entry) bool
 

@@ -31,7 +31,7 @@ const (
 // sent from another goroutine, and once its handler has returned a
 // ResponseWriter must not be used; a heartbeat could land in another response.
 type Stream struct {
-	opts        AcceptOptions
+	opts        *AcceptOptions // with defaults; shared if bare
 	w           http.ResponseWriter
 	rc          *http.ResponseController
 	flushers    []func() error // of w and what it wraps, outermost first
@@ -40,6 +40,11 @@ type Stream struct {
 	final       []byte
 	deadlines   bool // w can set write deadlines
 	hasBody     bool // the request does, on HTTP/1
+
+	// A bare stream is a broker's, which needs no context of the stream's own: ctx is
+	// the request's, and cause is set when the stream ends for another reason.
+	bare  bool
+	cause atomic.Pointer[error]
 
 	ctx         context.Context // canceled when the stream ends; its cause says why
 	cancel      context.CancelCauseFunc
@@ -64,18 +69,13 @@ type ending struct {
 // starts the heartbeats.
 func (s *Stream) begin(r *http.Request, first []byte) error {
 	request := r.Context()
-	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
-	s.stopRequest = context.AfterFunc(request, func() {
-		cause := context.Cause(request)
-		switch {
-		case !errors.Is(cause, context.Canceled): // what net/http says
-		case s.ending.Load() != nil:
-			cause = s.ending.Load().cause
-		default:
-			cause = ErrPeerGone
-		}
-		s.cancel(cause)
-	})
+	if s.bare {
+		s.ctx, s.cancel = request, s.end
+		s.stopRequest = func() bool { return true }
+	} else {
+		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
+		s.stopRequest = context.AfterFunc(request, func() { s.cancel(s.why(request)) })
+	}
 	if s.opts.WriteTimeout > 0 && r.ProtoMajor == 1 {
 		s.restore = limitUnacknowledged(request, s.opts.WriteTimeout, s.opts.Logger)
 	}
@@ -93,6 +93,34 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 		s.Close()
 	}
 	return err
+}
+
+// why is why the request's context is done.
+func (s *Stream) why(request context.Context) error {
+	cause := context.Cause(request)
+	switch end := s.ending.Load(); {
+	case !errors.Is(cause, context.Canceled): // which is what net/http says
+		return cause
+	case end != nil:
+		return end.cause
+	}
+	return ErrPeerGone
+}
+
+// end is cancel for a bare stream.
+func (s *Stream) end(cause error) { s.cause.CompareAndSwap(nil, &cause) }
+
+// over is why the stream has ended, or nil.
+func (s *Stream) over() error {
+	switch cause := s.cause.Load(); {
+	case cause != nil:
+		return *cause
+	case s.ctx.Err() == nil:
+		return nil
+	case s.bare:
+		return s.why(s.ctx)
+	}
+	return context.Cause(s.ctx)
 }
 
 // lock is a mutual exclusion that may be held for long: a goroutine that waits
@@ -174,8 +202,8 @@ func (s *Stream) sendRaw(p []byte) error {
 func (s *Stream) sendLast(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
+	if err := s.over(); err != nil {
+		return err
 	}
 	return s.transmitLocked(p)
 }
@@ -197,7 +225,7 @@ func (s *Stream) Close() error {
 // endLocked sends the final frame and ends the stream for the given reason,
 // if it has not ended before.
 func (s *Stream) endLocked(cause error) (err error) {
-	if s.ctx.Err() == nil && s.final != nil {
+	if s.over() == nil && s.final != nil {
 		err = s.transmitLocked(s.final)
 	}
 	s.cancel(cause)
@@ -267,7 +295,7 @@ func (s *Stream) beat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.forgotten()
-	if s.ctx.Err() != nil {
+	if s.over() != nil {
 		return
 	}
 	wait := s.opts.Heartbeat - time.Since(s.lastWrite)
@@ -299,8 +327,8 @@ func (s *Stream) writeBufferLocked(buf []byte) error {
 
 // writeLocked writes and flushes p, unless the stream has ended or is about to.
 func (s *Stream) writeLocked(p []byte) error {
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
+	if err := s.over(); err != nil {
+		return err
 	}
 	if end := s.ending.Load(); end != nil {
 		return end.cause

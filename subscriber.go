@@ -12,6 +12,10 @@ const (
 	// batchSize is how many bytes of events are written at once, unless one event
 	// alone has more.
 	batchSize = 64 << 10
+
+	// heldBatch is the same for a stream that is held. It has them in memory until
+	// its peer has taken them, which may be never.
+	heldBatch = 16 << 10
 )
 
 // Subscriber describes a subscriber of a [Broker].
@@ -77,9 +81,10 @@ type subscriber struct {
 	slot   int32  // in the wheel, or -1
 	slotAt int32  // its index there
 	listed int32  // its index in the list of all
+	check  uint32 // of told
 	peer   peer
 
-	gap       *Gap   // to be told, when the cursor gets there
+	gap       *Gap   // to be told, before all else
 	conflate  uint64 // up to this sequence only the latest of each topic counts
 	idle      bool   // has nothing more to do than what it was given, until it is woken
 	live      bool   // has once been at the end
@@ -153,25 +158,32 @@ type transport interface {
 	kind() (wait, why string)
 }
 
-// batch is what a subscriber is to write next. At most one of its parts is set.
+// batch is what a subscriber is to write next. At most one of its parts is set,
+// but for beat.
 type batch struct {
 	epoch   uint64
 	entries []*entry
 	gap     *Gap
 	gapAt   Position
-	fetch   bool // from the log: what follows has left the window
+	seat    *seat // of entries that were fetched, or nil
+	fetch   bool  // from the log: what follows has left the window
 	after   Position
 	through Position
-	beat    bool
+	beat    bool     // also with entries, in case the filter lets none through
 	cursor  Position // with beat: what the client does not know yet, or zero
 	end     error
 	idle    bool // after this there is nothing more, until it is woken
+
+	filtered bool // set by who writes: the filter has let some of the entries through
 
 	dropped int // events that will not come, as told by the hooks
 }
 
 // pull decides what the subscriber is to do next, and moves its cursor past it.
 func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
+	if b.filtered {
+		s.active = now.UnixNano()
+	}
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	if s.end != nil {
 		b.end = s.end
@@ -189,12 +201,13 @@ func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
 		b.fetch, b.after, b.through = true, s.cursor, w.base
 		return
 	}
+	s.accepting = false // from here on the window has everything
 	if s.take(w, b, limit) {
 		s.live, s.idle = true, true
 		b.idle = true
 	}
 	switch {
-	case b.gap != nil || len(b.entries) > 0:
+	case b.gap != nil || len(b.entries) > 0 && s.terms.filter == nil:
 		s.active = now.UnixNano()
 	case s.beat:
 		s.active = now.UnixNano()
@@ -209,28 +222,26 @@ func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
 // take takes entries out of the window, or the gap if it comes before them. It
 // reports whether there is nothing more.
 func (s *subscriber) take(w *window, b *batch, limit int) (end bool) {
-	through := uint64(1<<64 - 1)
-	var lost mark
-	if s.gap != nil {
-		lost = s.lost(w)
-		through = lost.seq
-	}
 	chains := s.chains(w)
+	if s.gap != nil {
+		lost := s.lost(w)
+		kept, _ := w.page(b.entries, chains, s.cursor.Seq, lost.seq, 1)
+		clear(kept)
+		s.tellGap(b, Position{w.epoch, lost.seq, lost.check}, len(kept) > 0)
+		return false
+	}
 	more := true
 	for more && len(b.entries) == 0 {
-		b.entries, more = w.page(b.entries, chains, s.cursor.Seq, through, limit)
+		b.entries, more = w.page(b.entries, chains, s.cursor.Seq, 1<<64-1, limit)
 		s.took(w, b)
 	}
-	switch {
-	case s.gap != nil && len(b.entries) == 0:
-		s.tellGap(b, Position{w.epoch, lost.seq, lost.check})
-	case !more && s.gap == nil:
-		if w.last.Seq > s.cursor.Seq {
-			s.cursor = w.last // which is past all that it has not selected
-		}
-		return true
+	if more {
+		return false
 	}
-	return false
+	if w.last.Seq > s.cursor.Seq {
+		s.cursor = w.last // which is past all that it has not selected
+	}
+	return true
 }
 
 // took moves the cursor past the entries of the batch.
@@ -247,24 +258,45 @@ func (s *subscriber) took(w *window, b *batch) {
 			s.conflate = 0
 		}
 	}
-	if s.terms.filter != nil || len(b.entries) < n {
-		s.sent = 0 // perhaps the last one does not go out, and its id with it
+	if s.terms.filter != nil || len(b.entries) < n || b.entries[n-1].ownID {
+		// Perhaps the last one does not go out, and its id with it; and an id of the
+		// application's is good only for as long as the event is kept.
+		s.sent = 0
 	}
 }
 
-// tellGap makes the gap what comes next. Nothing is missing after at, nor after
-// the cursor.
-func (s *subscriber) tellGap(b *batch, at Position) {
-	if at.Seq < s.cursor.Seq {
-		at = s.cursor
+// tellGap makes the gap what comes next. Nothing is missing after lost, nor after
+// the cursor. What is kept of the events before that comes after the gap, which
+// then does not move the cursor: or else they, or the gap, would be lost with a
+// connection that ends between them.
+func (s *subscriber) tellGap(b *batch, lost Position, kept bool) {
+	if lost.Seq <= s.cursor.Seq {
+		lost = s.cursor
 	}
-	b.gap, b.gapAt = s.gap, at
-	if b.gap.Available == "" {
-		b.gap.Available = at.String()
+	if !kept {
+		s.cursor = lost
 	}
-	s.gap = nil
-	s.cursor, s.sent = at, at.Seq
-	s.told = max(s.told, at.Seq)
+	b.gap, b.gapAt = s.gap, s.cursor
+	if b.gap.Available == "" || lost.Seq > s.told {
+		b.gap.Available = lost.String()
+	}
+	s.know(lost)
+	s.gap, s.sent = nil, s.cursor.Seq
+}
+
+// know notes that losses up to a position are known to the subscriber.
+func (s *subscriber) know(p Position) {
+	if p.Seq > s.told {
+		s.told, s.check = p.Seq, p.Check
+	}
+}
+
+// asked is the position after which the next gap begins.
+func (s *subscriber) asked() string {
+	if s.told > s.cursor.Seq {
+		return Position{s.cursor.Epoch, s.told, s.check}.String()
+	}
+	return s.cursor.String()
 }
 
 // lost is the newest place at which the window has lost something that the
@@ -277,14 +309,12 @@ func (s *subscriber) lost(w *window) mark {
 	return newest
 }
 
-// checkLoss finds out whether something after the cursor is gone. The gap is told
-// when the cursor has got there: what is kept of the events before it comes
-// first, so that the ids that the client sees never go back.
+// checkLoss finds out whether something after the cursor is gone.
 func (s *subscriber) checkLoss(w *window) {
 	lost := s.lost(w)
 	if s.accepting {
 		s.accepting = s.cursor.Seq < w.base.Seq // then the log tells more
-		s.told = max(s.told, lost.seq)
+		s.know(Position{w.epoch, lost.seq, lost.check})
 	}
 	if lost.seq > max(s.told, s.cursor.Seq) {
 		s.miss(w, "trimmed")
@@ -294,7 +324,7 @@ func (s *subscriber) checkLoss(w *window) {
 // miss notes that something after the cursor is missing, and applies the policy.
 func (s *subscriber) miss(w *window, why string) {
 	if s.gap == nil {
-		s.gap = &Gap{Asked: s.cursor.String(), Why: why}
+		s.gap = &Gap{Asked: s.asked(), Why: why}
 	}
 	s.applyLoss(w)
 }
@@ -316,9 +346,12 @@ func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, n
 	through := b.through
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	lost := page.Lost
+	if lost.Seq > through.Seq {
+		lost = through // the window has all that comes after it
+	}
 	if s.accepting {
 		s.accepting = false
-		s.told = lost.Seq
+		s.know(lost)
 	}
 	if lost.Seq > max(s.told, s.cursor.Seq) {
 		s.miss(w, "trimmed")
@@ -328,24 +361,19 @@ func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, n
 		return
 	}
 	if s.gap != nil {
-		// What is kept of the events before the gap comes first.
-		n := 0
-		for n < len(entries) && entries[n].seq <= lost.Seq && s.cursor.Seq < through.Seq {
-			n++
-		}
-		entries = entries[:n]
-		if n == 0 {
-			s.tellGap(b, lost)
-			s.active = now.UnixNano()
-			return
-		}
+		kept := len(entries) > 0 && entries[0].seq <= lost.Seq
+		s.tellGap(b, lost, kept)
+		s.active = now.UnixNano()
+		return
 	}
 	if b.entries = append(b.entries, entries...); len(entries) == 0 {
 		s.cursor = through
 		return
 	}
 	s.took(w, b)
-	s.active = now.UnixNano()
+	if s.terms.filter == nil {
+		s.active = now.UnixNano()
+	}
 }
 
 // checkLag applies the policy if the subscriber has fallen too far behind.
@@ -387,20 +415,21 @@ func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
 	return events, bytes
 }
 
-// skip moves on to the newest event.
+// skip moves on to the newest event, if there are others before it.
 func (s *subscriber) skip(w *window, b *batch) {
-	var newest *entry
-	for i := range s.links {
-		if e := s.links[i].last(); e != nil && (newest == nil || e.seq > newest.seq) {
-			newest = e
-		}
+	w.merge.start(s.chains(w), s.cursor.Seq)
+	first := w.merge.next()
+	newest := first
+	for e := first; e != nil; e = w.merge.next() {
+		newest = e
+		b.dropped++
 	}
-	if newest == nil {
-		return // it was removed, which checkLoss will see
+	if b.dropped--; newest == first {
+		b.dropped = 0
+		return // or it was removed, which checkLoss will see
 	}
-	events, _ := s.lag(s.cursor.Seq)
-	b.dropped = events - 1
-	s.lapse(w, w.before(newest))
+	before := w.before(newest)
+	s.lapse(before, before)
 }
 
 // skipToLatest moves on to the first event that is the latest of its topic, and
@@ -408,8 +437,8 @@ func (s *subscriber) skip(w *window, b *batch) {
 func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if s.cursor.Seq < w.base.Seq {
 		// Some may have their latest below the window.
-		s.lapse(w, s.cursor)
-		s.gap.Available, s.conflate = w.last.String(), w.last.Seq
+		s.lapse(s.cursor, w.last)
+		s.conflate = w.last.Seq
 		return
 	}
 	w.merge.start(s.chains(w), s.cursor.Seq)
@@ -421,29 +450,23 @@ func (s *subscriber) skipToLatest(w *window, b *batch) {
 			first = e
 		}
 	}
-	if first == nil {
+	if b.dropped == 0 {
 		return
 	}
-	s.lapse(w, w.before(first))
-	s.gap.Available = w.last.String()
+	s.lapse(w.before(first), w.last)
 	s.conflate = w.last.Seq
 }
 
-// lapse moves the cursor to a position, and notes the gap that this is. What was
-// covered by a gap before, because only the latest events counted, is not covered
-// again.
-func (s *subscriber) lapse(w *window, to Position) {
-	asked := s.cursor
-	if s.conflate > asked.Seq {
-		asked = w.positionAt(s.conflate)
-	}
-	if s.gap == nil {
-		s.gap = &Gap{Asked: asked.String(), Why: "lagging"}
+// lapse moves the cursor to a position, and notes the gap that this is up to
+// another. What a gap before it covers is not covered again.
+func (s *subscriber) lapse(to, through Position) {
+	if s.gap == nil && through.Seq > s.told {
+		s.gap = &Gap{Asked: s.asked(), Available: through.String(), Why: "lagging"}
 	}
 	if to.Seq > s.cursor.Seq {
 		s.cursor = to
 	}
-	s.told = max(s.told, s.cursor.Seq)
+	s.know(through)
 	s.conflate = 0
 }
 
@@ -543,10 +566,9 @@ func (s *subscriber) join(w *window, sel *Selection) {
 }
 
 func (s *subscriber) linkTo(l link) {
-	for i := range s.links {
-		if s.links[i].chain == l.chain {
-			return
-		}
+	// Who is in the chain already has just come: nobody else did meanwhile.
+	if n := len(l.members); n > 0 && l.members[n-1].subscriber == s {
+		return
 	}
 	s.links = append(s.links, l)
 	l.add(s, len(s.links)-1)

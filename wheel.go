@@ -173,9 +173,13 @@ func (c *core) due(s *subscriber, now time.Time) {
 		return
 	}
 	if c.interval > 0 && at-s.active >= int64(c.interval) {
-		if s.idle && s.end == nil {
+		switch {
+		case s.end != nil:
+		case s.idle:
 			s.beat, s.idle = true, false
 			s.wait.wake()
+		default:
+			s.beat = s.terms.filter != nil // perhaps nothing comes of what it is at
 		}
 		s.active = at // the next is due after another interval, sent or not
 	}

@@ -38,9 +38,10 @@ const (
 //
 //	base │ e₁  e₂  gone  e₃ │ last
 //
-// Invariants: entries grow in sequence, base < e₁, e₃ ≤ last. Every entry that is
-// not gone is in the chains of its topics, and of the patterns in patterns that
-// select one of them, if it is after the pattern's from.
+// Invariants: entries grow in sequence, e₃ ≤ last. All entries after base that are
+// not gone are here. Every entry that is not gone is in the chains of its topics,
+// and of the patterns in patterns that select one of them, if it is after the
+// pattern's from.
 type window struct {
 	epoch    uint64
 	last     Position // of the newest entry there ever was
@@ -136,9 +137,11 @@ func (w *window) append(e *entry, topics []string) {
 	if len(topics) == 1 {
 		e.topics = w.topic(topics[0]).self[:]
 	} else {
-		e.topics = make([]*topic, len(topics))
-		for i, name := range topics {
-			e.topics[i] = w.topic(name)
+		e.topics = make([]*topic, 0, len(topics))
+		for _, name := range topics {
+			if t := w.topic(name); !slices.Contains(e.topics, t) {
+				e.topics = append(e.topics, t)
+			}
 		}
 	}
 	e.wants = int32(len(e.topics))
@@ -146,7 +149,7 @@ func (w *window) append(e *entry, topics []string) {
 	w.bytes += int64(len(e.framed))
 	w.live++
 	if e.ownID {
-		id := e.event().ID
+		id := e.id()
 		w.ids[id] = append(w.ids[id], e)
 	}
 	for _, c := range w.chainsOf(e) {
@@ -278,22 +281,27 @@ func (w *window) remove(e *entry) {
 		w.vacate(t)
 	}
 	for w.head < len(w.entries) && w.entries[w.head].gone {
-		if w.lossless {
-			w.base = w.entries[w.head].position(w.epoch)
+		if p := w.entries[w.head].position(w.epoch); w.lossless && p.Seq > w.base.Seq {
+			w.base = p
 		}
 		w.entries[w.head] = nil
 		w.head++
 	}
-	if w.head > 1024 && w.head > len(w.entries)/2 {
-		n := copy(w.entries, w.entries[w.head:])
-		clear(w.entries[n:])
-		w.entries, w.head = w.entries[:n], 0
+	if gone := len(w.entries) - w.live; gone > 1024 && gone > len(w.entries)/2 {
+		w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool { return e == nil || e.gone })
+		w.head = 0
 	}
 }
 
 func (w *window) removeID(e *entry) {
-	id := e.event().ID
-	rest := slices.DeleteFunc(w.ids[id], func(other *entry) bool { return other == e })
+	id := e.id()
+	rest := w.ids[id]
+	if rest[0] == e { // as it mostly is, however many there are
+		rest[0] = nil
+		rest = rest[1:]
+	} else {
+		rest = slices.DeleteFunc(rest, func(other *entry) bool { return other == e })
+	}
 	if len(rest) == 0 {
 		delete(w.ids, id)
 	} else {
@@ -362,7 +370,10 @@ func (w *window) patternChain(p Pattern, seq uint64) *chain {
 // subscriber who asks for it gets.
 func (w *window) extend(c *chain, seq uint64) {
 	var topics []*chain
-	w.tree.match(c.pattern.text, func(t *topic) { topics = append(topics, &t.chain) })
+	w.tree.match(c.pattern.text, func(t *topic) {
+		topics = append(topics, &t.chain)
+		c.mark.raise(t.mark) // of what was removed since, and was not in the chain
+	})
 	w.merge.start(topics, seq)
 	var items []item
 	cum := int64(0)
@@ -390,6 +401,9 @@ func (w *window) dropPattern(c *chain) {
 	}
 	w.patterns.remove(c.pattern.text)
 	w.version++
+	// Topics look for their patterns only when there is an event: until then they
+	// have this one, which must not keep what the window has let go of.
+	c.items, c.head, c.dead = nil, 0, 0
 }
 
 // sources are the chains in which everything that a selection matches is, as far
@@ -446,8 +460,8 @@ func (w *window) page(dst []*entry, chains []*chain, after, through uint64, limi
 	return dst, false
 }
 
-// find returns the newest entry that is not after a sequence, gone or not, or
-// nil.
+// find returns the newest entry that is not after a sequence, or nil. It may be
+// one that is gone, but not all that are gone are there.
 func (w *window) find(seq uint64) *entry {
 	entries := w.entries[w.head:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > seq })
@@ -568,6 +582,9 @@ func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 // are not older than a time. If some of them are lost, it is before those.
 func (w *window) locateTime(unixNano int64, chains []*chain) Position {
 	at := Position{Epoch: w.epoch}
+	if w.lossless {
+		at = w.base // see coversTime
+	}
 	if m := w.lost(chains...); m.seq > 0 && m.time < unixNano {
 		at = Position{w.epoch, m.seq, m.check}
 	}
@@ -579,16 +596,4 @@ func (w *window) locateTime(unixNano int64, chains []*chain) Position {
 		}
 	}
 	return at
-}
-
-// known are the topics with these names. Those that the window does not know are
-// made up, and not kept.
-func (w *window) known(names []string) []*topic {
-	topics := make([]*topic, len(names))
-	for i, name := range names {
-		if topics[i] = w.topics[name]; topics[i] == nil {
-			topics[i] = &topic{name: name}
-		}
-	}
-	return topics
 }

@@ -2,7 +2,6 @@ package sse
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -32,11 +31,7 @@ func (l *WindowLog) Append(ctx context.Context, entries ...Entry) ([]Position, e
 	var positions []Position
 	for _, x := range entries {
 		x.Position = Position{Epoch: l.win.epoch, Seq: l.win.last.Seq + 1, Check: x.Check()}
-		e, err := kept(&x)
-		if err != nil {
-			return positions, fmt.Errorf("entry: %w", err)
-		}
-		l.win.append(e, x.Topics)
+		l.win.append(kept(&x), x.Topics)
 		positions = append(positions, x.Position)
 	}
 	close(l.changed)
