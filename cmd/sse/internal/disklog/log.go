@@ -68,8 +68,9 @@ type Log struct {
 	reading sync.RWMutex // held, for reading, by who reads the store
 	closed  bool         // guarded by reading
 
-	trimming sync.Mutex // held by who removes entries; guards sweeps
-	sweeps   map[time.Duration]uint64
+	trimming  sync.Mutex // held by who removes entries; guards the following
+	sweeps    map[time.Duration]uint64
+	undropped int64 // what entries cost that are only out of sight
 	lag      lag // how far trim is behind
 
 	mu     sync.Mutex // guards the following, and the order of batches
@@ -125,6 +126,7 @@ func open(dir string, o Options, noSync bool) (log *Log, err error) {
 		return nil, fmt.Errorf("sse: the log in %s: %w", dir, err)
 	}
 	l.space.opened()
+	l.undropped = 1 // there may be some from before
 	l.running.Add(2)
 	go func() { defer l.running.Done(); l.commit() }()
 	go func() { defer l.running.Done(); l.trim() }()

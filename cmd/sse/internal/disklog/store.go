@@ -31,7 +31,7 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		FormatMajorVersion:    storeFormat,
 		CacheSize:             o.Cache,
 		MaxOpenFiles:          256,
-		MemTableSize:          4 << 20,
+		MemTableSize:          memory(l.overall),
 		L0CompactionThreshold: 2,
 		// What was removed is to leave the disk also when nothing is written.
 		FlushDelayDeleteRange:      flushDelay,
@@ -50,6 +50,16 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		},
 	}
 	return s
+}
+
+// memory is how many bytes are appended before they go to a table. With it grows
+// the write-ahead log, of which there are some pieces.
+func memory(all Retention) uint64 {
+	const least, most = 1 << 20, 8 << 20
+	if all.Bytes == 0 {
+		return most
+	}
+	return uint64(min(max(all.Bytes/32, least), most))
 }
 
 // makeDir creates a directory, and makes sure that it is there after a crash.
