@@ -71,7 +71,8 @@ type Log struct {
 	trimming  sync.Mutex // held by who removes entries; guards the following
 	sweeps    map[time.Duration]uint64
 	undropped int64 // what entries cost that are only out of sight
-	lag      lag // how far trim is behind
+	lag       lag   // how far trim is behind
+	crowd     crowd
 
 	mu     sync.Mutex // guards the following, and the order of batches
 	state  logState
@@ -149,6 +150,7 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 	l.losses.limit = o.LossMarks
 	l.keys = keys{limit: uint64(o.Keys), busy: map[idHash]chan struct{}{}}
 	l.lag = newLag(l.overall)
+	l.crowd = newCrowd(l.overall)
 	l.due = due{topics: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 	l.close = sync.OnceValue(l.closeOnce)
 	return l

@@ -32,7 +32,6 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		CacheSize:             o.Cache,
 		MaxOpenFiles:          256,
 		MemTableSize:          memory(l.overall),
-		L0CompactionThreshold: 2,
 		// What was removed is to leave the disk also when nothing is written.
 		FlushDelayDeleteRange:      flushDelay,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
@@ -49,6 +48,7 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 			l.logger.Error("sse: the log is damaged", "dir", l.dir, "what", info.String())
 		},
 	}
+	l.crowd.listen(s.EventListener)
 	return s
 }
 
