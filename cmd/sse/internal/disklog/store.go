@@ -27,16 +27,18 @@ const storeFormat = pebble.FormatTableFormatV6
 
 func (l *Log) storeOptions(o *Options) *pebble.Options {
 	s := &pebble.Options{
-		FS:                    l.space,
-		FormatMajorVersion:    storeFormat,
-		CacheSize:             o.Cache,
-		MaxOpenFiles:          256,
-		MemTableSize:          memory(l.overall),
+		FS:                  l.space,
+		FormatMajorVersion:  storeFormat,
+		CacheSize:           o.Cache,
+		MaxOpenFiles:        256,
+		MaxManifestFileSize: 4 << 20,
+		MemTableSize:        memory(l.overall),
 		// What was removed is to leave the disk also when nothing is written.
 		FlushDelayDeleteRange:      flushDelay,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 		Logger:                     &storeLogger{l.logger, &l.failed},
 	}
+	s.TargetFileSizes[0] = tableSize(l.overall)
 	for i := range s.Levels {
 		// The filters answer for topics that have no entries yet.
 		s.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -60,6 +62,16 @@ func memory(all Retention) uint64 {
 		return most
 	}
 	return uint64(min(max(all.Bytes/32, least), most))
+}
+
+// tableSize is how large the smallest tables become. What is written anew at once
+// is a multiple of it, and is there twice meanwhile.
+func tableSize(all Retention) int64 {
+	const least, most = 256 << 10, 2 << 20
+	if all.Bytes == 0 {
+		return most
+	}
+	return min(max(all.Bytes/256, least), most)
 }
 
 // makeDir creates a directory, and makes sure that it is there after a crash.
