@@ -128,6 +128,7 @@ func open(dir string, o Options, noSync bool) (log *Log, err error) {
 	}
 	l.space.opened()
 	l.undropped = 1 // there may be some from before
+	l.due.addAll()  // the rules may be others than the last time
 	l.running.Add(2)
 	go func() { defer l.running.Done(); l.commit() }()
 	go func() { defer l.running.Done(); l.trim() }()

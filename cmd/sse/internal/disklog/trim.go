@@ -16,8 +16,6 @@ func (l *Log) trim() {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	// The rules may be others than the last time.
-	l.due.addAll()
 	whole := true
 	for {
 		if err := l.trimNow(whole); err != nil && err != ErrClosed {
@@ -349,6 +347,10 @@ func (l *Log) Delete(ctx context.Context, topic string) error {
 		if err := l.remove(func(r *remover) error { return r.removeAll(entries) }); err != nil {
 			return err
 		}
+	}
+	// What was removed gives its space back when the store has it in a table.
+	if _, err := l.db.AsyncFlush(); err != nil {
+		return err
 	}
 	return l.db.LogData(nil, pebble.Sync)
 }
