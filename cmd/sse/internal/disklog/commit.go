@@ -71,7 +71,7 @@ func refuse(group []*request, err error) {
 }
 
 // admit says why nothing can be kept now, or nothing. It waits for trim, if that
-// has fallen behind.
+// has fallen behind, and for the store.
 func (l *Log) admit(group []*request) error {
 	for {
 		if err := l.failed.cause(); err != nil {
@@ -82,7 +82,7 @@ func (l *Log) admit(group []*request) error {
 			return err
 		}
 		if l.lag.get() <= l.lag.limit {
-			return nil
+			return l.waitForRoom(bytesOf(group))
 		}
 		select {
 		case <-moved:

@@ -49,7 +49,7 @@ func (l *Log) Compact() error {
 	return l.db.Compact(context.Background(), []byte{0}, []byte{0xFF}, false)
 }
 
-// StoreSize is what the store has on the disk.
+// StoreSize is what the store has on the disk, as it counts.
 func (l *Log) StoreSize() uint64 { return l.db.Metrics().DiskSpaceUsage() }
 
 // StoreMetrics describes the store.

@@ -15,12 +15,12 @@ type lag struct {
 	moved  signal     // behind is less
 }
 
-// newLag allows for an eighth of what the log may have, within reason.
+// newLag allows for a sixteenth of what the log may have, within reason.
 func newLag(all Retention) lag {
 	const least, most = 1 << 20, 16 << 20
 	limit := int64(most)
 	if all.Bytes > 0 {
-		limit = min(max(all.Bytes/8, least), most)
+		limit = min(max(all.Bytes/16, least), most)
 	}
 	return lag{limit: limit}
 }

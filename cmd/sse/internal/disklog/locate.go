@@ -103,6 +103,9 @@ func (f *seeker) verify(p sse.Position) (why string, err error) {
 
 // checkOf is the check of an entry, if it is kept.
 func (l *Log) checkOf(seq uint64) (check uint32, kept bool, err error) {
+	if seq < l.first.Load() {
+		return 0, false, nil
+	}
 	value, closer, err := l.db.Get(numberKey(nil, entryKey, seq))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return 0, false, nil
@@ -152,6 +155,9 @@ func (f *seeker) named(id string) (sse.Position, bool, error) {
 		seq := seqOf(iter.Key())
 		if seq > f.end.seq {
 			break
+		}
+		if seq < f.l.first.Load() {
+			continue
 		}
 		value, closer, err := f.l.db.Get(numberKey(nil, entryKey, seq))
 		if errors.Is(err, pebble.ErrNotFound) {

@@ -68,9 +68,11 @@ type Log struct {
 	reading sync.RWMutex // held, for reading, by who reads the store
 	closed  bool         // guarded by reading
 
-	trimming sync.Mutex // held by who removes entries; guards sweeps
-	sweeps   map[time.Duration]uint64
-	lag      lag // how far trim is behind
+	trimming  sync.Mutex // held by who removes entries; guards the following
+	sweeps    map[time.Duration]uint64
+	undropped int64 // what entries cost that are only out of sight
+	lag       lag   // how far trim is behind
+	crowd     crowd
 
 	mu     sync.Mutex // guards the following, and the order of batches
 	state  logState
@@ -125,6 +127,8 @@ func open(dir string, o Options, noSync bool) (log *Log, err error) {
 		return nil, fmt.Errorf("sse: the log in %s: %w", dir, err)
 	}
 	l.space.opened()
+	l.undropped = 1 // there may be some from before
+	l.due.addAll()  // the rules may be others than the last time
 	l.running.Add(2)
 	go func() { defer l.running.Done(); l.commit() }()
 	go func() { defer l.running.Done(); l.trim() }()
@@ -147,6 +151,7 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 	l.losses.limit = o.LossMarks
 	l.keys = keys{limit: uint64(o.Keys), busy: map[idHash]chan struct{}{}}
 	l.lag = newLag(l.overall)
+	l.crowd = newCrowd(l.overall)
 	l.due = due{topics: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 	l.close = sync.OnceValue(l.closeOnce)
 	return l

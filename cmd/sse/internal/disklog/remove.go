@@ -56,6 +56,7 @@ type remover struct {
 	batch *pebble.Batch
 	next  logState
 	marks map[string]place
+	hide  bool      // the records are left to drop
 	run   [2]uint64 // entries that follow each other, and are removed: from, to
 	key   []byte
 }
@@ -135,6 +136,9 @@ func (r *remover) remove(d *doomed) error {
 	}
 	r.next.count--
 	r.next.bytes -= uint64(d.cost)
+	if r.hide {
+		return nil
+	}
 	if r.run[1]+1 != d.seq {
 		if err := r.endRun(); err != nil {
 			return err

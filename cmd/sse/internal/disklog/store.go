@@ -27,17 +27,18 @@ const storeFormat = pebble.FormatTableFormatV6
 
 func (l *Log) storeOptions(o *Options) *pebble.Options {
 	s := &pebble.Options{
-		FS:                    l.space,
-		FormatMajorVersion:    storeFormat,
-		CacheSize:             o.Cache,
-		MaxOpenFiles:          256,
-		MemTableSize:          4 << 20,
-		L0CompactionThreshold: 2,
+		FS:                  l.space,
+		FormatMajorVersion:  storeFormat,
+		CacheSize:           o.Cache,
+		MaxOpenFiles:        256,
+		MaxManifestFileSize: 4 << 20,
+		MemTableSize:        memory(l.overall),
 		// What was removed is to leave the disk also when nothing is written.
 		FlushDelayDeleteRange:      flushDelay,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 		Logger:                     &storeLogger{l.logger, &l.failed},
 	}
+	s.TargetFileSizes[0] = tableSize(l.overall)
 	for i := range s.Levels {
 		// The filters answer for topics that have no entries yet.
 		s.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -49,7 +50,28 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 			l.logger.Error("sse: the log is damaged", "dir", l.dir, "what", info.String())
 		},
 	}
+	l.crowd.listen(s.EventListener)
 	return s
+}
+
+// memory is how many bytes are appended before they go to a table. With it grows
+// the write-ahead log, of which there are some pieces.
+func memory(all Retention) uint64 {
+	const least, most = 1 << 20, 8 << 20
+	if all.Bytes == 0 {
+		return most
+	}
+	return uint64(min(max(all.Bytes/32, least), most))
+}
+
+// tableSize is how large the smallest tables become. What is written anew at once
+// is a multiple of it, and is there twice meanwhile.
+func tableSize(all Retention) int64 {
+	const least, most = 256 << 10, 2 << 20
+	if all.Bytes == 0 {
+		return most
+	}
+	return min(max(all.Bytes/256, least), most)
 }
 
 // makeDir creates a directory, and makes sure that it is there after a crash.

@@ -16,15 +16,16 @@ func (l *Log) trim() {
 		defer ticker.Stop()
 		tick = ticker.C
 	}
-	// The rules may be others than the last time.
-	l.due.addAll()
+	whole := true
 	for {
-		if err := l.trimNow(); err != nil && err != ErrClosed {
+		if err := l.trimNow(whole); err != nil && err != ErrClosed {
 			l.logger.Error("sse: the log's retention", "dir", l.dir, "err", err)
 		}
+		whole = false
 		select {
 		case <-l.due.wake:
 		case <-tick:
+			whole = true
 		case <-l.closing:
 			return
 		case <-l.failed.ch:
@@ -60,7 +61,7 @@ func (l *Log) exceeds(s *logState) bool {
 // Trim removes what retention does not keep. The log does so by itself; Trim
 // does it now, and when it returns nil, what it has removed does not come back.
 func (l *Log) Trim() error {
-	if err := l.trimNow(); err != nil {
+	if err := l.trimNow(true); err != nil {
 		return err
 	}
 	if err := l.enter(); err != nil {
@@ -70,8 +71,9 @@ func (l *Log) Trim() error {
 	return l.db.LogData(nil, pebble.Sync)
 }
 
-// trimNow is Trim without a sync: what is lost of it is done again.
-func (l *Log) trimNow() error {
+// trimNow is Trim without a sync: what is lost of it is done again. Only the whole
+// of it gives back all space.
+func (l *Log) trimNow(whole bool) error {
 	l.trimming.Lock()
 	defer l.trimming.Unlock()
 	if err := l.enter(); err != nil {
@@ -80,9 +82,11 @@ func (l *Log) trimNow() error {
 	defer l.exit()
 	behind := l.lag.get()
 	defer l.lag.caughtUp(behind)
-	for _, step := range []func() error{
-		l.trimTopics, l.trimOverall, l.trimByAge, l.forgetKeys, l.moveFirst,
-	} {
+	steps := []func() error{l.trimTopics, l.trimOverall, l.trimByAge, l.forgetKeys, l.moveFirst}
+	if whole {
+		steps = append(steps, l.drop)
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
@@ -308,10 +312,15 @@ func (l *Log) oldest(from, upto uint64, more func(*doomed) bool) ([]doomed, erro
 
 // removeOldest removes entries before which there are none.
 func (l *Log) removeOldest(oldest []doomed) error {
-	return l.remove(func(r *remover) error {
+	err := l.remove(func(r *remover) error {
 		r.next.first = oldest[len(oldest)-1].seq + 1
+		r.hide = true
 		return r.removeAll(oldest)
 	})
+	if err != nil {
+		return err
+	}
+	return l.dropIfMuch(oldest)
 }
 
 // Delete removes all entries of a topic that were kept when it was called, from
@@ -338,6 +347,10 @@ func (l *Log) Delete(ctx context.Context, topic string) error {
 		if err := l.remove(func(r *remover) error { return r.removeAll(entries) }); err != nil {
 			return err
 		}
+	}
+	// What was removed gives its space back when the store has it in a table.
+	if _, err := l.db.AsyncFlush(); err != nil {
+		return err
 	}
 	return l.db.LogData(nil, pebble.Sync)
 }
