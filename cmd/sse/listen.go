@@ -64,8 +64,8 @@ func (o *listenOptions) define(s *settings) {
 
 	s.group("What a hub is asked for")
 	s.add(&o.since, "since", "begin with `START`: earliest, -10 for the last ten, 10m ago, or a time")
-	s.add(&o.topics, "topic", "events of this `TOPIC`, whatever its characters; URL is the hub's")
-	s.add(&o.patterns, "pattern", "events of topics that `PATTERN` selects, as in 'room/*'")
+	s.add(&o.topics, "topic", "events of this `TOPIC`; URL is then the hub's")
+	s.add(&o.patterns, "pattern", "of topics that `PATTERN` selects, as in 'room/*'")
 
 	s.group("When it ends")
 	s.add(&o.count, "count", "exit 0 after `N` events")

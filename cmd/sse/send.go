@@ -52,7 +52,7 @@ func (o *sendOptions) define(s *settings) {
 	s.add(&o.eol, "eol", "`lf` makes CR and CRLF, which no stream carries, LF")
 
 	s.group("The request")
-	s.add(&o.topics, "topic", "publish to this `TOPIC`, whatever its characters; URL is the hub's")
+	s.add(&o.topics, "topic", "publish to this `TOPIC`; URL is then the hub's")
 	s.add(&o.header, "header,H", "send the header `'NAME: VALUE'`")
 	s.add(&o.key, "idempotency-key", "one `KEY` for all attempts, of several runs too")
 	s.add(&o.timeout, "timeout", "try for `DURATION`, for each event")

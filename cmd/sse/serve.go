@@ -71,12 +71,12 @@ func (o *serveOptions) define(s *settings) {
 	s.add(&o.keepAge, "keep-age", "remove events after `AGE`, such as 36h or 7d")
 	s.add(&o.keepEvents, "keep-events", "keep the last `N` events")
 	s.add(&o.keepBytes, "keep-bytes", "keep the last `SIZE` of events; 0 for all; in memory, 64MiB")
-	s.add(&o.keep, "keep", "of each topic, `'PATTERN age=7d events=100 bytes=1MiB'`")
+	s.add(&o.keep, "keep", "of each topic, `LIMITS`, as 'room/* age=7d events=100 bytes=1MiB'")
 	s.add(&o.keyWindow, "idempotency-window", "remember an Idempotency-Key for `AGE`")
 	s.add(&o.lockWait, "lock-wait", "wait `DURATION` for another hub to let go of the directory")
 
 	s.group("Who may use it")
-	s.add(&o.keys, "key", "`'NAME SECRET publish PATTERN… subscribe PATTERN…'`")
+	s.add(&o.keys, "key", "let `KEY` in: 'NAME SECRET publish PATTERN… subscribe PATTERN…'")
 	s.add(&o.keyFile, "keys", "read keys from `FILE`, one a line, where no process list shows them")
 	s.add(&o.insecure, "insecure", "let everybody in who can reach the address")
 

@@ -57,6 +57,9 @@ type Options struct {
 
 	// Refused is told once of each origin that was refused, and of each host.
 	Refused func(what, flag string)
+
+	// Failed is told what went wrong that is no client's fault.
+	Failed func(error)
 }
 
 // API is a [http.Handler].
@@ -108,8 +111,10 @@ var (
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
-	header["Vary"] = vary // caches put equal GETs together, which no two streams are
+	if r.Method != http.MethodPost { // whose answer nobody keeps, or shows
+		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
+		header["Vary"] = vary // caches put equal GETs together, which no two streams are
+	}
 	err := a.checkHost(r)
 	if err == nil {
 		err = a.checkOrigin(header, r)
@@ -118,7 +123,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = a.serve(w, r)
 	}
 	if err != nil {
-		fail(w, r, err)
+		a.fail(w, r, err)
 	}
 }
 

@@ -19,11 +19,11 @@ const (
 
 // batchLine is an event of a batch. Fields that it does not have are errors.
 type batchLine struct {
-	Topics []string        `json:"topics"`
-	ID     string          `json:"id"`
-	Type   string          `json:"type"`
-	Data   json.RawMessage `json:"data"`
-	Retry  *uint32         `json:"retry"` // milliseconds
+	Topics []string  `json:"topics"`
+	ID     string    `json:"id"`
+	Type   string    `json:"type"`
+	Data   *lineData `json:"data"`
+	Retry  *uint32   `json:"retry"` // milliseconds
 }
 
 // postBatch is POST of /-/batch: all events, or none of them if one is wrong.
@@ -145,23 +145,27 @@ func (a *API) makeEntry(p *publication, line *batchLine, entry *sse.Entry) (err 
 			return err
 		}
 	}
-	if entry.Event.Data, err = dataOf(line.Data); err != nil {
-		return err
+	if line.Data == nil {
+		return problemf(http.StatusBadRequest, `"data" is missing, or null`)
 	}
+	entry.Event.Data = string(*line.Data)
 	return p.check(entry, a.MaxEvent)
 }
 
-// dataOf is the text of a JSON string, or the JSON of anything else.
-func dataOf(raw json.RawMessage) (string, error) {
-	if len(raw) == 0 {
-		return "", problemf(http.StatusBadRequest, `"data" is missing`)
+// lineData is the text of a JSON string, or the JSON of anything else.
+type lineData string
+
+// UnmarshalJSON implements [json.Unmarshaler]. Most strings have no escapes.
+func (d *lineData) UnmarshalJSON(raw []byte) error {
+	switch {
+	case raw[0] != '"':
+		*d = lineData(raw)
+		return nil
+	case bytes.IndexByte(raw, '\\') < 0:
+		*d = lineData(raw[1 : len(raw)-1])
+		return nil
 	}
-	if raw[0] != '"' {
-		return string(raw), nil
-	}
-	var text string
-	err := json.Unmarshal(raw, &text)
-	return text, err
+	return json.Unmarshal(raw, (*string)(d))
 }
 
 // hasLoneSurrogate reports whether an escape stands for half a character. JSON that

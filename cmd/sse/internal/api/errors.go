@@ -79,12 +79,22 @@ func statusOf(err error) (status int, header [2]string) {
 }
 
 // fail writes the response for an error: a line, or JSON where that was asked for.
-func fail(w http.ResponseWriter, r *http.Request, err error) {
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, header := statusOf(err)
+	w.Header()["X-Content-Type-Options"] = noSniff // it may repeat what was sent
 	if header[0] != "" {
 		w.Header().Set(header[0], header[1])
 	}
-	text := strings.TrimPrefix(oneLine(err.Error()), "sse: ")
+	text := oneLine(bare(err))
+	switch status { // of which the text is about this machine
+	case http.StatusInsufficientStorage:
+		text = "the disk is full: nothing is published until it has space; subscribers are served"
+	case http.StatusInternalServerError:
+		text = "the hub has failed to do this, and has told its operator why"
+		if a.Failed != nil {
+			a.Failed(err)
+		}
+	}
 	var part *partly
 	if errors.As(err, &part) {
 		text += fmt.Sprintf("; kept before that: %d", part.kept)

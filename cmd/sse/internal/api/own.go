@@ -25,8 +25,12 @@ func (a *API) routes() map[string]route {
 	}
 }
 
+// ServerName is how a hub is recognised, in the header Server of /-/healthz.
+const ServerName = "sse"
+
 // health says that the process answers.
 func (a *API) health(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Server", ServerName)
 	return answer(w, r, "ok\n", nil)
 }
 

@@ -20,8 +20,8 @@ const (
 // Grants are the patterns of topics with which something may be done.
 type Grants map[Verb][]sse.Pattern
 
-// Everything allows all.
-func Everything() Grants {
+// everything allows all.
+func everything() Grants {
 	all, err := sse.ParsePattern("**")
 	if err != nil {
 		panic(err) // it is one

@@ -29,9 +29,6 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
 )
 
-// serverName is what a hub says it is, in the header Server.
-const serverName = "sse"
-
 // Hub is a hub that runs once.
 type Hub struct {
 	config Config
@@ -136,6 +133,7 @@ func (h *Hub) build() error {
 		Refused: func(what, flag string) {
 			c.Logger.Warn(what+" was refused", slog.String("hint", flag+" allows it"))
 		},
+		Failed: func(err error) { c.Logger.Error("a request failed", "error", bare(err)) },
 	})
 	if err != nil {
 		stop()
@@ -143,7 +141,7 @@ func (h *Hub) build() error {
 	}
 	h.broker.Select = handler.Select
 	h.server = &http.Server{
-		Handler:           named(handler),
+		Handler:           handler,
 		ConnContext:       sse.ConnContext,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -151,15 +149,6 @@ func (h *Hub) build() error {
 		ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
 	}
 	return nil
-}
-
-// named says in each response who it is from.
-func named(next http.Handler) http.Handler {
-	name := []string{serverName}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Server"] = name
-		next.ServeHTTP(w, r)
-	})
 }
 
 // inMemory is how much a broker keeps that has no log.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
 // listen listens on an address: on localhost, on both of its addresses, as some
@@ -121,5 +123,5 @@ func isHub(port string) bool {
 		return false
 	}
 	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK && resp.Header.Get("Server") == serverName
+	return resp.StatusCode == http.StatusOK && resp.Header.Get("Server") == api.ServerName
 }

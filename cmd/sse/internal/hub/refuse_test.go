@@ -188,6 +188,7 @@ func TestBodiesRefused(t *testing.T) {
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","tpye":"y"}`, 400, "unknown field"},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x"} {}`, 400, "something follows"},
 		{"POST /-/batch?topic=a HTTP/1.1", `{}`, 400, `"data" is missing`},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":null}`, 400, `"data" is missing, or null`},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"a\rb"}`, 400, "a CR at byte 1"},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\ud800"}`, 400, "half a surrogate pair"},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\udc00\ud800"}`, 400, "half a surrogate pair"},
