@@ -100,7 +100,8 @@ func (o *sendOptions) sender(operands []string) (*sender, error) {
 	case len(operands) == 0:
 		return nil, misuse("try sse send :3000/news hello", "a URL is missing")
 	case len(operands) > 2:
-		return nil, misuse("data with spaces needs quotes", "one URL and one DATA, not also %s", operands[2])
+		return nil, misuse("data with spaces needs quotes",
+			"one URL and one DATA, not also %s", operands[2])
 	case o.lines && len(operands) == 2:
 		return nil, misuse("", "with --lines the events come from stdin, not from %q", operands[1])
 	case o.lines && (o.id != "" || o.key != ""):
@@ -123,7 +124,8 @@ func (x *sender) aim() error {
 	path := strings.Trim(u.Path, "/")
 	switch {
 	case len(o.topics) > 0 && path != "":
-		return misuse("the hub alone: "+u.Host, "--topic says where to publish, and so does the path /%s", path)
+		return misuse("the hub alone: "+u.Host,
+			"--topic says where to publish, and so does the path /%s", path)
 	case len(o.topics) > 0:
 		u.Path, u.RawPath = "/-/publish", ""
 		query["topic"] = o.topics
@@ -267,19 +269,9 @@ func reasonOf(err error) string {
 // attempt publishes once. It reports whether to try again.
 func (x *sender) attempt(ctx context.Context, body []byte, kind, key string) (
 	_ *published, again bool, err error) {
-	request, err := http.NewRequestWithContext(
-		ctx, http.MethodPost, x.target.String(), bytes.NewReader(body))
+	request, err := x.request(ctx, body, kind, key)
 	if err != nil {
 		return nil, false, err
-	}
-	if x.options.header.header != nil {
-		request.Header = x.options.header.header.Clone()
-	}
-	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Idempotency-Key", key)
-	if request.Header.Get("Content-Type") == "" {
-		request.Header.Set("Content-Type", kind)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -308,6 +300,24 @@ func (x *sender) attempt(ctx context.Context, body []byte, kind, key string) (
 		f.hint = statusAdvice(&sse.ResponseError{StatusCode: response.StatusCode}, x.target)
 	}
 	return nil, isTemporary(response.StatusCode), f
+}
+
+func (x *sender) request(ctx context.Context, body []byte, kind, key string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, x.target.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if x.options.header.header != nil {
+		request.Header = x.options.header.header.Clone()
+	}
+	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Idempotency-Key", key)
+	if request.Header.Get("Content-Type") == "" {
+		request.Header.Set("Content-Type", kind)
+	}
+	return request, nil
 }
 
 // isTemporary reports whether the same request may succeed later.

@@ -71,12 +71,12 @@ func (o *serveOptions) define(s *settings) {
 	s.add(&o.keepAge, "keep-age", "remove events after `AGE`, such as 36h or 7d")
 	s.add(&o.keepEvents, "keep-events", "keep the last `N` events")
 	s.add(&o.keepBytes, "keep-bytes", "keep the last `SIZE` of events; 0 for all; in memory, 64MiB")
-	s.add(&o.keep, "keep", "of each topic, `LIMITS`, as 'room/* age=7d events=100 bytes=1MiB'")
+	s.add(&o.keep, "keep", "of topics, `LIMITS`, as 'room/* age=7d bytes=1MiB'")
 	s.add(&o.keyWindow, "idempotency-window", "remember an Idempotency-Key for `AGE`")
 	s.add(&o.lockWait, "lock-wait", "wait `DURATION` for another hub to let go of the directory")
 
 	s.group("Who may use it")
-	s.add(&o.keys, "key", "let `KEY` in: 'NAME SECRET publish PATTERN… subscribe PATTERN…'")
+	s.add(&o.keys, "key", "let `KEY` in: 'NAME SECRET publish ** subscribe **'")
 	s.add(&o.keyFile, "keys", "read keys from `FILE`, one a line, where no process list shows them")
 	s.add(&o.insecure, "insecure", "let everybody in who can reach the address")
 
@@ -120,7 +120,9 @@ func runHub(ctx context.Context, u *ui, l *hubUI, config hub.Config) int {
 	if err != nil {
 		return u.fail(asFailure(err, exitUsage))
 	}
-	defer context.AfterFunc(ctx, func() { l.say("", "stopping: every stream is told when to come back") })()
+	defer context.AfterFunc(ctx, func() {
+		l.say("", "stopping: every stream is told when to come back")
+	})()
 	if err := h.Run(ctx); err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -148,7 +150,7 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 		config.LockWait = -1
 	}
 	if o.heartbeat <= 0 || o.keepEvents < 0 {
-		return config, misuse("", "--heartbeat and --keep-events are not negative, nor is there a 0s heartbeat")
+		return config, misuse("", "--heartbeat is more than 0s, and --keep-events not negative")
 	}
 	if o.data == hub.Memory && !bytesGiven {
 		o.keepBytes = 0 // the broker's own limit, which is made for memory
@@ -234,7 +236,8 @@ func (l *hubUI) ready(s hub.Started) {
 		kept = "events are kept in memory, and lost when this ends"
 	}
 	l.ui.say(green, "serving %s; %s", s.URL, kept)
-	l.ui.hint("try curl -N " + s.Addr + "/news, and in another console curl -d hello " + s.Addr + "/news")
+	l.ui.hint("try curl -N " + s.Addr + "/news, and in another console " +
+		"curl -d hello " + s.Addr + "/news")
 }
 
 // Enabled implements [slog.Handler].

@@ -36,22 +36,9 @@ func (a *API) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var entries []sse.Entry
-	n := 0
-	for line := range strings.Lines(body) {
-		n++
-		text := []byte(strings.TrimRight(line, "\r\n"))
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
-		entry, err := a.parseLine(p, text)
-		if err != nil {
-			return &atLine{err, n}
-		}
-		if entries = append(entries, entry); len(entries) > maxBatchEvents {
-			return problemf(http.StatusRequestEntityTooLarge,
-				"a batch has at most %d events; PUT takes any number", maxBatchEvents)
-		}
+	entries, err := a.parseBatch(p, body)
+	if err != nil {
+		return err
 	}
 	once, err := onceOf(r, p.who, entries...)
 	if err != nil {
@@ -69,6 +56,28 @@ func (a *API) postBatch(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	return f.done(w, r)
+}
+
+// parseBatch makes entries of lines of JSON. Empty lines are left out.
+func (a *API) parseBatch(p *publication, body string) ([]sse.Entry, error) {
+	var entries []sse.Entry
+	n := 0
+	for line := range strings.Lines(body) {
+		n++
+		text := []byte(strings.TrimRight(line, "\r\n"))
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		entry, err := a.parseLine(p, text)
+		if err != nil {
+			return nil, &atLine{err, n}
+		}
+		if entries = append(entries, entry); len(entries) > maxBatchEvents {
+			return nil, problemf(http.StatusRequestEntityTooLarge,
+				"a batch has at most %d events; PUT takes any number", maxBatchEvents)
+		}
+	}
+	return entries, nil
 }
 
 // putBatch is PUT of /-/batch: events as they come.
