@@ -181,7 +181,10 @@ func (l *Log) begin() error {
 		}
 	}
 	l.epoch = l.state.epoch
-	l.published.Store(&l.state.last)
+	// A copy: commit changes the state before what it writes is synced, and may be
+	// seen.
+	last := l.state.last
+	l.published.Store(&last)
 	l.first.Store(l.state.first)
 	l.mark.set(marked{epoch: l.epoch, acked: l.state.last.seq})
 	l.topics = topics{
