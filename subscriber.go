@@ -312,8 +312,8 @@ func (s *subscriber) lost(w *window) mark {
 // checkLoss finds out whether something after the cursor is gone.
 func (s *subscriber) checkLoss(w *window) {
 	lost := s.lost(w)
-	if s.accepting && !w.lossless {
-		s.accepting = false
+	if s.accepting {
+		s.accepting = s.cursor.Seq < w.base.Seq // then the log tells more
 		s.know(Position{w.epoch, lost.seq, lost.check})
 	}
 	if lost.seq > max(s.told, s.cursor.Seq) {
