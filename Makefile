@@ -4,7 +4,7 @@ FUZZTIME ?= 1m
 LATE ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec compare-broker cover check
+.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec compare-broker many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ compare-codec: ## compare the codec's speed with other libraries, into docs/PERF
 
 compare-broker: ## compare servers with up to 18,000 subscribers, into docs/PERFORMANCE.md (minutes)
 	cd internal/compare && GOWORK=off go run ./broker -write ../../docs/PERFORMANCE.md
+
+many: ## 150,000 subscribers on one machine, and a million without the write, into docs/PERFORMANCE.md
+	cd internal/compare && GOWORK=off go run ./many -write ../../docs/PERFORMANCE.md
 
 cover: ## show which lines of the library no test reaches
 	go test -short -coverpkg=./... -coverprofile=coverage.out ./...

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sort"
 	"strconv"
 	"time"
 )
@@ -104,7 +105,8 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 }
 
 // hold serves a stream in this goroutine.
-func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection, why string) {
+func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection,
+	why string) {
 	stream, err := accept(w, r, &c.stream, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return // accept has answered
@@ -214,11 +216,13 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 	// there once was.
 	open := start.Earliest || start.Last > 0
 	c.mu.Lock()
-	if c.log == nil || start == (Start{}) || c.win.covers(start.After) {
+	if c.log == nil || start == (Start{}) || c.win.covers(start.After) ||
+		c.win.coversTime(start.Time) {
 		now := time.Now()
 		s.cursor, err = c.win.locate(start, sel, now)
 		if open {
-			s.told = c.win.lost(c.win.sources(sel, now)...).seq
+			lost := c.win.lost(c.win.sources(sel, now)...)
+			s.know(Position{c.win.epoch, lost.seq, lost.check})
 		}
 		c.mu.Unlock()
 		return err
@@ -232,6 +236,14 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 // covers reports whether everything after a position is in the window.
 func (w *window) covers(p Position) bool {
 	return p.Epoch == w.epoch && w.base.Seq <= p.Seq && p.Seq <= w.last.Seq
+}
+
+// coversTime reports whether everything that is not older than a time is in the
+// window.
+func (w *window) coversTime(t time.Time) bool {
+	entries := w.entries[w.head:]
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
+	return !t.IsZero() && i < len(entries) && entries[i].time < t.UnixNano()
 }
 
 // checkStart applies the policy for what is gone, before the stream begins.
@@ -407,7 +419,12 @@ func refuse(status int, err error, header ...string) error {
 // unavailable is for what may work a little later. Clients that are all refused
 // at once do not all come back at once.
 func unavailable(err error) error {
-	return refuse(http.StatusServiceUnavailable, err, "Retry-After", strconv.Itoa(1+rand.N(10)))
+	return &refused{err, unavailableAnswer(err)}
+}
+
+func unavailableAnswer(err error) *ResponseError {
+	return refusal(http.StatusServiceUnavailable, err.Error(),
+		"Retry-After", strconv.Itoa(1+rand.N(10)))
 }
 
 // unreachable is unavailable for what is not told to who asks: only to the Logger,
@@ -416,9 +433,7 @@ func unreachable(err error) error {
 	if errors.Is(err, ErrShutdown) {
 		return unavailable(err)
 	}
-	hidden := unavailable(errUnreachable).(*refused)
-	hidden.error = err
-	return hidden
+	return &refused{err, unavailableAnswer(errUnreachable)}
 }
 
 var errUnreachable = errors.New("sse: the events cannot be reached now")

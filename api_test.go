@@ -5,13 +5,14 @@ import (
 	"go/doc"
 	"go/parser"
 	gotoken "go/token"
-	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// maxNames is CONTRIBUTING's budget: a 91st name needs an ADR.
-const maxNames = 90
+// maxNames is CONTRIBUTING's budget, 90, and the three of ADR 20: one more needs
+// another.
+const maxNames = 93
 
 // CONTRIBUTING 16: functions, methods, types, constants and variables, as go doc
 // -all lists them, and no struct with more than 20 exported fields.
@@ -47,12 +48,26 @@ func TestExportedNames(t *testing.T) {
 func publicAPI(t *testing.T) *doc.Package {
 	t.Helper()
 	files := gotoken.NewFileSet()
-	noTests := func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }
-	pkgs, err := parser.ParseDir(files, ".", noTests, parser.ParseComments)
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return doc.New(pkgs["sse"], "github.com/sse-go/sse", 0)
+	var parsed []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(files, name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, file)
+	}
+	api, err := doc.NewFromFiles(files, parsed, "github.com/sse-go/sse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
 }
 
 func valueNames(values []*doc.Value) []string {

@@ -73,7 +73,9 @@ func (s *session) read(ctx context.Context, r io.Reader, yield func(Event, error
 		// id without an event counts, once all that came before it was yielded.
 		// The caller's context is asked too, as it is done a moment before ctx.
 		if s.ctx.Err() != nil || ctx.Err() != nil {
-			if err != nil && !isTooLarge(err) {
+			if err == nil || isTooLarge(err) {
+				s.lastID = d.idBefore()
+			} else {
 				s.lastID = d.LastEventID()
 			}
 			return causeOr(s.ctx, context.Cause(ctx))

@@ -191,7 +191,8 @@ func (b *Broker) Position(ctx context.Context) (Position, error) {
 // It ends with an error, the last: what is wrong with the selection, why there
 // is no such start (a [*Gap], if Loss is [LossRefuse]), the cause of ctx, or one
 // of ErrLagging, ErrKicked, ErrExpired and ErrShutdown.
-func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter.Seq2[Event, error] {
+func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter.Seq2[
+	Event, error] {
 	return func(yield func(Event, error) bool) {
 		c, err := b.start(ctx)
 		if err == nil {
@@ -258,7 +259,8 @@ func (b *Broker) start(ctx context.Context) (*core, error) {
 	if c.ready.Load() {
 		return c, nil
 	}
-	return c, c.start(ctx, b)
+	err := c.start(ctx, b)
+	return c, err
 }
 
 var _ http.Handler = (*Broker)(nil)

@@ -100,6 +100,15 @@ func (d *Decoder) LastEventID() string {
 	return d.lastIDText
 }
 
+// idBefore is the last event ID that was in force before the event that was
+// returned last.
+func (d *Decoder) idBefore() string {
+	if d.hasID {
+		return string(d.id)
+	}
+	return d.LastEventID()
+}
+
 // Events returns the events of the stream, in order. It ends with the stream;
 // if reading fails otherwise, that error comes last. A [*TooLargeError] is not
 // the end: a caller who continues gets the next event.
@@ -184,7 +193,7 @@ func (d *Decoder) advance() error {
 		// HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
 		d.raw.Data = d.data()
 		if d.hasID {
-			d.id, d.raw.ID = d.raw.ID[:0], d.id
+			d.id, d.raw.ID = d.raw.ID, d.id // see idBefore
 		}
 		d.returned = true
 		if d.tooLarge {

@@ -74,7 +74,9 @@ func (c *core) endEvenly(ctx context.Context, rest []*subscriber, over time.Dura
 	due := func(i int) time.Duration {
 		return time.Duration(float64(over) * float64(i+1) / float64(len(rest)))
 	}
-	rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	if over > 0 {
+		rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	}
 	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -138,7 +138,8 @@ func newDraft(event Event, topics []string) (draft, error) {
 	if err := checkPublished(&event); err != nil {
 		return d, err
 	}
-	return d, d.encode(normal(event))
+	err = d.encode(normal(event))
+	return d, err
 }
 
 // checkPublished refuses what only a broker may send.
@@ -203,7 +204,8 @@ func (d *draft) encode(event Event) error {
 	if err != nil {
 		return err
 	}
-	d.buf = append(buf, "\r\n"...)
+	buf = append(buf, "\r\n"...)
+	d.buf = buf
 	d.crc = checkTexts(d.topics, &event)
 	return nil
 }

@@ -45,6 +45,10 @@ func (c *core) insert(x *Entry) {
 		c.beginAnew(x.Position)
 	case x.Position.Seq <= c.win.last.Seq:
 		return // a log that repeats itself
+	case x.Position.Seq > c.win.last.Seq+1:
+		// Numbers were left out, or the log has removed what was there before it
+		// could be followed. It knows which, so it is asked for what is before x.
+		c.win.base = Position{Epoch: c.win.epoch, Seq: x.Position.Seq - 1}
 	}
 	c.win.append(e, x.Topics)
 	c.announce(e)

@@ -43,9 +43,9 @@ type job struct {
 	chunk   int // how many bytes of data are to be written
 	written int
 	err     error
-	before  Position // the cursor before the batch
-	cut     []byte   // what was not written of what is no event
-	mute    bool     // with an end: nothing more can be said
+	before  place  // where the stream was before the batch
+	cut     []byte // what was not written of what is no event
+	mute    bool   // nothing can be written before the end
 }
 
 const loopBatch = 64
@@ -135,8 +135,8 @@ func (l *loop) release(p *parked) {
 
 // lookup returns whose token it is, or nil.
 func (l *loop) lookup(token uint64) *parked {
-	slot := uint32(token)
-	if int(slot) >= len(l.table) || l.turns[slot] != uint32(token>>32) {
+	slot, turn := uint32(token), token>>32
+	if int(slot) >= len(l.table) || uint64(l.turns[slot]) != turn {
 		return nil
 	}
 	return l.table[slot]
@@ -207,7 +207,7 @@ func (l *loop) gather() {
 		}
 		l.jobs = l.jobs[:len(l.jobs)+1]
 		j := &l.jobs[len(l.jobs)-1]
-		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.cursor}
+		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.place()}
 		if !p.prepare(j, now) {
 			l.jobs = l.jobs[:len(l.jobs)-1]
 		}

@@ -111,13 +111,14 @@ func (c *core) fetch(ctx context.Context, s *subscriber, b *batch) (again bool) 
 // until it was written or thrown away, which bounds how many there are.
 type page struct {
 	batch
-	done chan struct{} // closed when nothing of it is needed any more
+	before place
+	done   chan struct{} // closed when nothing of it is needed any more
 }
 
 // fetchPage asks for a page of the log for a parked stream. Called with mu held.
 func (p *parked) fetchPage(b *batch) {
 	c := p.loop.c
-	p.page = &page{batch: batch{after: b.after, through: b.through, fetch: true}}
+	p.page = &page{batch: batch{after: b.after, through: b.through, fetch: true}, before: p.place()}
 	l := &c.loops
 	l.fetching = append(l.fetching, p)
 	if l.fetchers < pagesAtOnce {

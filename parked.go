@@ -174,6 +174,7 @@ func (p *parked) overdue() int64 {
 
 func (p *parked) react(event readiness) {
 	switch {
+	case p.over:
 	case event.gone:
 		p.lost = true
 		if p.end == nil {
@@ -197,7 +198,8 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		return false
 	case p.end != nil:
 		p.over = true
-		j.batch.end, j.mute = p.end, p.stuck != nil || p.lost
+		j.mute = p.stuck != nil || p.lost
+		j.batch.end = p.end
 		return true
 	case p.stuck != nil:
 		return true
@@ -205,9 +207,10 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		if p.page.done == nil {
 			return false // it is being fetched
 		}
-		entries := append(j.entries, p.page.entries...)
-		j.batch = p.page.batch
-		j.entries = entries
+		//nolint:gocritic // the array of the job is used again
+		own := append(j.entries[:0], p.page.entries...)
+		j.batch, j.before = p.page.batch, p.page.before
+		j.entries = own
 		if p.page.empty() && p.page.batch.end == nil {
 			p.dropPage()
 			return p.prepare(j, now)
@@ -262,6 +265,15 @@ func (c *core) renderChunk(dst []byte, s *subscriber, b *batch, chunked bool) []
 	return appendChunk(dst, c.render(nil, s, b))
 }
 
+// place is where a subscriber was before a batch that is not written yet.
+type place struct {
+	cursor   Position
+	conflate uint64
+	live     bool
+}
+
+func (s *subscriber) place() place { return place{s.cursor, s.conflate, s.live} }
+
 // unblock is for a stream that has taken everything it was given.
 func (p *parked) unblock() {
 	if p.stuck != nil && p.stuck.after != (Position{}) {
@@ -296,7 +308,7 @@ func (p *parked) block(j *job, c *core) {
 
 // keepRest finds the event that was cut.
 func (p *parked) keepRest(j *job) {
-	n, at := 0, j.before
+	n, at := 0, j.before.cursor
 	for _, e := range j.entries {
 		data := e.bytes(p.chunked)
 		if p.terms.withTopic {
@@ -304,6 +316,7 @@ func (p *parked) keepRest(j *job) {
 		}
 		if j.written < n+len(data) {
 			p.cursor, p.sent = at, at.Seq
+			p.conflate, p.live = j.before.conflate, j.before.live
 			if j.written == n {
 				// None of it was written: it is looked up again.
 				p.stuck.rest = nil

@@ -90,7 +90,8 @@ func (e *epoll) watch(fd int, token uint64, timeout time.Duration) error {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return fmt.Errorf("sse: O_NONBLOCK: %w", err)
 	}
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer); err != nil {
+	err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer)
+	if err != nil {
 		return fmt.Errorf("sse: SO_SNDBUF: %w", err)
 	}
 	if timeout > 0 {
@@ -107,7 +108,6 @@ func (e *epoll) watch(fd int, token uint64, timeout time.Duration) error {
 		Fd:     int32(uint32(token)),
 		Pad:    int32(uint32(token >> 32)),
 	}
-	var err error
 	controlErr := e.raw.Control(func(epfd uintptr) {
 		err = syscall.EpollCtl(int(epfd), syscall.EPOLL_CTL_ADD, fd, &event)
 	})

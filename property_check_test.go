@@ -98,9 +98,9 @@ func (c *checker) check(items []item) (err error) {
 func (c *checker) context(items []item, i int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "subscriber %s\nat position %d, told %d; what it saw last:\n", c.s, c.pos, c.told)
-	for _, it := range items[max(0, i-30) : i+1] {
-		if it.kind != itemSync || &it == c.it {
-			fmt.Fprintf(&b, "\t%s\n", it.String())
+	for j := max(0, i-30); j <= i; j++ {
+		if items[j].kind != itemSync || j == i {
+			fmt.Fprintf(&b, "\t%s\n", items[j].String())
 		}
 	}
 	return b.String()
@@ -180,7 +180,7 @@ func (c *checker) begin() {
 // since is the time of the first event that the subscriber asks for.
 func (c *checker) since() time.Time {
 	if c.ago > 0 {
-		return c.it.time.Add(-c.ago)
+		return c.attempt.time.Add(-c.ago)
 	}
 	return c.start.Time
 }
@@ -292,9 +292,11 @@ func (c *checker) got(event sse.Event) error {
 	switch {
 	case c.life == nil || c.life != c.w.lives[e.life]:
 		return fmt.Errorf("an event of another life, and no gap before it")
+	case e.lost < c.attempt.group && c.life.keep.exact():
+		return fmt.Errorf("an event that was removed before the stream began: %d", seq)
 	case seq <= c.opt:
 		return fmt.Errorf("an event twice, or out of order: %d after %d", seq, c.pos)
-	case seq <= c.latest && c.superseded(e, c.latest, true):
+	case c.w.log == nil && seq <= c.latest && c.superseded(e, c.latest, true):
 		return fmt.Errorf("an event that is not the latest of its topic, up to %d", c.latest)
 	case c.attempt.asked == "" && seq <= c.life.last(c.attempt.group) &&
 		(!c.start.Time.IsZero() || c.ago > 0) && e.time.Before(c.since()):
@@ -393,6 +395,15 @@ func (c *checker) sync() error {
 		return fmt.Errorf("it is in another life than its broker")
 	}
 	through := c.life.last(c.it.group)
+	if c.w.log != nil {
+		// What the log removed before the broker could follow it wakes nobody: it
+		// is told with what comes next.
+		for seq := max(c.pos, c.synced) + 1; seq <= through; seq++ {
+			if c.lostAt(seq) {
+				through = seq - 1
+			}
+		}
+	}
 	if err := c.skip(through); err != nil {
 		return err
 	}

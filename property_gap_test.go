@@ -24,7 +24,7 @@ func (c *checker) gotGap(event sse.Event) error {
 	}
 	now := c.w.lives[c.attempt.life]
 	for _, p := range []sse.Position{id, available} {
-		if err := c.has(now, p); err != nil {
+		if err := c.has(now, p); err != nil && p.String() != c.attempt.asked {
 			return fmt.Errorf("a gap with %w", err)
 		}
 	}
@@ -43,7 +43,8 @@ func (c *checker) gotGap(event sse.Event) error {
 		c.life = nil
 		c.settle(now)
 		c.synced = 0
-		if available != id && !c.w.forgotten(now, c.it.group) && !c.lostAt(available.Seq) {
+		if available != id && !c.w.forgotten(now, c.it.group) && !c.lostAt(available.Seq) &&
+			!c.lostIn(available.Seq, c.lossKnown(available.Seq)) {
 			return fmt.Errorf("a gap up to %d, where nothing was lost", available.Seq)
 		}
 	case gap.Why == "trimmed" || gap.Why == "lagging":
@@ -134,12 +135,7 @@ func (c *checker) trimmed(asked, available, id uint64) error {
 	if c.w.forgotten(c.life, c.it.group) {
 		return nil
 	}
-	last := available
-	if c.w.log != nil {
-		// The log tells the newest loss alone, which may be one that the broker
-		// has in memory. Then it is not known whether there was one before that.
-		last = c.life.last(c.it.group)
-	}
+	last := c.lossKnown(available)
 	if !c.lostIn(asked, last) {
 		return fmt.Errorf("a gap from %d to %d, where nothing of the selection was lost", asked, available)
 	}
@@ -147,6 +143,16 @@ func (c *checker) trimmed(asked, available, id uint64) error {
 		return fmt.Errorf("a gap from %d to %d, where nothing was lost at its end", asked, available)
 	}
 	return nil
+}
+
+// lossKnown is up to where a loss may have been the reason for a gap. A log tells
+// the newest alone, which may be one that the broker has in memory: then it is
+// not known whether there was another before it.
+func (c *checker) lossKnown(available uint64) uint64 {
+	if c.w.log != nil {
+		return c.life.last(c.it.group)
+	}
+	return available
 }
 
 func (c *checker) lostIn(after, through uint64) bool {
@@ -168,11 +174,16 @@ func (c *checker) lostAt(seq uint64) bool {
 func (c *checker) lagged(asked, available uint64) error {
 	sel := &c.s.sel
 	through := c.life.last(c.it.group)
-	events, bytes := c.life.behind(sel, asked, through)
+	from := asked
+	if asked != c.latest {
+		from = min(asked, c.pos) // as a gap before this one reached further
+	}
+	events, bytes := c.life.behind(sel, from, through)
 	if events <= sel.MaxLag && bytes <= sel.MaxLagBytes {
 		return fmt.Errorf("a gap from %d to %d because of %d events and %d bytes behind, "+
 			"of which it may have %d and %d", asked, available, events, bytes, sel.MaxLag, sel.MaxLagBytes)
 	}
+	c.w.count("lagging " + string(sel.Lag))
 	switch sel.Lag {
 	case sse.LagSkip:
 		c.skipped = available

@@ -52,6 +52,9 @@ func (k *logKeeper) aged(e *published, _ int, now time.Time) bool {
 	return false
 }
 
+// exact is false: the broker has what the log has removed.
+func (k *logKeeper) exact() bool { return false }
+
 func isAbout(rule *reflog.Retention, e *published) bool {
 	if rule.Pattern == (sse.Pattern{}) {
 		return true

@@ -39,6 +39,9 @@ type keeper interface {
 	add(e *published)
 	// aged reports whether an event may have been removed because of its age.
 	aged(e *published, group int, now time.Time) bool
+	// exact reports whether published.lost says what was removed, not only what may
+	// have been.
+	exact() bool
 }
 
 // at returns the event with a sequence, or nil.
@@ -101,6 +104,15 @@ func (k *windowKeeper) add(e *published) {
 			k.unwant(k.wanted[topic][0], topic, e.group)
 		}
 	}
+}
+
+func (k *windowKeeper) exact() bool {
+	for i := range k.rules {
+		if k.rules[i].Age > 0 {
+			return false
+		}
+	}
+	return k.limits.Age == 0
 }
 
 func exceeds(limits *sse.Retention, events int, bytes int64) bool {

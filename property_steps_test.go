@@ -11,9 +11,6 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// maxSubjects is how many subscribers there are at a time, at most.
-const maxSubjects = 6
-
 // steps are what may happen, and how often it does.
 var steps = []struct {
 	weight int
@@ -23,7 +20,7 @@ var steps = []struct {
 	{100, "publish", (*world).publishOne},
 	{12, "burst", (*world).burst},
 	{8, "race", (*world).race},
-	{40, "subscribe", (*world).subscribe},
+	{16, "subscribe", (*world).subscribe},
 	{8, "unsubscribe", (*world).unsubscribe},
 	{8, "return", (*world).comeBack},
 	{8, "reconnect", (*world).reconnect},
@@ -45,7 +42,7 @@ func (w *world) step() {
 	n := w.rand.IntN(total)
 	for _, s := range steps {
 		if n -= s.weight; n < 0 {
-			w.counts[s.name]++
+			w.count(s.name)
 			w.steps = append(w.steps, fmt.Sprintf("group %d %s %s", w.group.Load(), s.name, s.do(w)))
 			break
 		}
@@ -166,7 +163,7 @@ func (w *world) distinct(n int) []string {
 
 // subscribe adds a subscriber, if there are not enough.
 func (w *world) subscribe() string {
-	if len(w.subjects) >= maxSubjects {
+	if len(w.subjects) >= w.most {
 		return "no more"
 	}
 	s := &subject{w: w, called: w.chance(25), sel: w.selection()}
@@ -330,11 +327,14 @@ func (w *world) passTime() string {
 // flood publishes on so many topics that the broker cannot remember them all.
 func (w *world) flood() string {
 	_, n := w.current()
-	if w.rand.IntN(20) > 0 || w.log != nil {
+	if w.rand.IntN(10) > 0 || w.log != nil {
 		return "not"
 	}
 	w.settle()
-	w.flooded[w.lives[n]] = int(w.group.Load())
+	w.count("flooded")
+	if _, ok := w.flooded[w.lives[n]]; !ok {
+		w.flooded[w.lives[n]] = int(w.group.Load())
+	}
 	for i := range 17 << 10 {
 		w.publish(sse.Event{}, []string{fmt.Sprintf("flood/%d", i)})
 	}

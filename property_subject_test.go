@@ -114,6 +114,13 @@ func (s *subject) setOpen(open bool) {
 	s.open = open
 }
 
+// settled reports whether it has a stream, or never will.
+func (s *subject) settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open || s.ended != nil
+}
+
 // sync notes that everything has settled.
 func (s *subject) sync() {
 	s.mu.Lock()

@@ -78,10 +78,10 @@ func (w *world) finish() {
 		if w.allOpen() {
 			break
 		}
-		time.Sleep(17 * time.Millisecond)
+		time.Sleep(170 * time.Millisecond)
 	}
 	for _, s := range w.subjects {
-		if !s.open {
+		if !s.settled() {
 			w.fatal(fmt.Errorf("subscriber %s does not come back", s))
 		}
 		w.verify(s)
@@ -101,7 +101,7 @@ func (w *world) finish() {
 
 func (w *world) allOpen() bool {
 	for _, s := range w.subjects {
-		if !s.open && s.ended == nil {
+		if !s.settled() {
 			return false
 		}
 	}

@@ -37,6 +37,7 @@ type world struct {
 	cursor    sse.CursorForm
 	accept    sse.AcceptOptions
 	maxAge    time.Duration
+	most      int // how many subjects there are at a time
 	steps     []string
 	counts    map[string]int
 	subjects  []*subject
@@ -78,11 +79,23 @@ func newWorld(t *testing.T, f *brokerFixture, seed uint64, withLog bool, counts 
 	}
 	t.Cleanup(w.transport.CloseIdleConnections)
 	w.begin()
+	t.Cleanup(w.end)
 	return w
+}
+
+// end stops all that is left if the program has failed.
+func (w *world) end() {
+	for _, s := range w.subjects {
+		s.stop()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_ = w.broker.Shutdown(ctx)
 }
 
 // configure draws what is kept, and how streams are.
 func (w *world) configure(withLog bool) {
+	w.most = w.pick(3, 6, 12)
 	w.retention = w.limits()
 	if withLog {
 		for range w.rand.IntN(3) {
@@ -295,6 +308,7 @@ func (w *world) verify(s *subject) {
 
 func (w *world) fatal(err error) {
 	w.t.Helper()
-	w.t.Fatalf("%v\nlast steps:\n\t%s\nrun again with SSE_TEST_SEED=%d",
-		err, strings.Join(w.steps[max(0, len(w.steps)-40):], "\n\t"), w.seed)
+	w.t.Fatalf("%v\nretention %+v, of topics %+v, of the log %+v\nlast steps:\n\t%s\n"+
+		"run again with SSE_TEST_SEED=%d",
+		err, w.retention, w.rules, w.logRules, strings.Join(w.steps[max(0, len(w.steps)-40):], "\n\t"), w.seed)
 }

@@ -81,6 +81,7 @@ type subscriber struct {
 	slot   int32  // in the wheel, or -1
 	slotAt int32  // its index there
 	listed int32  // its index in the list of all
+	check  uint32 // of told
 	peer   peer
 
 	gap       *Gap   // to be told, before all else
@@ -279,14 +280,21 @@ func (s *subscriber) tellGap(b *batch, lost Position, kept bool) {
 	if b.gap.Available == "" || lost.Seq > s.told {
 		b.gap.Available = lost.String()
 	}
-	s.told = max(s.told, lost.Seq)
+	s.know(lost)
 	s.gap, s.sent = nil, s.cursor.Seq
 }
 
+// know notes that losses up to a position are known to the subscriber.
+func (s *subscriber) know(p Position) {
+	if p.Seq > s.told {
+		s.told, s.check = p.Seq, p.Check
+	}
+}
+
 // asked is the position after which the next gap begins.
-func (s *subscriber) asked(w *window) string {
+func (s *subscriber) asked() string {
 	if s.told > s.cursor.Seq {
-		return w.positionAt(s.told).String()
+		return Position{s.cursor.Epoch, s.told, s.check}.String()
 	}
 	return s.cursor.String()
 }
@@ -304,9 +312,9 @@ func (s *subscriber) lost(w *window) mark {
 // checkLoss finds out whether something after the cursor is gone.
 func (s *subscriber) checkLoss(w *window) {
 	lost := s.lost(w)
-	if s.accepting && !w.lossless {
-		s.accepting = false
-		s.told = lost.seq
+	if s.accepting {
+		s.accepting = s.cursor.Seq < w.base.Seq // then the log tells more
+		s.know(Position{w.epoch, lost.seq, lost.check})
 	}
 	if lost.seq > max(s.told, s.cursor.Seq) {
 		s.miss(w, "trimmed")
@@ -316,7 +324,7 @@ func (s *subscriber) checkLoss(w *window) {
 // miss notes that something after the cursor is missing, and applies the policy.
 func (s *subscriber) miss(w *window, why string) {
 	if s.gap == nil {
-		s.gap = &Gap{Asked: s.asked(w), Why: why}
+		s.gap = &Gap{Asked: s.asked(), Why: why}
 	}
 	s.applyLoss(w)
 }
@@ -343,7 +351,7 @@ func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, n
 	}
 	if s.accepting {
 		s.accepting = false
-		s.told = lost.Seq
+		s.know(lost)
 	}
 	if lost.Seq > max(s.told, s.cursor.Seq) {
 		s.miss(w, "trimmed")
@@ -421,7 +429,7 @@ func (s *subscriber) skip(w *window, b *batch) {
 		return // or it was removed, which checkLoss will see
 	}
 	before := w.before(newest)
-	s.lapse(w, before, before)
+	s.lapse(before, before)
 }
 
 // skipToLatest moves on to the first event that is the latest of its topic, and
@@ -429,7 +437,7 @@ func (s *subscriber) skip(w *window, b *batch) {
 func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if s.cursor.Seq < w.base.Seq {
 		// Some may have their latest below the window.
-		s.lapse(w, s.cursor, w.last)
+		s.lapse(s.cursor, w.last)
 		s.conflate = w.last.Seq
 		return
 	}
@@ -445,20 +453,20 @@ func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if b.dropped == 0 {
 		return
 	}
-	s.lapse(w, w.before(first), w.last)
+	s.lapse(w.before(first), w.last)
 	s.conflate = w.last.Seq
 }
 
 // lapse moves the cursor to a position, and notes the gap that this is up to
 // another. What a gap before it covers is not covered again.
-func (s *subscriber) lapse(w *window, to, through Position) {
+func (s *subscriber) lapse(to, through Position) {
 	if s.gap == nil && through.Seq > s.told {
-		s.gap = &Gap{Asked: s.asked(w), Available: through.String(), Why: "lagging"}
+		s.gap = &Gap{Asked: s.asked(), Available: through.String(), Why: "lagging"}
 	}
 	if to.Seq > s.cursor.Seq {
 		s.cursor = to
 	}
-	s.told = max(s.told, through.Seq)
+	s.know(through)
 	s.conflate = 0
 }
 

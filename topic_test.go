@@ -161,7 +161,8 @@ func TestPatternZero(t *testing.T) {
 			t.Errorf("the zero pattern matches %q", topic)
 		}
 	}
-	if mustPattern(t, "a/*") != mustPattern(t, "a/*") || mustPattern(t, "*") == mustPattern(t, "**") {
+	one, same := mustPattern(t, "a/*"), mustPattern(t, "a/*")
+	if one != same || mustPattern(t, "*") == mustPattern(t, "**") {
 		t.Error("patterns are not compared by their text")
 	}
 }

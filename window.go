@@ -38,9 +38,10 @@ const (
 //
 //	base │ e₁  e₂  gone  e₃ │ last
 //
-// Invariants: entries grow in sequence, base < e₁, e₃ ≤ last. Every entry that is
-// not gone is in the chains of its topics, and of the patterns in patterns that
-// select one of them, if it is after the pattern's from.
+// Invariants: entries grow in sequence, e₃ ≤ last. All entries after base that are
+// not gone are here. Every entry that is not gone is in the chains of its topics,
+// and of the patterns in patterns that select one of them, if it is after the
+// pattern's from.
 type window struct {
 	epoch    uint64
 	last     Position // of the newest entry there ever was
@@ -280,8 +281,8 @@ func (w *window) remove(e *entry) {
 		w.vacate(t)
 	}
 	for w.head < len(w.entries) && w.entries[w.head].gone {
-		if w.lossless {
-			w.base = w.entries[w.head].position(w.epoch)
+		if p := w.entries[w.head].position(w.epoch); w.lossless && p.Seq > w.base.Seq {
+			w.base = p
 		}
 		w.entries[w.head] = nil
 		w.head++
@@ -581,6 +582,9 @@ func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 // are not older than a time. If some of them are lost, it is before those.
 func (w *window) locateTime(unixNano int64, chains []*chain) Position {
 	at := Position{Epoch: w.epoch}
+	if w.lossless {
+		at = w.base // see coversTime
+	}
 	if m := w.lost(chains...); m.seq > 0 && m.time < unixNano {
 		at = Position{w.epoch, m.seq, m.check}
 	}

@@ -43,23 +43,7 @@ func (l *WindowLog) Read(ctx context.Context, after, through Position, sel Selec
 	Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	end := l.win.last.Seq
-	if through != (Position{}) {
-		end = min(end, through.Seq)
-	}
-	chains := l.win.sources(&sel, l.now())
-	entries, more := l.win.page(nil, chains, after.Seq, end, limit)
-	page := Page{Next: l.win.positionAt(max(end, after.Seq))}
-	for _, e := range entries {
-		page.Entries = append(page.Entries, e.export(l.win.epoch))
-		if more {
-			page.Next = e.position(l.win.epoch)
-		}
-	}
-	if lost := l.win.lost(chains...); lost.seq > after.Seq {
-		page.Lost = Position{l.win.epoch, lost.seq, lost.check}
-	}
-	return page, ctx.Err()
+	return l.win.read(after, through, &sel, limit, l.now()), ctx.Err()
 }
 
 func (l *WindowLog) Follow(ctx context.Context, after Position) iter.Seq2[Entry, error] {

@@ -16,6 +16,8 @@ type command struct {
 // commands returns the verbs, in the order in which "sse -h" shows them.
 func commands() []command {
 	return []command{
+		{"serve", "run a hub: publish with curl, subscribe with anything", serve},
+		{"send", "publish an event, or a line each", send},
 		{"listen", "print the events of a stream, and reconnect for ever", listen},
 		{"version", "print the version of this command", version},
 	}
@@ -40,7 +42,7 @@ func misuse(hint, format string, args ...any) *failure {
 // dispatch finds the command that args name and runs it.
 func dispatch(ctx context.Context, w *world, args []string) int {
 	if len(args) == 0 {
-		const hint = "try sse listen :3000/handshake, or sse -h"
+		const hint = "try sse serve, sse listen :3000/handshake, or sse -h"
 		return w.ui.fail(misuse(hint, "a command is missing"))
 	}
 	name, rest := args[0], args[1:]

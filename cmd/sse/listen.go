@@ -22,6 +22,7 @@ it is tried again for ever, and the stream continues after the last event.
 URL is https://host/path, host:port/path, or :port/path on this machine.
 
   sse listen :3000/handshake
+  sse listen --since 10m :3000/news,sport
   sse listen --count 1 --timeout 10s :3000/jobs/7 && echo it happened
   sse listen --json https://example.com/prices | jq .data
   sse listen -d '{"stream": true}' -H "Authorization: Bearer $KEY" https://…
@@ -42,6 +43,9 @@ type listenOptions struct {
 	hasData     bool // -d "" sends an empty body
 	lastEventID string
 
+	since            string
+	topics, patterns stringsFlag
+
 	count                int
 	timeout, idleTimeout time.Duration
 
@@ -57,6 +61,11 @@ func (o *listenOptions) define(s *settings) {
 	s.add(&o.raw, "raw", "the bytes of the stream as they come, comments and all")
 	s.add(&o.types, "type", "only events of this `TYPE`; without one, it is message")
 	s.add(&o.comments, "comments", "print comments, which keep streams alive, on stderr")
+
+	s.group("What a hub is asked for")
+	s.add(&o.since, "since", "begin with `START`: earliest, -10 for the last ten, 10m ago, or a time")
+	s.add(&o.topics, "topic", "events of this `TOPIC`; URL is then the hub's")
+	s.add(&o.patterns, "pattern", "of topics that `PATTERN` selects, as in 'room/*'")
 
 	s.group("When it ends")
 	s.add(&o.count, "count", "exit 0 after `N` events")
@@ -140,11 +149,46 @@ func (o *listenOptions) target(operands []string) (*url.URL, error) {
 	case 0:
 		return nil, misuse("try sse listen :3000/handshake", "a URL is missing")
 	case 1:
-		return parseURL(operands[0])
+		u, err := parseURL(operands[0])
+		if err != nil {
+			return nil, err
+		}
+		return o.ask(u)
 	}
 	return nil, misuse("a value with spaces needs quotes",
 		"one URL, not %d: %s", len(operands), strings.Join(operands, " "))
 }
+
+// ask puts what a hub is asked for into the URL.
+func (o *listenOptions) ask(u *url.URL) (*url.URL, error) {
+	query := u.Query()
+	if o.since != "" {
+		if _, err := sse.ParseStart(o.since); err != nil {
+			return nil, misuse("earliest, latest, -10, 10m, 7d or 2006-01-02T15:04:05Z",
+				"--since %s is no place to start", o.since)
+		}
+		query.Set("since", o.since)
+	}
+	if len(o.topics)+len(o.patterns) > 0 {
+		if u.Path != "" && u.Path != "/" && u.Path != ownEvents {
+			return nil, misuse("the hub alone: "+u.Host,
+				"--topic and --pattern say what to listen to, and so does the path of %s", u.Redacted())
+		}
+		u.Path, u.RawPath = ownEvents, ""
+	}
+	for name, values := range map[string][]string{"topic": o.topics, "pattern": o.patterns} {
+		for _, value := range values {
+			query.Add(name, value)
+		}
+	}
+	if len(query) > 0 {
+		u.RawQuery = query.Encode()
+	}
+	return u, nil
+}
+
+// ownEvents is where a hub has topics that a path cannot spell.
+const ownEvents = "/-/events"
 
 // listener prints one stream.
 type listener struct {

@@ -1,10 +1,11 @@
-// Command sse listens to Server-Sent Events from a shell:
+// Command sse is Server-Sent Events in a shell:
 //
-//	sse listen :3000/handshake
+//	sse serve                              # a hub on localhost:3000
+//	sse listen :3000/handshake             # prints what is published there
+//	sse send :3000/handshake 'hello'       # as does curl -d hello localhost:3000/handshake
 //
-// It prints what is sent, says on standard error when it connects, loses and
-// regains the stream, and never gives up unless it is told to. "sse listen -h"
-// shows every setting.
+// Listen never gives up unless it is told to, and says on standard error when it
+// connects, loses and regains the stream. "sse COMMAND -h" shows every setting.
 package main
 
 import (

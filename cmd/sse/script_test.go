@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 //	serve FILE            start a server that answers as FILE says; sets $URL, $PORT
 //	await N               wait until N requests have come
 //	requests FILE [NAME…] write what was requested, with these headers, to FILE
+//	hub [FLAG…]           start sse serve on a free port; sets $HUB, $HUBPORT
+//	hubstop               interrupt it, wait, and write what it has said to hub-stderr
 //
 // A FILE of answers has one after the other; the last one repeats:
 //
@@ -51,6 +53,8 @@ func TestScript(t *testing.T) {
 			"serve":    cmdServe,
 			"await":    cmdAwait,
 			"requests": cmdRequests,
+			"hub":      cmdHub,
+			"hubstop":  cmdHubStop,
 		},
 	})
 }

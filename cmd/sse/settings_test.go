@@ -74,10 +74,23 @@ func TestEnvironment(t *testing.T) {
 
 // Every flag is on the help page, with its default and its variable.
 func TestHelpIsComplete(t *testing.T) {
-	var o listenOptions
-	s := newSettings("listen")
-	o.define(s)
-	page := s.help(listenIntro)
+	for _, command := range []struct {
+		name, intro string
+		define      func(*settings)
+	}{
+		{"listen", listenIntro, (&listenOptions{}).define},
+		{"serve", serveIntro, (&serveOptions{}).define},
+		{"send", sendIntro, (&sendOptions{}).define},
+	} {
+		t.Run(command.name, func(t *testing.T) {
+			s := newSettings(command.name)
+			command.define(s)
+			testHelp(t, s, s.help(command.intro))
+		})
+	}
+}
+
+func testHelp(t *testing.T, s *settings, page string) {
 	s.flags.VisitAll(func(f *flag.Flag) {
 		if len(f.Name) == 1 {
 			if !strings.Contains(page, "\n  -"+f.Name+", --"+f.Usage+" ") {

@@ -6,7 +6,7 @@
 // Try, and watch the page:
 //
 //	curl -d 900 localhost:3002/latency              # a value of your own
-//	curl -X DELETE localhost:3002                   # all streams end: they come back, nothing is lost
+//	curl -X DELETE localhost:3002                   # all streams end, come back, and lose nothing
 //	stop the server, and start it again             # its memory is lost: the page shows a gap
 //	curl -N 'localhost:3002/events?topic=errors&since=-10'
 //	curl -N localhost:3002/events?topic=wether      # there is no such metric: 404

@@ -81,7 +81,9 @@ func main() {
 	a.broker.Select = a.selectTopics
 	a.broker.MaxPerKey = 3
 	a.broker.OnConnect = func(s sse.Subscriber) { log.Printf("%s connected", s.Key) }
-	a.broker.OnDisconnect = func(s sse.Subscriber, reason error) { log.Printf("%s left: %v", s.Key, reason) }
+	a.broker.OnDisconnect = func(s sse.Subscriber, reason error) {
+		log.Printf("%s left: %v", s.Key, reason)
+	}
 	log.Printf("server on http://%s", listener.Addr())
 	server := &http.Server{Handler: a.handler(), ConnContext: sse.ConnContext}
 	log.Fatal(server.Serve(listener))

@@ -74,6 +74,7 @@ func (r *run) checkCookie(t *testing.T, want string) {
 type page struct {
 	from, events        string // origins
 	cookie, credentials bool   // get a cookie of the other origin first; send it
+	again               bool   // come back by hand, if the browser gives up
 }
 
 // home is where a page sends its report. It is not on HTTP/2: what is cut there
@@ -113,6 +114,9 @@ func (b *browser) open(t *testing.T, r *run, p page, stream string, types []stri
 	}
 	if p.credentials {
 		query.Set("credentials", "")
+	}
+	if p.again {
+		query.Set("again", "")
 	}
 	if r.probe.wanted {
 		query.Set("probe", p.events+"/run/"+name+"/probe")

@@ -16,21 +16,23 @@ import (
 )
 
 // cable is what is between clients and a server: an address that stays the same
-// while the server is another one, or none. It passes bytes on, keeps a copy, and
+// while the server is another one, or there is none. It passes bytes on, keeps a copy, and
 // breaks when it is told to. Each connection is for one request.
 type cable struct {
 	address string
 
-	mu       sync.Mutex // guards the following
-	server   string     // the server's address; empty: connections are refused
-	listener net.Listener
+	mu       sync.Mutex   // guards the following
+	listener net.Listener // nil: connections are refused
 	calls    []*call
+	halve    int            // how many of the next responses end within their head
 	busy     sync.WaitGroup // the goroutines
 }
 
 // call is one request, and what came back.
 type call struct {
 	client, lastEventID string
+	byHand              bool     // the id is in the query
+	halved              bool     // the response ends within its head
 	near, far           net.Conn // to the client, and to the server
 
 	mu   sync.Mutex // guards the following
@@ -54,7 +56,7 @@ func (c *cable) plug(t *testing.T, server string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.server, c.listener = server, listener
+	c.listener = listener
 	c.busy.Go(func() {
 		for {
 			near, err := listener.Accept()
@@ -94,9 +96,8 @@ func (c *cable) connect(near net.Conn, server string) {
 		client: req.URL.Query().Get("client"), lastEventID: req.Header.Get("Last-Event-ID"),
 		near: near, far: far,
 	}
-	c.mu.Lock()
-	c.calls = append(c.calls, l)
-	c.mu.Unlock()
+	l.byHand = l.lastEventID == "" && req.URL.Query().Has("lastEventId")
+	c.add(l)
 	if _, err := far.Write(head.Bytes()); err != nil {
 		return
 	}
@@ -108,8 +109,22 @@ func (c *cable) connect(near net.Conn, server string) {
 	l.over = true
 }
 
+func (c *cable) add(l *call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls = append(c.calls, l); c.halve > 0 {
+		c.halve--
+		l.halved = true
+	}
+}
+
 // Write sends to the client what has come from the server.
 func (l *call) Write(p []byte) (int, error) {
+	if l.halved {
+		p = p[:len("HTTP/1.1 200 OK\r\nCont")]
+		_, _ = l.near.Write(p)
+		return 0, io.ErrShortWrite
+	}
 	n, err := l.near.Write(p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,10 +132,12 @@ func (l *call) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// drop breaks some of the connections: so that the client sees an end, or an error.
+// drop breaks some of the connections, so that the client sees an end, or an error;
+// and perhaps the next one, before it is a stream.
 func (c *cable) drop(random *rand.Rand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.halve = random.IntN(3)
 	for _, l := range c.calls {
 		if random.IntN(3) == 0 {
 			continue

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,7 @@ type killing struct {
 	starts  int
 	clients []string
 	via     *http.Client // to publish with
+	gaveUp  chan string  // why a browser cannot go on, if there is one
 
 	mu    sync.Mutex // guards the following
 	acked []sse.Position
@@ -149,7 +151,15 @@ func (k *killing) awaitAll() {
 
 func (k *killing) eventually(f func() error) {
 	k.t.Helper()
-	if err := eventually(f); err != nil {
+	err := eventually(func() error {
+		select {
+		case why := <-k.gaveUp:
+			k.t.Fatal(why)
+		default:
+		}
+		return f()
+	})
+	if err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -229,7 +239,7 @@ func (k *killing) want() []received {
 			k.t.Errorf("the log does not have %v, which was published", at)
 		}
 	}
-	k.t.Logf("%d events for each client, %d servers, requests: %v", len(want), k.starts, k.requests())
+	k.t.Logf("%d events for each client; %d servers; %s", len(want), k.starts, k.requests())
 	return want
 }
 
@@ -242,13 +252,20 @@ func everyTopic(t *testing.T) sse.Pattern {
 	return p
 }
 
-// requests are how many each client has sent.
-func (k *killing) requests() map[string]int {
-	requests := map[string]int{}
+// requests says how many each client has sent, and which of them a page by hand.
+func (k *killing) requests() string {
+	var text strings.Builder
 	for _, client := range k.clients {
-		requests[client] = len(k.cable.of(client))
+		byHand := 0
+		calls := k.cable.of(client)
+		for _, l := range calls {
+			if l.byHand {
+				byHand++
+			}
+		}
+		fmt.Fprintf(&text, "%s came %d times, %d of them by hand; ", client, len(calls), byHand)
 	}
-	return requests
+	return text.String()
 }
 
 // reading is our client's.
@@ -317,7 +334,8 @@ func testKilled(t *testing.T, b *browser) {
 	// Not sse.cursor: so if one of those is dispatched all the same, it shows.
 	types := []string{"message", "tick", "sse.gap", done}
 	r := newRun(nil, b.traits)
-	b.open(t, r, page{from: b.plain.URL}, k.url("browser"), types)
+	k.gaveUp = r.failure
+	b.open(t, r, page{from: b.plain.URL, again: b.traits.givesUp}, k.url("browser"), types)
 	k.run()
 	got := r.wait(t, b.process)
 	<-ours.done

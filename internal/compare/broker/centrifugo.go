@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/sse-go/sse/internal/compare/drive"
 )
 
 // Centrifugo is built from its module, outside of ours: its 100 dependencies
@@ -74,7 +76,7 @@ func buildCentrifugo(ctx context.Context) error {
 	return nil
 }
 
-func startCentrifugo(ctx context.Context, dir string) (*server, error) {
+func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 	path, err := centrifugoPath()
 	if err != nil {
 		return nil, err
@@ -108,11 +110,11 @@ func startCentrifugo(ctx context.Context, dir string) (*server, error) {
 			body := `{"channel":"` + topic + `","data":"` + string(data) + `"}`
 			return "http://" + addr + "/api/publish", []byte(body)
 		})
-	return &server{
-		addr: addr, path: centrifugoSubscribe("{topic}"), body: true,
-		version: centrifugoVersion + ", memory engine, no history",
-		pids:    []int{d.pid}, publisher: p,
-		stop: func() { stop(); d.stop() },
+	return &drive.Server{
+		Addr: addr, Path: centrifugoSubscribe("{topic}"), Body: true,
+		Version: centrifugoVersion + ", memory engine, no history",
+		PIDs:    []int{d.pid}, Publisher: p,
+		Stop: func() { stop(); d.stop() },
 	}, nil
 }
 

@@ -3,32 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sse-go/sse/internal/compare/drive"
 	"github.com/sse-go/sse/internal/compare/floor"
 )
-
-// module is where the programs are, as go build names them.
-const module = "github.com/sse-go/sse/internal/compare/"
-
-// build compiles what every run needs into its directory.
-func (r *runner) build(ctx context.Context) error {
-	for _, name := range []string{"load", "serve"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(r.dir, name), module+name)
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("go build %s: %w (run from internal/compare, with GOWORK=off)",
-				module+name, err)
-		}
-	}
-	r.loadPath = filepath.Join(r.dir, "load")
-	return nil
-}
 
 // find makes the list of contenders: those whose keys are asked for, or, without
 // keys, all that are at hand.
@@ -61,11 +44,11 @@ func (r *runner) find(ctx context.Context, keys []string) error {
 // floors are the two ways of the program that only writes.
 func (r *runner) floors() []*contender {
 	path := filepath.Join(r.dir, "floor")
-	start := func(coalesce int) func(context.Context, int) (*server, error) {
-		return func(ctx context.Context, _ int) (*server, error) {
+	start := func(coalesce int) func(context.Context, int) (*drive.Server, error) {
+		return func(ctx context.Context, _ int) (*drive.Server, error) {
 			s, err := startDriven(ctx, "floor", path, strconv.Itoa(coalesce))
 			if err == nil {
-				s.version = floor.Version()
+				s.Version = floor.Version()
 			}
 			return s, err
 		}
@@ -95,7 +78,7 @@ func (r *runner) served(names []string) []*contender {
 		if name == "plain" {
 			c.kind, c.name = base, "net/http by hand"
 		}
-		c.start = func(ctx context.Context, topics int) (*server, error) {
+		c.start = func(ctx context.Context, topics int) (*drive.Server, error) {
 			return startDriven(ctx, name, filepath.Join(r.dir, "serve"), name, strconv.Itoa(topics))
 		}
 		all = append(all, c)
@@ -109,14 +92,14 @@ func (r *runner) daemons() []*contender {
 	return []*contender{
 		{
 			key: "nchan", name: "Nchan", kind: peer, topics: true,
-			start: func(ctx context.Context, _ int) (*server, error) { return startNchan(ctx, r.dir) },
+			start: func(ctx context.Context, _ int) (*drive.Server, error) { return startNchan(ctx, r.dir) },
 		},
 		{
 			key: "centrifugo", name: "Centrifugo, uni_sse", kind: peer, topics: true,
 			prepare: buildCentrifugo,
 			// The first build takes minutes, which a quick look should not.
 			atHand: func() bool { return !r.plan.quick || centrifugoBuilt() },
-			start: func(ctx context.Context, _ int) (*server, error) {
+			start: func(ctx context.Context, _ int) (*drive.Server, error) {
 				return startCentrifugo(ctx, r.dir)
 			},
 		},

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os/exec"
 	"time"
+
+	"github.com/sse-go/sse/internal/compare/drive"
 )
 
 // daemon is a server that is not ours, so that it says nothing.
@@ -20,11 +22,11 @@ type daemon struct {
 
 func startDaemon(ctx context.Context, name, path string, args ...string) (*daemon, error) {
 	d := &daemon{name: name, cmd: exec.CommandContext(ctx, path, args...), gone: make(chan struct{})}
-	var output tail
+	var output drive.Tail
 	d.cmd.Stdout, d.cmd.Stderr = &output, &output
 	// Not SIGKILL: who has children, as nginx has, must end them.
-	d.cmd.SysProcAttr = dieWithParent(terminated)
-	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(terminated) }
+	d.cmd.SysProcAttr = drive.DieWithParent(drive.Terminated)
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(drive.Terminated) }
 	d.cmd.WaitDelay = 3 * time.Second
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -38,7 +40,7 @@ func startDaemon(ctx context.Context, name, path string, args ...string) (*daemo
 }
 
 func (d *daemon) stop() {
-	_ = d.cmd.Process.Signal(terminated)
+	_ = d.cmd.Process.Signal(drive.Terminated)
 	select {
 	case <-d.gone:
 	case <-time.After(3 * time.Second):
@@ -49,7 +51,7 @@ func (d *daemon) stop() {
 
 // awaitListening waits until the server accepts connections.
 func (d *daemon) awaitListening(addr string) error {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(drive.Patience); time.Now().Before(deadline); {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			return conn.Close()
@@ -65,8 +67,8 @@ func (d *daemon) awaitListening(addr string) error {
 
 // onlyChild waits for the one process that the daemon starts.
 func (d *daemon) onlyChild() (int, error) {
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		children, err := childrenOf(d.pid)
+	for deadline := time.Now().Add(drive.Patience); ; time.Sleep(20 * time.Millisecond) {
+		children, err := drive.ChildrenOf(d.pid)
 		if err != nil {
 			return 0, err
 		}

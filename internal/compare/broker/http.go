@@ -51,29 +51,29 @@ func startPosts(ctx context.Context, header http.Header,
 	}
 }
 
-func (p *posts) publish(waves, topics, size int) error {
+func (p *posts) Publish(waves, topics, size int) error {
 	select {
 	case p.todo <- postTask{waves, topics, size, control.Now()}:
-		return p.failure()
+		return p.Failure()
 	default:
 		return errors.New("too many events wait for being posted")
 	}
 }
 
-func (p *posts) failure() error {
+func (p *posts) Failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-func (p *posts) reset() error {
+func (p *posts) Reset() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reply = control.ServerReply{}
 	return p.err
 }
 
-func (p *posts) report() (control.ServerReply, error) {
+func (p *posts) Report() (control.ServerReply, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.reply, p.err

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sse-go/sse/internal/compare/drive"
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
@@ -78,7 +79,7 @@ func main() {
 	override(&p.many, *many)
 	override(&p.idleTo, *idle)
 	override(&p.during, *during)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, terminated)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit,
 		fmt.Errorf("-timeout: %v were not enough", *limit))
 	err := run(ctx, p, *servers, *only, *write)
@@ -104,7 +105,7 @@ func list(text string) []string {
 
 func run(ctx context.Context, p plan, servers, only, write string) error {
 	// The server has all subscribers; the rest is its own.
-	if err := checkSystem(max(p.many, p.idleTo, p.topics*p.perTopic) + 200); err != nil {
+	if err := drive.CheckSystem(max(p.many, p.idleTo, p.topics*p.perTopic) + 200); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "sse-compare-")
@@ -113,7 +114,7 @@ func run(ctx context.Context, p plan, servers, only, write string) error {
 	}
 	defer os.RemoveAll(dir)
 	r := &runner{plan: p, dir: dir}
-	if err := r.build(ctx); err != nil {
+	if err := drive.Build(ctx, dir, "load", "serve"); err != nil {
 		return err
 	}
 	if err := r.find(ctx, list(servers)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sse-go/sse/internal/compare/drive"
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
@@ -33,26 +34,26 @@ func (r *runner) memoryScenario() *scenario {
 
 func (r *runner) memory(ctx context.Context, c *contender) (figures, error) {
 	p := r.plan
-	s, err := r.open(ctx, c, audience{subscribers: p.idleFrom, topics: 1}, p.idleTo)
+	s, err := r.open(ctx, c, drive.Audience{Subscribers: p.idleFrom, Topics: 1}, p.idleTo)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	few, err := s.occupied()
+	defer s.Close()
+	few, err := r.occupied(s)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.connect(p.idleTo - p.idleFrom); err != nil {
+	if _, err := s.Connect(p.idleTo - p.idleFrom); err != nil {
 		return nil, err
 	}
-	f, err := s.occupied()
+	f, err := r.occupied(s)
 	if err != nil {
 		return nil, err
 	}
 	for _, key := range []string{"rss", "kernel"} {
 		f[key] = (f[key] - few[key]) / float64(p.idleTo-p.idleFrom)
 	}
-	publish, err := s.server.publisher.report()
+	publish, err := s.Server.Publisher.Report()
 	if err != nil {
 		return nil, err
 	}
@@ -60,22 +61,22 @@ func (r *runner) memory(ctx context.Context, c *contender) (figures, error) {
 		f["goroutines"] = float64(publish.Goroutines)
 	}
 	// Who is idle must be there still.
-	if _, err := s.run(drive{outstanding: 1, waves: 1}); err != nil {
+	if _, err := s.Run(drive.Pace{Outstanding: 1, Waves: 1}); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
 // occupied is the memory in use after a moment of quiet.
-func (s *session) occupied() (figures, error) {
-	if err := s.pause(s.settle); err != nil {
+func (r *runner) occupied(s *drive.Session) (figures, error) {
+	if err := s.Pause(r.plan.settle); err != nil {
 		return nil, err
 	}
-	rss, err := s.server.resident()
+	rss, err := s.Server.Resident()
 	if err != nil {
 		return nil, err
 	}
-	kernel, err := kernelBytes()
+	kernel, err := drive.KernelBytes()
 	return figures{"rss": rss, "kernel": kernel}, err
 }
 

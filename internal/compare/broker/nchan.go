@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/sse-go/sse/internal/compare/drive"
 )
 
 // nchanModule is where Debian's libnginx-mod-nchan puts it.
@@ -61,7 +63,7 @@ http {
 }
 `
 
-func startNchan(ctx context.Context, dir string) (*server, error) {
+func startNchan(ctx context.Context, dir string) (*drive.Server, error) {
 	nginx, err := exec.LookPath("nginx")
 	if err == nil {
 		_, err = os.Stat(nchanModule)
@@ -101,10 +103,10 @@ func startNchan(ctx context.Context, dir string) (*server, error) {
 		func(topic string, data []byte) (string, []byte) {
 			return "http://" + addr + "/publish?topic=" + topic, data
 		})
-	return &server{
-		addr: addr, path: "/subscribe?topic={topic}", body: true, version: nchanVersion(),
-		pids: []int{worker}, publisher: p,
-		stop: func() { stop(); d.stop() },
+	return &drive.Server{
+		Addr: addr, Path: "/subscribe?topic={topic}", Body: true, Version: nchanVersion(),
+		PIDs: []int{worker}, Publisher: p,
+		Stop: func() { stop(); d.stop() },
 	}, nil
 }
 

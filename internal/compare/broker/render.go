@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sse-go/sse/internal/compare/drive"
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
@@ -12,7 +13,7 @@ import (
 func (r *runner) render() string {
 	var b strings.Builder
 	b.WriteString(report.Header("Broker", "compare-broker"))
-	fmt.Fprintf(&b, method, eventSize, r.plan.rounds)
+	fmt.Fprintf(&b, method, drive.EventSize, r.plan.rounds)
 	for _, t := range r.tables {
 		r.renderTable(&b, t)
 	}

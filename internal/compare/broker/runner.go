@@ -13,7 +13,6 @@ import (
 type runner struct {
 	plan       plan
 	dir        string // for programs and configurations; removed in the end
-	loadPath   string
 	contenders []*contender
 	tables     []*table
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sse-go/sse/internal/compare/drive"
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
@@ -42,12 +43,12 @@ func (r *runner) scenarios() []*scenario {
 	return []*scenario{
 		r.memoryScenario(),
 		r.fanout("fanout-few", "Fan-out to "+number(few)+", one event at a time",
-			audience{subscribers: few, topics: 1}, 1, everybody),
+			drive.Audience{Subscribers: few, Topics: 1}, 1, everybody),
 		r.fanout("fanout-many", "Fan-out to "+number(many)+", one event at a time",
-			audience{subscribers: many, topics: 1}, 1, everybody),
+			drive.Audience{Subscribers: many, Topics: 1}, 1, everybody),
 		r.fanout("outstanding",
 			fmt.Sprintf("Fan-out to %s, %d events outstanding", number(many), p.outstanding),
-			audience{subscribers: many, topics: 1}, p.outstanding,
+			drive.Audience{Subscribers: many, Topics: 1}, p.outstanding,
 			func(*contender) bool { return true }),
 		r.topicsScenario(),
 		r.patternsScenario(),
@@ -69,19 +70,19 @@ var fanoutColumns = []column{
 }
 
 // fanoutFigures are what all scenarios that drive have.
-func fanoutFigures(o outcome) figures {
+func fanoutFigures(o drive.Outcome) figures {
 	return figures{
-		perDelivery: float64(o.cpu.Nanoseconds()) / 1e3 / float64(o.events),
-		deliveries:  float64(o.events) / o.wall.Seconds(),
+		perDelivery: float64(o.CPU.Nanoseconds()) / 1e3 / float64(o.Events),
+		deliveries:  float64(o.Events) / o.Wall.Seconds(),
 	}
 }
 
 // fanout publishes as fast as subscribers have got what was published.
-func (r *runner) fanout(key, title string, a audience, outstanding int,
+func (r *runner) fanout(key, title string, a drive.Audience, outstanding int,
 	can func(*contender) bool) *scenario {
 	s := &scenario{key: key, title: title, columns: fanoutColumns, ratio: perDelivery, can: can}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
-		o, err := r.driveOnce(ctx, c, a, drive{outstanding: outstanding, during: r.plan.during})
+		o, err := r.driveOnce(ctx, c, a, drive.Pace{Outstanding: outstanding, During: r.plan.during})
 		if err != nil {
 			return nil, err
 		}
@@ -95,7 +96,7 @@ func (r *runner) topicsScenario() *scenario {
 	s := r.fanout("topics",
 		fmt.Sprintf("%s topics with %d subscribers each, one event on each at a time",
 			number(p.topics), p.perTopic),
-		audience{subscribers: p.topics * p.perTopic, topics: p.topics}, 1,
+		drive.Audience{Subscribers: p.topics * p.perTopic, Topics: p.topics}, 1,
 		func(c *contender) bool { return c.topics })
 	s.against = "fanout-many"
 	s.note = fmt.Sprintf("Publishing is a part of it, once for %d deliveries: a call, or an HTTP "+
@@ -105,7 +106,7 @@ func (r *runner) topicsScenario() *scenario {
 
 func (r *runner) patternsScenario() *scenario {
 	s := r.fanout("patterns", number(r.plan.few)+" subscribers of a pattern, one event at a time",
-		audience{subscribers: r.plan.few, topics: 1, pattern: true}, 1,
+		drive.Audience{Subscribers: r.plan.few, Topics: 1, Pattern: true}, 1,
 		func(c *contender) bool { return c.patterns })
 	s.against = "fanout-few"
 	return s
@@ -125,17 +126,17 @@ func (r *runner) latency(key string, subscribers int, perSecond float64) *scenar
 		can:   everybody,
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
-		o, err := r.driveOnce(ctx, c, audience{subscribers: subscribers, topics: 1}, drive{
-			outstanding: 1, during: r.plan.pace,
-			interval: time.Duration(float64(time.Second) / perSecond),
+		o, err := r.driveOnce(ctx, c, drive.Audience{Subscribers: subscribers, Topics: 1}, drive.Pace{
+			Outstanding: 1, During: r.plan.pace,
+			Interval: time.Duration(float64(time.Second) / perSecond),
 		})
 		if err != nil {
 			return nil, err
 		}
 		f := fanoutFigures(o)
-		f["p50"] = float64(o.latency.Quantile(0.5))
-		f["p99"] = float64(o.latency.Quantile(0.99))
-		f["p99.9"] = float64(o.latency.Quantile(0.999))
+		f["p50"] = float64(o.Latency.Quantile(0.5))
+		f["p99"] = float64(o.Latency.Quantile(0.99))
+		f["p99.9"] = float64(o.Latency.Quantile(0.999))
 		return f, nil
 	}
 	return s
@@ -154,11 +155,11 @@ func (r *runner) oneSubscriber() *scenario {
 		can: func(c *contender) bool { return c.kind != bound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
-		d := drive{outstanding: r.plan.window, every: r.plan.window / 16, during: r.plan.during}
+		d := drive.Pace{Outstanding: r.plan.window, Every: r.plan.window / 16, During: r.plan.during}
 		if !c.inProcess {
-			d.outstanding, d.every = 64, 4
+			d.Outstanding, d.Every = 64, 4
 		}
-		o, err := r.driveOnce(ctx, c, audience{subscribers: 1, topics: 1}, d)
+		o, err := r.driveOnce(ctx, c, drive.Audience{Subscribers: 1, Topics: 1}, d)
 		if err != nil {
 			return nil, err
 		}
@@ -184,29 +185,29 @@ func (r *runner) starvation() *scenario {
 		can:   func(c *contender) bool { return c.kind != bound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
-		o, err := r.driveOnce(ctx, c, audience{subscribers: r.plan.few, topics: 1},
-			drive{outstanding: outstanding, during: r.plan.during})
+		o, err := r.driveOnce(ctx, c, drive.Audience{Subscribers: r.plan.few, Topics: 1},
+			drive.Pace{Outstanding: outstanding, During: r.plan.during})
 		if err != nil {
 			return nil, err
 		}
 		f := fanoutFigures(o)
-		f["call"] = float64(o.publish.Call.Quantile(0.99))
-		f["command"] = float64(o.publish.Command.Quantile(0.99))
+		f["call"] = float64(o.Publish.Call.Quantile(0.99))
+		f["command"] = float64(o.Publish.Command.Quantile(0.99))
 		return f, nil
 	}
 	return s
 }
 
 // driveOnce is a session with one drive, after a shorter one that warms up.
-func (r *runner) driveOnce(ctx context.Context, c *contender, a audience, d drive) (
-	o outcome, err error) {
+func (r *runner) driveOnce(ctx context.Context, c *contender, a drive.Audience, p drive.Pace) (
+	o drive.Outcome, err error) {
 	s, err := r.open(ctx, c, a, 0)
 	if err != nil {
 		return o, err
 	}
-	defer s.close()
-	if _, err := s.run(drive{outstanding: max(1, c.coalesce), waves: 2}); err != nil {
+	defer s.Close()
+	if _, err := s.Run(drive.Pace{Outstanding: max(1, c.coalesce), Waves: 2}); err != nil {
 		return o, fmt.Errorf("warming up: %w", err)
 	}
-	return s.run(d)
+	return s.Run(p)
 }

@@ -28,7 +28,15 @@ const (
 	LoadReset    = "reset"    // forget the times and counts; answered by LoadDone
 	LoadReport   = "report"   // answered by LoadReported
 	LoadClose    = "close"    // close all connections; answered by LoadDone
+
+	// LoadExpectEnd says that the end of a stream is no error from now on, if it is
+	// a whole one; answered by LoadDone, and by LoadEnded when all have ended.
+	LoadExpectEnd = "expect-end"
 )
+
+// PerSource subscribers of a load client share a source address; with one port
+// each they stay far from the 28,000 that the system hands out for one address.
+const PerSource = 5000
 
 // LoadReply is a line from a load client.
 type LoadReply struct {
@@ -50,6 +58,7 @@ const (
 	LoadReached   = "reached"
 	LoadDone      = "done"
 	LoadReported  = "reported"
+	LoadEnded     = "ended" // with the errors, if there were any
 	LoadFailed    = "failed"
 )
 
@@ -62,6 +71,11 @@ const (
 //	reset                            forget the times; answered by ServerDone
 //	report                           answered by ServerReported
 //
+// and, if they are ours,
+//
+//	subscribers                      answered by ServerReported, with their number
+//	shutdown                         ends all streams; answered by ServerDone
+//
 // A server publishes in the order of the commands.
 type ServerReply struct {
 	Is string `json:"is"`
@@ -72,11 +86,13 @@ type ServerReply struct {
 	Body    bool   `json:"body,omitempty"`    // it sends something after the header at once
 	Version string `json:"version,omitempty"`
 
-	Goroutines int       `json:"goroutines,omitempty"` // ServerReported, as all below
-	Published  int64     `json:"published,omitempty"`
-	Call       Histogram `json:"call"`           // what the calls that publish took
-	Command    Histogram `json:"command"`        // from the command to the call's return
-	Text       string    `json:"text,omitempty"` // ServerFailed
+	Goroutines  int       `json:"goroutines,omitempty"` // ServerReported, as all below
+	Published   int64     `json:"published,omitempty"`
+	Call        Histogram `json:"call"`                  // what the calls that publish took
+	Command     Histogram `json:"command"`               // from the command to the call's return
+	Subscribers int       `json:"subscribers,omitempty"` // only if asked for
+	Held        int       `json:"held,omitempty"`        // those of them that are not parked
+	Text        string    `json:"text,omitempty"`        // ServerFailed
 }
 
 // What a server says.

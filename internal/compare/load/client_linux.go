@@ -28,6 +28,7 @@ type client struct {
 	every   int64 // every so many waves
 	input   []byte
 	ended   bool // there is no more input
+	ending  bool // streams may end, and LoadEnded is due
 	deliver func(*subscriber)
 
 	events, bytes int64
@@ -151,15 +152,26 @@ func (c *client) fail(err error) {
 	}
 }
 
-// lost closes a connection that broke. While connecting that ends everything:
-// there would never be enough.
+// lost closes a connection that broke or ended. While connecting that ends
+// everything: there would never be enough.
 func (c *client) lost(s *subscriber, id int, err error) error {
 	c.close(s)
 	if !s.ready {
 		return fmt.Errorf("subscriber %d: %w", id, err)
 	}
-	c.fail(fmt.Errorf("subscriber %d: %w", id, err))
+	if !c.ending || !errors.Is(err, errEnded) {
+		c.fail(fmt.Errorf("subscriber %d: %w", id, err))
+	}
+	c.tellEnd()
 	return nil
+}
+
+// tellEnd tells, once, that all streams have ended, if that is asked for.
+func (c *client) tellEnd() {
+	if c.ending && c.open == 0 {
+		c.ending = false
+		c.say(control.LoadReply{Is: control.LoadEnded, Errors: c.errors, Text: c.firstError})
+	}
 }
 
 func (c *client) close(s *subscriber) {
@@ -224,6 +236,10 @@ func (c *client) obey(command control.LoadCommand) error {
 			Events: c.events, Bytes: c.bytes, Latency: c.latency,
 			Errors: c.errors, Text: c.firstError,
 		})
+	case control.LoadExpectEnd:
+		c.ending = true
+		c.say(control.LoadReply{Is: control.LoadDone})
+		c.tellEnd()
 	case control.LoadClose:
 		for _, s := range c.subscribers {
 			c.close(s)

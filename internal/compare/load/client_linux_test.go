@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -162,6 +163,46 @@ func TestClient(t *testing.T) {
 				}
 				return
 			}
+		})
+	}
+}
+
+// Once it is expected, the end of a stream is no error, but a cut is.
+func TestClientExpectEnd(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		cut    bool
+		errors int64
+	}{
+		{"ended", false, 0},
+		{"cut", true, 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			goOn := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, ": hello\n\n")
+				_ = http.NewResponseController(w).Flush()
+				<-goOn
+				if test.cut && r.URL.Query().Get("topic") == "t/1" {
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			defer s.Close()
+			p := start(t)
+			p.say(control.LoadCommand{
+				Do: control.LoadConnect, Addr: s.Listener.Addr().String(), Path: "/?topic={topic}",
+				Count: 20, Topics: 2, Concurrency: 3, TimeoutMS: 10_000,
+			})
+			p.want(control.LoadConnected)
+			p.say(control.LoadCommand{Do: control.LoadExpectEnd})
+			p.want(control.LoadDone)
+			close(goOn)
+			if r := p.want(control.LoadEnded); r.Errors != test.errors {
+				t.Errorf("%d errors, want %d: %s", r.Errors, test.errors, r.Text)
+			}
+			p.say(control.LoadCommand{Do: control.LoadExpectEnd})
+			p.want(control.LoadDone)
+			p.want(control.LoadEnded)
 		})
 	}
 }

@@ -18,10 +18,6 @@ type connecting struct {
 	deadline int64
 }
 
-// perSource subscribers share a source address; with one port each they stay far
-// from the 28,000 that the system hands out for one address.
-const perSource = 5000
-
 const ipBindAddressNoPort = 24
 
 func (c *client) connect(command control.LoadCommand) error {
@@ -91,7 +87,7 @@ func (c *client) dial(number int) error {
 	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
 		&syscall.Linger{Onoff: 1})
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
-	network := c.connecting.Source + number/perSource
+	network := c.connecting.Source + number/control.PerSource
 	source := syscall.SockaddrInet4{
 		Addr: [4]byte{127, byte(1 + network/250%250), byte(1 + network%250), 1},
 	}

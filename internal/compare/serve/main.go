@@ -2,8 +2,10 @@
 // input (see package control). It ends when its input does.
 //
 //	serve list           the servers that there are
-//	serve NAME TOPICS    one of them, with so many topics, on a port of 127.0.0.1
-//	                     that its first line tells
+//	serve NAME TOPICS [ADDR]
+//	                     one of them, with so many topics, on a port of 127.0.0.1
+//	                     that its first line tells; on ADDR, which it shares with
+//	                     others that are given the same
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
@@ -31,6 +34,8 @@ type subject struct {
 	version string
 	// configure changes the server that the handler runs in; nil: nothing to do.
 	configure func(*http.Server)
+	// broker is ours; nil: the server is not.
+	broker *sse.Broker
 }
 
 // subjects are all servers but ours. Each is made for the topics with the given
@@ -49,13 +54,17 @@ func main() {
 		}
 		return
 	}
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: serve list, or serve NAME TOPICS")
+	if len(os.Args) != 3 && len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: serve list, or serve NAME TOPICS [ADDR]")
 		os.Exit(2)
+	}
+	listen := func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+	if len(os.Args) == 4 {
+		listen = func() (net.Listener, error) { return listenShared(os.Args[3]) }
 	}
 	topics, err := strconv.Atoi(os.Args[2])
 	if err == nil {
-		err = run(os.Args[1], topics)
+		err = run(os.Args[1], topics, listen)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
@@ -63,7 +72,7 @@ func main() {
 	}
 }
 
-func run(name string, topics int) error {
+func run(name string, topics int, listen func() (net.Listener, error)) error {
 	create := subjects[name]
 	if create == nil {
 		return fmt.Errorf("no server %q; see serve list", name)
@@ -76,7 +85,7 @@ func run(name string, topics int) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := listen()
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ func newOurs(broker *sse.Broker) *subject {
 	}
 	return &subject{
 		handler: broker,
+		broker:  broker,
 		publish: func(topic, data string) error {
 			_, err := broker.Publish(context.Background(), sse.Event{Data: data}, topic)
 			return err

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"github.com/sse-go/sse/internal/compare/control"
 )
+
+// shutdownLimit is the time that all streams of a server have to end.
+const shutdownLimit = time.Minute
 
 // publisher obeys the coordinator's lines, in one goroutine.
 type publisher struct {
@@ -40,6 +45,14 @@ func (p *publisher) obey(commands io.Reader) error {
 			}); err != nil {
 				return err
 			}
+		case "subscribers":
+			if err := say(p.subscribers()); err != nil {
+				return err
+			}
+		case "shutdown":
+			if err := say(p.shutdown()); err != nil {
+				return err
+			}
 		default:
 			_, err := fmt.Sscanf(line, "publish %d %d %d %d", &waves, &topics, &size, &sent)
 			if err != nil {
@@ -51,6 +64,34 @@ func (p *publisher) obey(commands io.Reader) error {
 		}
 	}
 	return lines.Err()
+}
+
+// subscribers counts them. A report does not, since counting makes garbage, which
+// would be counted as the server's.
+func (p *publisher) subscribers() control.ServerReply {
+	if p.subject.broker == nil {
+		return control.ServerReply{Is: control.ServerFailed, Text: "it cannot count subscribers"}
+	}
+	r := control.ServerReply{Is: control.ServerReported}
+	for _, s := range p.subject.broker.Subscribers() {
+		if r.Subscribers++; s.Wait == "held" {
+			r.Held++
+		}
+	}
+	return r
+}
+
+// shutdown ends all streams.
+func (p *publisher) shutdown() control.ServerReply {
+	if p.subject.broker == nil {
+		return control.ServerReply{Is: control.ServerFailed, Text: "it cannot end its streams"}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+	defer cancel()
+	if err := p.subject.broker.Shutdown(ctx); err != nil {
+		return control.ServerReply{Is: control.ServerFailed, Text: err.Error()}
+	}
+	return control.ServerReply{Is: control.ServerDone}
 }
 
 // publish publishes so many waves, each with an event on every topic.

@@ -1,4 +1,4 @@
-package main
+package drive
 
 import (
 	"bytes"
@@ -10,19 +10,20 @@ import (
 	"syscall"
 )
 
+// How processes are ended.
 const (
-	killed     = syscall.SIGKILL
-	terminated = syscall.SIGTERM
+	Killed     = syscall.SIGKILL
+	Terminated = syscall.SIGTERM
 )
 
-// dieWithParent ends a child by a signal when the coordinator dies, however it
+// DieWithParent ends a child by a signal when the coordinator dies, however it
 // does.
-func dieWithParent(signal syscall.Signal) *syscall.SysProcAttr {
+func DieWithParent(signal syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: signal}
 }
 
-// checkSystem says what is missing before a long run does.
-func checkSystem(files int) error {
+// CheckSystem says what is missing before a long run does.
+func CheckSystem(files int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
@@ -34,9 +35,9 @@ func checkSystem(files int) error {
 	return nil
 }
 
-// residentBytes is the physical memory that a process has, its part of shared
+// ResidentBytes is the physical memory that a process has, its part of shared
 // memory included.
-func residentBytes(pid int) (float64, error) {
+func ResidentBytes(pid int) (float64, error) {
 	// Exact, unlike VmRSS in status, which each thread batches.
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -51,13 +52,13 @@ func residentBytes(pid int) (float64, error) {
 	return 0, fmt.Errorf("/proc/%d/smaps_rollup has no line Rss", pid)
 }
 
-// kernelBytes is the memory that the kernel has for sockets: its objects in use,
+// KernelBytes is the memory that the kernel has for sockets: its objects in use,
 // by /proc/slabinfo, and buffers, by /proc/net/sockstat. Only differences mean
 // something, and only on a quiet machine.
 //
 // The size of the slabs themselves (Slab in /proc/meminfo) would not do: slabs
 // that the measurement before has left half empty are filled up first.
-func kernelBytes() (float64, error) {
+func KernelBytes() (float64, error) {
 	slabs, err := os.ReadFile("/proc/slabinfo")
 	if err != nil {
 		return 0, fmt.Errorf("%w (only root may read it)", err)
@@ -106,8 +107,8 @@ func socketBuffers() (float64, error) {
 	return 0, fmt.Errorf("/proc/net/sockstat has no memory of TCP")
 }
 
-// childrenOf are the processes that a process has started.
-func childrenOf(pid int) ([]int, error) {
+// ChildrenOf are the processes that a process has started.
+func ChildrenOf(pid int) ([]int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
 		return nil, err

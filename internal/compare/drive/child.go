@@ -1,4 +1,4 @@
-package main
+package drive
 
 import (
 	"bufio"
@@ -13,29 +13,29 @@ import (
 	"time"
 )
 
-// child is a process that is told lines and answers with lines of JSON. R is what
+// Child is a process that is told lines and answers with lines of JSON. R is what
 // its answers are.
-type child[R any] struct {
+type Child[R any] struct {
 	name    string
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	answers chan R
 	gone    chan struct{} // closed when it has ended, and err says why
 	err     error
-	stderr  tail
+	stderr  Tail
 }
 
-// patience is how long a child may take to answer or to end.
-const patience = 20 * time.Second
+// Patience is how long a child may take to answer or to end.
+const Patience = 20 * time.Second
 
-// spawn starts a child. Lines that aside takes are no answers; it is called in
+// Spawn starts a child. Lines that aside takes are no answers; it is called in
 // the goroutine that reads them.
-func spawn[R any](ctx context.Context, name string, aside func(line []byte) bool,
-	path string, args ...string) (*child[R], error) {
-	c := &child[R]{name: name, answers: make(chan R, 4), gone: make(chan struct{})}
+func Spawn[R any](ctx context.Context, name string, aside func(line []byte) bool,
+	path string, args ...string) (*Child[R], error) {
+	c := &Child[R]{name: name, answers: make(chan R, 4), gone: make(chan struct{})}
 	c.cmd = exec.CommandContext(ctx, path, args...)
 	c.cmd.Stderr = &c.stderr
-	c.cmd.SysProcAttr = dieWithParent(killed)
+	c.cmd.SysProcAttr = DieWithParent(Killed)
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func spawn[R any](ctx context.Context, name string, aside func(line []byte) bool
 	return c, nil
 }
 
-func (c *child[R]) read(out io.Reader, aside func(line []byte) bool) {
+func (c *Child[R]) read(out io.Reader, aside func(line []byte) bool) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -80,19 +80,19 @@ func (c *child[R]) read(out io.Reader, aside func(line []byte) bool) {
 	close(c.gone)
 }
 
-func (c *child[R]) pid() int { return c.cmd.Process.Pid }
+func (c *Child[R]) PID() int { return c.cmd.Process.Pid }
 
-// tell writes a line.
-func (c *child[R]) tell(format string, args ...any) error {
+// Tell writes a line.
+func (c *Child[R]) Tell(format string, args ...any) error {
 	_, err := fmt.Fprintf(c.in, format+"\n", args...)
 	if err != nil {
-		return errors.Join(c.failure(), err)
+		return errors.Join(c.Failure(), err)
 	}
 	return nil
 }
 
-// answer waits for the next answer.
-func (c *child[R]) answer(limit time.Duration) (answer R, err error) {
+// Answer waits for the next answer.
+func (c *Child[R]) Answer(limit time.Duration) (answer R, err error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -111,8 +111,8 @@ func (c *child[R]) answer(limit time.Duration) (answer R, err error) {
 	}
 }
 
-// failure is why the child has ended, nil if it has not.
-func (c *child[R]) failure() error {
+// Failure is why the child has ended, nil if it has not.
+func (c *Child[R]) Failure() error {
 	select {
 	case <-c.gone:
 		return c.err
@@ -121,8 +121,8 @@ func (c *child[R]) failure() error {
 	}
 }
 
-// stop ends the child: by the end of its input at first, then the hard way.
-func (c *child[R]) stop() {
+// Stop ends the child: by the end of its input at first, then the hard way.
+func (c *Child[R]) Stop() {
 	c.in.Close()
 	select {
 	case <-c.gone:
@@ -132,13 +132,13 @@ func (c *child[R]) stop() {
 	}
 }
 
-// tail keeps the end of what a process writes to its standard error.
-type tail struct {
+// Tail keeps the end of what a process writes to its standard error.
+type Tail struct {
 	mu   sync.Mutex // guards the following
 	text []byte
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
@@ -146,7 +146,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) String() string {
+func (t *Tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return strings.TrimSpace(string(t.text))

@@ -1,0 +1,261 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/api"
+	"github.com/sse-go/sse/cmd/sse/internal/auth"
+)
+
+// brokerLog is a log that is a broker's memory.
+type brokerLog struct{ *sse.Broker }
+
+func (l brokerLog) Publish(ctx context.Context, _ *api.Once, entries ...sse.Entry) (
+	[]sse.Position, bool, error) {
+	at, err := l.PublishAll(ctx, entries...)
+	return at, false, err
+}
+
+func (l brokerLog) Delete(context.Context, string) error { return nil }
+
+func newAPI(tb testing.TB, broker *sse.Broker) *api.API {
+	authority, err := auth.New(nil, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a, err := api.New(api.Options{
+		Broker: broker, Log: brokerLog{broker}, Authority: authority,
+		MaxEvent: 1 << 20, Closing: context.Background(),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+// exchange sends a request to the handler as net/http would, or reports that it
+// would not.
+func exchange(a *api.API, method, target, body string, header ...string) (*httptest.ResponseRecorder, bool) {
+	head := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n"
+	for i := 0; i < len(header); i += 2 {
+		head += header[i] + ": " + header[i+1] + "\r\n"
+	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + "\r\n")))
+	if err != nil || r.Method != method {
+		return nil, false
+	}
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return w, true
+}
+
+func newest(tb testing.TB, broker *sse.Broker, n int) []sse.Entry {
+	all, err := sse.ParsePattern("**")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	page, err := broker.Read(tb.Context(), sse.Selection{Patterns: []sse.Pattern{all}},
+		sse.Start{Last: n}, 64<<20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return page.Entries
+}
+
+// result is an answer as JSON.
+type result struct {
+	ID    string
+	Kept  int
+	Error string
+}
+
+func decode(tb testing.TB, text string) result {
+	tb.Helper()
+	var r result
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		tb.Fatalf("the answer is not JSON: %q: %v", text, err)
+	}
+	return r
+}
+
+// What a client sends is refused with a line that says why, and then nothing of it
+// is published; or it is carried exactly.
+func FuzzPublish(f *testing.F) {
+	for _, target := range []string{
+		"/news", "/a,b", "/room/*", "/a%2Fb", "/a%2Cb", "/%2e%2e/x", "//", "/-/publish?topic=a%2Fb",
+		"/%61", "/news?type=a&id=b", "/news?type=%0A", "/news?id=~1", "/news?retry=10", "/?", "*",
+		"/caf%C3%A9", "/%ff", "http://localhost/news", "/news?eol=lf", "/a/./b", "/.well-known/x",
+		"/-/publish?topic=a&topic=b&type=%20x", "/news?type=%EF%BB%BFx", "/a;b?c;d", "/news#x",
+	} {
+		f.Add(target, "hello")
+	}
+	for _, body := range []string{"", "\n", " x", ":x", "a\rb", "a\r\nb", "\x00", "\xff", "\ufeffx", "id: 1\n\ndata: 2"} {
+		f.Add("/news", body)
+		f.Add("/news?eol=lf", body)
+	}
+	f.Fuzz(func(t *testing.T, target, body string) {
+		broker := &sse.Broker{}
+		w, ok := exchange(newAPI(t, broker), "POST", target, body)
+		if !ok {
+			return
+		}
+		kept := newest(t, broker, 10)
+		if w.Code != http.StatusOK {
+			checkRefused(t, w, kept)
+			return
+		}
+		if _, own := strings.CutPrefix(target, "/-/"); own && !strings.HasPrefix(target, "/-/publish") {
+			return // such as a login, where none is needed
+		}
+		if len(kept) != 1 {
+			t.Fatalf("%d events are kept, want 1", len(kept))
+		}
+		checkCarried(t, &kept[0], target, body)
+	})
+}
+
+func checkRefused(t *testing.T, w *httptest.ResponseRecorder, kept []sse.Entry) {
+	text := w.Body.String()
+	if len(kept) > 0 {
+		t.Errorf("status %d, and yet it was published: %+v", w.Code, kept)
+	}
+	if w.Code < 400 || w.Code >= 500 || !strings.HasPrefix(text, "sse: ") || strings.Count(text, "\n") != 1 {
+		t.Errorf("status %d with %q, want one line that says why", w.Code, text)
+	}
+}
+
+func checkCarried(t *testing.T, e *sse.Entry, target, body string) {
+	target = strings.TrimPrefix(target, "http://localhost")
+	path, raw, _ := strings.Cut(target, "?")
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		t.Fatalf("published with a query that is malformed: %v", err)
+	}
+	topics := query["topic"]
+	if path != "/-/publish" {
+		for _, text := range strings.Split(strings.TrimPrefix(path, "/"), ",") {
+			topic, err := url.PathUnescape(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			topics = append(topics, topic)
+		}
+	}
+	var unique []string
+	for _, topic := range topics {
+		if !slices.Contains(unique, topic) {
+			unique = append(unique, topic)
+		}
+	}
+	if !slices.Equal(e.Topics, unique) {
+		t.Errorf("%s was published to %q, want %q", target, e.Topics, unique)
+	}
+	if query.Get("eol") == "lf" {
+		body = strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\r", "\n")
+	}
+	got, want := e.Event, sse.Event{ID: query.Get("id"), Type: query.Get("type"), Data: body}
+	got.Retry = 0
+	if got != want {
+		t.Errorf("%s carried %+q, want %+q", target, got, want)
+	}
+}
+
+// Of a body of lines, a prefix is carried exactly, and the answer says how many.
+func FuzzLines(f *testing.F) {
+	for _, body := range []string{"a\nb\n", "a\nb", "", "\n", "\n\n", "a\r\nb\r\n", "a\rb\n", "\xff\n", "a\n\xff\nb\n"} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		broker := &sse.Broker{}
+		w, ok := exchange(newAPI(t, broker), "PUT", "/log", body, "Accept", "application/json")
+		if !ok {
+			return
+		}
+		lines := strings.SplitAfter(body, "\n")
+		if lines[len(lines)-1] == "" {
+			lines = lines[:len(lines)-1]
+		}
+		kept := newest(t, broker, len(lines)+1)
+		for i := range kept {
+			want := strings.TrimSuffix(strings.TrimSuffix(lines[i], "\n"), "\r")
+			if got := kept[i].Event.Data; got != want {
+				t.Fatalf("line %d is %q, want %q", i+1, got, want)
+			}
+		}
+		if (w.Code == http.StatusOK) != (len(kept) == len(lines)) {
+			t.Errorf("status %d, and %d of %d lines are kept", w.Code, len(kept), len(lines))
+		}
+		answer := decode(t, w.Body.String())
+		if answer.Kept != len(kept) || len(kept) > 0 && answer.ID != kept[len(kept)-1].Position.String() {
+			t.Errorf("the answer is %+v, and %d are kept", answer, len(kept))
+		}
+	})
+}
+
+// A batch is published exactly, or not at all.
+func FuzzBatch(f *testing.F) {
+	for _, body := range []string{
+		`{"data":"a"}`, "{\"data\":\"a\"}\n\n{\"data\":{\"x\": 1}}", `{"data":"\ud83d\ude00"}`, `{"data":"\ud83d"}`,
+		`{"data":"a","type":"b","id":"c","retry":5,"topics":["x"]}`, `[1]`, `{"data":null}`, `{"data":"\u0000"}`,
+	} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		broker := &sse.Broker{}
+		w, ok := exchange(newAPI(t, broker), "POST", "/-/batch?topic=a", body, "Accept", "application/json")
+		if !ok {
+			return
+		}
+		kept := newest(t, broker, 1<<16)
+		answer := decode(t, w.Body.String())
+		if answer.Kept != len(kept) || w.Code != http.StatusOK && len(kept) > 0 {
+			t.Errorf("status %d: the answer is %+v, and %d are kept", w.Code, answer, len(kept))
+		}
+		for _, e := range kept {
+			if strings.ContainsRune(e.Event.Data, '\ufffd') &&
+				!strings.ContainsRune(body, '\ufffd') && !strings.Contains(strings.ToLower(body), `\ufffd`) {
+				t.Errorf("%q was published as %q", body, e.Event.Data)
+			}
+		}
+	})
+}
+
+// What a client asks for is refused with a line, or answered; in no case does the
+// handler panic or redirect.
+func FuzzRead(f *testing.F) {
+	for _, target := range []string{
+		"/news?follow=0", "/a,b/*?follow=0&since=-1", "/-/events?topic=%00&follow=0", "/**?follow=0&limit=1",
+		"/news?follow=0&lastEventId=~1.x", "/news?follow=0&since=%2B", "/%2e?follow=0",
+	} {
+		f.Add(target, "")
+	}
+	f.Add("/news?follow=0", "~1.AAAAAAAAAAAAAAAA")
+	f.Fuzz(func(t *testing.T, target, id string) {
+		if strings.ContainsAny(id, "\r\n") || !strings.Contains(target, "follow=0") {
+			return // another header, or a stream, which does not end
+		}
+		broker := &sse.Broker{}
+		if _, err := broker.Publish(t.Context(), sse.Event{Data: "x"}, "news"); err != nil {
+			t.Fatal(err)
+		}
+		w, ok := exchange(newAPI(t, broker), "HEAD", target, "", "Last-Event-ID", id)
+		if !ok {
+			return
+		}
+		if w.Code == http.StatusOK || w.Code >= 400 && w.Code < 500 || w.Code == http.StatusServiceUnavailable {
+			return
+		}
+		t.Errorf("%s: status %d %s", target, w.Code, w.Body)
+	})
+}

@@ -1,0 +1,275 @@
+package auth_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/auth"
+)
+
+const secret = "0123456789abcdef"
+
+// clock is a time that a test moves.
+type clock struct{ time.Time }
+
+func (c *clock) now() time.Time { return c.Time }
+
+func authority(t *testing.T, lines ...string) (*auth.Authority, *clock) {
+	t.Helper()
+	keys, err := auth.ReadKeys(strings.NewReader(strings.Join(lines, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{time.Unix(1_700_000_000, 0)}
+	a, err := auth.New(keys, c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, c
+}
+
+func request(header ...string) *http.Request {
+	r := httptest.NewRequest("GET", "http://hub.test/news", nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+func pattern(t *testing.T, text string) sse.Pattern {
+	t.Helper()
+	p, err := sse.ParsePattern(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// statusOf is that of a refusal, or 200.
+func statusOf(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	var refused *auth.Error
+	if errors.As(err, &refused) {
+		return refused.Status
+	}
+	return http.StatusInternalServerError
+}
+
+func TestParseKeyRefuses(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"", "a key is NAME SECRET"},
+		{"name", "a key is NAME SECRET"},
+		{"na.me " + secret + " publish **", "letters, digits"},
+		{"name short publish **", "less than 16 characters"},
+		{"name 0123456789abcde\u00e9 publish **", "which no header carries"},
+		{"name " + secret, "grants nothing"},
+		{"name " + secret + " publish", "grants nothing"},
+		{"name " + secret + " **", "none of publish, subscribe and delete"},
+		{"name " + secret + " publish a*", `has a "*" within a segment`},
+	} {
+		_, err := auth.ParseKey(test.line)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("ParseKey(%q): %v, want %q", test.line, err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("ParseKey(%q) tells the secret: %v", test.line, err)
+		}
+	}
+	_, err := auth.ReadKeys(strings.NewReader("# keys\n\nname " + secret + "\n"))
+	if err == nil || !strings.HasPrefix(err.Error(), "line 3: ") {
+		t.Errorf("ReadKeys: %v, want the line", err)
+	}
+	key, _ := auth.ParseKey("a " + secret + " publish **")
+	other, _ := auth.ParseKey("b " + secret + " publish **")
+	if _, err := auth.New([]auth.Key{key, other}, nil); err == nil {
+		t.Error("two keys with one secret were accepted")
+	}
+}
+
+func TestGrants(t *testing.T) {
+	a, _ := authority(t, "k "+secret+" publish jobs/* subscribe public/** news/*/live delete tmp")
+	who, err := a.Identify(request("Authorization", "bearer "+secret), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		verb  auth.Verb
+		topic string
+		want  int
+	}{
+		{auth.Publish, "jobs/1", 200}, {auth.Publish, "jobs", 403}, {auth.Publish, "jobs/1/2", 403},
+		{auth.Subscribe, "jobs/1", 403}, {auth.Subscribe, "public/a/b", 200},
+		{auth.Subscribe, "public", 403}, {auth.Subscribe, "news/x/live", 200},
+		{auth.Delete, "tmp", 200}, {auth.Delete, "jobs/1", 403},
+	} {
+		if got := statusOf(who.MayTopics(test.verb, []string{test.topic})); got != test.want {
+			t.Errorf("%s %s: %d, want %d", test.verb, test.topic, got, test.want)
+		}
+	}
+	for _, test := range []struct {
+		pattern string
+		want    int
+	}{
+		{"public/**", 200}, {"public/*", 200}, {"public/a/*", 200}, {"public/a/**", 200},
+		{"**", 403}, {"*", 403}, {"*/**", 403}, {"news/*/live", 200}, {"news/x/live", 200},
+		{"news/**", 403}, {"news/*/*", 403}, {"news/*", 403}, {"*/*/live", 403},
+	} {
+		p := pattern(t, test.pattern)
+		if got := statusOf(who.MayPatterns(auth.Subscribe, []sse.Pattern{p})); got != test.want {
+			t.Errorf("subscribe %s: %d, want %d", test.pattern, got, test.want)
+		}
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	a, _ := authority(t, "k "+secret+" subscribe **")
+	cookie, err := a.Login(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := cookie.Name + "=" + cookie.Value
+	for _, test := range []struct {
+		name   string
+		header []string
+		query  string
+		want   int
+	}{
+		{"nothing", nil, "", 401},
+		{"key", []string{"Authorization", "Bearer " + secret}, "", 200},
+		{"wrong key", []string{"Authorization", "Bearer x" + secret}, "", 401},
+		{"no key", []string{"Authorization", "Bearer"}, "", 401},
+		{"basic", []string{"Authorization", "Basic " + secret}, "", 401},
+		{"cookie", []string{"Cookie", good}, "", 200},
+		{"wrong key and cookie", []string{"Cookie", good, "Authorization", "Bearer x"}, "", 401},
+		{"other cookie", []string{"Cookie", cookie.Name + "=k.9999999999.AAAA"}, "", 401},
+		{"cookie made longer", []string{"Cookie", strings.Replace(good, ".17", ".27", 1)}, "", 401},
+		{"odd cookie", []string{"Cookie", cookie.Name + "=k"}, "", 401},
+		{"wrong ticket and cookie", []string{"Cookie", good}, "ticket=x", 401},
+	} {
+		query, _ := url.ParseQuery(test.query)
+		_, err := a.Identify(request(test.header...), query)
+		if got := statusOf(err); got != test.want {
+			t.Errorf("%s: %d (%v), want %d", test.name, got, err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the error tells the secret: %v", test.name, err)
+		}
+	}
+}
+
+func TestCookieExpires(t *testing.T) {
+	a, clock := authority(t, "k "+secret+" subscribe **")
+	if _, err := a.Login("another secret"); statusOf(err) != 401 {
+		t.Errorf("Login with another key: %v", err)
+	}
+	cookie, err := a.Login(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
+		t.Errorf("cookie %v is not HttpOnly and SameSite=Strict", cookie)
+	}
+	r := request("Cookie", cookie.Name+"="+cookie.Value)
+
+	// Another hub with the same key, as after a restart.
+	b, _ := authority(t, "k "+secret+" subscribe **")
+	who, err := b.Identify(r, nil)
+	if err != nil || !who.Expires.Equal(clock.Add(7*24*time.Hour)) {
+		t.Errorf("after a restart: %+v, %v", who, err)
+	}
+	clock.Time = clock.Add(7 * 24 * time.Hour)
+	if _, err := a.Identify(r, nil); statusOf(err) != 401 {
+		t.Errorf("after a week: %v", err)
+	}
+	c, _ := authority(t, "k another0123456789abcdef subscribe **")
+	if _, err := c.Identify(r, nil); statusOf(err) != 401 {
+		t.Errorf("with another secret: %v", err)
+	}
+}
+
+func TestTickets(t *testing.T) {
+	const page = "https://app.test"
+	for _, test := range []struct {
+		name          string
+		bound, origin string
+		after         time.Duration
+		topic         string
+		want          int
+	}{
+		{"of the page", page, page, 0, "news", 200},
+		{"just in time", page, page, 30*time.Second - 1, "news", 200},
+		{"too late", page, page, 30 * time.Second, "news", 401},
+		{"of another page", page, "https://evil.test", 0, "news", 403},
+		{"without a page", page, "", 0, "news", 403},
+		{"of the hub", "", "", 0, "news", 200},
+		{"of the hub, which browsers do not say", "http://hub.test", "", 0, "news", 200},
+		{"of the hub, for a page", "", page, 0, "news", 403},
+		{"of another topic", page, page, 0, "sport", 403},
+		{"of a pattern as a topic", page, page, 0, "room/1", 403},
+	} {
+		a, clock := authority(t, "k "+secret+" subscribe **")
+		who, err := a.Identify(request("Authorization", "Bearer "+secret), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := a.Issue(who, []string{"news"}, []sse.Pattern{pattern(t, "room/*")}, test.bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock.Time = clock.Add(test.after)
+		query := url.Values{"ticket": {text}}
+		r := request()
+		if test.origin != "" {
+			r.Header.Set("Origin", test.origin)
+		}
+		who, err = a.Identify(r, query)
+		if err == nil {
+			err = who.MayTopics(auth.Subscribe, []string{test.topic})
+		}
+		if got := statusOf(err); got != test.want {
+			t.Errorf("%s: %d (%v), want %d", test.name, got, err, test.want)
+		}
+		if _, err := a.Identify(r, query); statusOf(err) != 401 {
+			t.Errorf("%s, again: %v, want 401", test.name, err)
+		}
+		if test.want == 200 {
+			if err := who.MayTopics(auth.Publish, []string{"news"}); statusOf(err) != 403 {
+				t.Errorf("%s: publishing: %v, want 403", test.name, err)
+			}
+			if _, err := a.Issue(who, nil, nil, ""); statusOf(err) != 403 {
+				t.Errorf("%s: another ticket: %v, want 403", test.name, err)
+			}
+		}
+	}
+}
+
+func TestTicketsAreGrantedAndBounded(t *testing.T) {
+	a, clock := authority(t, "k "+secret+" subscribe news")
+	who, _ := a.Identify(request("Authorization", "Bearer "+secret), nil)
+	if _, err := a.Issue(who, []string{"sport"}, nil, ""); statusOf(err) != 403 {
+		t.Errorf("a ticket for what is not granted: %v", err)
+	}
+	if _, err := a.Issue(who, nil, []sse.Pattern{pattern(t, "**")}, ""); statusOf(err) != 403 {
+		t.Errorf("a ticket for a pattern that is not granted: %v", err)
+	}
+	issued := 0
+	var err error
+	for ; err == nil && issued < 1<<20; issued++ {
+		_, err = a.Issue(who, []string{"news"}, nil, "")
+	}
+	if statusOf(err) != 503 {
+		t.Errorf("after %d tickets: %v, want 503", issued, err)
+	}
+	clock.Time = clock.Add(auth.TicketAge)
+	if _, err := a.Issue(who, []string{"news"}, nil, ""); err != nil {
+		t.Errorf("when those have expired: %v", err)
+	}
+}

@@ -1,0 +1,163 @@
+package disklog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+)
+
+// smallDisk mounts a disk of so many bytes.
+func smallDisk(t *testing.T, size int) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("mounting a small disk needs root")
+	}
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
+		t.Skip("cannot mount a small disk: ", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return disk
+}
+
+// fill appends until the log refuses, which it must do because the disk is full.
+func fill(t *testing.T, l *disklog.Log, rng *rand.Rand, size int) []sse.Entry {
+	t.Helper()
+	const many = 32 << 10 // bytes at once
+	var kept []sse.Entry
+	for range 1 << 14 {
+		entries := make([]sse.Entry, max(1, many/size))
+		for i := range entries {
+			entries[i] = entry(noise(rng, size), "a")
+		}
+		positions, err := l.Append(t.Context(), entries...)
+		for i, p := range positions {
+			entries[i].Position = p
+			kept = append(kept, entries[i])
+		}
+		if errors.Is(err, syscall.ENOSPC) {
+			return kept
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("the disk is never full")
+	return nil
+}
+
+// keeps checks that a log has these entries, and no others.
+func keeps(t *testing.T, l *disklog.Log, kept []sse.Entry) {
+	t.Helper()
+	if err := holds(l, kept, 0); err != nil {
+		t.Error(err)
+	}
+	if got := len(get(t, l, everything).Entries); got != len(kept) {
+		t.Errorf("%d entries, want %d", got, len(kept))
+	}
+}
+
+// TestFullDisk fills a disk, makes space, and fills it again.
+func TestFullDisk(t *testing.T) {
+	for _, size := range []int{100, 4 << 10, 1 << 20} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { fullDisk(t, size) })
+	}
+}
+
+func fullDisk(t *testing.T, size int) {
+	disk := smallDisk(t, 48<<20)
+	rng := rand.New(rand.NewPCG(5, 6))
+	others := filepath.Join(disk, "others")
+	if err := os.WriteFile(others, []byte(noise(rng, 24<<20)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opts := disklog.Options{Reserve: 4 << 20, Logger: quiet}
+	l := open(t, filepath.Join(disk, "log"), opts)
+	kept := fill(t, l, rng, size)
+	for range 100 {
+		if _, err := l.Append(t.Context(), entry("no", "a")); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("append to a full disk: %v", err)
+		}
+	}
+	keeps(t, l, kept)
+	follows(t, l, kept)
+
+	// It can be closed and opened when it is full.
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	l = open(t, filepath.Join(disk, "log"), opts)
+	keeps(t, l, kept)
+
+	if err := os.Remove(others); err != nil {
+		t.Fatal(err)
+	}
+	kept = append(kept, untilKept(t, l))
+	kept = append(kept, fill(t, l, rng, size)...)
+	keeps(t, l, kept)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	keeps(t, open(t, filepath.Join(disk, "log"), opts), kept)
+}
+
+// untilKept appends until the log finds out that there is space.
+func untilKept(t *testing.T, l *disklog.Log) sse.Entry {
+	t.Helper()
+	for t.Context().Err() == nil {
+		e := entry("yes", "a")
+		positions, err := l.Append(t.Context(), e)
+		if err == nil {
+			e.Position = positions[0]
+			return e
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("there is space, and nothing is kept")
+	return sse.Entry{}
+}
+
+// follows checks that Follow yields these entries.
+func follows(t *testing.T, l *disklog.Log, kept []sse.Entry) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	for e, err := range l.Follow(ctx, sse.Position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Position != kept[n].Position {
+			t.Fatalf("Follow: %s, want %s", show(e), show(kept[n]))
+		}
+		if n++; n == len(kept) {
+			return
+		}
+	}
+}
+
+// TestFullDiskDelete makes space by removing what the log itself has.
+func TestFullDiskDelete(t *testing.T) {
+	disk := smallDisk(t, 32<<20)
+	l := open(t, filepath.Join(disk, "log"), disklog.Options{Reserve: 8 << 20, Logger: quiet})
+	fill(t, l, rand.New(rand.NewPCG(7, 8)), 4<<10)
+	if err := l.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	kept := untilKept(t, l)
+	keeps(t, l, []sse.Entry{kept})
+}

@@ -1,0 +1,15 @@
+//go:build !unix
+
+package disklog
+
+import (
+	"errors"
+	"syscall"
+)
+
+// isLockedBySystem knows the error with which Windows refuses to open a file that
+// another process has open.
+func isLockedBySystem(err error) bool {
+	const sharingViolation = syscall.Errno(32)
+	return errors.Is(err, sharingViolation)
+}

@@ -1,0 +1,135 @@
+package disklog
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// What is in the log's directory, beside the files in epoch.go.
+const (
+	storeName   = "store"
+	reserveName = "reserve"
+)
+
+// flushDelay is how long what was removed may stay in memory.
+const flushDelay = 10 * time.Second
+
+// storeFormat is what the store writes. A newer library keeps to it, so that
+// going back to an older one is possible, until this is changed.
+const storeFormat = pebble.FormatTableFormatV6
+
+func (l *Log) storeOptions(o *Options) *pebble.Options {
+	s := &pebble.Options{
+		FS:                  l.space,
+		FormatMajorVersion:  storeFormat,
+		CacheSize:           o.Cache,
+		MaxOpenFiles:        256,
+		MaxManifestFileSize: 4 << 20,
+		MemTableSize:        memory(l.overall),
+		// What was removed is to leave the disk also when nothing is written.
+		FlushDelayDeleteRange:      flushDelay,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
+		Logger:                     &storeLogger{l.logger, &l.failed},
+	}
+	s.TargetFileSizes[0] = tableSize(l.overall)
+	for i := range s.Levels {
+		// The filters answer for topics that have no entries yet.
+		s.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		s.Levels[i].BlockSize = 8 << 10
+	}
+	s.EventListener = &pebble.EventListener{
+		// A read that meets the damage returns an error; the rest can be read.
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			l.logger.Error("sse: the log is damaged", "dir", l.dir, "what", info.String())
+		},
+	}
+	l.crowd.listen(s.EventListener)
+	return s
+}
+
+// memory is how many bytes are appended before they go to a table. With it grows
+// the write-ahead log, of which there are some pieces.
+func memory(all Retention) uint64 {
+	const least, most = 1 << 20, 8 << 20
+	if all.Bytes == 0 {
+		return most
+	}
+	return uint64(min(max(all.Bytes/32, least), most))
+}
+
+// tableSize is how large the smallest tables become. What is written anew at once
+// is a multiple of it, and is there twice meanwhile.
+func tableSize(all Retention) int64 {
+	const least, most = 256 << 10, 2 << 20
+	if all.Bytes == 0 {
+		return most
+	}
+	return min(max(all.Bytes/256, least), most)
+}
+
+// makeDir creates a directory, and makes sure that it is there after a crash.
+func makeDir(fsys vfs.FS, dir string) error {
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fsys, fsys.PathDir(dir))
+}
+
+// failure is that of the disk, after which nothing is known.
+type failure struct {
+	ch     chan struct{} // closed when err is set
+	once   sync.Once
+	err    error
+	fatal  func(error)
+	logger *slog.Logger
+}
+
+// set notes the first failure, tells of it, and returns it.
+func (f *failure) set(err error) error {
+	f.once.Do(func() {
+		f.err = err
+		close(f.ch)
+		f.logger.Error("sse: the log's disk has failed; open it again to find out what there is",
+			"err", err)
+		f.fatal(err)
+	})
+	<-f.ch
+	return f.err
+}
+
+func (f *failure) cause() error {
+	select {
+	case <-f.ch:
+		return f.err
+	default:
+		return nil
+	}
+}
+
+// storeLogger is what the store reports to.
+type storeLogger struct {
+	logger *slog.Logger
+	failed *failure
+}
+
+// Infof implements [pebble.Logger].
+func (s *storeLogger) Infof(string, ...any) {}
+
+// Errorf implements [pebble.Logger].
+func (s *storeLogger) Errorf(format string, args ...any) {
+	s.logger.Warn("sse: the log's store: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf implements [pebble.Logger]. It does not return: the store goes on as if
+// what failed had been done, and may delete the only good copy of something.
+func (s *storeLogger) Fatalf(format string, args ...any) {
+	_ = s.failed.set(errors.New("sse: the log's store: " + fmt.Sprintf(format, args...)))
+	select {}
+}

@@ -1,0 +1,232 @@
+package hub_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
+)
+
+func TestValidate(t *testing.T) {
+	keys := hubtest.Keys(t, "k 0123456789abcdef publish **")
+	for _, test := range []struct {
+		config hub.Config
+		text   string // of the error, or empty
+		hint   string
+	}{
+		{hub.Config{Addr: "localhost:3000"}, "", ""},
+		{hub.Config{Addr: "127.0.0.1:0"}, "", ""},
+		{hub.Config{Addr: "[::1]:80"}, "", ""},
+		{hub.Config{Addr: "3000"}, "not an address", "localhost:3000"},
+		{hub.Config{Addr: "localhost:http"}, "no port that is a number", "localhost:0"},
+		{hub.Config{Addr: ":3000"}, "there are no keys", "--addr localhost:3000 is this machine only"},
+		{hub.Config{Addr: "0.0.0.0:3000"}, "there are no keys", "--insecure"},
+		{hub.Config{Addr: "192.0.2.1:3000"}, "there are no keys", "--key "},
+		{hub.Config{Addr: "example.com:3000"}, "there are no keys", "--key "},
+		{hub.Config{Addr: ":3000", Keys: keys}, "", ""},
+		{hub.Config{Addr: ":3000", Insecure: true}, "", ""},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"https://example.com"}}, "", ""},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"example.com"}}, "not an origin", "https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"https://example.com/"}}, "not an origin", "https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"null"}}, "not an origin", "https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}}, "every website", "--cors https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}, Keys: keys}, "", ""},
+	} {
+		test.config.Data = hub.Memory
+		err := test.config.Validate()
+		var e *hub.Error
+		switch {
+		case test.text == "" && err == nil:
+		case !errors.As(err, &e) || test.text == "" ||
+			!strings.Contains(e.Text, test.text) || !strings.Contains(e.Hint, test.hint):
+			t.Errorf("%+v: %+v, want %q with the hint %q", test.config, err, test.text, test.hint)
+		}
+	}
+}
+
+// The hub is reached at both addresses of localhost.
+func TestBothAddresses(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	_, port, _ := net.SplitHostPort(h.Addr)
+	reached := 0
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		conn.Close()
+		reached++
+	}
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		l.Close()
+		if reached != 2 {
+			t.Errorf("%d of 2 addresses are listened on", reached)
+		}
+	}
+}
+
+// If one of them is taken, the hub does not start on the other.
+func TestBusyPort(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Logf("not tested on %s: %v", host, err)
+			continue
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		h, err := hub.New(hub.Config{Addr: "localhost:" + port, Data: hub.Memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = h.Run(t.Context())
+		var e *hub.Error
+		if !errors.As(err, &e) || !strings.Contains(e.Text, "port "+port+" is taken by ") ||
+			!strings.Contains(e.Hint, "--addr") {
+			t.Errorf("port of %s: %+v", host, err)
+		}
+		if runtime.GOOS == "linux" && !strings.Contains(e.Text, fmt.Sprintf("process %d", os.Getpid())) {
+			t.Errorf("%q does not say which process", e.Text)
+		}
+	}
+}
+
+func TestAddrFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "addr")
+	h := hubtest.Start(t, hub.Config{AddrFile: name})
+	text, err := os.ReadFile(name)
+	if err != nil || string(text) != h.Addr+"\n" {
+		t.Errorf("the file has %q (%v), want %q", text, err, h.Addr)
+	}
+	h.Stop()
+	if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after the hub: %v", err)
+	}
+}
+
+// open opens a stream and reads until it has begun.
+func open(t *testing.T, h *hubtest.Hub, path string, header ...string) *http.Response {
+	t.Helper()
+	response, err := http.DefaultClient.Do(h.Request("GET", path, "", header...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, response.Status)
+	}
+	return response
+}
+
+// Every stream is told when to come back, and ends; so does what publishes line by
+// line. The port and the lock are free then.
+func TestShutdown(t *testing.T) {
+	dir := t.TempDir()
+	h := hubtest.Start(t, hub.Config{Data: dir})
+	const streams = 100
+	var open100 []*http.Response
+	for range streams {
+		open100 = append(open100, open(t, h, "/news"))
+	}
+	h.Do("POST", "/news", "hello")
+	conn, err := net.Dial("tcp", h.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "PUT /log HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n", h.Addr)
+	stream := bufio.NewScanner(open(t, h, "/log?since=earliest").Body)
+	for stream.Scan() && stream.Text() != "data: a" {
+		continue
+	}
+	if took := h.Stop(); took > 2*time.Second {
+		t.Errorf("it has taken %v, want at most 2s", took)
+	}
+	retries := map[string]bool{}
+	for _, response := range open100 {
+		var last string
+		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+			if lines.Text() != "" {
+				last = lines.Text()
+			}
+		}
+		response.Body.Close()
+		if !strings.HasPrefix(last, "retry: ") {
+			t.Fatalf("a stream ended with %q", last)
+		}
+		retries[last] = true
+	}
+	if len(retries) < streams/4 {
+		t.Errorf("%d streams were told %d times to come back", streams, len(retries))
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != http.StatusServiceUnavailable {
+		t.Fatalf("who publishes lines is answered %v, %v", answer, err)
+	}
+	if text, _ := bufio.NewReader(answer.Body).ReadString('\n'); !strings.Contains(text, "kept before that: 1, last id ~") {
+		t.Errorf("who publishes lines is told %q", text)
+	}
+	again := hubtest.Start(t, hub.Config{Addr: h.Addr, Data: dir, LockWait: -1})
+	if got := again.Do("GET", "/news?follow=0", ""); !strings.Contains(got.Text, "data: hello") {
+		t.Errorf("after a restart: %s", got.Text)
+	}
+}
+
+// A successor waits for the log.
+func TestSuccessor(t *testing.T) {
+	dir := t.TempDir()
+	first := hubtest.Start(t, hub.Config{Data: dir})
+	client := &sse.Client{URL: first.URL + "/news"}
+	next, err := hub.New(hub.Config{Addr: "localhost:0", Data: dir, LockWait: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e *hub.Error
+	if err := next.Run(t.Context()); !errors.As(err, &e) || !strings.Contains(e.Text, "in use by another hub") {
+		t.Errorf("without waiting: %v", err)
+	}
+	started := make(chan *hubtest.Hub)
+	got := make(chan string)
+	connected := make(chan struct{}, 10)
+	client.OnState = func(change sse.StateChange) {
+		if change.State == sse.StateOpen {
+			connected <- struct{}{}
+		}
+	}
+	go func() {
+		defer close(got)
+		for event, err := range client.Events(t.Context()) {
+			if err != nil {
+				return
+			}
+			got <- event.Data
+		}
+	}()
+	<-connected
+	first.Do("POST", "/news", "1")
+	if data := <-got; data != "1" {
+		t.Errorf("got %q", data)
+	}
+	go func() { started <- hubtest.Start(t, hub.Config{Addr: first.Addr, Data: dir}) }()
+	first.Do("POST", "/news", "2")
+	if data := <-got; data != "2" {
+		t.Errorf("got %q", data)
+	}
+	first.Stop()
+	second := <-started
+	second.Do("POST", "/news", "3")
+	if data := <-got; data != "3" {
+		t.Errorf("after the change, got %q", data)
+	}
+}

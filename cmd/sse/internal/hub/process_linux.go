@@ -1,0 +1,59 @@
+package hub
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// processOn names the process that listens on a port, if this one may know: for
+// those of other users it may not.
+func processOn(port string) string {
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return ""
+	}
+	sockets := map[string]bool{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		listeners(table, fmt.Sprintf(":%04X", number), sockets)
+	}
+	if len(sockets) == 0 {
+		return ""
+	}
+	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	if err != nil {
+		return ""
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err != nil || !sockets[target] {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(link))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		if err == nil {
+			return fmt.Sprintf("%s, process %s", bytes.TrimSpace(name), filepath.Base(process))
+		}
+	}
+	return ""
+}
+
+// listeners adds the sockets of a table that listen on a port.
+func listeners(table, port string, sockets map[string]bool) {
+	file, err := os.Open(table)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	const stateListen = "0A"
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 9 && strings.HasSuffix(fields[1], port) && fields[3] == stateListen {
+			sockets["socket:["+fields[9]+"]"] = true
+		}
+	}
+}

@@ -1,0 +1,369 @@
+package hub_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
+)
+
+// result is an answer as JSON.
+type result struct {
+	ID    string
+	Kept  int
+	Error string
+}
+
+func decode(tb testing.TB, text string) result {
+	tb.Helper()
+	var r result
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		tb.Fatalf("the answer is not JSON: %q: %v", text, err)
+	}
+	return r
+}
+
+// inLogs runs a test with a hub that keeps its events in memory, and with one that
+// keeps them on the disk.
+func inLogs(t *testing.T, test func(t *testing.T, h *hubtest.Hub)) {
+	for _, name := range []string{"memory", "disk"} {
+		t.Run(name, func(t *testing.T) {
+			config := hub.Config{}
+			if name == "disk" {
+				config.Data = t.TempDir()
+			}
+			test(t, hubtest.Start(t, config))
+		})
+	}
+}
+
+// line is a line of a page of history.
+type line struct {
+	Topics         []string
+	ID, Type, Data string
+	Retry          int
+	Time           string
+}
+
+// history reads a page as JSON.
+func history(t *testing.T, h *hubtest.Hub, path string, header ...string) []line {
+	t.Helper()
+	got := h.Do("GET", path, "", append(header, "Accept", "application/json")...)
+	if got.StatusCode != 200 {
+		t.Fatalf("%s: %d %s", path, got.StatusCode, got.Text)
+	}
+	var lines []line
+	for text := range strings.Lines(got.Text) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("%s: %q: %v", path, text, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func data(lines []line) []string {
+	all := []string{}
+	for _, l := range lines {
+		all = append(all, l.Data)
+	}
+	return all
+}
+
+func mustPublish(t *testing.T, h *hubtest.Hub, path, body string, header ...string) string {
+	t.Helper()
+	got := h.Do("POST", path, body, header...)
+	if got.StatusCode != 200 {
+		t.Fatalf("POST %s: %d %s", path, got.StatusCode, got.Text)
+	}
+	return strings.TrimSuffix(got.Text, "\n")
+}
+
+func TestPublish(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		id := mustPublish(t, h, "/news", "hello")
+		if _, err := sse.ParsePosition(id); err != nil {
+			t.Errorf("the answer %q is no id: %v", id, err)
+		}
+		if own := mustPublish(t, h, "/news,sport?id=mine&type=price&retry=1500", " two\nlines\n"); own != "mine" {
+			t.Errorf("the answer is %q, want the id that was given", own)
+		}
+		mustPublish(t, h, "/-/publish?topic=a%2Fb%2C*", "")
+		mustPublish(t, h, "/news?eol=lf", "a\r\nb\rc")
+		got := history(t, h, "/-/events?pattern=**&follow=0")
+		for i := range got {
+			if got[i].Time == "" {
+				t.Errorf("line %d has no time", i)
+			}
+			got[i].Time = ""
+		}
+		want := []line{
+			{[]string{"news"}, id, "message", "hello", 0, ""},
+			{[]string{"news", "sport"}, "mine", "price", " two\nlines\n", 1500, ""},
+			{[]string{"a/b,*"}, got[2].ID, "message", "", 0, ""},
+			{[]string{"news"}, got[3].ID, "message", "a\nb\nc", 0, ""},
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("kept\n%q, want\n%q", got, want)
+		}
+	})
+}
+
+func TestLargeBody(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	body := strings.Repeat("0123456789", 1_000_000)
+	mustPublish(t, h, "/big", body)
+	if got := history(t, h, "/big?follow=0"); len(got) != 1 || got[0].Data != body {
+		t.Error("10 MB did not arrive as they were sent")
+	}
+	got := h.Do("POST", "/big", body+body)
+	if got.StatusCode != 413 {
+		t.Errorf("20 MB: %d %s", got.StatusCode, got.Text)
+	}
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		var wait sync.WaitGroup
+		ids := make([]string, 20)
+		for i := range ids {
+			wait.Go(func() { ids[i] = h.Do("POST", "/news", "once", "Idempotency-Key", "k").Text })
+		}
+		wait.Wait()
+		if slices.Sort(ids); ids[0] != ids[len(ids)-1] {
+			t.Errorf("one key has several ids: %q", ids)
+		}
+		again := h.Do("POST", "/news", "once", "Idempotency-Key", "k")
+		if again.Header.Get("Idempotent-Replayed") != "true" || again.Text != ids[0] {
+			t.Errorf("again: %v %q", again.Header, again.Text)
+		}
+		for _, other := range []string{"/news?type=x", "/sport", "/news,sport"} {
+			if got := h.Do("POST", other, "once", "Idempotency-Key", "k"); got.StatusCode != 422 {
+				t.Errorf("the key for %s: %d %s, want 422", other, got.StatusCode, got.Text)
+			}
+		}
+		if got := h.Do("POST", "/news", "another", "Idempotency-Key", "k"); got.StatusCode != 422 {
+			t.Errorf("the key for another body: %d %s, want 422", got.StatusCode, got.Text)
+		}
+		batch := "{\"data\":\"1\"}\n{\"data\":\"2\"}\n"
+		first := h.Do("POST", "/-/batch?topic=news", batch, "Idempotency-Key", "b")
+		second := h.Do("POST", "/-/batch?topic=news", batch, "Idempotency-Key", "b")
+		if first.StatusCode != 200 || first.Text != second.Text {
+			t.Errorf("a batch twice: %q and %q", first.Text, second.Text)
+		}
+		if got, want := data(history(t, h, "/news?follow=0")), []string{"once", "1", "2"}; !slices.Equal(got, want) {
+			t.Errorf("kept %q, want %q", got, want)
+		}
+	})
+}
+
+// The key belongs to who publishes.
+func TestIdempotencyKeyOwner(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{Keys: hubtest.Keys(t,
+		"a aaaaaaaaaaaaaaaa publish ** subscribe **", "b bbbbbbbbbbbbbbbb publish **")})
+	mustPublish(t, h, "/news", "of a", "Idempotency-Key", "k", "Authorization", "Bearer aaaaaaaaaaaaaaaa")
+	mustPublish(t, h, "/news", "of b", "Idempotency-Key", "k", "Authorization", "Bearer bbbbbbbbbbbbbbbb")
+	got := data(history(t, h, "/news?follow=0", "Authorization", "Bearer aaaaaaaaaaaaaaaa"))
+	if want := []string{"of a", "of b"}; !slices.Equal(got, want) {
+		t.Errorf("kept %q, want %q", got, want)
+	}
+}
+
+func TestIdempotencyKeyAfterRestart(t *testing.T) {
+	dir := t.TempDir()
+	h := hubtest.Start(t, hub.Config{Data: dir})
+	id := mustPublish(t, h, "/news", "once", "Idempotency-Key", "k")
+	h.Stop()
+	h = hubtest.Start(t, hub.Config{Data: dir})
+	if again := mustPublish(t, h, "/news", "once", "Idempotency-Key", "k"); again != id {
+		t.Errorf("after a restart the id is %q, want %q", again, id)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		got := h.Do("POST", "/-/batch?topic=news", `{"data":"a"}`+"\r\n\n"+
+			`{"data":{"price": 1.50},"type":"price","topics":["x","y/*"],"retry":5}`+"\n"+
+			`{"data":"\ud83d\ude00\u0000","id":"mine"}`, "Accept", "application/json")
+		if r := decode(t, got.Text); got.StatusCode != 200 || r.Kept != 3 || r.ID != "mine" {
+			t.Errorf("the answer is %d %s", got.StatusCode, got.Text)
+		}
+		lines := history(t, h, "/-/events?pattern=**&follow=0")
+		if got, want := data(lines), []string{"a", `{"price": 1.50}`, "😀\x00"}; !slices.Equal(got, want) {
+			t.Fatalf("kept %q, want %q", got, want)
+		}
+		if l := lines[1]; !slices.Equal(l.Topics, []string{"x", "y/*"}) || l.Type != "price" || l.Retry != 5 {
+			t.Errorf("the second is %+v", l)
+		}
+	})
+}
+
+// A PUT publishes its lines as they come.
+func TestLinesAsTheyCome(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		body, feed := io.Pipe()
+		request := h.Request("PUT", "/log?type=line", "")
+		request.Body, request.ContentLength = body, -1
+		answer := make(chan string, 1)
+		go func() {
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				answer <- err.Error()
+				return
+			}
+			defer response.Body.Close()
+			text, _ := io.ReadAll(response.Body)
+			answer <- string(text)
+		}()
+		stream, err := http.DefaultClient.Do(h.Request("GET", "/log?since=earliest", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Body.Close()
+		events := bufio.NewScanner(stream.Body)
+		for i := range 3 {
+			fmt.Fprintf(feed, "line %d\n", i)
+			want := fmt.Sprintf("data: line %d", i)
+			for events.Scan() && events.Text() != want {
+				continue
+			}
+			if events.Text() != want {
+				t.Fatalf("the stream ended before %q: %v", want, events.Err())
+			}
+		}
+		fmt.Fprint(feed, "the end")
+		feed.Close()
+		if got := <-answer; !strings.HasPrefix(got, "kept 4, last id ~") {
+			t.Errorf("the answer is %q", got)
+		}
+	})
+}
+
+// The answer of a PUT says what was kept, also if it fails half-way.
+func TestLinesHalfWay(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		got := h.Do("PUT", "/log", "one\ntwo\nth\rree\nfour\n")
+		id := history(t, h, "/log?follow=0")[1].ID
+		want := fmt.Sprintf("sse: line 3: the data has a CR at byte 2, which no event stream carries: "+
+			"line ends arrive as LF; ?eol=lf makes them LF here; kept before that: 2, last id %s\n", id)
+		if got.StatusCode != 400 || got.Text != want {
+			t.Errorf("%d %q, want 400 %q", got.StatusCode, got.Text, want)
+		}
+		got = h.Do("PUT", "/-/batch?topic=log", "{\"data\":\"three\"}\n{\"data\":\"x\",\"id\":\"~1\"}\n{\"data\":\"y\"}",
+			"Accept", "application/json")
+		if r := decode(t, got.Text); got.StatusCode != 400 || r.Kept != 1 || !strings.HasPrefix(r.Error, "line 2: id ") {
+			t.Errorf("a stream of JSON: %d %s", got.StatusCode, got.Text)
+		}
+		// A body that is cut off has no last line.
+		answer := h.Raw("PUT /log HTTP/1.1\nTransfer-Encoding: chunked", "5\r\na\nbcd\r\nnonsense\r\n")
+		if answer.StatusCode != 400 || !strings.Contains(answer.Text, "kept before that: 1") {
+			t.Errorf("cut off: %d %s", answer.StatusCode, answer.Text)
+		}
+		if got, want := data(history(t, h, "/log?follow=0")), []string{"one", "two", "three", "a"}; !slices.Equal(got, want) {
+			t.Errorf("kept %q, want %q", got, want)
+		}
+	})
+}
+
+func TestHistoryPages(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		var want []string
+		for i := range 25 {
+			want = append(want, fmt.Sprint(i))
+			mustPublish(t, h, "/news,other", fmt.Sprint(i))
+			mustPublish(t, h, "/noise", "x")
+		}
+		var got []string
+		path := "/news?follow=0&limit=10"
+		for pages := 0; ; pages++ {
+			answer := h.Do("GET", path, "", "Accept", "application/json")
+			lines := strings.Count(answer.Text, "\n")
+			if lines == 0 {
+				break
+			}
+			if lines > 10 || pages > 3 {
+				t.Fatalf("page %d has %d lines", pages, lines)
+			}
+			for text := range strings.Lines(answer.Text) {
+				var l line
+				_ = json.Unmarshal([]byte(text), &l)
+				if !slices.Equal(l.Topics, []string{"news"}) {
+					t.Errorf("%s tells of topics that were not asked for", text)
+				}
+				got = append(got, l.Data)
+			}
+			path, _, _ = strings.Cut(strings.TrimPrefix(answer.Header.Get("Link"), "<"), ">")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the pages have %q, want %q", got, want)
+		}
+		if got, want := data(history(t, h, "/news?follow=0&since=-3")), want[22:]; !slices.Equal(got, want) {
+			t.Errorf("the last three are %q, want %q", got, want)
+		}
+		if got := data(history(t, h, "/news?follow=0&since=latest")); len(got) != 0 {
+			t.Errorf("since latest: %q", got)
+		}
+		stream := h.Do("GET", "/news?follow=0&since=-1", "").Text
+		if !strings.Contains(stream, "\ndata: 24\n") || !strings.HasSuffix(stream, "event: sse.cursor\ndata: \n\n") {
+			t.Errorf("as a stream, the page is %q", stream)
+		}
+	})
+}
+
+func TestDelete(t *testing.T) {
+	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		first := mustPublish(t, h, "/news", "1")
+		mustPublish(t, h, "/news", "2")
+		mustPublish(t, h, "/other", "3")
+		if got := h.Do("DELETE", "/news", ""); got.StatusCode != 204 {
+			t.Fatalf("DELETE: %d %s", got.StatusCode, got.Text)
+		}
+		mustPublish(t, h, "/news", "4")
+		if got, want := data(history(t, h, "/news,other?follow=0")), []string{"3", "4"}; !slices.Equal(got, want) {
+			t.Errorf("kept %q, want %q", got, want)
+		}
+		got := history(t, h, "/news?follow=0", "Last-Event-ID", first)
+		if len(got) != 2 || got[0].Type != "sse.gap" || !strings.Contains(got[0].Data, `"why":"trimmed"`) || got[1].Data != "4" {
+			t.Errorf("who was there before is told %+v", got)
+		}
+		stream := next(t, h, "/news", "4", "Last-Event-ID", first)
+		if !strings.Contains(stream, "event: sse.gap\n") {
+			t.Errorf("who comes back is told no gap: %q", stream)
+		}
+		if stream := next(t, h, "/news?since=earliest", "4"); strings.Contains(stream, "sse.gap") {
+			t.Errorf("who comes for the first time is told a gap: %q", stream)
+		}
+		if got := h.Do("DELETE", "/-/events?topic=news", ""); got.StatusCode != 204 {
+			t.Errorf("DELETE of /-/events: %d %s", got.StatusCode, got.Text)
+		}
+	})
+}
+
+// next subscribes, and returns what comes up to the event with some data.
+func next(t *testing.T, h *hubtest.Hub, path, until string, header ...string) string {
+	t.Helper()
+	response, err := http.DefaultClient.Do(h.Request("GET", path, "", header...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var all strings.Builder
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		fmt.Fprintln(&all, lines.Text())
+		if response.StatusCode != 200 || lines.Text() == "data: "+until {
+			return all.String()
+		}
+	}
+	t.Fatalf("%s ended before %q: %q", path, until, all.String())
+	return ""
+}

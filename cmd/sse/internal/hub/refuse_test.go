@@ -1,0 +1,260 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
+)
+
+// refusal is a request that is refused: its head, its body, and what the answer is to
+// have.
+type refusal struct {
+	head, body string
+	status     int
+	want       string
+}
+
+// sized adds a Content-Length.
+func sized(head, body string) string {
+	return fmt.Sprintf("%s\nContent-Length: %d", head, len(body))
+}
+
+func testRefusals(t *testing.T, h *hubtest.Hub, tests []refusal) {
+	t.Helper()
+	for _, test := range tests {
+		head := test.head
+		if test.body != "" && !strings.Contains(head, "Transfer-Encoding") {
+			head = sized(head, test.body)
+		}
+		got := h.Raw(head, test.body)
+		name := strings.ReplaceAll(test.head, "\n", "; ")
+		if got.StatusCode != test.status || !strings.Contains(got.Text, test.want) {
+			t.Errorf("%s\ngot  %d %s\nwant %d %s", name, got.StatusCode, got.Text, test.status, test.want)
+		}
+		if !strings.HasPrefix(got.Text, "sse: ") || strings.Count(got.Text, "\n") != 1 {
+			t.Errorf("%s\nthe answer is not one line of ours: %q", name, got.Text)
+		}
+		if location := got.Header.Get("Location"); location != "" {
+			t.Errorf("%s: redirected to %s", name, location)
+		}
+		// The same as JSON.
+		got = h.Raw(head+"\nAccept: application/json", test.body)
+		var fields struct {
+			Error  string
+			Status int
+		}
+		if err := json.Unmarshal([]byte(got.Text), &fields); err != nil ||
+			fields.Status != test.status || !strings.Contains(fields.Error, test.want) {
+			t.Errorf("%s as JSON\ngot  %d %s (%v)\nwant %d %s",
+				name, got.StatusCode, got.Text, err, test.status, test.want)
+		}
+	}
+	if kept := h.Raw("GET /-/events?pattern=**&follow=0 HTTP/1.1\nAccept: application/json", ""); kept.Text != "" {
+		t.Errorf("of what was refused there is: %s", kept.Text)
+	}
+}
+
+func TestPathsRefused(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	var tests []refusal
+	for _, test := range []struct{ path, want string }{
+		{"//", "a segment is empty"},
+		{"//news", "a segment is empty"},
+		{"/a//b", "a segment is empty"},
+		{"/news/", "ends with a slash"},
+		{"/news,", "nothing follows a comma"},
+		{"/,news", "nothing follows a comma"},
+		{"/news,/sport", "a segment is empty"},
+		{"/.", "take . and .. away"},
+		{"/..", "take . and .. away"},
+		{"/a/../b", "take . and .. away"},
+		{"/a/./b", "take . and .. away"},
+		{"/%2e", "take . and .. away"},
+		{"/%2E%2e/b", "take . and .. away"},
+		{"/a%2Fb", "/-/publish?topic=a%2Fb"},
+		{"/a%2fb", "an escaped slash"},
+		{"/a%2Cb", "an escaped slash or comma"},
+		{"/a%2cb", "/-/publish?topic=a%2Cb"},
+		{"/a%20b", "' ' is not a letter"},
+		{"/a+b", "'+' is not a letter"},
+		{"/a%0Ab", `'\n' is not a letter`},
+		{"/a%0Db", `'\r' is not a letter`},
+		{"/a%00b", `'\x00' is not a letter`},
+		{"/a%7Fb", "is not a letter"},
+		{"/a%FFb", "not UTF-8"},
+		{"/a%C3", "not UTF-8"},
+		{"/a;b", "';' is not a letter"},
+		{"/a=b", "'=' is not a letter"},
+		{"/a%25b", "'%' is not a letter"},
+		{"/a%3Fb", "'?' is not a letter"},
+		{"/%E2%80%AEa", "is not a letter"},
+		{"/" + strings.Repeat("x", 1025), "more than 1024 bytes"},
+		{"/news,-/x", "the hub's own"},
+		{"/news,.well-known/x", "the hub's own"},
+		{"/a*", `a \"*\" within a segment`},
+		{"/**/a", `\"**\" before its last segment`},
+		{"/room/*", "is a pattern"},
+		{"/news,room/**", "is a pattern"},
+	} {
+		want := strings.ReplaceAll(test.want, `\"`, `"`)
+		tests = append(tests, refusal{"POST " + test.path + " HTTP/1.1", "x", 400, want})
+	}
+	tests = append(tests,
+		refusal{"GET /a%2Fb HTTP/1.1", "", 400, "/-/events?topic=a%2Fb"},
+		refusal{"GET /news/ HTTP/1.1", "", 400, "ends with a slash"},
+		refusal{"POST / HTTP/1.1", "x", 400, "a topic is missing"},
+		refusal{"POST /-/nothing HTTP/1.1", "x", 404, "the hub's own"},
+		refusal{"GET /- HTTP/1.1", "", 404, "the hub's own"},
+		refusal{"GET /-/ HTTP/1.1", "", 404, "the hub's own"},
+		refusal{"GET /.well-known/mercure HTTP/1.1", "", 404, "the hub's own"},
+		refusal{"GET /favicon.ico HTTP/1.1", "", 404, "the hub's own"},
+		refusal{"POST /favicon.ico HTTP/1.1", "x", 404, "the hub's own"},
+		refusal{"POST /robots.txt HTTP/1.1", "x", 404, "the hub's own"},
+		refusal{"PATCH /news HTTP/1.1", "x", 405, "DELETE, GET, HEAD, POST, PUT"},
+		refusal{"PUT /-/events?topic=a HTTP/1.1", "x", 405, "DELETE, GET, HEAD"},
+		refusal{"GET /-/publish?topic=a HTTP/1.1", "", 405, "POST, PUT"},
+	)
+	testRefusals(t, h, tests)
+}
+
+func TestQueriesRefused(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	testRefusals(t, h, []refusal{
+		{"POST /news?tpye=x HTTP/1.1", "x", 400, `"tpye" is unknown: there are type, id, retry, eol`},
+		{"POST /news?type=a&type=b HTTP/1.1", "x", 400, "type is there twice"},
+		{"POST /news?topic=a HTTP/1.1", "x", 400, "the path names the topics"},
+		{"POST /news?type=%zz HTTP/1.1", "x", 400, "the query is malformed"},
+		{"POST /news?a;b HTTP/1.1", "x", 400, "the query is malformed"},
+		{"POST /news?type=a%0Ab HTTP/1.1", "x", 400, "contains LF"},
+		{"POST /news?type=a%0Db HTTP/1.1", "x", 400, "contains CR"},
+		{"POST /news?type=a%00b HTTP/1.1", "x", 400, "contains NUL"},
+		{"POST /news?type=a%FF HTTP/1.1", "x", 400, "is not UTF-8"},
+		{"POST /news?type=sse.gap HTTP/1.1", "x", 400, `begins with "sse."`},
+		{"POST /news?id=~1 HTTP/1.1", "x", 400, `begins with "~"`},
+		{"POST /news?id=a%0Ab HTTP/1.1", "x", 400, "contains LF"},
+		{"POST /news?retry=1.5 HTTP/1.1", "x", 400, "number of milliseconds"},
+		{"POST /news?retry=-1 HTTP/1.1", "x", 400, "number of milliseconds"},
+		{"POST /news?retry=0 HTTP/1.1", "x", 400, "number of milliseconds"},
+		{"POST /news?retry= HTTP/1.1", "x", 400, "number of milliseconds"},
+		{"POST /news?eol=cr HTTP/1.1", "x", 400, "eol is lf"},
+		{"POST /-/publish HTTP/1.1", "x", 400, "a topic is missing"},
+		{"POST /-/publish?topic= HTTP/1.1", "x", 400, "is empty"},
+		{"POST /-/publish?topic=a%0Ab HTTP/1.1", "x", 400, "control character"},
+		{"POST /-/publish?topic=%FF HTTP/1.1", "x", 400, "not UTF-8"},
+		{"POST /-/publish?topic=a&pattern=b HTTP/1.1", "x", 400, "is a pattern"},
+		{"GET /-/events HTTP/1.1", "", 400, "a topic is missing"},
+		{"GET /-/events?pattern=a* HTTP/1.1", "", 400, "within a segment"},
+		{"GET /news?since=yesterday HTTP/1.1", "", 400, "cannot start at"},
+		{"GET /news?since=yesterday&follow=0 HTTP/1.1", "", 400, "cannot start at"},
+		{"GET /news?follow=2 HTTP/1.1", "", 400, "follow is 0"},
+		{"GET /news?limit=2 HTTP/1.1", "", 400, "add follow=0"},
+		{"GET /news?follow=0&limit=0 HTTP/1.1", "", 400, "1 to 10000"},
+		{"GET /news?Since=10m HTTP/1.1", "", 400, `"Since" is unknown`},
+		{"DELETE /room/* HTTP/1.1", "", 400, "deleting needs topics"},
+		{"DELETE /news?since=10m HTTP/1.1", "", 400, "unknown: there are none"},
+	}[0:])
+}
+
+func TestBodiesRefused(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{MaxEvent: 1000})
+	big := strings.Repeat("x", 1000)
+	testRefusals(t, h, []refusal{
+		{"POST /news HTTP/1.1", "a\rb", 400, "a CR at byte 1"},
+		{"POST /news HTTP/1.1", "ab\r\nc", 400, "?eol=lf makes them LF"},
+		{"POST /news HTTP/1.1", "a\xffb", 400, "not UTF-8"},
+		{"POST /news HTTP/1.1", "\xed\xa0\x80", 400, "not UTF-8"},
+		{"POST /news HTTP/1.1", big, 413, "at most 1000 bytes on the wire"},
+		{"POST /news HTTP/1.1", strings.Repeat("\n", 200), 413, "7 for each line"},
+		{"POST /news HTTP/1.1\nTransfer-Encoding: chunked", "3e9\r\n" + big + "x\r\n0\r\n\r\n", 413, "at most 1000"},
+		{"POST /news HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
+		{"POST /news HTTP/1.1\nContent-Type: Multipart/form-data", "--x--", 415, "with curl, -d"},
+		{"PUT /news HTTP/1.1\nContent-Type: multipart/mixed; boundary=x", "--x--", 415, "with curl, -d"},
+		{"POST /news HTTP/1.1\nContent-Encoding: gzip", "x", 415, "not to be compressed"},
+		{"POST /news HTTP/1.1\nIdempotency-Key:", "x", 400, "1 to 255 bytes"},
+		{"POST /news HTTP/1.1\nIdempotency-Key: a\nIdempotency-Key: b", "x", 400, "1 to 255 bytes"},
+		{"POST /news HTTP/1.1\nIdempotency-Key: " + strings.Repeat("k", 256), "x", 400, "1 to 255 bytes"},
+		{"PUT /news HTTP/1.1\nIdempotency-Key: a", "x", 400, "an Idempotency-Key is for a POST"},
+		{"PUT /news?id=1 HTTP/1.1", "x", 400, "id is of one event"},
+		{"PUT /news HTTP/1.1", "a\rb\n", 400, "line 1: the data has a CR"},
+		{"PUT /news HTTP/1.1", big + big + "\n", 413, "line 1: an event has at most"},
+		{"PUT /news?type=a%0Ab HTTP/1.1", "x", 400, "contains LF"},
+		{"POST /-/batch HTTP/1.1", `{"data":"x"}`, 400, "line 1: a topic is missing"},
+		{"POST /-/batch?topic=a HTTP/1.1", "\n{", 400, "line 2: it is not an event as JSON"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","tpye":"y"}`, 400, "unknown field"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x"} {}`, 400, "something follows"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{}`, 400, `"data" is missing`},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":null}`, 400, `"data" is missing, or null`},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"a\rb"}`, 400, "a CR at byte 1"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\ud800"}`, 400, "half a surrogate pair"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\udc00\ud800"}`, 400, "half a surrogate pair"},
+		{"POST /-/batch?topic=a HTTP/1.1", "{\"data\":\"\xff\"}", 400, "not UTF-8"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","retry":0}`, 400, "number of milliseconds"},
+		{"POST /-/batch?topic=a HTTP/1.1", "{\"data\":\"x\"}\n{\"data\":\"x\",\"id\":\"~1\"}", 400, `begins with "~"`},
+		{"POST /-/batch HTTP/1.1", `{"data":"x","topics":["a","\n"]}`, 400, "control character"},
+	})
+}
+
+func TestRequestsThatNeverSubscribe(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	for _, test := range []struct {
+		head   string
+		status int
+		want   string
+	}{
+		{"HEAD /news HTTP/1.1", 200, ""},
+		{"HEAD /-/events?topic=a HTTP/1.1", 200, ""},
+		{"GET /robots.txt HTTP/1.1", 200, "Disallow: /"},
+		{"GET / HTTP/1.1", 200, "curl -N"},
+		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender", 503, "not for prefetching"},
+		{"GET /news HTTP/1.1\nPurpose: prefetch", 503, "not for prefetching"},
+		{"GET /news HTTP/1.1\nSec-Fetch-Mode: navigate", 406, "not a page"},
+		{"GET /news HTTP/1.1\nAccept: text/html,*/*", 406, "not a page"},
+		{"GET /news HTTP/1.1\nAccept: application/json", 406, "add follow=0"},
+		{"GET /-/healthz HTTP/1.1", 200, "ok"},
+		{"GET /-/readyz HTTP/1.1", 200, "ready"},
+		{"OPTIONS /news HTTP/1.1", 204, ""},
+	} {
+		got := h.Raw(test.head, "")
+		if got.StatusCode != test.status || !strings.Contains(got.Text, test.want) {
+			t.Errorf("%s: %d %q, want %d %q", test.head, got.StatusCode, got.Text, test.status, test.want)
+		}
+		if cache := got.Header.Get("Cache-Control"); !strings.Contains(cache, "no-store") {
+			t.Errorf("%s: Cache-Control is %q", test.head, cache)
+		}
+		if vary := got.Header.Get("Vary"); !strings.Contains(vary, "Accept") {
+			t.Errorf("%s: Vary is %q", test.head, vary)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{Hosts: []string{"hub.example.com"}})
+	for _, test := range []struct {
+		host string
+		want int
+	}{
+		{"localhost", 200}, {"LOCALHOST:3000", 200}, {"localhost.", 200}, {"app.localhost:1", 200},
+		{"127.0.0.1:3000", 200}, {"[::1]:3000", 200}, {"[::1]", 200}, {"10.1.2.3", 200},
+		{"hub.example.com", 200}, {"Hub.Example.com:443", 200},
+		{"evil.example", 421}, {"evil.example:3000", 421}, {"127.0.0.1.evil.example", 421},
+		{"localhost.evil.example", 421}, {"xlocalhost", 421}, {"x", 421},
+	} {
+		for _, request := range []string{"GET /-/healthz", "POST /news"} {
+			got := h.Raw(request+" HTTP/1.1\nHost: "+test.host+"\nContent-Length: 0", "")
+			if got.StatusCode != test.want {
+				t.Errorf("%s with Host %s: %d %s, want %d", request, test.host, got.StatusCode, got.Text, test.want)
+			}
+			if test.want == http.StatusMisdirectedRequest && !strings.Contains(got.Text, "--host ") {
+				t.Errorf("Host %s: no flag in %q", test.host, got.Text)
+			}
+		}
+	}
+	if !strings.Contains(h.Logs(), "--host evil.example allows it") {
+		t.Errorf("the log does not say which flag allows a host:\n%s", h.Logs())
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// runningHub is a hub that a script has started.
+type runningHub struct {
+	*exec.Cmd
+	stderr bytes.Buffer
+	done   chan struct{} // closed when it has ended
+}
+
+// hubs maps each running script to its hub.
+var hubs sync.Map
+
+// cmdHub starts "sse serve" and waits until it serves.
+func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: hub [FLAG…]")
+	}
+	if _, ok := hubs.Load(ts); ok {
+		ts.Fatalf("there is a hub: hubstop comes first")
+	}
+	file := ts.MkAbs("hub-addr")
+	path, err := exec.LookPath("sse")
+	ts.Check(err)
+	h := &runningHub{done: make(chan struct{})}
+	h.Cmd = exec.Command(path, append([]string{
+		"serve", "--addr", "localhost:0", "--addr-file", file}, args...)...)
+	h.Dir, h.Stderr = ts.Getenv("WORK"), &h.stderr
+	h.Env = append(os.Environ(), "SSE_SERVE_KEY="+ts.Getenv("SSE_SERVE_KEY"), "GORACE=atexit_sleep_ms=0")
+	ts.Check(h.Start())
+	go func() {
+		defer close(h.done)
+		_ = h.Wait() // its exit code is what hubstop looks at
+	}()
+	hubs.Store(ts, h)
+	ts.Defer(func() {
+		if _, ok := hubs.LoadAndDelete(ts); ok {
+			_ = h.Process.Kill()
+			<-h.done
+		}
+	})
+	addr := h.await(ts, file)
+	_, port, err := net.SplitHostPort(addr)
+	ts.Check(err)
+	ts.Setenv("HUB", addr)
+	ts.Setenv("HUBPORT", port)
+}
+
+// await waits for the file with the address.
+func (h *runningHub) await(ts *testscript.TestScript, file string) string {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if text, err := os.ReadFile(file); err == nil {
+			return strings.TrimSpace(string(text))
+		}
+		select {
+		case <-tick.C:
+		case <-h.done:
+			ts.Fatalf("sse serve has ended: %s", h.stderr.String())
+		}
+	}
+}
+
+// cmdHubStop interrupts the hub.
+func cmdHubStop(ts *testscript.TestScript, neg bool, args []string) {
+	value, ok := hubs.LoadAndDelete(ts)
+	if neg || len(args) > 0 || !ok {
+		ts.Fatalf("usage: hubstop, after hub")
+	}
+	h := value.(*runningHub)
+	if windows {
+		_ = h.Process.Kill()
+		<-h.done
+		return
+	}
+	ts.Check(h.Process.Signal(os.Interrupt))
+	<-h.done
+	ts.Logf("%s", h.stderr.String())
+	if code := h.ProcessState.ExitCode(); code != exitDone {
+		ts.Fatalf("sse serve ended with %d", code)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("hub-stderr"), h.stderr.Bytes(), 0o600))
+}

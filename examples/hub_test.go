@@ -1,0 +1,58 @@
+package examples_test
+
+import (
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHub is the story of the consoles with "sse serve" as the server: the client does
+// not know the difference, but that nothing is lost while it is away. (That of minimal
+// would print an empty line for the event that says where it is: it knows no types.)
+func TestHub(t *testing.T) {
+	needPort(t)
+	hub := filepath.Join(t.TempDir(), "sse.exe")
+	if output, err := exec.Command("go", "build", "-o", hub, "../cmd/sse").CombinedOutput(); err != nil {
+		if strings.Contains(string(output), "main module") {
+			t.Skip("the command is another module, and there is no workspace")
+		}
+		t.Fatalf("go build ../cmd/sse: %v\n%s", err, output)
+	}
+	t.Setenv("SSE_SERVE_DATA", t.TempDir())
+	build := builder(t)
+	client := start(t, build("quickstart/client"))
+	client.waitLog(trying, 1)
+	serve := func() *program {
+		t.Helper()
+		server := start(t, hub, "serve")
+		server.waitLog("serving http://localhost:3000", 1)
+		return server
+	}
+	server := serve()
+	client.waitLog(waiting, 1)
+	publish(t, "hello")
+	client.wantMessages("hello")
+	server.interrupt()
+	client.waitLog(ended, 1)
+	server = serve()
+	publish(t, "hello again")
+	client.wantMessages("hello", "hello again") // wherever it was meanwhile
+	server.interrupt()
+}
+
+// publish is `curl -d data localhost:3000/handshake`.
+func publish(t *testing.T, data string) {
+	t.Helper()
+	response, err := http.Post("http://"+address+"/handshake", "", strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("the hub answered %d %q, %v", response.StatusCode, text, err)
+	}
+}
