@@ -1,0 +1,143 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/reflog"
+)
+
+// Each stream is told a time of its own to come back after, and ends in its turn.
+func TestDrain(t *testing.T) {
+	clients := 600
+	if testing.Short() {
+		clients = 100
+	}
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		f.broker.DrainOver = 30 * time.Second
+		reasons := recordReasons(&f.broker)
+		f.serve()
+		bodies := make(chan string, clients)
+		for range clients {
+			resp, err := f.server.Client().Get(f.server.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				bodies <- string(body)
+			}()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := f.broker.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != f.broker.DrainOver {
+			t.Errorf("it took %v", took)
+		}
+		reasons.want(t, sse.ErrShutdown, clients)
+		buckets := make(map[time.Duration]int)
+		for _, at := range reasons.times {
+			buckets[at.Sub(start)/(100*time.Millisecond)]++
+		}
+		for at, n := range buckets {
+			if n > max(1, clients*2/100) {
+				t.Errorf("%d of %d end in the same 100 ms, %v", n, clients, at)
+			}
+		}
+		last := regexp.MustCompile(`\nretry: (\d+)\n\n$`)
+		delays := make(map[string]int)
+		for range clients {
+			body := <-bodies
+			match := last.FindStringSubmatch(body)
+			if match == nil {
+				t.Fatalf("a stream ends with %q", body)
+			}
+			delays[match[1]]++
+		}
+		if len(delays) < clients/4 {
+			t.Errorf("only %d different times to come back after", len(delays))
+		}
+	})
+}
+
+// Clients move from one broker to another on the same log, and nothing is lost.
+func TestDrainToSuccessor(t *testing.T) {
+	clients := 100
+	if testing.Short() {
+		clients = 20
+	}
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		var successor sse.Broker
+		if f.broker.Park {
+			sse.ParkInMemory(&successor)
+		}
+		log := reflog.New(nil)
+		for _, b := range []*sse.Broker{&f.broker, &successor} {
+			b.Log = log
+			b.Retention.Events = 50
+			b.DrainOver = 30 * time.Second
+		}
+		// What distributes the requests does not know that one of them drains.
+		f.serveAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if rand.N(2) == 0 {
+				f.broker.ServeHTTP(w, r)
+			} else {
+				successor.ServeHTTP(w, r)
+			}
+		}))
+		t.Cleanup(func() {
+			if err := successor.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		var listeners []*listener
+		for range clients {
+			listeners = append(listeners, f.listen("?topic=a"))
+		}
+		drained := make(chan error, 1)
+		var want []string
+		for i := range 500 {
+			if i == 50 {
+				go func() { drained <- f.broker.Shutdown(context.Background()) }()
+			}
+			data := fmt.Sprint(i)
+			_, err := f.broker.Publish(t.Context(), sse.Event{Data: data}, "a")
+			if errors.Is(err, sse.ErrShutdown) {
+				_, err = successor.Publish(t.Context(), sse.Event{Data: data}, "a")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, data)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour) // until the last has come back
+		for i, l := range listeners {
+			if got := l.data(); !slices.Equal(got, want) {
+				t.Errorf("client %d got %d events, want %d: %q", i, len(got), len(want), got)
+			}
+		}
+		if n := len(successor.Subscribers()); n != clients {
+			t.Errorf("the successor has %d subscribers, want %d", n, clients)
+		}
+	})
+}
