@@ -4,10 +4,10 @@ FUZZTIME ?= 1m
 LATE ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec cover check
+.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec compare-storage cover check
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start"
 
 test: ## test both modules
@@ -39,6 +39,9 @@ compare: ## run the same cases against every library, into docs/BEHAVIOUR.md
 
 compare-codec: ## compare the codec's speed with other libraries, into docs/PERFORMANCE.md
 	cd internal/compare && GOWORK=off go run ./codec -write ../../docs/PERFORMANCE.md
+
+compare-storage: ## compare the storage libraries for the hub's events (docs/adr/0010)
+	cd internal/compare && GOWORK=off go run ./storage
 
 cover: ## show which lines of the library no test reaches
 	go test -short -coverpkg=./... -coverprofile=coverage.out ./...
