@@ -118,7 +118,7 @@ func publisher(
 		if began.After(end) {
 			return took
 		}
-		at := n * 7 % (len(data) - eventSize)
+		at := n * 7919 % (len(data) - eventSize)
 		p.topic, p.data = fmt.Sprintf("room/%d", n%topics), data[at:at+eventSize]
 		l.queue <- p
 		if err := <-p.done; err != nil {
@@ -135,7 +135,7 @@ func topicOf(seq uint64) string { return fmt.Sprintf("room/%d/%d", seq%10, seq/1
 func fill(l *log, n int, data []byte) error {
 	var group []*publish
 	for i := 1; i <= n; i++ {
-		at := i * 7 % (len(data) - eventSize)
+		at := i * 7919 % (len(data) - eventSize)
 		topic := topicOf(l.last + uint64(len(group)) + 1)
 		group = append(group, &publish{topic: topic, data: data[at : at+eventSize]})
 		if len(group) == 1000 || i == n {
