@@ -4,7 +4,7 @@ FUZZTIME ?= 1m
 LATE ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec compare-storage cover check
+.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec compare-broker compare-storage many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ compare: ## run the same cases against every library, into docs/BEHAVIOUR.md
 
 compare-codec: ## compare the codec's speed with other libraries, into docs/PERFORMANCE.md
 	cd internal/compare && GOWORK=off go run ./codec -write ../../docs/PERFORMANCE.md
+
+compare-broker: ## compare servers with up to 18,000 subscribers, into docs/PERFORMANCE.md (minutes)
+	cd internal/compare && GOWORK=off go run ./broker -write ../../docs/PERFORMANCE.md
+
+many: ## 150,000 subscribers on one machine, and a million without the write, into docs/PERFORMANCE.md
+	cd internal/compare && GOWORK=off go run ./many -write ../../docs/PERFORMANCE.md
 
 compare-storage: ## compare the storage libraries for the hub's events (docs/adr/0010)
 	cd internal/compare && GOWORK=off go run ./storage

@@ -105,13 +105,20 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // Headers that the handler has set before are sent too, but for those that
 // make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
-	s := &Stream{
-		opts: opts.withDefaults(),
-		w:    w,
-		rc:   http.NewResponseController(w),
-		mu:   newLock(),
+	return accept(w, r, opts, &Stream{}, nil)
+}
+
+// accept is Accept with more to be sent at once, for a stream that is new. If that
+// is bare, opts have their defaults already.
+func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, more []byte) (
+	*Stream, error) {
+	if s.opts = opts; !s.bare {
+		own := opts.withDefaults()
+		s.opts = &own
 	}
-	first, err := s.prepare(r)
+	s.w, s.rc = w, http.NewResponseController(w)
+	s.mu = newLock()
+	first, err := s.prepare(r, more)
 	if err != nil {
 		s.opts.Logger.Error("sse: stream refused", "path", r.URL.Path, "error", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -135,19 +142,13 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Strea
 }
 
 // prepare checks everything that can be checked before the status line. It
-// returns the first bytes of the stream.
-func (s *Stream) prepare(r *http.Request) ([]byte, error) {
-	switch form := s.opts.HeartbeatForm; form {
-	case HeartbeatLine, HeartbeatBlock:
-		s.heartbeat = []byte(form)
-	default:
-		var err error
-		if s.heartbeat, err = AppendEvent(nil, Event{Type: string(form)}); err != nil {
-			return nil, fmt.Errorf("sse: AcceptOptions.HeartbeatForm: %w", err)
-		}
+// returns the first bytes of the stream, of which more are the last.
+func (s *Stream) prepare(r *http.Request, more []byte) ([]byte, error) {
+	var err error
+	if s.heartbeat, err = heartbeatBytes(s.opts.HeartbeatForm); err != nil {
+		return nil, fmt.Errorf("sse: AcceptOptions.HeartbeatForm: %w", err)
 	}
 	if s.opts.Final != nil {
-		var err error
 		if s.final, err = AppendEvent(nil, *s.opts.Final); err != nil {
 			return nil, fmt.Errorf("sse: AcceptOptions.Final: %w", err)
 		}
@@ -161,12 +162,22 @@ func (s *Stream) prepare(r *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("sse: AcceptOptions.Retry is negative: %v", s.opts.Retry)
 	case s.opts.Retry > 0:
 		first = append(wire.AppendRetry(nil, s.opts.Retry), '\n')
+	case len(more) > 0:
+		first = nil
 	}
-	var err error
+	first = append(first, more...)
 	if s.flushers, err = findFlushers(s.w); err != nil {
 		return nil, err
 	}
 	return first, s.probeDeadlines(r)
+}
+
+// heartbeatBytes is what is sent as a heartbeat.
+func heartbeatBytes(form HeartbeatForm) ([]byte, error) {
+	if form == HeartbeatLine || form == HeartbeatBlock {
+		return []byte(form), nil
+	}
+	return AppendEvent(nil, Event{Type: string(form)})
 }
 
 // findFlushers finds what to call, in order, so that all that was written

@@ -17,6 +17,10 @@ const (
 	errorBodyTimeout = 5 * time.Second // for reading them
 )
 
+// cursorType is the type of the events that tell the position of the server's
+// log, in their ID. A client needs it to reconnect; its caller does not.
+const cursorType = "sse.cursor"
+
 // finalError marks an error that retrying cannot mend.
 type finalError struct{ error }
 
@@ -69,22 +73,21 @@ func (s *session) read(ctx context.Context, r io.Reader, yield func(Event, error
 		// id without an event counts, once all that came before it was yielded.
 		// The caller's context is asked too, as it is done a moment before ctx.
 		if s.ctx.Err() != nil || ctx.Err() != nil {
-			if err != nil && !isTooLarge(err) {
+			if err == nil || isTooLarge(err) {
+				s.lastID = d.idBefore()
+			} else {
 				s.lastID = d.LastEventID()
 			}
 			return causeOr(s.ctx, context.Cause(ctx))
 		}
 		s.lastID = d.LastEventID()
 		switch {
+		case err == nil && string(raw.Type) == cursorType:
+			// Its ID is all that it has to say. It is no progress: a server that
+			// dies whenever it has sent one must not be asked without pause.
 		case err == nil:
-			s.failures = 0
-			event := d.event(raw)
-			terminal := s.c.Terminal != nil && s.c.Terminal(event)
-			if !yield(event, nil) {
-				return errStopped
-			}
-			if terminal {
-				return errTerminal
+			if err := s.deliver(d.event(raw), yield); err != nil {
+				return err
 			}
 		case isTooLarge(err):
 			s.failures = 0
@@ -99,6 +102,19 @@ func (s *session) read(ctx context.Context, r io.Reader, yield func(Event, error
 			return nil
 		}
 	}
+}
+
+// deliver yields an event. The error says that it was the last.
+func (s *session) deliver(event Event, yield func(Event, error) bool) error {
+	s.failures = 0
+	terminal := s.c.Terminal != nil && s.c.Terminal(event)
+	if !yield(event, nil) {
+		return errStopped
+	}
+	if terminal {
+		return errTerminal
+	}
+	return nil
 }
 
 // causeOr is why ctx was canceled, or err if it was not.

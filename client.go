@@ -160,6 +160,9 @@ type StateChange struct {
 	Response *http.Response
 }
 
+// errInUse: a Client is one stream.
+var errInUse = errors.New("sse: client in use: Events is running already")
+
 // errReconnect is the cause with which Reconnect cancels a connection.
 var errReconnect = errors.New("sse: reconnecting as asked")
 
@@ -173,12 +176,17 @@ var errReconnect = errors.New("sse: reconnecting as asked")
 // error in the configuration, or the cause of ctx when that is done. A
 // [*TooLargeError] alone is not: a caller who continues gets the next event.
 //
-// A Client is one stream. If Events is running already, the error is
-// [ErrInUse]. Every call starts anew, with LastEventID.
+// An event of type sse.cursor is not yielded, nor is it progress: its ID, the
+// position of the server's log, is what the client reconnects after. The types
+// that begin with "sse." are this package's; those of other events, such as
+// sse.gap, are yielded as any are.
+//
+// A Client is one stream: Events fails if it is running already. Every call starts
+// anew, with LastEventID.
 func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if !c.running.CompareAndSwap(false, true) {
-			yield(Event{}, ErrInUse)
+			yield(Event{}, errInUse)
 			return
 		}
 		defer c.running.Store(false)

@@ -16,7 +16,7 @@ const defaultMaxEventSize = 16 << 20
 
 // DecoderOptions adjusts a [Decoder].
 type DecoderOptions struct {
-	// MaxEventSize limits the bytes of one event: its data, type and id
+	// MaxEventSize limits the bytes of one event: its data, type, id and topic
 	// together, as UTF-8. A larger event is skipped and reported; its id counts
 	// as seen, unless the id alone is over the limit. If zero, 16 MiB.
 	MaxEventSize int
@@ -40,6 +40,7 @@ type DecoderOptions struct {
 type RawEvent struct {
 	ID, Type, Data []byte
 	Retry          time.Duration
+	Topic          []byte
 }
 
 // Decoder reads an event stream, as HTML 9.2.6 says. It needs time linear in
@@ -71,6 +72,7 @@ type Decoder struct {
 
 	lastIDText string // raw.ID or one before it, for Events
 	lastType   string // a type seen before, for Events
+	lastTopic  string // likewise
 }
 
 // NewDecoder returns a Decoder that reads from r. If opts is nil, it is as if
@@ -98,12 +100,21 @@ func (d *Decoder) LastEventID() string {
 	return d.lastIDText
 }
 
+// idBefore is the last event ID that was in force before the event that was
+// returned last.
+func (d *Decoder) idBefore() string {
+	if d.hasID {
+		return string(d.id)
+	}
+	return d.LastEventID()
+}
+
 // Events returns the events of the stream, in order. It ends with the stream;
 // if reading fails otherwise, that error comes last. A [*TooLargeError] is not
 // the end: a caller who continues gets the next event.
 //
-// An event costs at most one allocation for its data, and one each for an ID
-// and a Type that differ from those of the event before.
+// An event costs at most one allocation for its data, and one each for an ID, a
+// Type and a Topic that differ from those of the event before.
 func (d *Decoder) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {
@@ -138,6 +149,12 @@ func (d *Decoder) copied(raw *RawEvent) Event {
 			d.lastType = string(raw.Type)
 		}
 		event.Type = d.lastType
+	}
+	if len(raw.Topic) > 0 {
+		if string(raw.Topic) != d.lastTopic {
+			d.lastTopic = string(raw.Topic)
+		}
+		event.Topic = d.lastTopic
 	}
 	return event
 }
@@ -176,7 +193,7 @@ func (d *Decoder) advance() error {
 		// HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
 		d.raw.Data = d.data()
 		if d.hasID {
-			d.id, d.raw.ID = d.raw.ID[:0], d.id
+			d.id, d.raw.ID = d.raw.ID, d.id // see idBefore
 		}
 		d.returned = true
 		if d.tooLarge {
@@ -199,7 +216,7 @@ func (d *Decoder) reset() {
 	d.dataStart, d.dataEnd = 0, 0
 	d.hasData, d.isMended, d.hasID = false, false, false
 	d.tooLarge, d.returned = false, false
-	d.raw.Type, d.id = d.raw.Type[:0], d.id[:0]
+	d.raw.Type, d.raw.Topic, d.id = d.raw.Type[:0], d.raw.Topic[:0], d.id[:0]
 	d.raw.Data, d.raw.Retry = nil, 0 // or it would pin a buffer that was replaced
 	d.start = noLineYet
 	if cap(d.mended) > maxKeptBuffer {
@@ -213,7 +230,7 @@ func (d *Decoder) incomplete() bool {
 		return false
 	}
 	rest := d.in.rest()
-	return d.hasData || d.hasID || d.tooLarge || len(d.raw.Type) > 0 ||
+	return d.hasData || d.hasID || d.tooLarge || len(d.raw.Type)+len(d.raw.Topic) > 0 ||
 		len(rest) > 0 && rest[0] != ':'
 }
 
@@ -236,10 +253,9 @@ func (d *Decoder) field(line []byte) {
 	case wire.Data:
 		d.appendData(value)
 	case wire.Type:
-		if d.raw.Type = d.raw.Type[:0]; d.fits(len(value)) {
-			d.raw.Type = wire.AppendValid(d.raw.Type, value)
-			d.fits(0)
-		}
+		d.setText(&d.raw.Type, value)
+	case wire.Topic:
+		d.setText(&d.raw.Topic, value)
 	case wire.ID:
 		d.setID(value)
 	case wire.Retry:
@@ -253,6 +269,14 @@ func (d *Decoder) field(line []byte) {
 		if d.opts.OnComment != nil && len(value) <= d.opts.MaxEventSize {
 			d.opts.OnComment(string(wire.AppendValid(nil, value)))
 		}
+	}
+}
+
+// setText replaces one of the event's short values, its type or its topic.
+func (d *Decoder) setText(text *[]byte, value []byte) {
+	if *text = (*text)[:0]; d.fits(len(value)) {
+		*text = wire.AppendValid(*text, value)
+		d.fits(0)
 	}
 }
 
@@ -310,7 +334,8 @@ func (d *Decoder) fits(more int) bool {
 	if d.tooLarge {
 		return false
 	}
-	if more > d.opts.MaxEventSize-len(d.data())-len(d.raw.Type)-len(d.id) {
+	size := len(d.data()) + len(d.raw.Type) + len(d.raw.Topic) + len(d.id)
+	if more > d.opts.MaxEventSize-size {
 		d.skip()
 		return false
 	}
@@ -344,7 +369,7 @@ func (d *Decoder) fill() error {
 // because the line says nothing or is too large. It must conclude what field
 // would from the complete line.
 func (d *Decoder) dispensable(line []byte) bool {
-	const named = len("event: ") // with so many bytes, the field is known
+	const named = len("event: ") // the longest: with so many bytes, the field is known
 	if len(line) < named {
 		return false
 	}
@@ -353,7 +378,7 @@ func (d *Decoder) dispensable(line []byte) bool {
 	switch field {
 	case wire.Data:
 		return !d.fits(size)
-	case wire.Type, wire.ID:
+	case wire.Type, wire.Topic, wire.ID:
 		if size > d.opts.MaxEventSize {
 			d.skip()
 			return true

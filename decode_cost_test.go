@@ -30,6 +30,7 @@ var endless = []struct{ name, head, unit string }{
 	{"comment", ":", xs(1000)},
 	{"id", "id: ", xs(1000)},
 	{"type", "event: ", xs(1000)},
+	{"topic", "topic: ", xs(1000)},
 	{"retry", "retry: ", strings.Repeat("1", 1000)},
 	{"name", "", "data" + xs(1000)},
 	{"data lines", "", "data: " + xs(500) + "\r\n"},
@@ -38,6 +39,7 @@ var endless = []struct{ name, head, unit string }{
 	{"unknown lines in an event", "data: \xFF\n", xs(500) + "\n"},
 	{"ids", "", "id: " + xs(500) + "\n"},
 	{"types and ids", "", "event: " + xs(500) + "\rid: " + xs(600) + "\r"},
+	{"topics", "", "topic: " + xs(500) + "\n"},
 	{"retries", "", "retry: " + strings.Repeat("1", 500) + "\n"},
 	{"blank lines", "data: a", "\n\n\n\n\n\n\n\n\n\r\r\r\r\r\r\r\n\r"},
 	{"events", "", "data: " + xs(500) + "\n\n"},
@@ -239,6 +241,10 @@ var allocUnits = []struct {
 	{"changing id", "id: 1\ndata: some text\n\nid: 2\ndata: other text\n\n", 2, 2},
 	{"changing id and type", "id: 1\nevent: a\ndata: some text\n\n" +
 		"id: 2\nevent: b\nretry: 1\ndata: other text\n\n", 3, 2},
+	{"same topic", "topic: news\ndata: some text\n\n", 1, 1},
+	{"same topic, id and type", "topic: news\nid: 1\nevent: a\ndata: some text\n\n", 1, 1},
+	{"changing topic", "topic: news\ndata: some text\n\ntopic: sport\ndata: other text\n\n", 2, 2},
+	{"a topic now and then", "topic: news\ndata: some text\n\ndata: other text\n\n", 1, 2},
 	{"a type now and then", "event: a\ndata: some text\n\ndata: other text\n\n", 1, 2},
 	{"blocks without data", "id: 1\nevent: x\n\n:x\n\ndata: some text\n\n", 1, 1},
 	{"large", "data: " + xs(100_000) + "\n\n", 1, 1},
@@ -276,9 +282,11 @@ func TestEventsAllocations(t *testing.T) {
 	const n = 100
 	for _, test := range allocUnits {
 		d := sse.NewDecoder(newCycle(test.unit, 1<<40), nil)
+		var last sse.Event // kept, or what is not used would not be allocated
 		take := func() {
 			taken := 0
-			for _, err := range d.Events() {
+			for event, err := range d.Events() {
+				last = event
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -294,6 +302,7 @@ func TestEventsAllocations(t *testing.T) {
 			t.Errorf("%s: got %v allocations for %d events, want at most %v",
 				test.name, got, n*test.events, want)
 		}
+		runtime.KeepAlive(last)
 	}
 }
 

@@ -27,8 +27,8 @@ func runDecoder(tb testing.TB, r io.Reader, opts sse.DecoderOptions) []string {
 		var tooLarge *sse.TooLargeError
 		switch {
 		case err == nil:
-			journal = append(journal, journalEvent(
-				string(raw.ID), string(raw.Type), string(raw.Data), raw.Retry))
+			journal = append(journal, journalTopic(string(raw.Topic), journalEvent(
+				string(raw.ID), string(raw.Type), string(raw.Data), raw.Retry)))
 			if got, want := d.LastEventID(), string(raw.ID); got != want {
 				tb.Errorf("LastEventID after an event: got %q, want its ID, %q", got, want)
 			}

@@ -14,7 +14,8 @@ import (
 // xs is a text of n bytes.
 func xs(n int) string { return strings.Repeat("x", n) }
 
-// Whether an event of so many bytes of data, type and id passes a limit of 10.
+// Whether an event of so many bytes of data, type, id and topic passes a limit
+// of 10.
 var limitCases = []struct {
 	name, in string
 	tooLarge bool
@@ -39,6 +40,17 @@ var limitCases = []struct {
 	{"id longer than the limit", "id: " + xs(11) + "\ndata", true, ""},
 	{"id longer than the limit with NUL", "id: " + xs(10) + "\x00\ndata", true, ""},
 	{"id with NUL does not count", "id: " + xs(6) + "\x00\ndata: " + xs(10), false, ""},
+	{"topic counts", "topic: " + xs(4) + "\ndata: " + xs(6), false, ""},
+	{"topic counts, over", "topic: " + xs(5) + "\ndata: " + xs(6), true, ""},
+	{"topic after the data counts, over", "data: " + xs(6) + "\ntopic: " + xs(5), true, ""},
+	{"topic alone at the limit", "topic: " + xs(10) + "\ndata", false, ""},
+	{"topic alone over the limit", "topic: " + xs(11) + "\ndata", true, ""},
+	{"topic over the limit, then an id", "topic: " + xs(11) + "\nid: 5\ndata", true, "5"},
+	{"a replaced topic does not count", "topic: " + xs(9) + "\ntopic: y\ndata: " + xs(9), false, ""},
+	{"as UTF-8, topic over", "topic: \xFF\xFF\xFFxx\ndata", true, ""},
+	{"all four", "topic: x\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3), false, xs(3)},
+	{"all four, over", "topic: xx\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3),
+		true, xs(3)},
 	{"all three", "id: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(4), false, xs(3)},
 	{"all three, over", "id: " + xs(3) + "\nevent: " + xs(4) + "\ndata: " + xs(4), true, xs(3)},
 	{"a replaced type does not count", "event: " + xs(9) + "\nevent: y\ndata: " + xs(9), false, ""},
@@ -111,6 +123,7 @@ func TestTooLargeOffset(t *testing.T) {
 		"a long unknown":  long + ":" + long + "\n",
 		"a long retry":    "retry: " + strings.Repeat("1", 3*limit) + "\r\n",
 		"a long type":     "event: " + long + "\r",
+		"a long topic":    "topic: " + long + "\n",
 		"a long id":       "id: " + long + "\r\n",
 		"data":            "data: " + long + "\n",
 	}
@@ -247,6 +260,8 @@ func TestLimitAtBufferEnd(t *testing.T) {
 		{"data lines", "data: " + xs(50) + "\ndata: " + xs(limit-51),
 			journalEvent("", "", xs(50)+"\n"+xs(limit-51), 0)},
 		{"type", "data\nevent: " + xs(limit), journalEvent("", xs(limit), "", 0)},
+		{"topic", "data\ntopic: " + xs(limit),
+			journalTopic(xs(limit), journalEvent("", "", "", 0))},
 		{"id", "data\nid: " + xs(limit), journalEvent(xs(limit), "", "", 0)},
 		{"comment", ": " + xs(limit), journalComment(xs(limit))},
 		{"retry", "retry: " + digits, journalRetry(7 * time.Millisecond)},

@@ -262,6 +262,7 @@ func TestDecodeEventsKept(t *testing.T) {
 	for i := range 3000 {
 		c := string(rune('a' + i%26))
 		event := sse.Event{ID: strings.Repeat(c, 1+i%7), Type: c, Data: strings.Repeat(c+"\n", i%50)}
+		event.Topic = strings.Repeat(c, i%3)
 		want = append(want, event)
 		stream, _ = sse.AppendEvent(stream, event)
 	}

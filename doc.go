@@ -24,6 +24,19 @@
 // nothing for 30 seconds, or when the server shuts down, if [AcceptOptions.Done]
 // says so.
 //
+// # Many subscribers
+//
+// A [Broker] sends what is published to all who have subscribed:
+//
+//	var broker sse.Broker
+//	http.Handle("GET /events", &broker) // /events?topic=news&topic=sport
+//	broker.Publish(ctx, sse.Event{Data: "hello"}, "news")
+//
+// A client that was away gets what it has missed, once and in order, or is told
+// that it cannot ([Gap]). [Broker.Select] decides who may see what, an [EventLog]
+// makes it outlast a restart, and with [Broker.Park] a waiting stream costs less
+// than a kilobyte.
+//
 // # Receiving
 //
 // A [Client] is one stream that reconnects and resumes:
@@ -68,11 +81,15 @@
 //
 // # Concurrency
 //
-// A Stream may be used by several goroutines. A Client runs in the goroutine
+// A Stream may be used by several goroutines, and a Broker. A Client runs in the goroutine
 // that ranges over its Events; [Client.Reconnect] may be called from any other.
 // An Encoder or a Decoder belongs to one goroutine.
 //
 // # Limits
+//
+// A broker keeps 16384 events and 64 MiB of them, or what [Broker.Retention] says,
+// and lets a subscriber that was at the end fall behind by 4096 events or 16 MiB
+// ([Selection.MaxLag]). Topics have at most 1 KiB.
 //
 // A decoder skips events of more than 16 MiB, and says so ([TooLargeError]). A
 // peer that takes nothing for [AcceptOptions.WriteTimeout] is cut. Where a
@@ -82,7 +99,7 @@
 // # Security
 //
 // No value of an event can forge another field or event: [AppendEvent] refuses
-// ids and types with line ends, and splits data at them. Credentials, and
+// topics, ids and types with line ends, and splits data at them. Credentials, and
 // whatever else the caller puts into a request's header, are not sent to
 // another origin that a redirect leads to. The package writes nothing to any
 // log unless it is given a Logger.

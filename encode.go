@@ -8,13 +8,13 @@ import (
 )
 
 // roomForFields is what an event's fields need besides their values.
-const roomForFields = len("id: \nevent: \nretry: 9223372036854\ndata: \n\n")
+const roomForFields = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \n\n")
 
 // AppendEvent appends the event in wire form to dst and returns the extended
 // slice. Data is split at CR, LF and CRLF into as many data lines; an empty
 // Data is one empty line, which a client dispatches.
 //
-// If ID or Type contains CR, LF or NUL or is not UTF-8, or if Retry is
+// If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, or if Retry is
 // negative, the error is a [*FieldError] and dst is returned as it was: no
 // value of a field can make another one.
 func AppendEvent(dst []byte, event Event) ([]byte, error) {
@@ -22,7 +22,11 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 		return dst, err
 	}
 	// Room for all but the names of data lines after the first: one allocation.
-	dst = slices.Grow(dst, len(event.ID)+len(event.Type)+len(event.Data)+roomForFields)
+	values := len(event.Topic) + len(event.ID) + len(event.Type) + len(event.Data)
+	dst = slices.Grow(dst, values+roomForFields)
+	if event.Topic != "" {
+		dst = wire.AppendField(dst, "topic", event.Topic)
+	}
 	if event.ID != "" {
 		dst = wire.AppendField(dst, "id", event.ID)
 	}

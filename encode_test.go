@@ -42,6 +42,9 @@ func TestEncode(t *testing.T) {
 		{"Event.Retry rounds up", sse.Event{Retry: 1}, "retry: 1\ndata: \n\n"},
 		{"Event.Retry rounds up", sse.Event{Retry: time.Millisecond + 1}, "retry: 2\ndata: \n\n"},
 		{"Event.Retry", sse.Event{Retry: math.MaxInt64}, "retry: 9223372036855\ndata: \n\n"},
+		{"Event.Topic", sse.Event{Topic: "a", ID: "1", Type: "x", Data: "b", Retry: time.Second},
+			"topic: a\nid: 1\nevent: x\nretry: 1000\ndata: b\n\n"},
+		{"FIELD, the space", sse.Event{Topic: " a/é "}, "topic:  a/é \ndata: \n\n"},
 		{"DESIGN, the cursor", sse.Event{ID: "P", Type: "sse.cursor"},
 			"id: P\nevent: sse.cursor\ndata: \n\n"},
 	}
@@ -71,6 +74,8 @@ func TestRoundTripData(t *testing.T) {
 		for _, event := range []sse.Event{
 			{Data: text},
 			{ID: "1", Type: "x", Data: text, Retry: time.Second},
+			{Topic: "news", Data: text},
+			{Topic: "news", ID: "1", Type: "x", Data: text, Retry: time.Second},
 		} {
 			stream, err := sse.AppendEvent(nil, event)
 			if err != nil {
@@ -82,6 +87,38 @@ func TestRoundTripData(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Every topic comes back as it was, and on its own event only.
+func TestRoundTripTopic(t *testing.T) {
+	var events []sse.Event
+	var stream []byte
+	for _, topic := range []string{
+		"", "a", " a", "a ", ":", "a: b", "topic: a", "room/42", "**", "é", "😀", fffd, bom,
+		"\t", "\x1B", "\u0085\u2028", xs(1 << 10), xs(100_000),
+	} {
+		for _, event := range []sse.Event{
+			{Topic: topic}, {Data: "b\ntopic: c"}, {Topic: topic, Type: "x", Data: "a\nb"},
+		} {
+			var err error
+			if stream, err = sse.AppendEvent(stream, event); err != nil {
+				t.Fatalf("topic %.30q: %v", topic, err)
+			}
+			events = append(events, event)
+		}
+	}
+	forSomePieces(stream, func(name string, r io.Reader) {
+		var got []sse.Event
+		for event, err := range sse.NewDecoder(r, nil).Events() {
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			got = append(got, event)
+		}
+		if !slices.Equal(got, events) {
+			t.Errorf("%s: got %.500q, want %.500q", name, got, events)
+		}
+	})
 }
 
 // Event: CR "is a line end on the wire, as CRLF is, so both arrive as LF", and
@@ -145,6 +182,14 @@ var forged = []struct {
 	{sse.Event{Type: "x\x00y"}, "event", "NUL"},
 	{sse.Event{Type: "\xED\xA0\x80"}, "event", "UTF-8"},
 	{sse.Event{ID: "1", Type: "x\n"}, "event", "LF"},
+	{sse.Event{Topic: "a\ndata: x"}, "topic", "LF"},
+	{sse.Event{Topic: "a\rdata: x"}, "topic", "CR"},
+	{sse.Event{Topic: "a\n\nid: 1\n\n", ID: "1", Type: "x"}, "topic", "LF"},
+	{sse.Event{Topic: "a\r"}, "topic", "CR"},
+	{sse.Event{Topic: "\x00"}, "topic", "NUL"},
+	{sse.Event{Topic: "a\xE2\x82"}, "topic", "UTF-8"},
+	{sse.Event{Topic: "a", ID: "1\n"}, "id", "LF"},
+	{sse.Event{Topic: "a", Retry: -1}, "retry", "negative"},
 	{sse.Event{Retry: -1}, "retry", "negative"},
 	{sse.Event{Retry: math.MinInt64}, "retry", "negative"},
 }
@@ -179,7 +224,8 @@ func checkFieldError(t *testing.T, err error, event sse.Event, field, reason str
 	if !errors.As(err, &got) {
 		t.Fatalf("%+v: got error %v, want a FieldError", event, err)
 	}
-	value := map[string]string{"id": event.ID, "event": event.Type, "retry": event.Retry.String()}
+	value := map[string]string{"topic": event.Topic, "id": event.ID, "event": event.Type,
+		"retry": event.Retry.String()}
 	if got.Field != field || got.Value != value[field] || !strings.Contains(got.Reason, reason) {
 		t.Errorf("%+v: got %+v, want field %s, its value, reason %q", event, *got, field, reason)
 	}
@@ -258,6 +304,7 @@ func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
 func TestEncodeAllocatesNothing(t *testing.T) {
 	events := []sse.Event{
 		{ID: "1", Type: "token", Data: "some text", Retry: time.Second},
+		{Topic: "news", ID: "1", Type: "token", Data: "some text", Retry: time.Second},
 		{Data: "line\nline\r\nline\r"},
 		{Data: strings.Repeat("x", 10_000)},
 	}
@@ -283,6 +330,19 @@ func TestEncodeAllocatesNothing(t *testing.T) {
 		})
 		if want := 0.0; got != want {
 			t.Errorf("%s: got %v allocations, want %v", name, got, want)
+		}
+	}
+}
+
+// Whatever the sizes of its fields, an event of one line is one allocation.
+func TestAppendEventAllocatesOnce(t *testing.T) {
+	for n := range 300 {
+		event := sse.Event{
+			Topic: xs(n), ID: "1", Type: "x", Data: "some text", Retry: math.MaxInt64,
+		}
+		got := testing.AllocsPerRun(1, func() { _, _ = sse.AppendEvent(nil, event) })
+		if want := 1.0; got > want {
+			t.Fatalf("topic of %d bytes: got %v allocations, want at most %v", n, got, want)
 		}
 	}
 }

@@ -19,22 +19,25 @@ var (
 
 	// ErrShutdown: the server is shutting down.
 	ErrShutdown = errors.New("sse: server shutting down")
+
+	// ErrLagging: a subscriber of a broker has fallen too far behind.
+	ErrLagging = errors.New("sse: subscriber lagging")
+
+	// ErrKicked: [Broker.Kick] has ended the stream.
+	ErrKicked = errors.New("sse: subscriber kicked")
+
+	// ErrExpired: the stream has reached [Broker.MaxAge] or [Selection.Expires].
+	ErrExpired = errors.New("sse: stream expired")
 )
 
-// The errors with which [Client.Events] refuses or ends.
-var (
-	// ErrInUse: a Client is one stream, and its Events is running already.
-	ErrInUse = errors.New("sse: client in use: Events is running already")
-
-	// ErrTruncated: a stream that must come to an end of its own was cut
-	// before it did. What arrived is not all.
-	ErrTruncated = errors.New("sse: stream truncated")
-)
+// ErrTruncated is how [Client.Events] ends a stream that must come to an end of
+// its own and was cut before it did. What arrived is not all.
+var ErrTruncated = errors.New("sse: stream truncated")
 
 // FieldError says that an event has a field that the wire format cannot
-// carry. Nothing of the event was written.
+// carry, or a topic or pattern that is none. Nothing of the event was written.
 type FieldError struct {
-	Field  string // "id", "event" or "retry"
+	Field  string // "id", "event", "retry", "topic" or "pattern"
 	Value  string
 	Reason string // what is wrong with it, such as "contains LF"
 }
@@ -76,7 +79,9 @@ func (e *WriterError) Error() string {
 		e.Type, e.Missing)
 }
 
-// ResponseError says that a server's answer was not an event stream.
+// ResponseError says that a server's answer was not an event stream. A client
+// gets it; and [Broker.Select] returns it to refuse a request: with StatusCode,
+// the fields of Header, and Body or else Reason as the text.
 type ResponseError struct {
 	StatusCode int         // such as 404
 	Status     string      // such as "404 Not Found"

@@ -22,7 +22,7 @@ type Event struct {
 	ID string
 
 	// Type is the name that a browser dispatches the event under. If empty, it
-	// is "message".
+	// is "message". Types that begin with "sse." are this package's.
 	Type string
 
 	// Data is the payload: any text, of any number of lines, also empty.
@@ -31,6 +31,11 @@ type Event struct {
 	// Retry, if not zero, tells the client how long to wait before it
 	// reconnects from now on. It is sent in milliseconds, rounded up.
 	Retry time.Duration
+
+	// Topic is the topic that the event came on, if the server tells; empty
+	// otherwise. It is sent as a field of its own, which other clients ignore
+	// (HTML 9.2.6), and it is of this event only.
+	Topic string
 }
 
 // Decode parses the event's data as JSON into a value of type T. The error
@@ -49,6 +54,11 @@ func Decode[T any](event Event) (T, error) {
 
 // check reports what in the event cannot be carried by the wire format.
 func (e *Event) check() error {
+	if e.Topic != "" {
+		if err := checkField("topic", e.Topic); err != nil {
+			return err
+		}
+	}
 	if e.ID != "" {
 		if err := checkField("id", e.ID); err != nil {
 			return err

@@ -2,9 +2,10 @@ package sse
 
 import (
 	"context"
-	"encoding/binary"
+	"encoding/json"
 	"hash/crc32"
 	"iter"
+	"math/bits"
 	"strconv"
 	"time"
 )
@@ -93,7 +94,7 @@ func (e *Entry) Check() uint32 {
 
 // checkTexts is the part of the checksum that is known before the time is.
 func checkTexts(topics []string, event *Event) uint32 {
-	crc := uint32(0)
+	crc := uint32(1) // or nothing at all would have the check of what is not known
 	for _, topic := range topics {
 		crc = checkText(crc, topic)
 	}
@@ -113,10 +114,11 @@ func checkText(crc uint32, text string) uint32 {
 	return crc32.Update(crc, castagnoli, bytesOf(text))
 }
 
+// checkNumber adds a number. Two that differ in their lower half never become the
+// same; a CRC of the bytes would cost as much as that of a short text.
 func checkNumber(crc uint32, n int64) uint32 {
-	var buf [8]byte
-	binary.LittleEndian.PutUint64(buf[:], uint64(n))
-	return crc32.Update(crc, castagnoli, buf[:])
+	const golden = 0x9E3779B1 // odd, so that multiplying loses nothing
+	return bits.RotateLeft32(crc, 13) ^ (uint32(n)+uint32(n>>32)*31)*golden
 }
 
 // Page is a part of an [EventLog], as far as a selection goes.
@@ -154,7 +156,8 @@ type Start struct {
 	// are fewer.
 	Last int
 
-	// Time begins with the first event that was published at this time or later.
+	// Time begins with the first selected event that was published at this time or
+	// later: right before it even if it was removed, so that it is known to be lost.
 	Time time.Time
 
 	// Earliest begins with the first selected event that is kept. What was removed
@@ -171,7 +174,7 @@ type Start struct {
 //		…
 //	}
 //
-// It stands where the missing events would have ended.
+// It comes before what is kept of the events after the place that was asked for.
 type Gap struct {
 	// Asked is the id or position after which events are missing: that with
 	// which the subscriber came, or up to which it had got everything.
@@ -187,7 +190,16 @@ type Gap struct {
 	Why string `json:"why"`
 }
 
+// json is the Gap as the data of an event.
+func (g *Gap) json() string {
+	data, err := json.Marshal(g)
+	if err != nil {
+		panic(err) // it has only strings
+	}
+	return string(data)
+}
+
 // Error makes a Gap what [EventLog.Locate] fails with.
 func (g *Gap) Error() string {
-	return "sse: gap after " + strconv.Quote(g.Asked) + ": " + g.Why
+	return "sse: gap after " + strconv.Quote(shorten(g.Asked)) + ": " + g.Why
 }

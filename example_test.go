@@ -250,6 +250,8 @@ var t = exampleT{}
 type exampleT struct{ testing.TB }
 
 func (exampleT) Context() context.Context { return context.Background() }
+func (exampleT) Helper()                  {}
+func (exampleT) Cleanup(func())           {}
 
 // A handler is tested without a network: the recorder may be read while the
 // handler still writes.

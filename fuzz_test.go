@@ -84,22 +84,25 @@ func FuzzOracle(f *testing.F) {
 // another field or event. What cannot come back is refused.
 func FuzzRoundTrip(f *testing.F) {
 	for _, test := range forged {
-		f.Add(test.event.ID, test.event.Type, "data", int64(test.event.Retry))
+		f.Add(test.event.Topic, test.event.ID, test.event.Type, "data", int64(test.event.Retry))
 	}
 	for _, test := range decodeCases {
-		f.Add("1", "x", test.in, int64(time.Second))
-		f.Add(test.in, "", "", int64(0))
-		f.Add("", test.in, "", int64(math.MaxInt64))
+		f.Add("a", "1", "x", test.in, int64(time.Second))
+		f.Add("", test.in, "", "", int64(0))
+		f.Add("", "", test.in, "", int64(math.MaxInt64))
+		f.Add(test.in, "", "", "", int64(0))
 	}
-	f.Fuzz(func(t *testing.T, id, typ, data string, retry int64) {
-		event := sse.Event{ID: id, Type: typ, Data: data, Retry: time.Duration(retry)}
+	f.Fuzz(func(t *testing.T, topic, id, typ, data string, retry int64) {
+		event := sse.Event{
+			Topic: topic, ID: id, Type: typ, Data: data, Retry: time.Duration(retry),
+		}
 		good := sse.Event{ID: "last", Data: "good"}
 		stream, err := sse.AppendEvent(nil, event)
 
 		carried := func(s string) bool {
 			return utf8.ValidString(s) && !strings.ContainsAny(s, "\r\n\x00")
 		}
-		if !carried(id) || !carried(typ) || retry < 0 {
+		if !carried(topic) || !carried(id) || !carried(typ) || retry < 0 {
 			var fieldErr *sse.FieldError
 			if !errors.As(err, &fieldErr) || len(stream) != 0 {
 				t.Fatalf("AppendEvent(%+q): got %q, %v, want nothing and a FieldError",

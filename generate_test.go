@@ -46,7 +46,8 @@ func (g *generator) value() string {
 }
 
 func (g *generator) line() {
-	name := pick(g, "data", "data", "data", "data", "event", "id", "id", "retry", "", "foo")
+	name := pick(g, "data", "data", "data", "data", "event", "id", "id", "retry",
+		"topic", "", "foo")
 	switch g.IntN(20) {
 	case 0:
 		name = pick(g, " ", "x", bom, "\x00", "\xFF") + name
@@ -127,7 +128,8 @@ func TestOracle(t *testing.T) {
 	for _, test := range decodeCases {
 		var want []string
 		for _, event := range test.want {
-			want = append(want, journalEvent(event.ID, event.Type, event.Data, event.Retry))
+			want = append(want, journalTopic(event.Topic,
+				journalEvent(event.ID, event.Type, event.Data, event.Retry)))
 		}
 		want = append(want, journalEnd(io.EOF, test.lastID))
 		var got []string

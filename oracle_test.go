@@ -10,13 +10,21 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// This file is a second decoder, written from the text of HTML 9.2 and of
-// DecoderOptions and of nothing else. It is slow, keeps everything and needs
+// This file is a second decoder, written from the text of HTML 9.2, of
+// DecoderOptions and of Event.Topic, and of nothing else. It is slow, keeps everything and needs
 // the whole stream at once. Its result is a journal: a line of text for
 // everything that a Decoder tells its caller, in order.
 
 func journalEvent(id, typ, data string, retry time.Duration) string {
 	return fmt.Sprintf("event: id %q, type %q, data %q, retry %v", id, typ, data, retry)
+}
+
+// journalTopic is the line of an event that came on a topic, if any.
+func journalTopic(topic, event string) string {
+	if topic == "" {
+		return event
+	}
+	return fmt.Sprintf("%s, topic %q", event, topic)
 }
 
 func journalTooLarge(e sse.TooLargeError) string {
@@ -140,6 +148,7 @@ func splitLines(chars []char, offset int64) []oracleLine {
 type oracle struct {
 	data, eventType, lastEventIDBuffer string
 	lastEventID                        string // the event source's "last event ID string"
+	topic                              string // a field that the standard ignores
 
 	limit    int64
 	idSize   int64 // of the id that this event sets
@@ -175,7 +184,7 @@ func runOracle(stream []byte, opts sse.DecoderOptions, err error) []string {
 			continue
 		}
 		o.line(line.chars)
-		size := len(strings.TrimSuffix(o.data, "\n")) + len(o.eventType)
+		size := len(strings.TrimSuffix(o.data, "\n")) + len(o.eventType) + len(o.topic)
 		if int64(size)+o.idSize > o.limit {
 			o.tooLarge = true
 		}
@@ -210,6 +219,8 @@ func (o *oracle) field(name string, chars []char) {
 	switch name {
 	case "event":
 		o.eventType = value
+	case "topic":
+		o.topic = value
 	case "data":
 		o.data += value + "\n"
 	case "id":
@@ -246,8 +257,9 @@ func (o *oracle) dispatch(blank oracleLine) {
 		}))
 	case o.data != "":
 		data := strings.TrimSuffix(o.data, "\n")
-		o.journal = append(o.journal, journalEvent(o.lastEventID, o.eventType, data, o.retry))
+		event := journalEvent(o.lastEventID, o.eventType, data, o.retry)
+		o.journal = append(o.journal, journalTopic(o.topic, event))
 	}
-	o.data, o.eventType = "", ""
+	o.data, o.eventType, o.topic = "", "", ""
 	o.idSize, o.retry, o.tooLarge, o.start = 0, 0, false, -1
 }

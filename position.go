@@ -30,7 +30,8 @@ type Position struct {
 //
 //	~ sequence . 16 characters of base64url: 8 bytes of epoch, 4 of check
 //
-// It has one form only, and nothing that a header, a query or a shell changes.
+// It has one form only, and nothing that a header or a query changes. (zsh does
+// not like an unquoted word that begins with ~.)
 const (
 	positionMark = '~'
 	lifeSize     = 12

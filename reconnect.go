@@ -49,7 +49,7 @@ type session struct {
 	header http.Header // of the client, in canonical form
 	http   http.Client // follows no redirects
 	log    *slog.Logger
-	lastID string        // of the last event that was yielded
+	lastID string        // of the last event that was yielded, or of a cursor after it
 	retry  time.Duration // before the first attempt to reconnect
 
 	attempts int           // requests sent

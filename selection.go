@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -17,8 +18,8 @@ type Selection struct {
 	Patterns []Pattern
 
 	// Filter, if not nil, is asked of every event that Topics and Patterns select;
-	// where it returns false, the subscriber does not get it. It is called with
-	// the broker locked: it must be fast, and not call the broker. The entry is
+	// where it returns false, the subscriber does not get it. It is called for one
+	// event after the other, and holds up the stream, but nobody else. The entry is
 	// shared and must not be modified. An EventLog ignores it.
 	Filter func(*Entry) bool
 
@@ -108,3 +109,44 @@ func (s *Selection) matches(topic string) bool {
 }
 
 func (s *Selection) isDefault() bool { return len(s.Topics) == 0 && len(s.Patterns) == 0 }
+
+// topicNames are the topics that are selected by name.
+func (s *Selection) topicNames() []string {
+	if s.isDefault() {
+		return defaultTopics
+	}
+	return s.Topics
+}
+
+var defaultTopics = []string{defaultTopic}
+
+// check refuses what cannot be selected.
+func (s *Selection) check() error {
+	if len(s.Topics)+len(s.Patterns) > maxTopics {
+		return &FieldError{Field: "topic", Value: "",
+			Reason: "is one of more than 1024 topics and patterns"}
+	}
+	for _, topic := range s.Topics {
+		if err := checkTopic(topic); err != nil {
+			return err
+		}
+	}
+	for _, p := range s.Patterns {
+		if p == (Pattern{}) {
+			return &FieldError{Field: "pattern", Reason: "is the zero Pattern, which matches nothing"}
+		}
+	}
+	switch s.Lag {
+	case "", LagDisconnect, LagSkip, LagLatest:
+	default:
+		return fmt.Errorf("sse: Selection.Lag %q is neither %q, %q nor %q",
+			s.Lag, LagDisconnect, LagSkip, LagLatest)
+	}
+	switch s.Loss {
+	case "", LossRetained, LossNew, LossRefuse:
+	default:
+		return fmt.Errorf("sse: Selection.Loss %q is neither %q, %q nor %q",
+			s.Loss, LossRetained, LossNew, LossRefuse)
+	}
+	return nil
+}

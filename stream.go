@@ -31,7 +31,7 @@ const (
 // sent from another goroutine, and once its handler has returned a
 // ResponseWriter must not be used; a heartbeat could land in another response.
 type Stream struct {
-	opts        AcceptOptions
+	opts        *AcceptOptions // with defaults; shared if bare
 	w           http.ResponseWriter
 	rc          *http.ResponseController
 	flushers    []func() error // of w and what it wraps, outermost first
@@ -41,12 +41,17 @@ type Stream struct {
 	deadlines   bool // w can set write deadlines
 	hasBody     bool // the request does, on HTTP/1
 
+	// A bare stream is a broker's, which needs no context of the stream's own: ctx is
+	// the request's, and cause is set when the stream ends for another reason.
+	bare  bool
+	cause atomic.Pointer[error]
+
 	ctx         context.Context // canceled when the stream ends; its cause says why
 	cancel      context.CancelCauseFunc
 	stopRequest func() bool // stops watching the request's context
 	restore     func()      // of the socket's options
 	watcher     sync.WaitGroup
-	end         atomic.Pointer[time.Time] // of the last write; set when Done is closed
+	ending      atomic.Pointer[ending] // set when the stream is to end soon
 
 	mu        lock // guards the following, and every use of w and rc
 	buf       []byte
@@ -54,22 +59,23 @@ type Stream struct {
 	timer     *time.Timer // of the next heartbeat; nil if there are none
 }
 
+// ending is why a stream ends, and until when what is being written may be.
+type ending struct {
+	deadline time.Time
+	cause    error
+}
+
 // begin starts to watch for what ends the stream, sends its first bytes, and
 // starts the heartbeats.
 func (s *Stream) begin(r *http.Request, first []byte) error {
 	request := r.Context()
-	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
-	s.stopRequest = context.AfterFunc(request, func() {
-		cause := context.Cause(request)
-		switch {
-		case !errors.Is(cause, context.Canceled): // what net/http says
-		case s.end.Load() != nil:
-			cause = ErrShutdown
-		default:
-			cause = ErrPeerGone
-		}
-		s.cancel(cause)
-	})
+	if s.bare {
+		s.ctx, s.cancel = request, s.end
+		s.stopRequest = func() bool { return true }
+	} else {
+		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
+		s.stopRequest = context.AfterFunc(request, func() { s.cancel(s.why(request)) })
+	}
 	if s.opts.WriteTimeout > 0 && r.ProtoMajor == 1 {
 		s.restore = limitUnacknowledged(request, s.opts.WriteTimeout, s.opts.Logger)
 	}
@@ -87,6 +93,34 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 		s.Close()
 	}
 	return err
+}
+
+// why is why the request's context is done.
+func (s *Stream) why(request context.Context) error {
+	cause := context.Cause(request)
+	switch end := s.ending.Load(); {
+	case !errors.Is(cause, context.Canceled): // which is what net/http says
+		return cause
+	case end != nil:
+		return end.cause
+	}
+	return ErrPeerGone
+}
+
+// end is cancel for a bare stream.
+func (s *Stream) end(cause error) { s.cause.CompareAndSwap(nil, &cause) }
+
+// over is why the stream has ended, or nil.
+func (s *Stream) over() error {
+	switch cause := s.cause.Load(); {
+	case cause != nil:
+		return *cause
+	case s.ctx.Err() == nil:
+		return nil
+	case s.bare:
+		return s.why(s.ctx)
+	}
+	return context.Cause(s.ctx)
 }
 
 // lock is a mutual exclusion that may be held for long: a goroutine that waits
@@ -154,6 +188,26 @@ func (s *Stream) Comment(text string) error {
 	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
 }
 
+// sendRaw sends bytes that are shared and must not change.
+func (s *Stream) sendRaw(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writeLocked(p)
+}
+
+// sendLast is sendRaw for a stream that is to end soon.
+func (s *Stream) sendLast(p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.over(); err != nil {
+		return err
+	}
+	return s.transmitLocked(p)
+}
+
 // Close ends the stream. It sends AcceptOptions.Final, if there is one and the
 // stream has not ended already, and returns the error of that. When it has
 // returned, nothing uses the ResponseWriter any more: the handler may return,
@@ -171,7 +225,7 @@ func (s *Stream) Close() error {
 // endLocked sends the final frame and ends the stream for the given reason,
 // if it has not ended before.
 func (s *Stream) endLocked(cause error) (err error) {
-	if s.ctx.Err() == nil && s.final != nil {
+	if s.over() == nil && s.final != nil {
 		err = s.transmitLocked(s.final)
 	}
 	s.cancel(cause)
@@ -219,14 +273,20 @@ func (s *Stream) watchDone() {
 		return
 	case <-s.opts.Done:
 	}
-	end := time.Now().Add(shutdownGrace)
-	s.end.Store(&end)
-	if s.deadlines {
-		s.rc.SetWriteDeadline(end) // for a writer that is stuck
-	}
+	s.hurry(shutdownGrace, ErrShutdown)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.endLocked(ErrShutdown) // failing, it has ended all the same
+}
+
+// hurry makes the stream end after a time at the latest, also when it is stuck in
+// a write. It must not be called once Close has returned.
+func (s *Stream) hurry(d time.Duration, cause error) {
+	end := &ending{time.Now().Add(d), cause}
+	s.ending.Store(end)
+	if s.deadlines {
+		s.rc.SetWriteDeadline(end.deadline)
+	}
 }
 
 // beat sends a heartbeat if there was silence, and otherwise waits for the
@@ -235,7 +295,7 @@ func (s *Stream) beat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.forgotten()
-	if s.ctx.Err() != nil {
+	if s.over() != nil {
 		return
 	}
 	wait := s.opts.Heartbeat - time.Since(s.lastWrite)
@@ -267,11 +327,11 @@ func (s *Stream) writeBufferLocked(buf []byte) error {
 
 // writeLocked writes and flushes p, unless the stream has ended or is about to.
 func (s *Stream) writeLocked(p []byte) error {
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
+	if err := s.over(); err != nil {
+		return err
 	}
-	if s.end.Load() != nil {
-		return ErrShutdown
+	if end := s.ending.Load(); end != nil {
+		return end.cause
 	}
 	return s.transmitLocked(p)
 }
@@ -282,8 +342,8 @@ func (s *Stream) transmitLocked(p []byte) error {
 	if err := s.writePiecesLocked(p); err != nil {
 		cause := ErrPeerGone
 		switch {
-		case s.end.Load() != nil:
-			cause = ErrShutdown
+		case s.ending.Load() != nil:
+			cause = s.ending.Load().cause
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = fmt.Errorf("it took nothing for %v: %w", s.opts.WriteTimeout, err)
 		}
@@ -321,16 +381,16 @@ func (s *Stream) setDeadlineLocked() {
 	if !s.deadlines {
 		return
 	}
-	end := s.end.Load()
+	end := s.ending.Load()
 	deadline := time.Now().Add(s.opts.WriteTimeout)
 	switch {
-	case end != nil && (s.opts.WriteTimeout < 0 || end.Before(deadline)):
-		deadline = *end
+	case end != nil && (s.opts.WriteTimeout < 0 || end.deadline.Before(deadline)):
+		deadline = end.deadline
 	case s.opts.WriteTimeout < 0:
 		return
 	}
 	s.rc.SetWriteDeadline(deadline)
-	if end == nil && s.end.Load() != nil { // watchDone was faster, and is overwritten
+	if end != s.ending.Load() { // watchDone was faster, and is overwritten
 		s.setDeadlineLocked()
 	}
 }

@@ -59,6 +59,9 @@ const (
 
 // ParsePattern returns the pattern with the given text. If that is not one, the
 // error is a [*FieldError] that says why.
+//
+// A text that is put together from names that users choose is checked first: a
+// user called "*" would otherwise select the topics of all.
 func ParsePattern(text string) (Pattern, error) {
 	reason := unfit(text)
 	switch {

@@ -196,7 +196,7 @@ func testServerEnds(t *testing.T, server, client string) {
 	s := startServer(t, server)
 	clients := []*program{start(t, client), start(t, client)}
 	s.waitLog(connected, 2)
-	request(t, http.MethodDelete, "")
+	request(t, http.MethodDelete, address, "")
 	s.waitLog(left, 2)
 	s.waitLog(connected, 4)
 	curl(t, "again").wantReached(2)

@@ -62,11 +62,11 @@ type program struct {
 	changed chan struct{} // closed, and replaced, when a line is added
 }
 
-func start(t *testing.T, path string) *program {
+func start(t *testing.T, path string, args ...string) *program {
 	t.Helper()
 	p := &program{
 		t:       t,
-		cmd:     exec.Command(path),
+		cmd:     exec.Command(path, args...),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
@@ -108,6 +108,29 @@ func startServer(t *testing.T, path string) *program {
 			t.Fatalf("no server: %v", err)
 		}
 	}
+}
+
+// startListening starts a server that says where it listens once it does, and
+// returns the address.
+func startListening(t *testing.T, path string, args ...string) (p *program, address string) {
+	t.Helper()
+	p = start(t, path, args...)
+	const before = "server on http://"
+	p.waitLog(before, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.stderr {
+		if _, rest, ok := strings.Cut(line, before); ok {
+			address, _, _ = strings.Cut(rest, ";")
+		}
+	}
+	return p, address
+}
+
+// kill is kill -9, and waits for the process to end.
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }
 
 // interrupt is Ctrl-C, and waits for the process to end.
@@ -170,6 +193,13 @@ func (p *program) waitLogFor(text string, n int, timeout time.Duration) {
 	p.wait(fmt.Sprintf("%d times %q in its log", n, text), timeout, func() bool {
 		return countLines(p.stderr, text) >= n
 	})
+}
+
+// output returns the lines that the program has printed so far.
+func (p *program) output() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.stdout)
 }
 
 func (p *program) countLog(text string) int {
@@ -274,7 +304,7 @@ func curl(t *testing.T, body string) answer {
 	if body != "" {
 		method = http.MethodPost
 	}
-	text := request(t, method, body)
+	text := request(t, method, address, body)
 	var reached int
 	if _, err := fmt.Sscanf(text, "clients reached: %d\n", &reached); err != nil {
 		t.Fatalf("the server answered %q: %v", text, err)
@@ -289,7 +319,7 @@ func (a answer) wantReached(want int) {
 	}
 }
 
-func request(t *testing.T, method, body string) string {
+func request(t *testing.T, method, address, body string) string {
 	t.Helper()
 	request, err := http.NewRequest(method, "http://"+address+"/", strings.NewReader(body))
 	if err != nil {
@@ -306,4 +336,28 @@ func request(t *testing.T, method, body string) string {
 		t.Fatalf("%s: status %d, %q, %v", method, response.StatusCode, text, err)
 	}
 	return string(text)
+}
+
+// post stands for `curl -d body address/path`, and fails as that does with -f.
+func post(address, path, body string) (string, error) {
+	client := &http.Client{Timeout: deadline, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Post("http://"+address+path, "text/plain", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= 300 {
+		err = fmt.Errorf("%s: %q", response.Status, text)
+	}
+	return string(text), err
+}
+
+func mustPost(t *testing.T, address, path, body string) string {
+	t.Helper()
+	text, err := post(address, path, body)
+	if err != nil {
+		t.Fatalf("POST %s: %v", path, err)
+	}
+	return text
 }

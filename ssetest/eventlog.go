@@ -58,6 +58,11 @@ type EventLogOptions struct {
 	// those of others in between.
 	Contiguous bool
 
+	// Encoded says that the log keeps events in the form of the wire, as those of
+	// a [sse.Broker] have already: a CR in data comes back as LF, and Retry in whole
+	// milliseconds.
+	Encoded bool
+
 	// Bubble runs every case in a bubble of [testing/synctest], where no log can
 	// make it wait for long. It suits logs that use no network.
 	Bubble bool

@@ -22,7 +22,7 @@ var entryCases = []eventLogCase{
 		why:     whyContent,
 		run: func(k *kit) {
 			l := k.open()
-			for _, event := range strangeEvents() {
+			for _, event := range k.strangeEvents() {
 				entry := k.entry("", "a")
 				entry.Event = event
 				l.append(entry)
@@ -159,6 +159,18 @@ func (l *tested) selects(sel sse.Selection, datas string) {
 		l.same(fmt.Sprintf("%s, in pages of %d bytes", show(sel), limit),
 			l.readAll(sse.Position{}, sse.Position{}, sel, limit), want)
 	}
+}
+
+func (k *kit) strangeEvents() []sse.Event {
+	events := strangeEvents()
+	if k.opts.Encoded {
+		for i := range events {
+			e := &events[i]
+			e.Data = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(e.Data)
+			e.Retry = e.Retry.Truncate(time.Millisecond)
+		}
+	}
+	return events
 }
 
 func strangeEvents() []sse.Event {

@@ -19,7 +19,7 @@ var reopenCases = []eventLogCase{
 		run: func(k *kit) {
 			l := k.open()
 			beginning := l.locate(sse.Start{}, everything)
-			for _, event := range strangeEvents() {
+			for _, event := range k.strangeEvents() {
 				entry := k.entry("", "b")
 				entry.Event = event
 				l.append(entry)

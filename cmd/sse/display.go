@@ -40,10 +40,11 @@ func (u *ui) printData(event sse.Event) error {
 // does not tell is "message". Data is always there, since an event with empty
 // data is an event.
 type record struct {
-	ID   string `json:"id,omitempty"`
-	Type string `json:"type"`
-	Data string `json:"data"`
-	Time string `json:"time"`
+	Topic string `json:"topic,omitempty"`
+	ID    string `json:"id,omitempty"`
+	Type  string `json:"type"`
+	Data  string `json:"data"`
+	Time  string `json:"time"`
 }
 
 // timeFormat has a fixed width, so that records sort and columns stand.
@@ -54,7 +55,7 @@ func (u *ui) printJSON(event sse.Event) error {
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(record{
-		ID: event.ID, Type: typeOf(event), Data: event.Data,
+		Topic: event.Topic, ID: event.ID, Type: typeOf(event), Data: event.Data,
 		Time: u.now().UTC().Format(timeFormat),
 	})
 	if err != nil {

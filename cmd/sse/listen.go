@@ -53,7 +53,7 @@ type listenOptions struct {
 // define declares every flag; the defaults are what o holds.
 func (o *listenOptions) define(s *settings) {
 	s.group("What is printed")
-	s.add(&o.json, "json", "one JSON object a line: id, type, data, time")
+	s.add(&o.json, "json", "one JSON object a line: topic, id, type, data, time")
 	s.add(&o.raw, "raw", "the bytes of the stream as they come, comments and all")
 	s.add(&o.types, "type", "only events of this `TYPE`; without one, it is message")
 	s.add(&o.comments, "comments", "print comments, which keep streams alive, on stderr")

@@ -2,8 +2,15 @@
 // a module of its own, so that the library's go.mod stays empty, and it is never
 // released.
 //
-// The program in codec compares speed and writes docs/PERFORMANCE.md; the tests
-// in behaviour compare what is right and write docs/BEHAVIOUR.md.
+// The programs in codec, broker and many measure speed and memory, and write
+// docs/PERFORMANCE.md; the tests in behaviour compare what is right and write
+// docs/BEHAVIOUR.md.
+//
+// Broker starts the servers of serve and floor, and others', each in a process of
+// its own, and the client of load, which checks every event. Many starts several
+// of ours on one port, for more subscribers than one process may have. What the
+// two have in common is in drive, and what the processes tell each other in
+// control.
 package compare
 
 import (

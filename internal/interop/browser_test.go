@@ -47,6 +47,7 @@ func testBrowser(t *testing.T, b *browser) {
 			})
 		})
 	}
+	t.Run("killed", func(t *testing.T) { testKilled(t, b) })
 	t.Run("retry", func(t *testing.T) {
 		r := newRun(impatience(), b.traits)
 		r.probe.wanted = true
@@ -73,6 +74,7 @@ func (r *run) checkCookie(t *testing.T, want string) {
 type page struct {
 	from, events        string // origins
 	cookie, credentials bool   // get a cookie of the other origin first; send it
+	again               bool   // come back by hand, if the browser gives up
 }
 
 // home is where a page sends its report. It is not on HTTP/2: what is cut there
@@ -87,20 +89,34 @@ func (b *browser) home(page string) string {
 // read lets the browser read a run, and returns its report.
 func (b *browser) read(t *testing.T, r *run, p page) []received {
 	t.Helper()
-	name := url.PathEscape(strings.NewReplacer("/", "-", " ", "-").Replace(t.Name()))
+	b.open(t, r, p, p.events+"/run/"+runName(t)+"/events", r.script.types())
+	return r.wait(t, b.process)
+}
+
+// runName is the name of a test's run, which is a part of its URLs.
+func runName(t *testing.T) string {
+	return url.PathEscape(strings.NewReplacer("/", "-", " ", "-").Replace(t.Name()))
+}
+
+// open lets the browser read a stream, and listen for the types.
+func (b *browser) open(t *testing.T, r *run, p page, stream string, types []string) {
+	t.Helper()
+	name := runName(t)
 	b.add(name, r)
-	types, err := json.Marshal(r.script.types())
+	list, err := json.Marshal(types)
 	if err != nil {
 		t.Fatal(err)
 	}
-	query := url.Values{"run": {name}, "types": {string(types)}}
-	query.Set("url", p.events+"/run/"+name+"/events")
+	query := url.Values{"run": {name}, "types": {string(list)}, "url": {stream}}
 	query.Set("home", b.home(p.from))
 	if p.cookie {
 		query.Set("cookie", p.events+"/cookie")
 	}
 	if p.credentials {
 		query.Set("credentials", "")
+	}
+	if p.again {
+		query.Set("again", "")
 	}
 	if r.probe.wanted {
 		query.Set("probe", p.events+"/run/"+name+"/probe")
@@ -112,5 +128,4 @@ func (b *browser) read(t *testing.T, r *run, p page) []received {
 	case <-newDeadline(t):
 		t.Fatalf("%s does not open the page", b.process.name)
 	}
-	return r.wait(t, b.process)
 }

@@ -17,7 +17,7 @@ func TestChromium(t *testing.T) {
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
 		farm:   f,
-		traits: traits{idOnly: true},
+		traits: traits{idOnly: true, givesUp: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 			"--disable-quic", "--disable-background-networking", "--disable-component-update",
@@ -33,7 +33,7 @@ func TestFirefox(t *testing.T) {
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
 		farm:   f,
-		traits: traits{mangle: dropNUL},
+		traits: traits{mangle: dropNUL, givesUp: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-remote", "--profile", firefoxProfile(t, f, dir), f.plain.URL),
 	})

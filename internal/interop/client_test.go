@@ -13,8 +13,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// ours are the traits of our client: what HTML 9.2 says, and no list of types.
-var ours = traits{idOnly: true, allTypes: true}
+// ours are the traits of our client: what HTML 9.2 says. It needs no list of
+// types, but like a page it does not see the cursor.
+var ours = traits{idOnly: true}
 
 // readOurs reads with our client until the agreed end. It calls confirm for each
 // receipt. All responses must be on the protocol.

@@ -7,12 +7,17 @@
 // node:http and node:http2, and through nginx. What they receive is compared
 // to the letter, and so is the Last-Event-ID of every request.
 //
+// The browsers and our client also read from an [sse.Broker] whose server is
+// killed and started again on the same log, while events are published and
+// connections break: each must get what the log has, once and in order.
+//
 // The tests start and stop all that they need. Where something is not
 // installed they say what, and are skipped; with CI=true in the environment
 // they fail. To install everything and run them:
 //
 //	.ci/interop
 //
+// [sse.Broker]: https://pkg.go.dev/github.com/sse-go/sse#Broker
 // [sse.Accept]: https://pkg.go.dev/github.com/sse-go/sse#Accept
 // [sse.Client]: https://pkg.go.dev/github.com/sse-go/sse#Client
 package interop

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(superviseVariable) != "" {
 		supervise(os.Args[1], os.Args[2:])
 	}
+	if path := os.Getenv(brokerVariable); path != "" {
+		serveBroker(path)
+	}
 	os.Exit(leakcheck.Check(m))
 }
 

@@ -111,6 +111,14 @@ type traits struct {
 	// (WebKitGTK with libsoup 3.2: nothing wakes the reader of the body.)
 	blindHTTP2 bool
 
+	// A response that ends within its head is the end for good: so where connections
+	// break at random, the page comes back by hand.
+	//
+	// HTML 9.2.3: "if res is a network error, then reestablish the connection, unless
+	// the user agent knows that to be futile". Firefox takes this error for futile, and
+	// Chromium half a head for a whole one, which is not that of an event stream.
+	givesUp bool
+
 	// Events of a type that begins with sse. are reported too.
 	allTypes bool
 

@@ -18,6 +18,7 @@ type flow struct {
 	ended     bool // the writing end has closed: after the bytes comes EOF
 	abandoned bool // the reading end has closed: writing is in vain
 	writing   bool // a Write is under way, others wait for it
+	starved   bool // a TryWrite has found too little room
 
 	readBy, writeBy deadline
 

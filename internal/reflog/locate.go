@@ -3,6 +3,7 @@ package reflog
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sse-go/sse"
 )
@@ -35,11 +36,7 @@ func (l *Log) Locate(
 	case start.Last > 0, start.Earliest:
 		return l.earliestLocked(&sel), nil
 	case !start.Time.IsZero():
-		for _, entry := range selected {
-			if !entry.Time.Before(start.Time) {
-				return l.beforeLocked(entry.Position.Seq), nil
-			}
-		}
+		return l.sinceLocked(start.Time, selected, &sel), nil
 	}
 	return l.last, nil
 }
@@ -52,6 +49,21 @@ func (l *Log) selectedLocked(sel *sse.Selection) []sse.Entry {
 		}
 	}
 	return selected
+}
+
+// sinceLocked is right after the newest selected entry that is older than t, kept
+// or not: those that are not older, and were removed, are lost.
+func (l *Log) sinceLocked(t time.Time, selected []sse.Entry, sel *sse.Selection) sse.Position {
+	after := sse.Position{Epoch: l.epoch}
+	for _, entry := range selected {
+		if entry.Time.Before(t) {
+			after = entry.Position
+		}
+	}
+	if lost := l.lostLocked(sel); lost.at.Seq > after.Seq && lost.time.Before(t) {
+		after = lost.at
+	}
+	return after
 }
 
 // refuseLocked says why a position is not one of this log, or nothing. That of
@@ -90,7 +102,7 @@ func (l *Log) beforeLocked(seq uint64) sse.Position {
 // earliestLocked is right before the first selected entry that is kept; but
 // after those that were removed, if all of them were before it.
 func (l *Log) earliestLocked(sel *sse.Selection) sse.Position {
-	begin := l.lostLocked(sel)
+	begin := l.lostLocked(sel).at
 	if begin.Seq == 0 {
 		begin.Epoch = l.epoch
 	}

@@ -38,17 +38,17 @@ type Options struct {
 type Log struct {
 	opts Options
 
-	mu      sync.Mutex              // guards the following
-	file    *os.File                // nil in memory
-	size    int64                   // of the file, as far as it is kept
-	epoch   uint64                  // not zero
-	entries []sse.Entry             // those that are kept, in order
-	last    sse.Position            // of the newest that ever was
-	removed map[string]sse.Position // topic → newest that was removed
-	failing bool                    // the next Append fails …
-	failAt  int                     // … after that many entries
-	err     error                   // what every call fails with from now on
-	changed chan struct{}           // closed, and replaced, when last or err changes
+	mu      sync.Mutex      // guards the following
+	file    *os.File        // nil in memory
+	size    int64           // of the file, as far as it is kept
+	epoch   uint64          // not zero
+	entries []sse.Entry     // those that are kept, in order
+	last    sse.Position    // of the newest that ever was
+	removed map[string]loss // topic → newest that was removed
+	failing bool            // the next Append fails …
+	failAt  int             // … after that many entries
+	err     error           // what every call fails with from now on
+	changed chan struct{}   // closed, and replaced, when last or err changes
 }
 
 // New returns an empty log in memory. It holds nothing that has to be closed.
@@ -56,7 +56,7 @@ func New(opts *Options) *Log {
 	if opts == nil {
 		opts = &Options{}
 	}
-	l := &Log{opts: *opts, removed: map[string]sse.Position{}, changed: make(chan struct{})}
+	l := &Log{opts: *opts, removed: map[string]loss{}, changed: make(chan struct{})}
 	if l.opts.Now == nil {
 		l.opts.Now = time.Now
 	}
@@ -77,9 +77,9 @@ func (l *Log) beginLocked(epoch uint64) {
 	for i := range l.entries {
 		l.entries[i].Position.Epoch = epoch
 	}
-	for topic, p := range l.removed {
-		p.Epoch = epoch
-		l.removed[topic] = p
+	for topic, lost := range l.removed {
+		lost.at.Epoch = epoch
+		l.removed[topic] = lost
 	}
 }
 
@@ -170,7 +170,7 @@ func (l *Log) Read(
 		end = after
 	}
 	page := sse.Page{Next: end}
-	if lost := l.lostLocked(&sel); lost.Seq > after.Seq {
+	if lost := l.lostLocked(&sel).at; lost.Seq > after.Seq {
 		page.Lost = lost
 	}
 	size := 0

@@ -67,18 +67,24 @@ func (r *Retention) isAbout(entry *sse.Entry) bool {
 // markLocked remembers what was removed. Rules remove in any order.
 func (l *Log) markLocked(entry *sse.Entry) {
 	for _, topic := range entry.Topics {
-		if l.removed[topic].Seq < entry.Position.Seq {
-			l.removed[topic] = entry.Position
+		if l.removed[topic].at.Seq < entry.Position.Seq {
+			l.removed[topic] = loss{entry.Position, entry.Time}
 		}
 	}
 }
 
-// lostLocked is the newest position at which a selected entry was removed.
-func (l *Log) lostLocked(sel *sse.Selection) sse.Position {
-	var lost sse.Position
-	for topic, p := range l.removed {
-		if p.Seq > lost.Seq && sel.Match([]string{topic}) {
-			lost = p
+// loss is where an entry was removed, and when that was published.
+type loss struct {
+	at   sse.Position
+	time time.Time
+}
+
+// lostLocked is the newest selected entry that was removed.
+func (l *Log) lostLocked(sel *sse.Selection) loss {
+	var lost loss
+	for topic, other := range l.removed {
+		if other.at.Seq > lost.at.Seq && sel.Match([]string{topic}) {
+			lost = other
 		}
 	}
 	return lost

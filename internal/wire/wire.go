@@ -191,6 +191,7 @@ const (
 	Type
 	ID
 	Retry
+	Topic // ours, not the standard's
 )
 
 // Split tells what a line, without its end, is, and where its value starts:
@@ -217,6 +218,8 @@ func Split(line []byte) (Field, int) {
 		field, n = named(line, "id", ID)
 	case 'r':
 		field, n = named(line, "retry", Retry)
+	case 't':
+		field, n = named(line, "topic", Topic)
 	}
 	if field == Unknown || n == len(line) {
 		return field, n

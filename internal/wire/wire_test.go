@@ -192,16 +192,18 @@ func splitSlowly(line string) (wire.Field, string) {
 		return wire.ID, value
 	case name == "retry":
 		return wire.Retry, value
+	case name == "topic": // ours
+		return wire.Topic, value
 	}
 	return wire.Unknown, ""
 }
 
 func TestSplit(t *testing.T) {
 	names := []string{
-		"data", "event", "id", "retry", "", "Data", "DATA", "EVENT", "ID", "Id", "iD", "Retry",
+		"data", "event", "id", "retry", "topic", "", "Data", "DATA", "EVENT", "ID", "Id", "iD", "Retry",
 		"dat", "dataa", "data ", " data", "\tdata", "data\x00", "\x00data", "da-ta", "data_5",
 		"\uFEFFdata", "even", "events", "i", "idd", "retr", "retryy", "d", "e", "r", "x", "ı",
-		"\xFF", "message", "comment",
+		"\xFF", "message", "comment", "t", "topi", "topics", "Topic", "TOPIC", " topic",
 	}
 	tails := []string{
 		"", ":", ": ", ":  ", ":x", ": x", ":  x", "::", ": :", ":: ", ":\t", ":\tx", " :x", " ",

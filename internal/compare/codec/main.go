@@ -15,6 +15,8 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"github.com/sse-go/sse/internal/compare/report"
 )
 
 func main() {
@@ -62,14 +64,14 @@ func run(p plan, only, workload, write, profile string) error {
 		}
 		results = append(results, r)
 	}
-	report := render(p, results)
-	if _, err := io.WriteString(os.Stdout, report); err != nil {
+	section := render(p, results)
+	if _, err := io.WriteString(os.Stdout, section); err != nil {
 		return err
 	}
 	if write == "" {
 		return nil
 	}
-	return replaceSection(write, report)
+	return report.ReplaceSection(write, section)
 }
 
 // contests are all the tables to be: decoding first.

@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
+
+	"github.com/sse-go/sse/internal/compare/report"
 )
 
 // contender is one library's way with one workload.
@@ -109,22 +110,13 @@ func processTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// spread is a median and the extremes around it.
-type spread struct{ median, low, high float64 }
-
-func spreadOf(values []float64) spread {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return spread{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[0], sorted[n-1]}
-}
-
 // ratio compares a with b, round by round.
-func ratio(a, b *contender) spread {
+func ratio(a, b *contender) report.Spread {
 	ratios := make([]float64, len(a.speeds))
 	for i := range ratios {
 		ratios[i] = a.speeds[i] / b.speeds[i]
 	}
-	return spreadOf(ratios)
+	return report.SpreadOf(ratios)
 }
 
 func decoderContender(d decoder, w workload) *contender {

@@ -16,20 +16,28 @@ addEventListener('unhandledrejection', (event) => fail(event.reason))
 function read(url, types, withCredentials) {
   const events = []
   return new Promise((resolve) => {
-    const source = new EventSource(url, { withCredentials })
-    const listener = (event) => {
-      const { type, data, lastEventId } = event
-      events.push({ type, data, lastEventId })
-      if (type === 'receipt') post('receipt', data)
-      if (type === 'done') {
-        source.close()
-        resolve(events)
+    const open = (url) => {
+      const source = new EventSource(url, { withCredentials })
+      const listener = (event) => {
+        const { type, data, lastEventId } = event
+        events.push({ type, data, lastEventId })
+        if (type === 'receipt') post('receipt', data)
+        if (type === 'done') {
+          source.close()
+          resolve(events)
+        }
       }
+      for (const type of types) source.addEventListener(type, listener)
+      source.addEventListener('error', () => {
+        if (source.readyState !== EventSource.CLOSED) return
+        if (!query.has('again')) return fail(`gave up: ${url}`)
+        setTimeout(() => open(again(events.at(-1))), 100)
+      })
     }
-    for (const type of types) source.addEventListener(type, listener)
-    source.addEventListener('error', () => {
-      if (source.readyState === EventSource.CLOSED) fail(`gave up: ${url}`)
-    })
+    // What a page does by hand, where the browser does not come back by itself.
+    const again = (last) =>
+      last ? `${url}&lastEventId=${encodeURIComponent(last.lastEventId)}` : url
+    open(url)
   })
 }
 

@@ -1,0 +1,143 @@
+package sse_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse"
+)
+
+// checkedEntry is an entry with every field that is checked.
+func checkedEntry() sse.Entry {
+	return sse.Entry{
+		Position: sse.Position{Epoch: 1, Seq: 2, Check: 3},
+		Time:     time.Date(2025, 2, 28, 12, 30, 0, 123456789, time.UTC),
+		Topics:   []string{"ab", "c"},
+		Event:    sse.Event{ID: "de", Type: "f", Data: "gh", Retry: time.Second},
+	}
+}
+
+// Positions that clients have, and logs on disk, depend on these values.
+func TestEntryCheckStays(t *testing.T) {
+	full, unnamed := checkedEntry(), sse.Entry{Time: time.Unix(0, 0), Topics: []string{""}}
+	for _, test := range []struct {
+		name  string
+		entry sse.Entry
+		want  uint32
+	}{
+		{"full", full, 0xAA5F96F1},
+		{"unnamed", unnamed, 0x00004000},
+	} {
+		if got := test.entry.Check(); got != test.want {
+			t.Errorf("%s: got %08X, want %08X", test.name, got, test.want)
+		}
+	}
+}
+
+func TestEntryCheckDiffers(t *testing.T) {
+	seen := map[uint32]string{}
+	for _, test := range []struct {
+		name   string
+		change func(*sse.Entry)
+	}{
+		{"as it is", func(*sse.Entry) {}},
+		{"a nanosecond later", func(e *sse.Entry) { e.Time = e.Time.Add(1) }},
+		{"before 1970", func(e *sse.Entry) { e.Time = time.Unix(-1, 0) }},
+		{"another topic", func(e *sse.Entry) { e.Topics[1] = "C" }},
+		{"a topic more", func(e *sse.Entry) { e.Topics = append(e.Topics, "d") }},
+		{"an unnamed topic more", func(e *sse.Entry) { e.Topics = append(e.Topics, "") }},
+		{"a topic less", func(e *sse.Entry) { e.Topics = e.Topics[:1] }},
+		{"no topic", func(e *sse.Entry) { e.Topics = nil }},
+		{"topics in another order", func(e *sse.Entry) { e.Topics = []string{"c", "ab"} }},
+		{"topics cut elsewhere", func(e *sse.Entry) { e.Topics = []string{"a", "bc"} }},
+		{"topics joined", func(e *sse.Entry) { e.Topics = []string{"abc"} }},
+		{"a topic moved to the id", func(e *sse.Entry) {
+			e.Topics, e.Event.ID, e.Event.Type, e.Event.Data = e.Topics[:1], "c", "de", "fgh"
+		}},
+		{"another id", func(e *sse.Entry) { e.Event.ID = "dE" }},
+		{"no id", func(e *sse.Entry) { e.Event.ID = "" }},
+		{"id and type cut elsewhere", func(e *sse.Entry) { e.Event.ID, e.Event.Type = "d", "ef" }},
+		{"id and type exchanged", func(e *sse.Entry) { e.Event.ID, e.Event.Type = "f", "de" }},
+		{"another type", func(e *sse.Entry) { e.Event.Type = "F" }},
+		{"no type", func(e *sse.Entry) { e.Event.Type = "" }},
+		{"type and data cut elsewhere", func(e *sse.Entry) {
+			e.Event.Type, e.Event.Data = "fg", "h"
+		}},
+		{"other data", func(e *sse.Entry) { e.Event.Data = "gH" }},
+		{"no data", func(e *sse.Entry) { e.Event.Data = "" }},
+		{"a NUL more", func(e *sse.Entry) { e.Event.Data += "\x00" }},
+		{"another retry", func(e *sse.Entry) { e.Event.Retry++ }},
+		{"no retry", func(e *sse.Entry) { e.Event.Retry = 0 }},
+		{"zero", func(e *sse.Entry) { *e = sse.Entry{Time: time.Unix(0, 0)} }},
+	} {
+		entry := checkedEntry()
+		test.change(&entry)
+		check := entry.Check()
+		if other, ok := seen[check]; ok {
+			t.Errorf("%q has the check of %q: %08X", test.name, other, check)
+		}
+		seen[check] = test.name
+	}
+}
+
+// What is published and what is read from a log later have the same check.
+func TestEntryCheckSame(t *testing.T) {
+	want := checkedEntry()
+	for _, test := range []struct {
+		name   string
+		change func(*sse.Entry)
+	}{
+		{"a copy", func(e *sse.Entry) {
+			e.Topics = []string{strings.Clone("ab"), strings.Clone("c")}
+			e.Event.Data = strings.Clone("gh")
+		}},
+		{"no position", func(e *sse.Entry) { e.Position = sse.Position{} }},
+		{"another time zone", func(e *sse.Entry) {
+			e.Time = e.Time.In(time.FixedZone("", 5*60*60))
+		}},
+		{"time from a number", func(e *sse.Entry) { e.Time = time.Unix(0, e.Time.UnixNano()) }},
+	} {
+		entry := checkedEntry()
+		test.change(&entry)
+		if got := entry.Check(); got != want.Check() {
+			t.Errorf("%s: got %08X, want %08X", test.name, got, want.Check())
+		}
+	}
+
+	now := time.Now() // with the monotonic clock's reading
+	with, without := sse.Entry{Time: now}, sse.Entry{Time: now.Round(0)}
+	if with.Check() != without.Check() {
+		t.Error("the monotonic clock is part of the check")
+	}
+}
+
+func TestGapError(t *testing.T) {
+	for _, test := range []struct {
+		gap  sse.Gap
+		want string
+	}{
+		{sse.Gap{Asked: "~42.gAAAAAAAAAAAAAAA", Available: "~50.gAAAAAAAAAAAAAAA", Why: "trimmed"},
+			`sse: gap after "~42.gAAAAAAAAAAAAAAA": trimmed`},
+		{sse.Gap{Asked: "a \"b\"\x1B\xFF", Why: "unknown"}, `sse: gap after "a \"b\"\x1b\xff": unknown`},
+		{sse.Gap{Asked: strings.Repeat("x", 1000), Why: "unknown"},
+			`sse: gap after "` + strings.Repeat("x", 100) + `…": unknown`},
+	} {
+		var err error = &test.gap
+		if got := err.Error(); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+// A gap is told in an event: its JSON is what clients read.
+func TestGapDecode(t *testing.T) {
+	want := sse.Gap{Asked: "7", Available: "~1.AAAAAAAAAAEAAAAA", Why: "unknown"}
+	got, err := sse.Decode[sse.Gap](sse.Event{
+		Type: "sse.gap",
+		Data: `{"asked":"7","available":"~1.AAAAAAAAAAEAAAAA","why":"unknown"}`,
+	})
+	if got != want || err != nil {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}

@@ -1,0 +1,135 @@
+package examples_test
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse"
+)
+
+// TestDashboard does what the page does, as far as that needs no browser.
+func TestDashboard(t *testing.T) {
+	_, address := startListening(t, builder(t)("dashboard"), "-addr=localhost:0")
+	status, page := get(t, address, "/")
+	if status != http.StatusOK || !strings.Contains(page, "new EventSource(") {
+		t.Errorf("the page: status %d, %.200q", status, page)
+	}
+	for _, elsewhere := range []string{`src="`, "@import", "url(http", "import "} {
+		if strings.Contains(page, elsewhere) {
+			t.Errorf("the page has %q: it is to work offline", elsewhere)
+		}
+	}
+
+	// What comes first is what was there before; a metric of one's own is among it.
+	mustPost(t, address, "/latency", "987.6")
+	first := readStream(t, address, "/events?since=-240", func(events []sse.Event) bool {
+		return len(events) >= 8 && len(typesOf(events)) == 4
+	})
+	want := []string{"errors", "latency", "memory", "requests"}
+	if got := typesOf(first); !slices.Equal(got, want) {
+		t.Errorf("the metrics are %q, want %q", got, want)
+	}
+	if !slices.ContainsFunc(first, func(e sse.Event) bool {
+		return e.Type == "latency" && strings.Contains(e.Data, `"v":987.6`)
+	}) {
+		t.Errorf("the value of one's own is not among %q", first)
+	}
+	for _, event := range first {
+		if !strings.Contains(page, `name: "`+event.Type+`"`) {
+			t.Errorf("the page has no chart for %q", event.Type)
+		}
+	}
+
+	testEndedStream(t, address)
+
+	if status, text := get(t, address, "/events?topic=wether"); status != http.StatusNotFound ||
+		text != "there is no metric \"wether\"\n" {
+		t.Errorf("an unknown metric: status %d, %q", status, text)
+	}
+	if _, err := post(address, "/latency", "fast"); err == nil {
+		t.Error(`the value "fast" was taken`)
+	}
+}
+
+// testEndedStream has all streams ended: what comes then is what was missed.
+func testEndedStream(t *testing.T, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	opened := 0
+	client := &sse.Client{
+		URL: "http://" + address + "/events?topic=errors&since=-1",
+		OnState: func(change sse.StateChange) {
+			switch change.State {
+			case sse.StateOpen:
+				opened++
+			case sse.StateRetrying:
+				mustPost(t, address, "/errors", "77") // while it is away
+			}
+		},
+	}
+	asked := false
+	for event, err := range client.Events(ctx) {
+		if err != nil || event.Type != "errors" {
+			t.Fatalf("got %+v, %v", event, err)
+		}
+		if !asked {
+			asked = true
+			request(t, http.MethodDelete, address, "")
+		}
+		if strings.Contains(event.Data, `"v":77`) {
+			break
+		}
+	}
+	if opened != 2 {
+		t.Errorf("the stream was opened %d times, want twice", opened)
+	}
+}
+
+func typesOf(events []sse.Event) []string {
+	types := map[string]bool{}
+	for _, event := range events {
+		types[event.Type] = true
+	}
+	return slices.Sorted(maps.Keys(types))
+}
+
+// readStream reads events until there are enough.
+func readStream(t *testing.T, address, path string, enough func([]sse.Event) bool) []sse.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	client := &sse.Client{URL: "http://" + address + path, MaxRetries: -1}
+	var events []sse.Event
+	for event, err := range client.Events(ctx) {
+		if err != nil {
+			t.Fatalf("%s: %v, after %q", path, err, events)
+		}
+		if events = append(events, event); enough(events) {
+			break
+		}
+	}
+	return events
+}
+
+// get stands for `curl address/path`.
+func get(t *testing.T, address, path string) (status int, text string) {
+	t.Helper()
+	client := &http.Client{Timeout: deadline}
+	defer client.CloseIdleConnections()
+	response, err := client.Get("http://" + address + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}

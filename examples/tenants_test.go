@@ -1,0 +1,296 @@
+package examples_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sse-go/sse"
+)
+
+func TestTenants(t *testing.T) {
+	path := builder(t)("tenants")
+	t.Run("tenants see their own", func(t *testing.T) { testOwn(t, startTenants(t, path)) })
+	t.Run("refusals", func(t *testing.T) { testRefusals(t, startTenants(t, path)) })
+	t.Run("cookie", func(t *testing.T) { testCookie(t, startTenants(t, path)) })
+	t.Run("logout", func(t *testing.T) { testLogout(t, startTenants(t, path)) })
+	t.Run("token expires", func(t *testing.T) { testExpires(t, startTenants(t, path, "-session=3s")) })
+}
+
+// tenants is the server, and who is logged in.
+type tenants struct {
+	*program
+	t       *testing.T
+	address string
+}
+
+func startTenants(t *testing.T, path string, args ...string) *tenants {
+	t.Helper()
+	p, address := startListening(t, path, append(args, "-addr=localhost:0")...)
+	return &tenants{p, t, address}
+}
+
+func (s *tenants) login(user string) (token string) {
+	s.t.Helper()
+	response, text := s.curl(http.MethodPost, "/login", "", "user="+user)
+	if response.StatusCode != http.StatusOK {
+		s.t.Fatalf("login: %s", response.Status)
+	}
+	return strings.TrimSpace(text)
+}
+
+func (s *tenants) publish(token, path, text string) {
+	s.t.Helper()
+	if response, text := s.curl(http.MethodPost, path, token, text); response.StatusCode != http.StatusOK {
+		s.t.Fatalf("POST %s: %s, %s", path, response.Status, text)
+	}
+}
+
+// curl stands for `curl -X method -H 'Authorization: Bearer token' -d body path`.
+func (s *tenants) curl(method, path, token, body string) (*http.Response, string) {
+	s.t.Helper()
+	request, err := http.NewRequest(method, "http://"+s.address+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Timeout: deadline, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.Header.Get("Content-Type") == "text/event-stream" {
+		s.t.Fatalf("%s has a stream, and should have been refused", path)
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response, string(text)
+}
+
+// reader reads a stream until the context of its tenants' test is done, or it is
+// refused.
+type reader struct {
+	t    *testing.T
+	done chan struct{} // closed when it ends, and err is set
+	err  error
+
+	mu      sync.Mutex    // guards the following
+	got     []string      // the data
+	changed chan struct{} // closed, and replaced, when got grows
+}
+
+// read starts reading, and returns once the stream is open.
+func (s *tenants) read(token, path string, via *http.Client) *reader {
+	s.t.Helper()
+	r := &reader{t: s.t, done: make(chan struct{}), changed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	opened := make(chan struct{})
+	open := sync.OnceFunc(func() { close(opened) })
+	client := &sse.Client{
+		URL:        "http://" + s.address + path,
+		HTTPClient: via,
+		Prepare: func(r *http.Request) error {
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			return nil
+		},
+		OnState: func(change sse.StateChange) {
+			if change.State == sse.StateOpen {
+				open()
+			}
+		},
+	}
+	go func() {
+		defer close(r.done)
+		for event, err := range client.Events(ctx) {
+			if r.err = err; err == nil {
+				r.add(event.Data)
+			}
+		}
+	}()
+	s.t.Cleanup(func() { cancel(); <-r.done })
+	select {
+	case <-opened:
+	case <-r.done:
+		s.t.Fatalf("%s: %v", path, r.err)
+	}
+	return r
+}
+
+func (r *reader) add(data string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, data)
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// want waits for as many events as it wants, and wants no others.
+func (r *reader) want(want ...string) {
+	r.t.Helper()
+	for {
+		r.mu.Lock()
+		got, changed := slices.Clone(r.got), r.changed
+		r.mu.Unlock()
+		if len(got) >= len(want) {
+			if !slices.Equal(got, want) {
+				r.t.Errorf("got %q, want %q", got, want)
+			}
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.done:
+			r.t.Fatalf("the stream has ended (%v) after %q, want %q", r.err, got, want)
+		}
+	}
+}
+
+// wantRefused waits for the end.
+func (r *reader) wantRefused(status int) {
+	r.t.Helper()
+	<-r.done
+	var refused *sse.ResponseError
+	if !errors.As(r.err, &refused) || refused.StatusCode != status {
+		r.t.Errorf("the stream has ended with %v, want status %d", r.err, status)
+	}
+}
+
+// testOwn shows that nobody gets what is another tenant's, or not for their role.
+func testOwn(t *testing.T, s *tenants) {
+	ann, bob, eve := s.login("ann"), s.login("bob"), s.login("eve")
+	all := s.read(ann, "/events", nil)
+	clerk := s.read(bob, "/events", nil)
+	orders := s.read(bob, "/events?topic=orders/2&topic=news", nil)
+	other := s.read(eve, "/events", nil)
+	// What eve can spell is always a topic of her own tenant.
+	sly := s.read(eve, "/events?topic=acme/orders/1&topic=../acme/orders/1&topic=**&topic=acme/**"+
+		"&topic=orders/2&since=earliest", nil)
+
+	s.publish(bob, "/orders/1", "paid")
+	s.publish(ann, "/billing", "due")
+	s.publish(eve, "/orders/2", "hers")
+	s.publish(bob, "/orders/2", "his")
+	s.publish(eve, "/acme/orders/1", "forged")
+	s.publish(ann, "/news", "the end")
+	s.publish(eve, "/news", "her end")
+
+	const (
+		paid, due, his = `{"topic":"orders/1","text":"paid"}`, `{"topic":"billing","text":"due"}`, `{"topic":"orders/2","text":"his"}`
+		hers, forged   = `{"topic":"orders/2","text":"hers"}`, `{"topic":"acme/orders/1","text":"forged"}`
+		end, herEnd    = `{"topic":"news","text":"the end"}`, `{"topic":"news","text":"her end"}`
+	)
+	all.want(paid, due, his, end)
+	clerk.want(paid, his, end)
+	orders.want(his, end)
+	other.want(hers, forged, herEnd)
+	sly.want(hers, forged)
+}
+
+// testRefusals shows what curl -i shows.
+func testRefusals(t *testing.T, s *tenants) {
+	bob := s.login("bob")
+	wantStatus := func(status int, text, method, path, token string) *http.Response {
+		t.Helper()
+		response, got := s.curl(method, path, token, "x")
+		if response.StatusCode != status || !strings.HasPrefix(got, text) {
+			t.Errorf("%s %s: %s, %q, want %d, %q", method, path, response.Status, got, status, text)
+		}
+		return response
+	}
+	const get, post = http.MethodGet, http.MethodPost
+	response := wantStatus(401, "log in first, or again", get, "/events", "")
+	if got := response.Header.Get("WWW-Authenticate"); got != "Bearer" {
+		t.Errorf("401 without a token has WWW-Authenticate %q, want Bearer", got)
+	}
+	wantStatus(401, "log in first, or again", get, "/events", "stolen")
+	wantStatus(401, "log in first, or again", post, "/news", "")
+	wantStatus(401, "log in first, or again", post, "/logout", "")
+	wantStatus(403, `bob may not have "billing"`, get, "/events?topic=news&topic=billing", bob)
+	wantStatus(403, `bob may not have "orders/1/items"`, get, "/events?topic=orders/1/items", bob)
+	wantStatus(403, `bob may not have "billing"`, post, "/billing", bob)
+	wantStatus(400, `sse: topic "acme/a\nb" contains a control character`, get, "/events?topic=a%0Ab", s.login("ann"))
+	wantStatus(400, "sse: cannot start at", get, "/events?since=yesterday", bob)
+
+	for range 3 {
+		s.read(bob, "/events", nil)
+	}
+	response = wantStatus(503, "sse: there are 3 subscribers with this key already", get, "/events", bob)
+	if response.Header.Get("Retry-After") == "" {
+		t.Error("503 has no Retry-After")
+	}
+	s.read(s.login("ann"), "/events", nil) // bob's limit is not hers
+}
+
+// testCookie does what a browser does.
+func testCookie(t *testing.T, s *tenants) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := browser.Post("http://"+s.address+"/login", "application/x-www-form-urlencoded",
+		strings.NewReader("user=eve"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	stream := s.read("", "/events", browser)
+	s.publish(s.login("eve"), "/news", "hello")
+	stream.want(`{"topic":"news","text":"hello"}`)
+
+	// A page of another origin has the cookie sent, and is refused all the same.
+	request, err := http.NewRequest(http.MethodPost, "http://"+s.address+"/logout", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Sec-Fetch-Site", "cross-site")
+	response, err = browser.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Errorf("a logout from elsewhere: %s, want 403", response.Status)
+	}
+}
+
+// testLogout ends one of a user's sessions. The other goes on, without loss.
+func testLogout(t *testing.T, s *tenants) {
+	phone, desk, eve := s.login("ann"), s.login("ann"), s.login("eve")
+	onPhone, onDesk := s.read(phone, "/events", nil), s.read(desk, "/events", nil)
+	other := s.read(eve, "/events", nil)
+	s.publish(desk, "/news", "before")
+	onDesk.want(`{"topic":"news","text":"before"}`)
+	s.curl(http.MethodPost, "/logout", phone, "")
+	s.publish(desk, "/news", "after")
+	onPhone.wantRefused(http.StatusUnauthorized)
+	onPhone.want(`{"topic":"news","text":"before"}`)
+	onDesk.want(`{"topic":"news","text":"before"}`, `{"topic":"news","text":"after"}`)
+	s.waitLog("acme/ann left: sse: subscriber kicked", 2)
+	s.publish(eve, "/news", "hers")
+	other.want(`{"topic":"news","text":"hers"}`)
+	if n := s.countLog("globex/eve left"); n != 0 {
+		t.Errorf("another user's stream has ended")
+	}
+}
+
+// testExpires outlives a token.
+func testExpires(t *testing.T, s *tenants) {
+	stream := s.read(s.login("bob"), "/events", nil)
+	stream.wantRefused(http.StatusUnauthorized)
+	s.waitLog("acme/bob left: sse: stream expired", 1)
+}

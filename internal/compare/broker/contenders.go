@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sse-go/sse/internal/compare/drive"
+	"github.com/sse-go/sse/internal/compare/floor"
+)
+
+// find makes the list of contenders: those whose keys are asked for, or, without
+// keys, all that are at hand.
+func (r *runner) find(ctx context.Context, keys []string) error {
+	served, err := exec.CommandContext(ctx, filepath.Join(r.dir, "serve"), "list").Output()
+	if err != nil {
+		return fmt.Errorf("serve list: %w", err)
+	}
+	known := slices.Concat(r.floors(), r.served(strings.Fields(string(served))), r.daemons())
+	for _, key := range keys {
+		if !slices.ContainsFunc(known, func(c *contender) bool { return c.key == key }) {
+			return fmt.Errorf("no server %q", key)
+		}
+	}
+	for _, c := range known {
+		if slices.Contains(keys, c.key) || len(keys) == 0 && (c.atHand == nil || c.atHand()) {
+			r.contenders = append(r.contenders, c)
+		}
+	}
+	for _, c := range r.contenders {
+		if c.prepare != nil {
+			if err := c.prepare(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// floors are the two ways of the program that only writes.
+func (r *runner) floors() []*contender {
+	path := filepath.Join(r.dir, "floor")
+	start := func(coalesce int) func(context.Context, int) (*drive.Server, error) {
+		return func(ctx context.Context, _ int) (*drive.Server, error) {
+			s, err := startDriven(ctx, "floor", path, strconv.Itoa(coalesce))
+			if err == nil {
+				s.Version = floor.Version()
+			}
+			return s, err
+		}
+	}
+	prepare := func(context.Context) error {
+		_, err := floor.Build(r.dir)
+		return err
+	}
+	outstanding := r.plan.outstanding
+	return []*contender{
+		{key: "floor", name: "C, only `write`", kind: bound, start: start(1), prepare: prepare},
+		{
+			key: "floor", name: fmt.Sprintf("C, only `write`, %d events each", outstanding),
+			kind: bound, coalesce: outstanding, start: start(outstanding),
+		},
+	}
+}
+
+// served are those of package serve. Whose name begins with "ours" is ours.
+func (r *runner) served(names []string) []*contender {
+	var all []*contender
+	for _, name := range names {
+		c := &contender{key: name, name: name, kind: peer, topics: true, inProcess: true}
+		if strings.HasPrefix(name, "ours") {
+			c.kind, c.patterns = own, true
+		}
+		if name == "plain" {
+			c.kind, c.name = base, "net/http by hand"
+		}
+		c.start = func(ctx context.Context, topics int) (*drive.Server, error) {
+			return startDriven(ctx, name, filepath.Join(r.dir, "serve"), name, strconv.Itoa(topics))
+		}
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b *contender) int { return int(a.kind) - int(b.kind) })
+	return all
+}
+
+// daemons are servers that are no libraries.
+func (r *runner) daemons() []*contender {
+	return []*contender{
+		{
+			key: "nchan", name: "Nchan", kind: peer, topics: true,
+			start: func(ctx context.Context, _ int) (*drive.Server, error) { return startNchan(ctx, r.dir) },
+		},
+		{
+			key: "centrifugo", name: "Centrifugo, uni_sse", kind: peer, topics: true,
+			prepare: buildCentrifugo,
+			// The first build takes minutes, which a quick look should not.
+			atHand: func() bool { return !r.plan.quick || centrifugoBuilt() },
+			start: func(ctx context.Context, _ int) (*drive.Server, error) {
+				return startCentrifugo(ctx, r.dir)
+			},
+		},
+	}
+}

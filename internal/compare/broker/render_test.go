@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse/internal/compare/report"
+)
+
+// A table of two rounds, in which everybody is a little slower the second time,
+// and one peer fails.
+func TestRenderTable(t *testing.T) {
+	floor := &contender{name: "floor", kind: bound}
+	plain := &contender{name: "plain", kind: base}
+	ours := &contender{name: "ours", kind: own}
+	slow, broken := &contender{name: "slow", kind: peer}, &contender{name: "broken", kind: peer}
+	rounds := func(values ...float64) *row {
+		r := &row{}
+		for _, v := range values {
+			r.rounds = append(r.rounds, figures{"cpu": v})
+		}
+		return r
+	}
+	lame := rounds(40)
+	lame.rounds = append(lame.rounds, nil)
+	lame.err = errors.New("one\ntwo")
+	one := &table{
+		scenario: &scenario{key: "one"},
+		rows:     map[*contender]*row{ours: rounds(6, 8)},
+	}
+	main := &table{
+		scenario: &scenario{
+			key: "main", title: "Title", note: "Note.", ratio: "cpu", against: "one",
+			columns: []column{{"cpu", "µs", report.Times}, {"none", "none", report.Figure}},
+		},
+		rows: map[*contender]*row{
+			floor: rounds(10, 20), plain: rounds(20, 40), ours: rounds(12, 24),
+			slow: rounds(50, 60), broken: lame,
+		},
+	}
+	r := &runner{
+		contenders: []*contender{floor, plain, ours, slow, broken, {name: "absent"}},
+		tables:     []*table{one, main},
+	}
+	var b strings.Builder
+	r.renderTable(&b, main)
+	want := `
+### Title
+
+Note.
+
+|  | µs | none | of the floor | of net/http | of one topic |
+|---|---|---|---|---|---|
+| floor | 15.0 (10.0–20.0) |  |  | 0.50 |  |
+| plain | 30.0 (20.0–40.0) |  | 2.00 |  |  |
+| ours | 18.0 (12.0–24.0) |  | 1.20 | 0.60 | 2.50 (2.00–3.00) |
+| slow | 55.0 (50.0–60.0) |  | 4.00 (3.00–5.00) | 2.00 (1.50–2.50) |  |
+| **broken** | 40.0 |  | 4.00 | 2.00 |  |
+
+broken failed in 1 of 2 rounds: one two
+`
+	if got := b.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestServerEnd(t *testing.T) {
+	floor := figures{"rss": 6, "kernel": 8200}
+	for _, test := range []struct {
+		f    figures
+		v, w float64
+	}{
+		{floor, 4006, 4006},
+		{figures{"rss": 406, "kernel": 8400}, 4606, 4006},
+	} {
+		if v, w := serverEnd(test.f, floor); v != test.v || w != test.w {
+			t.Errorf("%v: got %v of %v, want %v of %v", test.f, v, w, test.v, test.w)
+		}
+	}
+}

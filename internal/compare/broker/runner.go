@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sse-go/sse/internal/compare/report"
+)
+
+// runner is one run of everything.
+type runner struct {
+	plan       plan
+	dir        string // for programs and configurations; removed in the end
+	contenders []*contender
+	tables     []*table
+}
+
+// table is a scenario with what everybody made of it.
+type table struct {
+	*scenario
+	rows map[*contender]*row
+}
+
+// row is what one contender made of it, round by round; nil where it failed.
+type row struct {
+	rounds []figures
+	err    error // the last
+}
+
+// measure runs round after round, in each of which all contenders take turns at
+// every scenario, so that all see the same noise. It returns how many have failed
+// who must not: in a smoke test all, otherwise those that are not peers. What a
+// peer cannot do is a result.
+func (r *runner) measure(ctx context.Context) (failed int) {
+	for round := range r.plan.rounds {
+		for _, t := range r.tables {
+			for _, c := range r.contenders {
+				if !t.can(c) || ctx.Err() != nil {
+					continue
+				}
+				begin := time.Now()
+				f, err := t.measure(ctx, r, c)
+				if t.rows[c] == nil {
+					t.rows[c] = &row{}
+				}
+				t.rows[c].rounds = append(t.rows[c].rounds, f)
+				fmt.Fprintf(os.Stderr, "round %d, %s, %s: %s (%.1f s)\n", round+1, t.key, c.name,
+					t.summary(f, err), time.Since(begin).Seconds())
+				if err != nil {
+					t.rows[c].err = err
+					if c.kind != peer || r.plan.quick {
+						failed++
+					}
+				}
+			}
+		}
+	}
+	return failed
+}
+
+// summary is a line about one measurement.
+func (t *table) summary(f figures, err error) string {
+	if err != nil {
+		return "failed: " + err.Error()
+	}
+	text := ""
+	for _, c := range t.columns {
+		if v, ok := f[c.key]; ok {
+			text += fmt.Sprintf("%s %s; ", c.title, c.text(v))
+		}
+	}
+	return text
+}
+
+// values are a contender's figures of one column, of the rounds that have them.
+func (t *table) values(c *contender, key string) []float64 {
+	var values []float64
+	for _, f := range t.round(c) {
+		if v, ok := f[key]; ok {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+func (t *table) round(c *contender) []figures {
+	if t == nil || t.rows[c] == nil {
+		return nil
+	}
+	return t.rows[c].rounds
+}
+
+// ratio compares two contenders round by round; ok is false if no round has both.
+func ratio(rounds, others []figures, of func(f, other figures) (v, w float64)) (
+	s report.Spread, ok bool) {
+	var ratios []float64
+	for i := range min(len(rounds), len(others)) {
+		if rounds[i] == nil || others[i] == nil {
+			continue
+		}
+		if v, w := of(rounds[i], others[i]); w > 0 {
+			ratios = append(ratios, v/w)
+		}
+	}
+	if len(ratios) == 0 {
+		return s, false
+	}
+	return report.SpreadOf(ratios), true
+}

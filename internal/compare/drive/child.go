@@ -1,0 +1,153 @@
+package drive
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Child is a process that is told lines and answers with lines of JSON. R is what
+// its answers are.
+type Child[R any] struct {
+	name    string
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	answers chan R
+	gone    chan struct{} // closed when it has ended, and err says why
+	err     error
+	stderr  Tail
+}
+
+// Patience is how long a child may take to answer or to end.
+const Patience = 20 * time.Second
+
+// Spawn starts a child. Lines that aside takes are no answers; it is called in
+// the goroutine that reads them.
+func Spawn[R any](ctx context.Context, name string, aside func(line []byte) bool,
+	path string, args ...string) (*Child[R], error) {
+	c := &Child[R]{name: name, answers: make(chan R, 4), gone: make(chan struct{})}
+	c.cmd = exec.CommandContext(ctx, path, args...)
+	c.cmd.Stderr = &c.stderr
+	c.cmd.SysProcAttr = DieWithParent(Killed)
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.in = in
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go c.read(out, aside) // ends with the process, which stop waits for
+	return c, nil
+}
+
+func (c *Child[R]) read(out io.Reader, aside func(line []byte) bool) {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		if aside != nil && aside(lines.Bytes()) {
+			continue
+		}
+		var answer R
+		if err := json.Unmarshal(lines.Bytes(), &answer); err != nil {
+			fmt.Fprintf(&c.stderr, "%s: %v", lines.Bytes(), err)
+			break
+		}
+		select {
+		case c.answers <- answer:
+		default:
+			fmt.Fprintf(&c.stderr, "nobody asked for %s", lines.Bytes())
+		}
+	}
+	// Whoever stops talking is of no more use.
+	_ = c.cmd.Process.Kill()
+	if err := c.cmd.Wait(); err != nil {
+		c.err = fmt.Errorf("%s: %w: %s", c.name, err, &c.stderr)
+	} else {
+		c.err = fmt.Errorf("%s has ended: %s", c.name, &c.stderr)
+	}
+	close(c.gone)
+}
+
+func (c *Child[R]) PID() int { return c.cmd.Process.Pid }
+
+// Tell writes a line.
+func (c *Child[R]) Tell(format string, args ...any) error {
+	_, err := fmt.Fprintf(c.in, format+"\n", args...)
+	if err != nil {
+		return errors.Join(c.Failure(), err)
+	}
+	return nil
+}
+
+// Answer waits for the next answer.
+func (c *Child[R]) Answer(limit time.Duration) (answer R, err error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case answer = <-c.answers:
+		return answer, nil
+	case <-c.gone:
+		// What it said last may tell more than how it ended.
+		select {
+		case answer = <-c.answers:
+			return answer, nil
+		default:
+		}
+		return answer, c.err
+	case <-timer.C:
+		return answer, fmt.Errorf("%s does not answer within %v", c.name, limit)
+	}
+}
+
+// Failure is why the child has ended, nil if it has not.
+func (c *Child[R]) Failure() error {
+	select {
+	case <-c.gone:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Stop ends the child: by the end of its input at first, then the hard way.
+func (c *Child[R]) Stop() {
+	c.in.Close()
+	select {
+	case <-c.gone:
+	case <-time.After(time.Second):
+		_ = c.cmd.Process.Kill()
+		<-c.gone
+	}
+}
+
+// Tail keeps the end of what a process writes to its standard error.
+type Tail struct {
+	mu   sync.Mutex // guards the following
+	text []byte
+}
+
+func (t *Tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-2000):]
+	return len(p), nil
+}
+
+func (t *Tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.text))
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse/internal/compare/control"
+)
+
+// The test's binary is the client as well.
+func TestMain(m *testing.M) {
+	if os.Getenv("SSE_TEST_LOAD") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process is a client in a process of its own.
+type process struct {
+	t   *testing.T
+	in  io.WriteCloser
+	out *bufio.Scanner
+}
+
+func start(t *testing.T) *process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "SSE_TEST_LOAD=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	return &process{t, in, bufio.NewScanner(out)}
+}
+
+func (p *process) say(c control.LoadCommand) {
+	p.t.Helper()
+	if err := json.NewEncoder(p.in).Encode(c); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) want(is string) (r control.LoadReply) {
+	p.t.Helper()
+	if !p.out.Scan() {
+		p.t.Fatalf("the client has ended, want %q", is)
+	}
+	if err := json.Unmarshal(p.out.Bytes(), &r); err != nil || r.Is != is {
+		p.t.Fatalf("%s, %v, want %q", p.out.Bytes(), err, is)
+	}
+	return r
+}
+
+// server sends every subscriber the events whose numbers its topic's path names,
+// as soon as go on says so, and keeps the connection.
+func server(t *testing.T, events map[string][]int64, end bool) (addr string, goOn chan struct{}) {
+	t.Helper()
+	goOn, done := make(chan struct{}), make(chan struct{})
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, ": hello\n\n")
+		flusher := http.NewResponseController(w)
+		_ = flusher.Flush()
+		<-goOn
+		topic := r.URL.Query().Get("topic")
+		number := 0
+		_, _ = fmt.Sscanf(topic, "t/%d", &number)
+		for _, wave := range events[topic] {
+			e := control.Event{Topic: number, Wave: wave, Sent: control.Now()}
+			fmt.Fprintf(w, "data: %s\n\n", control.AppendEvent(nil, e, 100))
+			_ = flusher.Flush()
+		}
+		if !end {
+			<-done
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(handler)}
+	go func() { _ = s.Serve(listener) }() // ends with Close
+	t.Cleanup(func() {
+		close(done)
+		s.Close()
+	})
+	return listener.Addr().String(), goOn
+}
+
+func TestClient(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		events map[string][]int64
+		end    bool
+		want   string // in the first error
+	}{
+		{"all", map[string][]int64{"t/0": {1, 2, 3}, "t/1": {1, 2, 3}}, false, ""},
+		{"lost", map[string][]int64{"t/0": {1, 3}, "t/1": {1, 2, 3}}, false, "lost: event 3 of topic 0"},
+		{"twice", map[string][]int64{"t/0": {1, 2, 2, 3}, "t/1": {1, 2, 3}}, false, "twice or out of"},
+		{"ended", map[string][]int64{"t/0": {1, 2, 3}, "t/1": {1, 2, 3}}, true, "the server ended"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			addr, goOn := server(t, test.events, test.end)
+			p := start(t)
+			p.say(control.LoadCommand{
+				Do: control.LoadConnect, Addr: addr, Path: "/?topic={topic}", Count: 20, Topics: 2,
+				Body: true, Concurrency: 3, TimeoutMS: 10_000,
+			})
+			if r := p.want(control.LoadConnected); r.Subscribers != 20 {
+				t.Fatalf("%d subscribers, want 20", r.Subscribers)
+			}
+			p.say(control.LoadCommand{Do: control.LoadProgress, Every: 3})
+			close(goOn)
+			report := func() control.LoadReply {
+				p.say(control.LoadCommand{Do: control.LoadReport})
+				return p.want(control.LoadReported)
+			}
+			if test.want == "" {
+				if r := p.want(control.LoadReached); r.Wave != 3 {
+					t.Fatalf("wave %d is reached, want 3", r.Wave)
+				}
+				r := report()
+				if r.Events != 60 || r.Errors != 0 || r.Latency.Total() != 60 || r.Wave != 3 {
+					t.Fatalf("%+v, want 60 events without errors", r)
+				}
+				return
+			}
+			for {
+				p.say(control.LoadCommand{Do: control.LoadReport})
+				if !p.out.Scan() {
+					t.Fatal("the client has ended")
+				}
+				var r control.LoadReply
+				if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
+					t.Fatal(err)
+				}
+				if r.Errors == 0 {
+					continue // not yet, or the word that a wave is reached
+				}
+				if !strings.Contains(r.Text, test.want) {
+					t.Fatalf("error %q, want %q", r.Text, test.want)
+				}
+				return
+			}
+		})
+	}
+}
+
+// Once it is expected, the end of a stream is no error, but a cut is.
+func TestClientExpectEnd(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		cut    bool
+		errors int64
+	}{
+		{"ended", false, 0},
+		{"cut", true, 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			goOn := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, ": hello\n\n")
+				_ = http.NewResponseController(w).Flush()
+				<-goOn
+				if test.cut && r.URL.Query().Get("topic") == "t/1" {
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			defer s.Close()
+			p := start(t)
+			p.say(control.LoadCommand{
+				Do: control.LoadConnect, Addr: s.Listener.Addr().String(), Path: "/?topic={topic}",
+				Count: 20, Topics: 2, Concurrency: 3, TimeoutMS: 10_000,
+			})
+			p.want(control.LoadConnected)
+			p.say(control.LoadCommand{Do: control.LoadExpectEnd})
+			p.want(control.LoadDone)
+			close(goOn)
+			if r := p.want(control.LoadEnded); r.Errors != test.errors {
+				t.Errorf("%d errors, want %d: %s", r.Errors, test.errors, r.Text)
+			}
+			p.say(control.LoadCommand{Do: control.LoadExpectEnd})
+			p.want(control.LoadDone)
+			p.want(control.LoadEnded)
+		})
+	}
+}
+
+func TestClientRefused(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	listener.Close()
+	for _, test := range []struct{ addr, want string }{
+		{addr, "connection refused"},
+		{"192.0.2.1:80", "want 127.x.y.z:port"},
+	} {
+		p := start(t)
+		p.say(control.LoadCommand{
+			Do: control.LoadConnect, Addr: test.addr, Path: "/", Count: 1, TimeoutMS: 10_000,
+		})
+		if r := p.want(control.LoadFailed); !strings.Contains(r.Text, test.want) {
+			t.Errorf("error %q, want %q", r.Text, test.want)
+		}
+	}
+}
+
+// The client's part in what an event costs must be small beside any server's: an
+// operation is 256 events of one read.
+func BenchmarkFeed(b *testing.B) {
+	c := &client{now: control.Now()}
+	c.deliver = c.count
+	c.waves.each = 1
+	s := &subscriber{phase: inSize}
+	var stream []byte
+	for wave := range int64(256) {
+		e := control.Event{Wave: wave + 1, Sent: c.now - 12_345}
+		block := "data: " + string(control.AppendEvent(nil, e, 100)) + "\n\n"
+		stream = fmt.Appendf(stream, "%x\r\n%s\r\n", len(block), block)
+	}
+	b.SetBytes(int64(len(stream)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.checker, c.waves.reached = checker{}, 0
+		err := s.feed(stream, c.deliver)
+		if c.waves.advance(); err != nil || c.errors > 0 || c.waves.reached != 256 {
+			b.Fatal(err, c.firstError, c.waves.reached)
+		}
+	}
+}

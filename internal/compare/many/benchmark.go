@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sse-go/sse/internal/compare/drive"
+)
+
+// parked is one row of BenchmarkManyParked, for each subscriber.
+type parked struct {
+	subscribers int
+	metrics     map[string]float64 // by unit
+}
+
+const (
+	benchmarkName = "BenchmarkManyParked"
+
+	bytesEach     = "B/sub"
+	nsToSubscribe = "ns-subscribe/sub"
+	nsToReach     = "ns-reach/sub"
+	nsToRemove    = "ns-remove/sub"
+)
+
+var metrics = []string{bytesEach, nsToSubscribe, nsToReach, nsToRemove}
+
+// benchmark runs the library's BenchmarkManyParked. The test's binary is built
+// first, and not left to go test: who is told to end must end what measures.
+func benchmark(ctx context.Context, p plan, dir string) ([]parked, error) {
+	root, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sse-go/sse")
+	if err != nil {
+		return nil, err
+	}
+	root = strings.TrimSpace(root)
+	binary := filepath.Join(dir, "sse.test")
+	if _, err := output(ctx, root, "go", "test", "-c", "-o", binary, "."); err != nil {
+		return nil, err
+	}
+	text, err := output(ctx, root, binary, "-test.run", "xxx", "-test.bench", p.benchmarks,
+		"-test.benchtime", p.benchtime)
+	if err != nil {
+		return nil, err
+	}
+	return parseBenchmark(text)
+}
+
+// output runs a program.
+func output(ctx context.Context, dir, path string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	var stdout bytes.Buffer
+	var stderr drive.Tail
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
+	cmd.SysProcAttr = drive.DieWithParent(drive.Killed)
+	cmd.WaitDelay = 3 * time.Second
+	if err := cmd.Run(); err != nil {
+		var said drive.Tail
+		_, _ = said.Write(stdout.Bytes())
+		return "", fmt.Errorf("%s: %w\n%s\n%s", strings.Join(cmd.Args, " "), err, &said, &stderr)
+	}
+	return stdout.String(), nil
+}
+
+// parseBenchmark reads what go test says. Its lines are
+//
+//	BenchmarkManyParked/1000-2   20   123 ns/op   456 B/sub   …
+func parseBenchmark(text string) ([]parked, error) {
+	var rows []parked
+	for line := range strings.Lines(text) {
+		rest, found := strings.CutPrefix(line, benchmarkName+"/")
+		fields := strings.Fields(rest)
+		if !found || len(fields) < 2 {
+			continue
+		}
+		// After the dash is GOMAXPROCS, unless it is 1.
+		name, _, _ := strings.Cut(fields[0], "-")
+		n, err := strconv.Atoi(name)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", line, err)
+		}
+		row := parked{n, map[string]float64{}}
+		for i := 2; i+1 < len(fields); i += 2 {
+			if row.metrics[fields[i+1]], err = strconv.ParseFloat(fields[i], 64); err != nil {
+				return nil, fmt.Errorf("%q: %w", line, err)
+			}
+		}
+		for _, unit := range metrics {
+			if _, ok := row.metrics[unit]; !ok {
+				return nil, fmt.Errorf("%q has no %s", line, unit)
+			}
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		return nil, errors.New(benchmarkName + " has not told anything")
+	}
+	return rows, nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sse-go/sse/internal/compare/drive"
+	"github.com/sse-go/sse/internal/compare/report"
+)
+
+// figures are what a crowd costs.
+type figures struct {
+	clients    int       // load processes
+	counts     []float64 // subscribers of each server process
+	goroutines int       // of all servers
+	before     memory
+	idle       memory
+	connect    drive.Cost
+	first      drive.Outcome // the first event
+	events     []drive.Outcome
+	shutdown   drive.Cost
+}
+
+// memory is what is in use.
+type memory struct{ rss, kernel float64 }
+
+// measure lets the crowd come, tells it some events, and sends it home.
+func measure(ctx context.Context, p plan, dir string) (f figures, err error) {
+	servers, err := startFleet(ctx, filepath.Join(dir, "serve"), p.servers)
+	if err != nil {
+		return f, err
+	}
+	s, err := drive.Open(ctx, servers.server(), filepath.Join(dir, "load"),
+		drive.Audience{Topics: 1}, p.subscribers)
+	if err != nil {
+		return f, err
+	}
+	defer s.Close()
+	f.clients = s.Load.Clients()
+	if f.before, err = occupied(s, p.settle); err != nil {
+		return f, err
+	}
+	if f.connect, err = s.Connect(p.subscribers); err != nil {
+		return f, err
+	}
+	progress("%s subscribers have connected in %v", report.Figure(float64(p.subscribers)),
+		f.connect.Wall.Round(time.Millisecond))
+	if f.idle, err = occupied(s, p.settle); err != nil {
+		return f, err
+	}
+	if f.first, err = s.Run(once); err != nil {
+		return f, fmt.Errorf("the first event: %w", err)
+	}
+	f.goroutines = f.first.Publish.Goroutines
+	for i := range p.events {
+		o, err := s.Run(once)
+		if err != nil {
+			return f, fmt.Errorf("event %d: %w", i+2, err)
+		}
+		f.events = append(f.events, o)
+	}
+	progress("%d events have reached all", p.events+1)
+	if f.counts, err = servers.subscribers(p.subscribers); err != nil {
+		return f, err
+	}
+	f.shutdown, err = shutdown(s, servers)
+	return f, err
+}
+
+// once is one event to each.
+var once = drive.Pace{Outstanding: 1, Waves: 1}
+
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// occupied is the memory in use after a moment of quiet.
+func occupied(s *drive.Session, settle time.Duration) (m memory, err error) {
+	if err := s.Pause(settle); err != nil {
+		return m, err
+	}
+	if m.rss, err = s.Server.Resident(); err != nil {
+		return m, err
+	}
+	m.kernel, err = drive.KernelBytes()
+	return m, err
+}
+
+// endLimit is the time for all streams to end.
+const endLimit = 2 * time.Minute
+
+// shutdown ends all streams, and waits until all subscribers know.
+func shutdown(s *drive.Session, servers fleet) (c drive.Cost, err error) {
+	if err := s.Load.ExpectEnd(); err != nil {
+		return c, err
+	}
+	cpu, began := s.Server.CPU(), time.Now()
+	if err := servers.each((*drive.Driven).Shutdown); err != nil {
+		return c, err
+	}
+	err = servers.each(func(d *drive.Driven) error { return d.AwaitShutdown(endLimit) })
+	if err != nil {
+		return c, err
+	}
+	if err := s.Load.AwaitEnd(endLimit); err != nil {
+		return c, err
+	}
+	return drive.Cost{Wall: time.Since(began), CPU: s.Server.CPU() - cpu}, nil
+}

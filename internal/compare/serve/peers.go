@@ -1,0 +1,56 @@
+package main
+
+import (
+	"net/http"
+
+	r3labs "github.com/r3labs/sse/v2"
+	tmaxmax "github.com/tmaxmax/go-sse"
+
+	"github.com/sse-go/sse/internal/compare"
+)
+
+// newTmaxmax uses Server with its default provider, Joe, as README.md advises
+// ("Using the library"), without replay and without a logger.
+func newTmaxmax([]string) (*subject, error) {
+	server := &tmaxmax.Server{
+		// OnSession may write the status itself (server.go, "Note that OnSession
+		// can write the HTTP response code"). Without, a client would learn that
+		// it is connected from its first event.
+		OnSession: func(w http.ResponseWriter, r *http.Request) ([]string, bool) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusOK)
+			err := http.NewResponseController(w).Flush()
+			return r.URL.Query()["topic"], err == nil
+		},
+	}
+	return &subject{
+		handler: server,
+		publish: func(topic, data string) error {
+			message := &tmaxmax.Message{}
+			message.AppendData(data)
+			return server.Publish(message, topic)
+		},
+		path:    "/?topic={topic}",
+		version: compare.Version("github.com/tmaxmax/go-sse") + ", Server with Joe",
+	}, nil
+}
+
+// newR3labs uses New and CreateStream, as README.md advises ("Example Server").
+// Replay is off, since it keeps every event forever (event_log.go), and a server
+// that runs for long cannot use it.
+func newR3labs(topics []string) (*subject, error) {
+	server := r3labs.New()
+	server.AutoReplay = false
+	for _, topic := range topics {
+		server.CreateStream(topic)
+	}
+	return &subject{
+		handler: server,
+		publish: func(topic, data string) error {
+			server.Publish(topic, &r3labs.Event{Data: []byte(data)})
+			return nil
+		},
+		path:    "/?stream={topic}",
+		version: compare.Version("github.com/r3labs/sse/v2") + ", AutoReplay off",
+	}, nil
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/sse-go/sse/internal/compare/control"
+)
+
+// shutdownLimit is the time that all streams of a server have to end.
+const shutdownLimit = time.Minute
+
+// publisher obeys the coordinator's lines, in one goroutine.
+type publisher struct {
+	subject *subject
+	topics  []string
+	wave    int64
+	buf     []byte
+
+	published     int64
+	call, command control.Histogram
+}
+
+func (p *publisher) obey(commands io.Reader) error {
+	lines := bufio.NewScanner(commands)
+	for lines.Scan() {
+		var waves, topics, size int
+		var sent int64
+		switch line := lines.Text(); line {
+		case "reset":
+			p.published = 0
+			p.call.Reset()
+			p.command.Reset()
+			if err := say(control.ServerReply{Is: control.ServerDone}); err != nil {
+				return err
+			}
+		case "report":
+			if err := say(control.ServerReply{
+				Is: control.ServerReported, Goroutines: runtime.NumGoroutine(),
+				Published: p.published, Call: p.call, Command: p.command,
+			}); err != nil {
+				return err
+			}
+		case "subscribers":
+			if err := say(p.subscribers()); err != nil {
+				return err
+			}
+		case "shutdown":
+			if err := say(p.shutdown()); err != nil {
+				return err
+			}
+		default:
+			_, err := fmt.Sscanf(line, "publish %d %d %d %d", &waves, &topics, &size, &sent)
+			if err != nil {
+				return fmt.Errorf("command %q: %w", line, err)
+			}
+			if err := p.publish(waves, topics, size, sent); err != nil {
+				return err
+			}
+		}
+	}
+	return lines.Err()
+}
+
+// subscribers counts them. A report does not, since counting makes garbage, which
+// would be counted as the server's.
+func (p *publisher) subscribers() control.ServerReply {
+	if p.subject.broker == nil {
+		return control.ServerReply{Is: control.ServerFailed, Text: "it cannot count subscribers"}
+	}
+	r := control.ServerReply{Is: control.ServerReported}
+	for _, s := range p.subject.broker.Subscribers() {
+		if r.Subscribers++; s.Wait == "held" {
+			r.Held++
+		}
+	}
+	return r
+}
+
+// shutdown ends all streams.
+func (p *publisher) shutdown() control.ServerReply {
+	if p.subject.broker == nil {
+		return control.ServerReply{Is: control.ServerFailed, Text: "it cannot end its streams"}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+	defer cancel()
+	if err := p.subject.broker.Shutdown(ctx); err != nil {
+		return control.ServerReply{Is: control.ServerFailed, Text: err.Error()}
+	}
+	return control.ServerReply{Is: control.ServerDone}
+}
+
+// publish publishes so many waves, each with an event on every topic.
+func (p *publisher) publish(waves, topics, size int, sent int64) error {
+	if topics > len(p.topics) {
+		return fmt.Errorf("publish to %d topics, of %d", topics, len(p.topics))
+	}
+	for range waves {
+		p.wave++
+		for topic, name := range p.topics[:topics] {
+			before := control.Now()
+			e := control.Event{Topic: topic, Wave: p.wave, Sent: before}
+			p.buf = control.AppendEvent(p.buf[:0], e, size)
+			if err := p.subject.publish(name, string(p.buf)); err != nil {
+				return fmt.Errorf("publish to %s: %w", name, err)
+			}
+			after := control.Now()
+			p.call.Add(after - before)
+			p.command.Add(after - sent)
+			p.published++
+		}
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+)
+
+// reusePort is SO_REUSEPORT, which package syscall does not have for all.
+const reusePort = 15
+
+// listenShared listens on an address together with other processes. The kernel
+// chooses one of them for each connection, by a hash of its addresses.
+func listenShared(addr string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, reusePort, 1)
+		})
+		return errors.Join(err, failed)
+	}}
+	return config.Listen(context.Background(), "tcp", addr)
+}

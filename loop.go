@@ -1,0 +1,365 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sse-go/sse/internal/wire"
+)
+
+// loop writes to parked streams.
+type loop struct {
+	c      *core
+	poller poller
+	signal chan struct{} // bound: 1; sent to when asleep becomes false
+
+	// Guarded by the lock of the broker.
+	ready    []*parked
+	table    []*parked
+	turns    []uint32 // how often each place in the table was used
+	free     []uint32
+	asleep   bool
+	stopping bool
+
+	// The loop's own.
+	jobs    []job
+	buf     []byte
+	shared  []byte   // the last several events that were put together,
+	members []*entry // and which they were; for streams that get the same
+	framed  bool
+}
+
+// job is what the loop does for one stream without the lock.
+type job struct {
+	*parked
+	batch
+	chunk   int // how many bytes of data are to be written
+	written int
+	err     error
+	before  place  // where the stream was before the batch
+	cut     []byte // what was not written of what is no event
+	mute    bool   // nothing can be written before the end
+}
+
+const loopBatch = 64
+
+// loops are the goroutines that write to parked streams.
+type loops struct {
+	create func() (poller, error) // instead of the system's
+	all    []*loop
+	next   int
+	wait   sync.WaitGroup
+
+	fetching []*parked // those that wait for a page
+	fetchers int       // goroutines that fetch pages; bound: pagesAtOnce
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+// startLoops starts them, fewer than there are processors: writers on all of them
+// would leave none to the publishers. Called with mu held.
+func (c *core) startLoops() error {
+	l := &c.loops
+	if l.all != nil {
+		return nil
+	}
+	create := l.create
+	if create == nil {
+		create = newPoller
+	}
+	var all []*loop
+	for range max(1, runtime.GOMAXPROCS(0)-1) {
+		p, err := create()
+		if err != nil {
+			for _, started := range all {
+				started.poller.stop()
+			}
+			return err
+		}
+		all = append(all, &loop{c: c, poller: p, signal: signal()})
+	}
+	l.all = all
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	for _, loop := range all {
+		l.wait.Go(loop.run)
+		l.wait.Go(loop.poll)
+	}
+	return nil
+}
+
+func signal() chan struct{} { return make(chan struct{}, 1) }
+
+// stopLoops ends them, once nobody is parked any more.
+func (c *core) stopLoops() {
+	c.mu.Lock()
+	for _, l := range c.loops.all {
+		l.stopping = true
+		l.rouse()
+		l.poller.stop()
+	}
+	if c.loops.cancel != nil {
+		c.loops.cancel()
+	}
+	c.mu.Unlock()
+	c.loops.wait.Wait()
+}
+
+// reserve gives a stream a place in the table, and returns its token: the place,
+// and how often it was used, so that what was reported of a stream that has gone
+// is not taken for the next one's.
+func (l *loop) reserve(p *parked) uint64 {
+	if n := len(l.free); n > 0 {
+		p.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		p.slot = uint32(len(l.table))
+		l.table = append(l.table, nil)
+		l.turns = append(l.turns, 0)
+	}
+	l.table[p.slot] = p
+	l.turns[p.slot]++
+	return uint64(l.turns[p.slot])<<32 | uint64(p.slot)
+}
+
+func (l *loop) release(p *parked) {
+	l.table[p.slot] = nil
+	l.free = append(l.free, p.slot)
+}
+
+// lookup returns whose token it is, or nil.
+func (l *loop) lookup(token uint64) *parked {
+	slot, turn := uint32(token), token>>32
+	if int(slot) >= len(l.table) || uint64(l.turns[slot]) != turn {
+		return nil
+	}
+	return l.table[slot]
+}
+
+func (l *loop) rouse() {
+	if l.asleep {
+		l.asleep = false
+		l.signal <- struct{}{}
+	}
+}
+
+// poll tells the loop what happens to its descriptors.
+func (l *loop) poll() {
+	events := make([]readiness, 128)
+	for {
+		n, err := l.poller.wait(events)
+		if err != nil {
+			return
+		}
+		l.c.mu.Lock()
+		for _, event := range events[:n] {
+			if p := l.lookup(event.token); p != nil {
+				p.react(event)
+			}
+		}
+		l.c.mu.Unlock()
+	}
+}
+
+// run does what is to be done, until the loop is stopped.
+func (l *loop) run() {
+	l.jobs = make([]job, 0, loopBatch)
+	for {
+		l.c.mu.Lock()
+		for i := range l.jobs {
+			l.finish(&l.jobs[i])
+		}
+		l.gather()
+		if len(l.jobs) == 0 {
+			if l.stopping {
+				l.c.mu.Unlock()
+				return
+			}
+			l.asleep = true
+			l.c.mu.Unlock()
+			<-l.signal
+			continue
+		}
+		l.c.mu.Unlock()
+		for i := range l.jobs {
+			l.do(&l.jobs[i])
+		}
+	}
+}
+
+// gather makes jobs of what is ready.
+func (l *loop) gather() {
+	now := time.Now()
+	l.jobs = l.jobs[:0]
+	n := 0
+	for ; n < len(l.ready) && len(l.jobs) < loopBatch; n++ {
+		p := l.ready[n]
+		l.ready[n] = nil
+		p.queued = false
+		if !p.begun || p.blocked && p.end == nil {
+			continue
+		}
+		l.jobs = l.jobs[:len(l.jobs)+1]
+		j := &l.jobs[len(l.jobs)-1]
+		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.place()}
+		if !p.prepare(j, now) {
+			l.jobs = l.jobs[:len(l.jobs)-1]
+		}
+	}
+	if l.ready = l.ready[n:]; len(l.ready) == 0 {
+		l.ready = nil
+	}
+}
+
+// do writes, or ends the stream.
+func (l *loop) do(j *job) {
+	defer l.survive(j)
+	if j.batch.end != nil {
+		l.end(j)
+		return
+	}
+	l.c.report(&j.subscriber, &j.batch)
+	data := l.data(j)
+	j.chunk = len(data)
+	for j.written < len(data) {
+		n, err := l.poller.write(int(j.fd), data[j.written:])
+		j.written += n
+		if j.err = err; err != nil || n == 0 {
+			break
+		}
+	}
+	if j.written < len(data) && len(j.entries) == 0 && j.stuck == nil {
+		j.cut = slices.Clone(data[j.written:]) // l.buf is used for the next one
+	}
+}
+
+// survive ends a stream whose hook or filter has panicked, as net/http would do:
+// the loop has others to serve.
+func (l *loop) survive(j *job) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler {
+		l.c.logger.Error("sse: panic in a hook or a filter; a stream ends",
+			"panic", cause, "stack", string(debug.Stack()))
+	}
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	if j.subscriber.end == nil {
+		j.subscriber.end = ErrClosed
+	}
+	j.err = ErrClosed
+}
+
+// data is what a job writes.
+func (l *loop) data(j *job) []byte {
+	switch {
+	case j.stuck != nil:
+		return j.rest
+	case len(j.entries) == 0:
+		l.buf = l.c.renderChunk(l.buf[:0], &j.subscriber, &j.batch, j.chunked)
+		return l.buf
+	case j.terms.filter != nil || j.terms.withTopic:
+		return l.ownData(j)
+	case len(j.entries) == 1:
+		return j.entries[0].bytes(j.chunked)
+	}
+	if l.framed != j.chunked || !slices.Equal(l.members, j.entries) {
+		l.members = append(l.members[:0], j.entries...)
+		l.framed = j.chunked
+		l.shared = l.shared[:0]
+		for _, e := range j.entries {
+			l.shared = append(l.shared, e.bytes(j.chunked)...)
+		}
+	}
+	return l.shared
+}
+
+// ownData is what only this stream gets, as its selection has a filter or wants to
+// know the topics.
+func (l *loop) ownData(j *job) []byte {
+	l.buf = l.buf[:0]
+	kept := j.entries[:0]
+	for _, e := range j.entries {
+		if j.wants(e, j.epoch) {
+			kept = append(kept, e)
+			l.buf = j.appendOwn(l.buf, e)
+		}
+	}
+	if j.entries = kept; len(kept) == 0 && j.beat {
+		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
+	}
+	return l.buf
+}
+
+// finish notes what has become of a job.
+func (l *loop) finish(j *job) {
+	p := j.parked
+	switch {
+	case j.batch.end != nil:
+		l.release(p) // do has closed it
+	case j.err != nil:
+		p.lost = true
+		if p.subscriber.end == nil {
+			p.subscriber.end = fmt.Errorf("%w: %w", ErrPeerGone, j.err)
+		}
+		p.idle = false
+		p.push()
+	case j.written < j.chunk:
+		p.block(j, l.c)
+	default:
+		if p.terms.filter != nil && j.written > 0 {
+			p.active = time.Now().UnixNano()
+		}
+		p.unblock()
+		p.dropPage()
+		if !p.idle || p.subscriber.end != nil {
+			p.push()
+		}
+	}
+	j.parked = nil
+	clear(j.entries)
+}
+
+// end says farewell, if the stream is not in the middle of something, and closes
+// the descriptor. All that is left of it is its place in the table.
+func (l *loop) end(j *job) {
+	p, cause := j.parked, j.batch.end
+	if !j.mute {
+		l.buf = l.c.farewell(l.buf[:0], cause, p.chunked)
+		_, _ = l.poller.write(int(p.fd), l.buf) // what there is room for
+	}
+	l.poller.close(int(p.fd))
+	defer func() { // also if the hook panics
+		l.c.freeFor(&p.subscriber)
+		l.c.mu.Lock()
+		defer l.c.mu.Unlock()
+		p.dropPage()
+	}()
+	l.c.left(&p.subscriber, cause)
+}
+
+// farewell appends how a stream ends: when to come back, the application's last
+// event, and the mark that nothing was cut off.
+//
+// RFC 9112 7.1: last-chunk = 1*("0") CRLF
+func (c *core) farewell(dst []byte, cause error, chunked bool) []byte {
+	var last []byte
+	if errors.Is(cause, ErrShutdown) {
+		last = append(wire.AppendRetry(nil, c.comeBack()), '\n')
+	}
+	if c.stream.Final != nil {
+		last, _ = AppendEvent(last, *c.stream.Final) // checked by start
+	}
+	if !chunked {
+		return append(dst, last...)
+	}
+	return append(appendChunk(dst, last), "0\r\n\r\n"...)
+}

@@ -1,0 +1,283 @@
+package sse_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sse-go/sse"
+)
+
+// names are texts, and why they are neither topic nor pattern. The rule is:
+// UTF-8 without control characters, of 1 to 1024 bytes.
+var names = []struct{ name, text, reason string }{
+	{"word", "news", ""},
+	{"segments", "room/1/temperature", ""},
+	{"empty segments", "//a//", ""},
+	{"slash", "/", ""},
+	{"dots", "./../.", ""},
+	{"space", " ", ""},
+	{"punctuation", "a,b;c?d&e=f#g%2Fh+i~j\"k\\l", ""},
+	{"other scripts", "新聞/погода/😀", ""},
+	{"byte order mark", "\uFEFF", ""},
+	{"no-break space", "\u00A0", ""},
+	{"separators", "\u2028\u2029", ""},
+	{"right to left", "\u202E\u200F", ""},
+	{"noncharacter", "\uFFFF\U0010FFFF", ""},
+	{"replacement character", "\uFFFD", ""},
+	{"longest", strings.Repeat("x", 1024), ""},
+	{"longest, not ASCII", strings.Repeat("é", 512), ""},
+	{"too long", strings.Repeat("x", 1025), "has more than 1024 bytes"},
+	{"too long, in bytes", strings.Repeat("é", 512) + "x", "has more than 1024 bytes"},
+	{"empty", "", "is empty"},
+	{"NUL", "a\x00b", "contains a control character"},
+	{"tab", "a\tb", "contains a control character"},
+	{"LF", "a\n", "contains a control character"},
+	{"CR", "\ra", "contains a control character"},
+	{"ESC", "\x1B[2J", "contains a control character"},
+	{"last of C0", "\x1F", "contains a control character"},
+	{"DEL", "\x7F", "contains a control character"},
+	{"first of C1", "\u0080", "contains a control character"},
+	{"NEL", "a\u0085b", "contains a control character"},
+	{"last of C1", "\u009F", "contains a control character"},
+	{"ill-formed", "a\xFF", "is not UTF-8"},
+	{"Latin-1", "caf\xE9", "is not UTF-8"},
+	{"C1 as a byte", "\x9F", "is not UTF-8"},
+	{"cut", "\xE2\x82", "is not UTF-8"},
+	{"surrogate", "\xED\xA0\x80", "is not UTF-8"},
+	{"pair of surrogates", "\xED\xA0\xBD\xED\xB8\x80", "is not UTF-8"},
+	{"overlong", "\xC0\xAF", "is not UTF-8"},
+	{"overlong NUL", "\xC0\x80", "is not UTF-8"},
+	{"beyond Unicode", "\xF4\x90\x80\x80", "is not UTF-8"},
+}
+
+// checkReason checks that err says why a topic or a pattern is none.
+func checkReason(t *testing.T, field, text string, err error, want string) {
+	t.Helper()
+	var fieldErr *sse.FieldError
+	switch {
+	case want == "":
+		if err != nil {
+			t.Errorf("%s %.40q: got error %v, want none", field, text, err)
+		}
+	case !errors.As(err, &fieldErr):
+		t.Errorf("%s %.40q: got error %v, want a FieldError", field, text, err)
+	case *fieldErr != sse.FieldError{Field: field, Value: text, Reason: want}:
+		t.Errorf("%s %.40q: got error %+v, want that it %s", field, text, fieldErr, want)
+	}
+}
+
+func TestTopicNames(t *testing.T) {
+	for _, test := range names {
+		t.Run(test.name, func(t *testing.T) {
+			checkReason(t, "topic", test.text, sse.CheckTopic(test.text), test.reason)
+			pattern, err := sse.ParsePattern(test.text)
+			checkReason(t, "pattern", test.text, err, test.reason)
+			if err == nil && (pattern.String() != test.text || !pattern.Match(test.text)) {
+				t.Errorf("the pattern %q does not match itself", pattern)
+			}
+		})
+	}
+}
+
+// To a topic an asterisk is a character like any other.
+func TestTopicWithAsterisk(t *testing.T) {
+	for _, topic := range []string{"*", "**", "a*b", "a/*/b", "**/a"} {
+		checkReason(t, "topic", topic, sse.CheckTopic(topic), "")
+	}
+}
+
+func TestParsePattern(t *testing.T) {
+	const (
+		within = `has a "*" within a segment; it can only be all of it`
+		before = `has "**" before its last segment`
+	)
+	for _, test := range []struct{ text, reason string }{
+		{"*", ""}, {"**", ""}, {"*/*", ""}, {"*/**", ""}, {"a/*/b", ""}, {"*//*", ""},
+		{"/**", ""}, {"/*", ""}, {"*/", ""},
+		{"a*", within}, {"*a", within}, {"a*b", within}, {"***", within}, {"a/b*/c", within},
+		{"**a", within}, {"* ", within}, {"a/***", within}, {"*,*", within},
+		{"**/a", before}, {"**/", before}, {"**/**", before}, {"a/**/b", before},
+		{"**/*", before},
+	} {
+		pattern, err := sse.ParsePattern(test.text)
+		checkReason(t, "pattern", test.text, err, test.reason)
+		want := test.text
+		if test.reason != "" {
+			want = ""
+		}
+		if pattern.String() != want {
+			t.Errorf("%q: got the pattern %q, want %q", test.text, pattern, want)
+		}
+	}
+}
+
+// matchCases are patterns and the topics that they do and do not match.
+var matchCases = []struct {
+	pattern string
+	yes, no []string
+}{
+	{"news", []string{"news"},
+		[]string{"", "new", "newsx", "News", "news/", "/news", "news/a", "*"}},
+	{"*", []string{"a", "*", "**", "a*b", "", " "}, []string{"a/b", "/", "a/", "/a"}},
+	{"**", []string{"a", "a/b", "a/b/c", "*", "**/a", "", "/", "//"}, nil},
+	{"room/*", []string{"room/1", "room/*", "room/"},
+		[]string{"room", "room/1/2", "room//", "", "x/1"}},
+	{"room/**", []string{"room/1", "room/1/2", "room/", "room//", "room/*"},
+		[]string{"room", "rooms/1", "", "/room/1"}},
+	{"room/*/**", []string{"room/1/2", "room/1/2/3", "room//"}, []string{"room/1", "room", "room/"}},
+	{"*/b", []string{"a/b", "/b", "*/b"}, []string{"b", "a/c", "a/b/", "a/a/b"}},
+	{"*/*", []string{"a/b", "/", "a/"}, []string{"a", "", "a/b/c", "//"}},
+	{"a//b", []string{"a//b"}, []string{"a/b", "a/x/b", "a///b"}},
+	{"a/*/b", []string{"a//b", "a/x/b", "a/*/b"}, []string{"a/b", "a///b"}},
+	{"/", []string{"/"}, []string{"", "//", "a/", "/a"}},
+	{"/*", []string{"/", "/a"}, []string{"", "a", "//"}},
+	{"/**", []string{"/", "/a", "//", "/a/b"}, []string{"", "a", "a/b"}},
+	{"é", []string{"é"}, []string{"e\u0301"}}, // bytes: nothing is normalised
+}
+
+func TestPatternMatch(t *testing.T) {
+	for _, test := range matchCases {
+		pattern := mustPattern(t, test.pattern)
+		for _, topic := range test.yes {
+			if !pattern.Match(topic) {
+				t.Errorf("the pattern %q does not match %q", pattern, topic)
+			}
+		}
+		for _, topic := range test.no {
+			if pattern.Match(topic) {
+				t.Errorf("the pattern %q matches %q", pattern, topic)
+			}
+		}
+	}
+}
+
+func TestPatternZero(t *testing.T) {
+	for _, topic := range []string{"", "a", "/", "*", "**"} {
+		if (sse.Pattern{}).Match(topic) {
+			t.Errorf("the zero pattern matches %q", topic)
+		}
+	}
+	one, same := mustPattern(t, "a/*"), mustPattern(t, "a/*")
+	if one != same || mustPattern(t, "*") == mustPattern(t, "**") {
+		t.Error("patterns are not compared by their text")
+	}
+}
+
+func mustPattern(t testing.TB, text string) sse.Pattern {
+	t.Helper()
+	pattern, err := sse.ParsePattern(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pattern
+}
+
+// referenceParse reports whether text is a pattern, as the documentation has it.
+func referenceParse(text string) bool {
+	if text == "" || len(text) > 1024 || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if unicode.Is(unicode.Cc, r) {
+			return false
+		}
+	}
+	segments := strings.Split(text, "/")
+	for i, segment := range segments {
+		single, many := segment == "*", segment == "**" && i == len(segments)-1
+		if strings.Contains(segment, "*") && !single && !many {
+			return false
+		}
+	}
+	return true
+}
+
+// referenceMatch is what the documentation says of segments: it would allow "**"
+// anywhere.
+func referenceMatch(pattern, topic []string) bool {
+	if len(pattern) == 0 || len(topic) == 0 {
+		return len(pattern) == len(topic)
+	}
+	switch pattern[0] {
+	case "**":
+		for n := 1; n <= len(topic); n++ {
+			if referenceMatch(pattern[1:], topic[n:]) {
+				return true
+			}
+		}
+		return false
+	case "*", topic[0]:
+		return referenceMatch(pattern[1:], topic[1:])
+	}
+	return false
+}
+
+// comparePattern checks a pattern and a topic against the reference. It reports
+// whether they are a pattern and a match.
+func comparePattern(t *testing.T, text, topic string) (parsed, matched bool) {
+	t.Helper()
+	pattern, err := sse.ParsePattern(text)
+	if parsed = err == nil; parsed != referenceParse(text) {
+		t.Fatalf("pattern %+q: got %v, want an error: %v", text, err, parsed)
+	}
+	want := parsed && referenceMatch(strings.Split(text, "/"), strings.Split(topic, "/"))
+	if matched = pattern.Match(topic); matched != want {
+		t.Fatalf("pattern %+q, topic %+q: got match %v, want %v", text, topic, matched, want)
+	}
+	return parsed, matched
+}
+
+const patternAlphabet = "ab*/"
+
+// Every short pattern with every short topic.
+func TestPatternMatchAll(t *testing.T) {
+	texts := []string{""}
+	for i := 0; i < len(texts) && len(texts[i]) < 4; i++ {
+		for _, c := range patternAlphabet {
+			texts = append(texts, texts[i]+string(c))
+		}
+	}
+	for _, text := range texts {
+		for _, topic := range texts {
+			comparePattern(t, text, topic)
+		}
+	}
+}
+
+// Long patterns with topics that are made from them, so that they often match.
+func TestPatternMatchRandom(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	pick := func(words ...string) string { return words[rng.IntN(len(words))] }
+	patterns, matches := 0, 0
+	const n = 50_000
+	for range n {
+		pattern := make([]string, 1+rng.IntN(6))
+		topic := make([]string, len(pattern))
+		for i := range pattern {
+			pattern[i] = pick("a", "b", "", "*", "ab", "ba")
+			topic[i] = pattern[i]
+			if pattern[i] == "*" || rng.IntN(20) == 0 {
+				topic[i] = pick("a", "b", "", "*", "**", "a*", "ab", "b/a")
+			}
+		}
+		if rng.IntN(3) == 0 {
+			pattern[len(pattern)-1-rng.IntN(3)%len(pattern)] = pick("**", "**", "**", "a*", "***")
+		}
+		parsed, matched := comparePattern(t, strings.Join(pattern, "/"), strings.Join(topic, "/"))
+		if parsed {
+			patterns++
+		}
+		if matched {
+			matches++
+		}
+	}
+	if patterns < n/2 || matches < n/4 || matches > patterns*9/10 {
+		t.Errorf("%d patterns, %d matches of %d: not much of a test", patterns, matches, n)
+	}
+}

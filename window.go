@@ -1,0 +1,599 @@
+package sse
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"slices"
+	"sort"
+	"time"
+)
+
+// Retention is how much is kept. What exceeds any of the limits goes, the oldest
+// first.
+type Retention struct {
+	// Pattern is which topics a retention in [Broker.TopicRetention] is for.
+	Pattern Pattern
+
+	// Events is how many are kept. If zero, 16384 in all, and any number of one
+	// topic. If negative, there is no limit.
+	Events int
+
+	// Bytes is how many they may have on the wire. If zero, 64 MiB in all, and any
+	// number of one topic. If negative, there is no limit.
+	Bytes int64
+
+	// Age is for how long they are kept. If zero, there is no limit.
+	Age time.Duration
+}
+
+const (
+	defaultRetainedEvents = 16 << 10
+	defaultRetainedBytes  = 64 << 20
+	maxTopics             = 1 << 10 // of an event, and of a selection
+	maxVacant             = 16 << 10
+)
+
+// window is the recent part of the log, in memory. Without a log under it, it is
+// all there is, and what leaves it is lost. It has no lock of its own.
+//
+//	base │ e₁  e₂  gone  e₃ │ last
+//
+// Invariants: entries grow in sequence, e₃ ≤ last. All entries after base that are
+// not gone are here. Every entry that is not gone is in the chains of its topics,
+// and of the patterns in patterns that select one of them, if it is after the
+// pattern's from.
+type window struct {
+	epoch    uint64
+	last     Position // of the newest entry there ever was
+	lastTime int64
+	entries  []*entry
+	head     int // entries before it are nil
+	bytes    int64
+	live     int // entries that are not gone
+
+	topics   map[string]*topic
+	tree     topicNode
+	patterns patternNode
+	version  uint64              // changes with patterns
+	ids      map[string][]*entry // by the application's own ids, the earliest first
+
+	limits Retention
+	rules  []Retention
+
+	// lossless says that a log has what leaves the window: everything up to
+	// base. Then there are no marks here.
+	lossless bool
+	base     Position
+
+	// floor is the mark of all topics that have none of their own: some were
+	// forgotten, lest those without events fill the memory.
+	floor  mark
+	vacant []*topic // topics with a mark and nothing else, oldest first
+
+	merge  merge // reused
+	chains []*chain
+}
+
+// topic is what the window knows of one.
+type topic struct {
+	chain
+	name     string
+	names    [1]string // name, for entries with one topic
+	self     [1]*topic // likewise
+	patterns []*chain  // that select it, as of version
+	version  uint64
+	queued   bool // in vacant
+
+	rule       *Retention // or nil
+	wanted     uint64     // the sequence after which it wants its entries kept
+	wantEvents int        // how many those are
+	wantBytes  int64
+}
+
+func newWindow(limits Retention, rules []Retention) window {
+	if limits.Events == 0 {
+		limits.Events = defaultRetainedEvents
+	}
+	if limits.Bytes == 0 {
+		limits.Bytes = defaultRetainedBytes
+	}
+	return window{
+		topics: make(map[string]*topic),
+		ids:    make(map[string][]*entry),
+		limits: limits,
+		rules:  rules,
+	}
+}
+
+// begin gives the window the place at which it begins.
+func (w *window) begin(p Position) {
+	w.epoch, w.last, w.base = p.Epoch, p, p
+}
+
+// newEpoch draws one.
+func newEpoch() uint64 {
+	for {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		if epoch := binary.LittleEndian.Uint64(b[:]); epoch != 0 {
+			return epoch
+		}
+	}
+}
+
+// publish makes an entry of a draft, and appends it.
+func (w *window) publish(d *draft, now time.Time) *entry {
+	at := max(now.UnixNano(), w.lastTime)
+	p := Position{w.epoch, w.last.Seq + 1, checkAt(d.crc, at)}
+	e := d.entry(p, at)
+	w.append(e, d.topics)
+	return e
+}
+
+// append adds an entry, which must come after all others, and removes what then
+// is too much. The newest stays, however large it is, or nobody would get it.
+func (w *window) append(e *entry, topics []string) {
+	w.last, w.lastTime = e.position(w.epoch), max(w.lastTime, e.time)
+	if len(topics) == 1 {
+		e.topics = w.topic(topics[0]).self[:]
+	} else {
+		e.topics = make([]*topic, 0, len(topics))
+		for _, name := range topics {
+			if t := w.topic(name); !slices.Contains(e.topics, t) {
+				e.topics = append(e.topics, t)
+			}
+		}
+	}
+	e.wants = int32(len(e.topics))
+	w.entries = append(w.entries, e)
+	w.bytes += int64(len(e.framed))
+	w.live++
+	if e.ownID {
+		id := e.id()
+		w.ids[id] = append(w.ids[id], e)
+	}
+	for _, c := range w.chainsOf(e) {
+		c.push(e)
+	}
+	for _, t := range e.topics {
+		t.wantEvents++
+		t.wantBytes += int64(len(e.framed))
+	}
+	now := time.Unix(0, w.lastTime)
+	w.trim(now)
+	for _, t := range e.topics {
+		w.apply(t, now)
+	}
+}
+
+// chainsOf are the chains that an entry is in, each once. The slice is reused.
+func (w *window) chainsOf(e *entry) []*chain {
+	chains := w.chains[:0]
+	for _, t := range e.topics {
+		if t.version != w.version {
+			t.patterns = w.patterns.match(t.patterns[:0], t.name)
+			t.version = w.version
+		}
+		chains = append(chains, &t.chain)
+		for _, c := range t.patterns {
+			if c.from < e.seq && (len(e.topics) == 1 || !slices.Contains(chains, c)) {
+				chains = append(chains, c)
+			}
+		}
+	}
+	w.chains = chains
+	return chains
+}
+
+// topic returns what is known of a topic, from now on at least its name.
+func (w *window) topic(name string) *topic {
+	t := w.topics[name]
+	if t == nil {
+		t = &topic{name: name, version: w.version - 1}
+		t.names[0], t.self[0], t.chain.topic = name, t, t
+		for i := range w.rules {
+			if w.rules[i].Pattern.Match(name) {
+				t.rule = &w.rules[i]
+				break
+			}
+		}
+		w.topics[name] = t
+		w.tree.add(t)
+	}
+	return t
+}
+
+// trim removes what the limits for all topics do not allow.
+func (w *window) trim(now time.Time) {
+	oldest := int64(0)
+	if w.limits.Age > 0 {
+		oldest = now.Add(-w.limits.Age).UnixNano()
+	}
+	for w.head < len(w.entries) {
+		e := w.entries[w.head]
+		if e.time >= oldest && (w.live == 1 ||
+			(w.limits.Events < 0 || w.live <= w.limits.Events) &&
+				(w.limits.Bytes < 0 || w.bytes <= w.limits.Bytes)) {
+			return
+		}
+		w.remove(e)
+	}
+}
+
+// expire removes what has become too old, in all and of some topics.
+func (w *window) expire(now time.Time, topics []*topic) {
+	w.trim(now)
+	for _, t := range topics {
+		w.apply(t, now)
+	}
+}
+
+// apply lets go of what the topic's own limits do not allow. An event with
+// several topics stays as long as one of them wants it.
+func (w *window) apply(t *topic, now time.Time) {
+	rule := t.rule
+	if rule == nil {
+		return
+	}
+	oldest := int64(0)
+	if rule.Age > 0 {
+		oldest = now.Add(-rule.Age).UnixNano()
+	}
+	for t.wantEvents > 0 {
+		e := t.items[t.after(t.wanted)].entry
+		if e.time >= oldest && (t.wantEvents == 1 ||
+			(rule.Events <= 0 || t.wantEvents <= rule.Events) &&
+				(rule.Bytes <= 0 || t.wantBytes <= rule.Bytes)) {
+			return
+		}
+		t.unwant(e)
+		if e.wants--; e.wants == 0 {
+			w.remove(e)
+		}
+	}
+}
+
+// unwant passes over the oldest entry that the topic wants.
+func (t *topic) unwant(e *entry) {
+	t.wanted = e.seq
+	t.wantEvents--
+	t.wantBytes -= int64(len(e.framed))
+}
+
+// remove removes an entry: the oldest, or one that none of its topics wants.
+func (w *window) remove(e *entry) {
+	e.gone = true
+	w.live--
+	w.bytes -= int64(len(e.framed))
+	if e.ownID {
+		w.removeID(e)
+	}
+	for _, c := range w.chainsOf(e) {
+		c.buried()
+		if !w.lossless {
+			c.mark.raise(e.mark())
+		}
+	}
+	for _, t := range e.topics {
+		if e.seq > t.wanted {
+			t.unwant(e)
+		}
+		w.vacate(t)
+	}
+	for w.head < len(w.entries) && w.entries[w.head].gone {
+		if p := w.entries[w.head].position(w.epoch); w.lossless && p.Seq > w.base.Seq {
+			w.base = p
+		}
+		w.entries[w.head] = nil
+		w.head++
+	}
+	if gone := len(w.entries) - w.live; gone > 1024 && gone > len(w.entries)/2 {
+		w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool { return e == nil || e.gone })
+		w.head = 0
+	}
+}
+
+func (w *window) removeID(e *entry) {
+	id := e.id()
+	rest := w.ids[id]
+	if rest[0] == e { // as it mostly is, however many there are
+		rest[0] = nil
+		rest = rest[1:]
+	} else {
+		rest = slices.DeleteFunc(rest, func(other *entry) bool { return other == e })
+	}
+	if len(rest) == 0 {
+		delete(w.ids, id)
+	} else {
+		w.ids[id] = rest
+	}
+}
+
+// vacate lets go of a topic that nobody has subscribed to and that has no events,
+// at once or, if it has a mark, when there are too many of the kind.
+func (w *window) vacate(t *topic) {
+	if len(t.items) > 0 || len(t.members) > 0 || t.queued {
+		return
+	}
+	if t.mark.seq <= w.floor.seq {
+		w.forget(t)
+		return
+	}
+	t.queued = true
+	w.vacant = append(w.vacant, t)
+	for len(w.vacant) > maxVacant {
+		oldest := w.vacant[0]
+		w.vacant[0] = nil
+		w.vacant = w.vacant[1:]
+		oldest.queued = false
+		if len(oldest.items) == 0 && len(oldest.members) == 0 {
+			w.floor.raise(oldest.mark)
+			w.forget(oldest)
+		}
+	}
+}
+
+func (w *window) forget(t *topic) {
+	if w.topics[t.name] != t {
+		return // it is of an earlier window
+	}
+	delete(w.topics, t.name)
+	w.tree.remove(t.name)
+}
+
+// lost is the newest place at which something may be missing that one of the
+// chains would have had.
+func (w *window) lost(chains ...*chain) mark {
+	newest := w.floor
+	for _, c := range chains {
+		newest.raise(c.mark)
+	}
+	return newest
+}
+
+// patternChain returns the chain of a pattern, complete after a sequence.
+func (w *window) patternChain(p Pattern, seq uint64) *chain {
+	c := w.patterns.find(p)
+	if c == nil {
+		c = &chain{pattern: p, from: w.last.Seq}
+		w.tree.match(p.text, func(t *topic) { c.mark.raise(t.mark) })
+		w.patterns.add(p, c)
+		w.version++
+	}
+	if seq < c.from {
+		w.extend(c, seq)
+	}
+	return c
+}
+
+// extend completes a pattern's chain backwards: with just the entries that the
+// subscriber who asks for it gets.
+func (w *window) extend(c *chain, seq uint64) {
+	var topics []*chain
+	w.tree.match(c.pattern.text, func(t *topic) {
+		topics = append(topics, &t.chain)
+		c.mark.raise(t.mark) // of what was removed since, and was not in the chain
+	})
+	w.merge.start(topics, seq)
+	var items []item
+	cum := int64(0)
+	for e := w.merge.next(); e != nil && e.seq <= c.from; e = w.merge.next() {
+		cum += int64(len(e.framed))
+		items = append(items, item{e, cum})
+	}
+	c.from = seq
+	if len(items) == 0 {
+		return
+	}
+	// Only differences of cum count, so the old ones are moved up.
+	for _, it := range c.items[c.head:] {
+		it.cum += cum
+		items = append(items, it)
+	}
+	c.items, c.head = items, 0
+	c.cum += cum
+}
+
+// dropPattern lets go of the chain of a pattern that has no more members.
+func (w *window) dropPattern(c *chain) {
+	if w.patterns.find(c.pattern) != c {
+		return // it is of an earlier window
+	}
+	w.patterns.remove(c.pattern.text)
+	w.version++
+	// Topics look for their patterns only when there is an event: until then they
+	// have this one, which must not keep what the window has let go of.
+	c.items, c.head, c.dead = nil, 0, 0
+}
+
+// sources are the chains in which everything that a selection matches is, as far
+// as it is in the window.
+func (w *window) sources(sel *Selection, now time.Time) []*chain {
+	var topics []*topic
+	for _, name := range sel.topicNames() {
+		if t := w.topics[name]; t != nil {
+			topics = append(topics, t)
+		}
+	}
+	for _, p := range sel.Patterns {
+		w.tree.match(p.text, func(t *topic) { topics = append(topics, t) })
+	}
+	w.expire(now, topics)
+	chains := make([]*chain, len(topics))
+	for i, t := range topics {
+		chains[i] = &t.chain
+	}
+	return chains
+}
+
+// page appends entries after a sequence to dst, until they have limit bytes or
+// through is passed. It reports whether there may be more.
+func (w *window) page(dst []*entry, chains []*chain, after, through uint64, limit int) (
+	[]*entry, bool) {
+	size := 0
+	add := func(e *entry) bool {
+		if size > 0 && size+len(e.framed) > limit {
+			return false
+		}
+		size += len(e.framed)
+		dst = append(dst, e)
+		return true
+	}
+	if len(chains) == 1 {
+		c := chains[0]
+		for _, it := range c.items[c.after(after):] {
+			switch {
+			case it.seq > through:
+				return dst, false
+			case !it.gone && !add(it.entry):
+				return dst, true
+			}
+		}
+		return dst, false
+	}
+	w.merge.start(chains, after)
+	for e := w.merge.next(); e != nil && e.seq <= through; e = w.merge.next() {
+		if !add(e) {
+			return dst, true
+		}
+	}
+	return dst, false
+}
+
+// find returns the newest entry that is not after a sequence, or nil. It may be
+// one that is gone, but not all that are gone are there.
+func (w *window) find(seq uint64) *entry {
+	entries := w.entries[w.head:]
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > seq })
+	if i == 0 {
+		return nil
+	}
+	return entries[i-1]
+}
+
+// positionAt is the position with a sequence, with its check if that is known.
+func (w *window) positionAt(seq uint64) Position {
+	for _, p := range [...]Position{w.last, w.base} {
+		if p.Seq == seq {
+			return p
+		}
+	}
+	if e := w.find(seq); e != nil && e.seq == seq {
+		return e.position(w.epoch)
+	}
+	return Position{Epoch: w.epoch, Seq: seq}
+}
+
+// before is the position right before an entry.
+func (w *window) before(e *entry) Position {
+	if p := w.find(e.seq - 1); p != nil {
+		return p.position(w.epoch)
+	}
+	if w.base.Seq > 0 {
+		return w.base
+	}
+	return w.positionAt(e.seq - 1)
+}
+
+// locate finds the position after which to begin, or a *Gap.
+func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, error) {
+	switch {
+	case start.After != Position{}:
+		if why := w.wrong(start.After); why != "" {
+			return w.gap(start.After.String(), why, sel, now)
+		}
+		return start.After, nil
+	case start.ID != "":
+		chains := w.sources(sel, now)
+		for _, e := range w.ids[start.ID] {
+			if sel.Match(e.names()) {
+				return e.position(w.epoch), nil
+			}
+		}
+		return w.gapIn(chains, start.ID, "unknown")
+	case start.Last > 0:
+		return w.locateLast(start.Last, sel, now), nil
+	case !start.Time.IsZero():
+		return w.locateTime(start.Time.UnixNano(), w.sources(sel, now)), nil
+	case start.Earliest:
+		return w.earliest(w.sources(sel, now)), nil
+	}
+	return w.last, nil
+}
+
+// gap is the answer for a place that there is not.
+func (w *window) gap(asked, why string, sel *Selection, now time.Time) (Position, error) {
+	return w.gapIn(w.sources(sel, now), asked, why)
+}
+
+func (w *window) gapIn(chains []*chain, asked, why string) (Position, error) {
+	at := w.earliest(chains)
+	return at, &Gap{Asked: asked, Available: at.String(), Why: why}
+}
+
+// earliest is the position before everything that is kept in the chains, and if
+// possible after everything that is lost.
+func (w *window) earliest(chains []*chain) Position {
+	lost := w.lost(chains...)
+	for _, c := range chains {
+		if c.head < len(c.items) && c.items[c.head].seq <= lost.seq {
+			return Position{Epoch: w.epoch}
+		}
+	}
+	return Position{w.epoch, lost.seq, lost.check}
+}
+
+// wrong says why there is no such position, or nothing.
+func (w *window) wrong(p Position) string {
+	switch {
+	case p.Epoch != w.epoch:
+		return "epoch"
+	case p.Seq > w.last.Seq:
+		return "future"
+	}
+	if known := w.positionAt(p.Seq); known.Check != p.Check && known.Check != 0 {
+		return "check"
+	}
+	return ""
+}
+
+// locateLast finds the position that is followed by n entries.
+func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
+	chains := w.sources(sel, now)
+	// Each chain has at most n of them, and one more says that there are more.
+	var newest []uint64
+	for _, c := range chains {
+		for i, taken := len(c.items)-1, 0; i >= c.head && taken <= n; i-- {
+			if e := c.items[i].entry; !e.gone {
+				newest = append(newest, e.seq)
+				taken++
+			}
+		}
+	}
+	slices.Sort(newest)
+	newest = slices.Compact(newest)
+	if len(newest) <= n {
+		return w.earliest(chains)
+	}
+	return w.positionAt(newest[len(newest)-n-1])
+}
+
+// locateTime finds the position after which all entries of the chains are that
+// are not older than a time. If some of them are lost, it is before those.
+func (w *window) locateTime(unixNano int64, chains []*chain) Position {
+	at := Position{Epoch: w.epoch}
+	if w.lossless {
+		at = w.base // see coversTime
+	}
+	if m := w.lost(chains...); m.seq > 0 && m.time < unixNano {
+		at = Position{w.epoch, m.seq, m.check}
+	}
+	for _, c := range chains {
+		live := c.items[c.head:]
+		i := sort.Search(len(live), func(i int) bool { return live[i].time >= unixNano })
+		if i > 0 && live[i-1].seq > at.Seq {
+			at = live[i-1].position(w.epoch)
+		}
+	}
+	return at
+}
