@@ -55,7 +55,7 @@ type remover struct {
 	l     *Log
 	batch *pebble.Batch
 	next  logState
-	marks map[string]place
+	marks map[string]lossMark
 	hide  bool      // the records are left to drop
 	run   [2]uint64 // entries that follow each other, and are removed: from, to
 	key   []byte
@@ -74,7 +74,7 @@ func (l *Log) remove(f func(*remover) error) error {
 	defer batch.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := &remover{l: l, batch: batch, next: l.state, marks: map[string]place{}}
+	r := &remover{l: l, batch: batch, next: l.state, marks: map[string]lossMark{}}
 	err := f(r)
 	if err == nil {
 		err = r.endRun()
@@ -122,7 +122,7 @@ func (r *remover) remove(d *doomed) error {
 			s.count--
 			s.bytes -= uint64(d.cost)
 		}
-		r.marks[topic] = newer(r.marks[topic], d.place)
+		r.marks[topic] = newer(r.marks[topic], lossMark{d.place, d.nano})
 		r.key = memberKey(r.key, topic, d.seq)
 		if err := r.batch.Delete(r.key, nil); err != nil {
 			return err
