@@ -4,10 +4,10 @@ FUZZTIME ?= 1m
 LATE ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race soak stall lint fuzz late frameworks interop compare compare-codec compare-broker many cover check
+.PHONY: help test short race soak stall lint fuzz late frameworks interop compare compare-codec compare-broker compare-storage many cover check
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start"
 
 test: ## test both modules
@@ -52,6 +52,9 @@ compare-broker: ## compare servers with up to 18,000 subscribers, into docs/PERF
 
 many: ## 150,000 subscribers on one machine, and a million without the write, into docs/PERFORMANCE.md
 	cd internal/compare && GOWORK=off go run ./many -write ../../docs/PERFORMANCE.md
+
+compare-storage: ## compare the storage libraries for the hub's events (docs/adr/0010)
+	cd internal/compare && GOWORK=off go run ./storage
 
 cover: ## show which lines of the library no test reaches
 	go test -short -coverpkg=./... -coverprofile=coverage.out ./...

@@ -16,15 +16,15 @@ const (
 )
 
 // HeartbeatForm is what a stream sends so that silence is not mistaken for a
-// lost connection: a comment, or else the event whose type it names, with
-// empty data. Comments are seen by nothing but the connection; an event is
-// seen by scripts in a browser too, which may watch for it.
+// lost connection: the comment ":\n", or ":\n\n" for readers of whole blocks, or
+// else the event whose type it names, with empty data. Comments are seen by
+// nothing but the connection; an event is seen by scripts in a browser too, which
+// may watch for it.
 type HeartbeatForm string
 
-// The heartbeats that are comments.
 const (
-	HeartbeatLine  HeartbeatForm = ":\n"   // a comment line
-	HeartbeatBlock HeartbeatForm = ":\n\n" // and a blank line, for readers of whole blocks
+	heartbeatLine  HeartbeatForm = ":\n"
+	heartbeatBlock HeartbeatForm = ":\n\n"
 )
 
 // AcceptOptions adjusts a [Stream].
@@ -34,7 +34,7 @@ type AcceptOptions struct {
 	// is idle, and a peer that has vanished is not noticed.
 	Heartbeat time.Duration
 
-	// HeartbeatForm is what is sent then. If empty, [HeartbeatLine].
+	// HeartbeatForm is what is sent then. If empty, a comment line.
 	HeartbeatForm HeartbeatForm
 
 	// WriteTimeout is how long the peer may take nothing of what is being sent
@@ -76,7 +76,7 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 		opts.Heartbeat = defaultHeartbeat
 	}
 	if opts.HeartbeatForm == "" {
-		opts.HeartbeatForm = HeartbeatLine
+		opts.HeartbeatForm = heartbeatLine
 	}
 	if opts.WriteTimeout == 0 {
 		opts.WriteTimeout = defaultWriteTimeout
@@ -156,7 +156,7 @@ func (s *Stream) prepare(r *http.Request, more []byte) ([]byte, error) {
 	if s.lastEventID = r.Header.Get("Last-Event-ID"); s.lastEventID == "" {
 		s.lastEventID = r.URL.Query().Get("lastEventId")
 	}
-	first := []byte(HeartbeatLine)
+	first := []byte(heartbeatLine)
 	switch {
 	case s.opts.Retry < 0:
 		return nil, fmt.Errorf("sse: AcceptOptions.Retry is negative: %v", s.opts.Retry)
@@ -174,7 +174,7 @@ func (s *Stream) prepare(r *http.Request, more []byte) ([]byte, error) {
 
 // heartbeatBytes is what is sent as a heartbeat.
 func heartbeatBytes(form HeartbeatForm) ([]byte, error) {
-	if form == HeartbeatLine || form == HeartbeatBlock {
+	if form == heartbeatLine || form == heartbeatBlock {
 		return []byte(form), nil
 	}
 	return AppendEvent(nil, Event{Type: string(form)})

@@ -52,11 +52,13 @@ func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, 
 func (c *core) publishAllLog(ctx context.Context, entries []Entry, drafts []draft) (
 	[]Position, error) {
 	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
+	if c.closed {
+		c.mu.Unlock()
 		return nil, ErrShutdown
 	}
+	c.publishing.Add(1)
+	c.mu.Unlock()
+	defer c.publishing.Done()
 	now := time.Now()
 	kept := make([]Entry, len(entries))
 	for i := range entries {

@@ -143,7 +143,7 @@ func (w *world) selection() sse.Selection {
 		}
 	}
 	sel.Lag = []sse.LagPolicy{sse.LagDisconnect, sse.LagSkip, sse.LagLatest}[w.rand.IntN(3)]
-	sel.Loss = []sse.LossPolicy{sse.LossRetained, sse.LossRetained, sse.LossNew, sse.LossRefuse}[w.rand.IntN(4)]
+	sel.Loss = []sse.LossPolicy{"", "", sse.LossNew, sse.LossRefuse}[w.rand.IntN(4)]
 	sel.MaxLag = w.pick(1, 3, 10, 50)
 	sel.MaxLagBytes = int64(w.pick(300, 5000, 100000, 100000))
 	return sel

@@ -40,7 +40,7 @@ type Selection struct {
 	MaxLagBytes int64
 
 	// Loss is what happens when events that the subscriber asked for are gone. If
-	// empty, [LossRetained].
+	// empty, it gets a [Gap], and then what there still is.
 	Loss LossPolicy
 
 	// WithTopic adds to each event the field topic, [Event.Topic]: the first of its
@@ -70,14 +70,14 @@ const (
 	LagLatest LagPolicy = "latest"
 )
 
-// LossPolicy is what a subscriber gets that asked for events which are gone.
+// LossPolicy is what a subscriber gets that asked for events which are gone. If it
+// is empty, or "retained", that is a [Gap], and then what there still is.
 type LossPolicy string
 
-// The policies for events that are gone.
-const (
-	// LossRetained is a [Gap], and what there still is.
-	LossRetained LossPolicy = "retained"
+const lossRetained LossPolicy = "retained"
 
+// The other policies for events that are gone.
+const (
 	// LossNew is a [Gap], and then only what is new.
 	LossNew LossPolicy = "new"
 
@@ -143,10 +143,10 @@ func (s *Selection) check() error {
 			s.Lag, LagDisconnect, LagSkip, LagLatest)
 	}
 	switch s.Loss {
-	case "", LossRetained, LossNew, LossRefuse:
+	case "", lossRetained, LossNew, LossRefuse:
 	default:
 		return fmt.Errorf("sse: Selection.Loss %q is neither %q, %q nor %q",
-			s.Loss, LossRetained, LossNew, LossRefuse)
+			s.Loss, lossRetained, LossNew, LossRefuse)
 	}
 	return nil
 }

@@ -253,7 +253,7 @@ func TestHeartbeats(t *testing.T) {
 		wait time.Duration
 	}{
 		{"default", sse.AcceptOptions{}, ":\n", 15 * time.Second},
-		{"block", sse.AcceptOptions{HeartbeatForm: sse.HeartbeatBlock}, ":\n\n", 15 * time.Second},
+		{"block", sse.AcceptOptions{HeartbeatForm: ":\n\n"}, ":\n\n", 15 * time.Second},
 		{"event", sse.AcceptOptions{HeartbeatForm: "ping", Heartbeat: time.Minute},
 			"event: ping\ndata: \n\n", time.Minute},
 	} {

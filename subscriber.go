@@ -137,7 +137,7 @@ func newTerms(sel *Selection) terms {
 		t.lag = LagDisconnect
 	}
 	if t.loss == "" {
-		t.loss = LossRetained
+		t.loss = lossRetained
 	}
 	if t.maxLag == 0 {
 		t.maxLag = defaultMaxLag

@@ -114,7 +114,8 @@ func (o *sendOptions) sender(operands []string) (*sender, error) {
 		return nil, err
 	}
 	x := &sender{options: o, target: u}
-	return x, x.aim()
+	err = x.aim()
+	return x, err
 }
 
 // aim makes the URL one that events are posted to: the topic's or, for lines and for
@@ -302,7 +303,8 @@ func (x *sender) attempt(ctx context.Context, body []byte, kind, key string) (
 	return nil, isTemporary(response.StatusCode), f
 }
 
-func (x *sender) request(ctx context.Context, body []byte, kind, key string) (*http.Request, error) {
+func (x *sender) request(ctx context.Context, body []byte, kind, key string) (
+	*http.Request, error) {
 	request, err := http.NewRequestWithContext(
 		ctx, http.MethodPost, x.target.String(), bytes.NewReader(body))
 	if err != nil {

@@ -183,7 +183,7 @@ func readKeys(name string) ([]auth.Key, error) {
 	if err != nil {
 		return nil, misuse("", "cannot read the keys: %v", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // which was only read
 	keys, err := auth.ReadKeys(file)
 	switch {
 	case err != nil:

@@ -11,6 +11,9 @@
 // of ours on one port, for more subscribers than one process may have. What the
 // two have in common is in drive, and what the processes tell each other in
 // control.
+//
+// Storage compares libraries to keep the hub's events in, for
+// docs/adr/0010-what-the-hub-keeps-events-in.md.
 package compare
 
 import (

@@ -86,7 +86,7 @@ func (r *run) noted() []request {
 }
 
 // forms are the heartbeats of the first connections, in turn.
-var forms = []sse.HeartbeatForm{sse.HeartbeatLine, sse.HeartbeatBlock, beat}
+var forms = []sse.HeartbeatForm{":\n", ":\n\n", beat}
 
 // serve is the handler of the stream.
 func (r *run) serve(w http.ResponseWriter, req *http.Request) {

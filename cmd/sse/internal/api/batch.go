@@ -107,7 +107,8 @@ func (a *API) prepareBatch(r *http.Request) (*publication, error) {
 			return nil, err
 		}
 	}
-	return p, p.setTarget(r, query, to)
+	err = p.setTarget(r, query, to)
+	return p, err
 }
 
 // parseLine makes an entry of a line of JSON.
@@ -129,7 +130,8 @@ func (a *API) parseLine(p *publication, text []byte) (sse.Entry, error) {
 	if hasLoneSurrogate(text) {
 		return entry, problemf(http.StatusBadRequest, `it has half a surrogate pair, as in "\ud800"`)
 	}
-	return entry, a.makeEntry(p, &line, &entry)
+	err := a.makeEntry(p, &line, &entry)
+	return entry, err
 }
 
 func (a *API) makeEntry(p *publication, line *batchLine, entry *sse.Entry) (err error) {

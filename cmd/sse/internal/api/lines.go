@@ -34,7 +34,8 @@ func (a *API) publishLines(w http.ResponseWriter, r *http.Request, to target) er
 	return a.stream(w, r, func(line []byte) (sse.Entry, error) {
 		entry := sse.Entry{Topics: p.topics, Event: p.event}
 		entry.Event.Data = string(bytes.TrimSuffix(line, []byte("\r")))
-		return entry, p.check(&entry, a.MaxEvent)
+		err := p.check(&entry, a.MaxEvent)
+		return entry, err
 	})
 }
 

@@ -94,7 +94,8 @@ func (a *API) prepare(r *http.Request, to target) (*publication, error) {
 			return nil, err
 		}
 	}
-	return p, p.setTarget(r, query, to)
+	err = p.setTarget(r, query, to)
+	return p, err
 }
 
 func (p *publication) setTarget(r *http.Request, query url.Values, to target) (err error) {

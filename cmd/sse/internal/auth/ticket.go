@@ -69,7 +69,8 @@ func (a *Authority) Issue(
 	defer s.mu.Unlock()
 	s.expireLocked(a.now())
 	if len(s.order) >= maxTickets {
-		return "", &Error{http.StatusServiceUnavailable, "too many tickets were issued in the last seconds"}
+		return "", &Error{http.StatusServiceUnavailable,
+			"too many tickets were issued in the last seconds"}
 	}
 	s.issued[sum] = t
 	s.order = append(s.order, sum)

@@ -22,7 +22,7 @@ import (
 
 // The figures of ADR 10 are those of
 //
-//	go test -run '^$' -bench . -benchtime 5s ./internal/disklog
+//	go test -run '^$' -bench 'Append|Million' -benchtime 5s ./internal/disklog
 //	DISKLOG_GB=10 go test -run '^$' -bench Retention -benchtime 1x ./internal/disklog
 
 // million is the number of events in the log that is read and opened.
@@ -191,6 +191,7 @@ func last10(b *testing.B, l *disklog.Log, sel sse.Selection) {
 // replay reads in pages of 64 KiB.
 func replay(b *testing.B, l *disklog.Log, sel sse.Selection) {
 	events := 0
+	before := cpuTime()
 	for b.Loop() {
 		after := sse.Position{}
 		for {
@@ -206,6 +207,7 @@ func replay(b *testing.B, l *disklog.Log, sel sse.Selection) {
 		}
 	}
 	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(events), "µs-cpu/event")
 }
 
 // BenchmarkRetention publishes DISKLOG_GB gigabytes, or 0.3, under a limit of

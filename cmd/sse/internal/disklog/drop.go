@@ -26,12 +26,15 @@ func (l *Log) drop() error {
 		return err
 	}
 	l.undropped = 0
-	return nil
+	// The times of these entries, of which there are few. One before the first
+	// entry may be that of entries which are kept.
+	from, to := numberKey(nil, timeKey, 0), numberKey(nil, timeKey, l.first.Load()-1)
+	return l.db.DeleteRange(from, to, pebble.NoSync)
 }
 
 // dropEvery is how many bytes are dropped at once.
 func dropEvery(all Retention) int64 {
-	const least, most = 1 << 20, 16 << 20
+	const least, most = 1 << 20, 4 << 20
 	if all.Bytes == 0 {
 		return most
 	}

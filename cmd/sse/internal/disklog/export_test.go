@@ -2,6 +2,7 @@ package disklog
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -54,6 +55,32 @@ func (l *Log) StoreSize() uint64 { return l.db.Metrics().DiskSpaceUsage() }
 
 // StoreMetrics describes the store.
 func (l *Log) StoreMetrics() string { return l.db.Metrics().String() }
+
+// Damage spoils the record of an entry in a way that the store does not notice.
+func (l *Log) Damage(seq uint64) error {
+	key := numberKey(nil, entryKey, seq)
+	value, closer, err := l.db.Get(key)
+	if err != nil {
+		return err
+	}
+	bad := append([]byte(nil), value...)
+	bad[len(bad)-1]++
+	return errors.Join(closer.Close(), l.db.Set(key, bad, pebble.Sync))
+}
+
+// Times is how many time keys there are.
+func (l *Log) Times() (n int, err error) {
+	iter, err := l.db.NewIter(&pebble.IterOptions{
+		LowerBound: []byte{timeKey}, UpperBound: []byte{timeKey + 1},
+	})
+	if err != nil {
+		return 0, err
+	}
+	for valid := iter.First(); valid; valid = iter.Next() {
+		n++
+	}
+	return n, iter.Close()
+}
 
 // Rebuild makes a closed log one that has only these entries, in the same epoch:
 // as if an old copy of the store had been put in its place. If all is true, of

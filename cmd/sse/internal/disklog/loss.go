@@ -19,19 +19,25 @@ import (
 // A mark is set before the entry can be missed: whoever does not find an entry,
 // and looks here afterwards, is told.
 //
-// Invariants: len(marks) ≤ limit; every place in marks, and merged, ≤ newest.
+// Invariants: len(marks) ≤ limit; the numbers in marks, and that of merged, ≤ newest.
 type losses struct {
 	limit int
 
 	mu     sync.RWMutex // guards the following
-	marks  map[string]place
-	merged place
-	newest place
+	marks  map[string]lossMark
+	merged lossMark
+	newest uint64
+}
+
+// lossMark is the newest entry that was removed of something.
+type lossMark struct {
+	place
+	nano int64 // when it was published
 }
 
 // load reads the marks of the store.
-func (l *losses) load(db *pebble.DB, merged place) error {
-	l.marks, l.merged, l.newest = map[string]place{}, merged, merged
+func (l *losses) load(db *pebble.DB, merged lossMark) error {
+	l.marks, l.merged, l.newest = map[string]lossMark{}, merged, merged.seq
 	iter, err := db.NewIter(&pebble.IterOptions{
 		LowerBound: []byte{lossKey}, UpperBound: []byte{lossKey + 1},
 	})
@@ -39,19 +45,33 @@ func (l *losses) load(db *pebble.DB, merged place) error {
 		return err
 	}
 	for iter.First(); iter.Valid(); iter.Next() {
-		value := iter.Value()
-		if len(value) != 12 {
+		var m lossMark
+		if err := m.decode(iter.Value()); err != nil {
 			iter.Close()
-			return fmt.Errorf("%w: loss mark %q", errState, iter.Key())
+			return fmt.Errorf("%w: loss mark %q", err, iter.Key())
 		}
-		p := place{binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])}
-		l.marks[string(iter.Key()[1:])] = p
-		l.newest = newer(l.newest, p)
+		l.marks[string(iter.Key()[1:])] = m
+		l.newest = max(l.newest, m.seq)
 	}
 	return iter.Close()
 }
 
-func newer(a, b place) place {
+func (m *lossMark) encode(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst[:0], m.seq)
+	dst = binary.BigEndian.AppendUint32(dst, m.check)
+	return binary.BigEndian.AppendUint64(dst, uint64(m.nano))
+}
+
+func (m *lossMark) decode(value []byte) error {
+	if len(value) != 20 {
+		return errState
+	}
+	m.seq, m.check = binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])
+	m.nano = int64(binary.BigEndian.Uint64(value[12:]))
+	return nil
+}
+
+func newer(a, b lossMark) lossMark {
 	if b.seq > a.seq {
 		return b
 	}
@@ -59,12 +79,12 @@ func newer(a, b place) place {
 }
 
 // of is the newest entry after a number that was removed and that sel matches,
-// as far as is known; or the zero place.
-func (l *losses) of(sel *sse.Selection, after uint64) place {
+// as far as is known; or the zero mark.
+func (l *losses) of(sel *sse.Selection, after uint64) lossMark {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if l.newest.seq <= after {
-		return place{}
+	if l.newest <= after {
+		return lossMark{}
 	}
 	lost := l.merged
 	if len(sel.Patterns) == 0 {
@@ -79,7 +99,7 @@ func (l *losses) of(sel *sse.Selection, after uint64) place {
 		}
 	}
 	if lost.seq <= after {
-		return place{}
+		return lossMark{}
 	}
 	return lost
 }
@@ -94,17 +114,17 @@ func selected(sel *sse.Selection) []string {
 
 // add sets the marks of a batch that removes entries, and puts them into it. It
 // returns the merged mark, which the log's state has to have.
-func (l *losses) add(batch *pebble.Batch, removed map[string]place) (place, error) {
+func (l *losses) add(batch *pebble.Batch, removed map[string]lossMark) (lossMark, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for topic, p := range removed {
 		p = newer(l.marks[topic], p)
 		l.marks[strings.Clone(topic)] = p
-		l.newest = newer(l.newest, p)
+		l.newest = max(l.newest, p.seq)
 	}
 	merged, err := l.mergeLocked(batch)
 	if err != nil {
-		return place{}, err
+		return lossMark{}, err
 	}
 	var key, value []byte
 	for topic := range removed {
@@ -113,10 +133,9 @@ func (l *losses) add(batch *pebble.Batch, removed map[string]place) (place, erro
 			continue // merged
 		}
 		key = textKey(key, lossKey, topic)
-		value = binary.BigEndian.AppendUint64(value[:0], p.seq)
-		value = binary.BigEndian.AppendUint32(value, p.check)
+		value = p.encode(value)
 		if err := batch.Set(key, value, nil); err != nil {
-			return place{}, err
+			return lossMark{}, err
 		}
 	}
 	return merged, nil
@@ -125,7 +144,7 @@ func (l *losses) add(batch *pebble.Batch, removed map[string]place) (place, erro
 // mergeLocked merges the older half of the marks if there are too many: only a
 // subscriber who has been away for so long is told of a loss that need not be
 // its own.
-func (l *losses) mergeLocked(batch *pebble.Batch) (place, error) {
+func (l *losses) mergeLocked(batch *pebble.Batch) (lossMark, error) {
 	if len(l.marks) <= l.limit {
 		return l.merged, nil
 	}
@@ -142,7 +161,7 @@ func (l *losses) mergeLocked(batch *pebble.Batch) (place, error) {
 		l.merged = newer(l.merged, p)
 		delete(l.marks, topic)
 		if err := batch.Delete(textKey(nil, lossKey, topic), nil); err != nil {
-			return place{}, err
+			return lossMark{}, err
 		}
 	}
 	return l.merged, nil

@@ -55,7 +55,7 @@ type remover struct {
 	l     *Log
 	batch *pebble.Batch
 	next  logState
-	marks map[string]place
+	marks map[string]lossMark
 	hide  bool      // the records are left to drop
 	run   [2]uint64 // entries that follow each other, and are removed: from, to
 	key   []byte
@@ -74,7 +74,7 @@ func (l *Log) remove(f func(*remover) error) error {
 	defer batch.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := &remover{l: l, batch: batch, next: l.state, marks: map[string]place{}}
+	r := &remover{l: l, batch: batch, next: l.state, marks: map[string]lossMark{}}
 	err := f(r)
 	if err == nil {
 		err = r.endRun()
@@ -122,7 +122,7 @@ func (r *remover) remove(d *doomed) error {
 			s.count--
 			s.bytes -= uint64(d.cost)
 		}
-		r.marks[topic] = newer(r.marks[topic], d.place)
+		r.marks[topic] = newer(r.marks[topic], lossMark{d.place, d.nano})
 		r.key = memberKey(r.key, topic, d.seq)
 		if err := r.batch.Delete(r.key, nil); err != nil {
 			return err
@@ -181,7 +181,7 @@ func (r *remover) endRun() error {
 }
 
 // moveFirst notes that there are no entries before a number any more, so that
-// nobody goes over what was removed; and forgets the times of what came before.
+// nobody goes over what was removed.
 func (l *Log) moveFirst() error {
 	l.mu.Lock()
 	first, last := l.state.first, l.state.last.seq
@@ -203,9 +203,9 @@ func (l *Log) moveFirst() error {
 	if now-first < timeEvery {
 		return nil
 	}
+	l.undropped++
 	return l.remove(func(r *remover) error {
 		r.next.first = now
-		return r.batch.DeleteRange(
-			numberKey(nil, timeKey, 0), numberKey(nil, timeKey, now-1), nil)
+		return nil
 	})
 }

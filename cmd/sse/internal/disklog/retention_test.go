@@ -215,6 +215,24 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// TestTimesAreForgotten removes entries, oldest first or by their topic.
+func TestTimesAreForgotten(t *testing.T) {
+	for _, rule := range []disklog.Retention{{Count: 100}, {Pattern: pattern("a"), Count: 100}} {
+		l := inMemory(t, &clock{}, rule)
+		for range 50 {
+			some := make([]sse.Entry, 1000)
+			for i := range some {
+				some[i] = entry("x", "a")
+			}
+			put(t, l, some...)
+			trim(t, l)
+		}
+		if n, err := l.Times(); err != nil || n > 5 {
+			t.Errorf("%+v: %d time keys, %v", rule, n, err)
+		}
+	}
+}
+
 // TestRetentionGivesSpaceBack publishes three times what may be kept.
 func TestRetentionGivesSpaceBack(t *testing.T) {
 	if testing.Short() {

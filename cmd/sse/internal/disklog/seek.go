@@ -125,42 +125,47 @@ func binaryTime(nano int64) [8]byte {
 	return value
 }
 
-// since finds the first entry that is not older than t, or zero. The times of
-// entries may go back and forth, but the newest time of all up to one does not:
-// by that the place is found, but for some entries, which are looked at.
+// since finds the first selected entry that is not older than t, or zero. The
+// times of entries may go back and forth, but the newest time of all up to one
+// does not: by that the place is found, but for some entries, which are looked
+// at. Of what was removed, only the time of the newest is known: if that is not
+// older than t, something was lost, and the place is before it.
 func (f *seeker) since(t time.Time) (uint64, error) {
 	nano := t.UnixNano()
 	from, err := f.allBefore(nano)
 	if err != nil {
 		return 0, err
 	}
-	from = max(from, f.l.first.Load())
-	if from > f.end.seq {
-		return 0, nil
-	}
-	iter, err := f.l.entries(from, f.end.seq)
+	found, err := f.sinceFrom(max(from, f.l.first.Load()), nano)
 	if err != nil {
 		return 0, err
 	}
-	defer iter.Close()
-	looked := 0
-	for valid := iter.First(); valid; valid = iter.Next() {
-		if looked++; looked%1024 == 0 && f.ctx.Err() != nil {
-			return 0, context.Cause(f.ctx)
-		}
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			return 0, err
-		}
-		h, err := viewHead(value)
-		if err != nil {
-			return 0, err
-		}
-		if h.nano >= nano {
-			return seqOf(iter.Key()), nil
-		}
+	lost := f.l.losses.of(f.sel, from-1)
+	if lost.seq != 0 && lost.nano >= nano && (found == 0 || lost.seq < found) {
+		return lost.seq, nil
 	}
-	return 0, iter.Error()
+	return found, nil
+}
+
+// sinceFrom looks at the selected entries from a number on.
+func (f *seeker) sinceFrom(from uint64, nano int64) (uint64, error) {
+	const limit = 64 << 10
+	for from <= f.end.seq {
+		p := pager{l: f.l, ctx: f.ctx, sel: f.sel, upto: f.end.seq, limit: limit}
+		if err := p.read(from); err != nil {
+			return 0, err
+		}
+		for i := range p.entries {
+			if p.entries[i].Time.UnixNano() >= nano {
+				return p.entries[i].Position.Seq, nil
+			}
+		}
+		if !p.full {
+			break
+		}
+		from = p.entries[len(p.entries)-1].Position.Seq + 1
+	}
+	return 0, nil
 }
 
 // allBefore is a number before which all entries are older than a time.

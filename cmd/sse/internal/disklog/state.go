@@ -15,14 +15,14 @@ import (
 // is found after a crash belongs to the entries that are found.
 type logState struct {
 	epoch     uint64
-	last      place  // the newest entry, kept or removed
-	first     uint64 // no entry before it is kept
-	count     uint64 // entries that are kept
-	bytes     uint64 // what they cost
-	newest    int64  // the newest time of all up to last
-	timed     uint64 // the newest entry with a time key
-	lost      place  // merged loss marks
-	remembers uint64 // idempotency keys that are remembered
+	last      place    // the newest entry, kept or removed
+	first     uint64   // no entry before it is kept
+	count     uint64   // entries that are kept
+	bytes     uint64   // what they cost
+	newest    int64    // the newest time of all up to last
+	timed     uint64   // the newest entry with a time key
+	lost      lossMark // merged loss marks
+	remembers uint64   // idempotency keys that are remembered
 }
 
 // place is a position without the epoch.
@@ -43,7 +43,7 @@ func (s *logState) encode(dst []byte) []byte {
 	dst = append(dst[:0], stateVersion)
 	for _, n := range [...]uint64{
 		s.epoch, s.last.seq, uint64(s.last.check), s.first, s.count, s.bytes,
-		uint64(s.newest), s.timed, s.lost.seq, uint64(s.lost.check), s.remembers,
+		uint64(s.newest), s.timed, s.lost.seq, uint64(s.lost.check), uint64(s.lost.nano), s.remembers,
 	} {
 		dst = binary.BigEndian.AppendUint64(dst, n)
 	}
@@ -51,7 +51,7 @@ func (s *logState) encode(dst []byte) []byte {
 }
 
 func (s *logState) decode(value []byte) error {
-	const numbers = 11
+	const numbers = 12
 	if len(value) != 1+8*numbers || value[0] != stateVersion {
 		return errState
 	}
@@ -61,7 +61,8 @@ func (s *logState) decode(value []byte) error {
 	}
 	*s = logState{
 		epoch: n[0], last: place{n[1], uint32(n[2])}, first: n[3], count: n[4], bytes: n[5],
-		newest: int64(n[6]), timed: n[7], lost: place{n[8], uint32(n[9])}, remembers: n[10],
+		newest: int64(n[6]), timed: n[7],
+		lost: lossMark{place{n[8], uint32(n[9])}, int64(n[10])}, remembers: n[11],
 	}
 	return nil
 }

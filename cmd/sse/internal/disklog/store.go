@@ -42,7 +42,6 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 	for i := range s.Levels {
 		// The filters answer for topics that have no entries yet.
 		s.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		s.Levels[i].BlockSize = 8 << 10
 	}
 	s.EventListener = &pebble.EventListener{
 		// A read that meets the damage returns an error; the rest can be read.

@@ -171,7 +171,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("with the cookie: %d %s", got.StatusCode, got.Text)
 	}
 	// The cookie is what a foreign page would use.
-	foreign := append(header, "Origin", evil, "Sec-Fetch-Site", "cross-site")
+	foreign := []string{header[0], header[1], "Origin", evil, "Sec-Fetch-Site", "cross-site"}
 	for _, method := range []string{"GET", "POST"} {
 		if got := h.Do(method, "/news", "", foreign...); got.StatusCode != 403 {
 			t.Errorf("%s by a foreign page: %d %s", method, got.StatusCode, got.Text)

@@ -65,7 +65,10 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 		return errors.New("sse: the hub was closed before it began")
 	}
 	if h.config.Data != Memory {
-		if h.disk, err = openLog(&h.config); err != nil {
+		if h.disk, err = openLog(ctx, &h.config); err != nil {
+			if ctx.Err() != nil {
+				return nil // which has ended the wait for another hub
+			}
 			return err
 		}
 		defer func() { err = errors.Join(err, h.disk.Close()) }()

@@ -5,37 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
 )
 
-// openLog opens the log on the disk.
-func openLog(c *Config) (*disklog.Log, error) {
-	opts := &disklog.Options{LockWait: max(0, c.LockWait), KeyWindow: c.KeyWindow, Logger: c.Logger}
+// openLog opens the log on the disk. If another hub has it, it waits for that until
+// ctx is done, for at most LockWait.
+func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
+	opts := &disklog.Options{KeyWindow: c.KeyWindow, Logger: c.Logger}
 	for _, r := range c.Retention {
 		opts.Retention = append(opts.Retention, disklog.Retention{
 			Pattern: r.Pattern, Age: r.Age, Count: r.Events, Bytes: r.Bytes,
 		})
 	}
-	log, err := disklog.Open(c.Data, opts)
+	const step = 200 * time.Millisecond // after which ctx is looked at
+	began := time.Now()
+	for {
+		log, err := disklog.Open(c.Data, opts)
+		var locked *disklog.LockedError
+		left := c.LockWait - time.Since(began)
+		if !errors.As(err, &locked) || left <= 0 || ctx.Err() != nil {
+			return log, explainOpen(err, c)
+		}
+		if opts.LockWait == 0 {
+			c.Logger.Info(fmt.Sprintf("%s is in use by another hub; waiting up to %v for it to end",
+				c.Data, c.LockWait))
+		}
+		opts.LockWait = min(step, left)
+	}
+}
+
+// explainOpen says what is in the way of a log, or nothing.
+func explainOpen(err error, c *Config) error {
 	if err == nil {
-		return log, nil
+		return nil
 	}
 	e := &Error{Text: bare(err), Err: err}
 	var locked *disklog.LockedError
 	switch {
 	case errors.As(err, &locked):
 		e.Text = fmt.Sprintf("%s is in use by another hub", c.Data)
-		if locked.Waited > 0 {
-			e.Text += fmt.Sprintf(", and was for %v", locked.Waited)
-		}
 		e.Hint = "one hub has one directory: stop the other, or choose another with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
 		e.Hint = "choose a directory that you may write to with --data DIR, or --data memory"
 	}
-	return nil, e
+	return e
 }
 
 // durable is the log on the disk, as the broker's: what is published with an

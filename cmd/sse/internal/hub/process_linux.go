@@ -47,7 +47,7 @@ func listeners(table, port string, sockets map[string]bool) {
 	if err != nil {
 		return
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // which was only read
 	const stateListen = "0A"
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode

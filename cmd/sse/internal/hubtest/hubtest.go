@@ -95,7 +95,7 @@ func (h *Hub) Raw(head, body string) Answer {
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	line, fields, _ := strings.Cut(head, "\n")
 	if !strings.Contains("\n"+fields, "\nHost: ") {
 		fields += "\nHost: " + h.Addr
