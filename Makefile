@@ -4,7 +4,7 @@ FUZZTIME ?= 1m
 LATE ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race lint fuzz late frameworks interop compare compare-codec compare-broker compare-storage many cover check
+.PHONY: help test short race soak stall lint fuzz late frameworks interop compare compare-codec compare-broker compare-storage many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,13 @@ short: ## test both modules, without what is slow
 
 race: ## test both modules under the race detector, in a random order
 	go test -race -shuffle=on -count=1 work
+
+soak: ## run what stalls, storms, drains, is killed and used again as large as the issues ask for (an hour)
+	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h -run '^Test(Stall|Storm|Drain|Kill|BrokerFrees)' .
+	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 6h -race -run '^TestDescriptorReuse' .
+
+stall: ## measure publishing while subscribers have stopped reading, and with many publishers (minutes)
+	go test -count=1 -run '^$$' -bench 'Stall|Publishers' -benchtime 2000x -timeout 1h .
 
 lint: ## check formatting, vet, and the linter's rules
 	bash .ci/lint

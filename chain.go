@@ -36,7 +36,7 @@ type chain struct {
 	head  int
 	dead  int
 	cum   int64 // bytes of all entries that there ever were
-	mark  mark  // of the newest that is gone for good
+	mark  mark  // of the newest that is gone for good; of a pattern, if it is after from
 
 	topic   *topic  // whose it is, or nil
 	pattern Pattern // or this
@@ -51,6 +51,9 @@ type member struct {
 	*subscriber
 	link int
 }
+
+// selects reports whether the pattern of a chain selects a topic.
+func (c *chain) selects(t *topic) bool { return c.pattern.Match(t.name) }
 
 func (c *chain) push(e *entry) {
 	c.cum += int64(len(e.framed))
@@ -152,7 +155,8 @@ func (c *chain) remove(s *subscriber, link int) {
 // merge goes through several chains at once, in order. An entry that is in more
 // than one comes once.
 type merge struct {
-	heads []head // a heap, the lowest sequence first
+	heads []head // a heap, what comes next first
+	back  bool   // from the end to the front
 }
 
 type head struct {
@@ -164,23 +168,47 @@ func (h head) seq() uint64 { return h.c.items[h.i].seq }
 
 // start begins after a sequence.
 func (m *merge) start(chains []*chain, seq uint64) {
-	m.heads = m.heads[:0]
+	m.heads, m.back = m.heads[:0], false
 	for _, c := range chains {
-		if h, ok := (head{c, c.after(seq)}).alive(); ok {
-			m.heads = append(m.heads, h)
-		}
+		m.push(head{c, c.after(seq)})
 	}
+	m.order()
+}
+
+// startBack begins at the end.
+func (m *merge) startBack(chains []*chain) {
+	m.heads, m.back = m.heads[:0], true
+	for _, c := range chains {
+		m.push(head{c, len(c.items) - 1})
+	}
+	m.order()
+}
+
+func (m *merge) push(h head) {
+	if h, ok := m.alive(h); ok {
+		m.heads = append(m.heads, h)
+	}
+}
+
+func (m *merge) order() {
 	for i := len(m.heads)/2 - 1; i >= 0; i-- {
 		m.down(i)
 	}
 }
 
 // alive moves on to an entry that is not gone.
-func (h head) alive() (head, bool) {
-	for h.i < len(h.c.items) && h.c.items[h.i].gone {
-		h.i++
+func (m *merge) alive(h head) (head, bool) {
+	for h.i >= h.c.head && h.i < len(h.c.items) && h.c.items[h.i].gone {
+		h.i = m.after(h.i)
 	}
-	return h, h.i < len(h.c.items)
+	return h, h.i >= h.c.head && h.i < len(h.c.items)
+}
+
+func (m *merge) after(i int) int {
+	if m.back {
+		return i - 1
+	}
+	return i + 1
 }
 
 // next returns the next entry, or nil.
@@ -197,8 +225,8 @@ func (m *merge) next() *entry {
 
 func (m *merge) advance() {
 	h := m.heads[0]
-	h.i++
-	if h, ok := h.alive(); ok {
+	h.i = m.after(h.i)
+	if h, ok := m.alive(h); ok {
 		m.heads[0] = h
 	} else {
 		last := len(m.heads) - 1
@@ -210,16 +238,23 @@ func (m *merge) advance() {
 
 func (m *merge) down(i int) {
 	for {
-		least, left := i, 2*i+1
+		first, left := i, 2*i+1
 		for child := left; child < min(left+2, len(m.heads)); child++ {
-			if m.heads[child].seq() < m.heads[least].seq() {
-				least = child
+			if m.less(child, first) {
+				first = child
 			}
 		}
-		if least == i {
+		if first == i {
 			return
 		}
-		m.heads[i], m.heads[least] = m.heads[least], m.heads[i]
-		i = least
+		m.heads[i], m.heads[first] = m.heads[first], m.heads[i]
+		i = first
 	}
+}
+
+func (m *merge) less(i, k int) bool {
+	if m.back {
+		i, k = k, i
+	}
+	return m.heads[i].seq() < m.heads[k].seq()
 }

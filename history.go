@@ -175,7 +175,7 @@ func (b *Broker) Forget(ctx context.Context, topic string, through Position) err
 	}
 	for _, e := range doomed {
 		for _, chain := range c.win.chainsOf(e) {
-			chain.mark.raise(e.mark()) // also where a log has all else that is gone
+			c.win.lose(chain, e) // also where a log has all else that is gone
 		}
 		c.win.remove(e)
 	}

@@ -49,39 +49,42 @@ func (n *topicNode) remove(name string) bool {
 	return len(n.children) == 0 && n.topic == nil
 }
 
-// match calls found with every topic that the pattern's rest selects.
-func (n *topicNode) match(pattern string, found func(*topic)) {
+// match calls found with every topic that the pattern's rest selects, until it
+// returns false. It returns false then.
+func (n *topicNode) match(pattern string, found func(*topic) bool) bool {
 	segment, rest, more := strings.Cut(pattern, "/")
 	switch segment {
 	case manySegments:
-		n.all(found)
+		return n.all(found)
 	case oneSegment:
 		for _, child := range n.children {
-			child.matchRest(rest, more, found)
+			if !child.matchRest(rest, more, found) {
+				return false
+			}
 		}
 	default:
 		if child := n.children[segment]; child != nil {
-			child.matchRest(rest, more, found)
+			return child.matchRest(rest, more, found)
 		}
 	}
+	return true
 }
 
-func (n *topicNode) matchRest(rest string, more bool, found func(*topic)) {
+func (n *topicNode) matchRest(rest string, more bool, found func(*topic) bool) bool {
 	if more {
-		n.match(rest, found)
-	} else if n.topic != nil {
-		found(n.topic)
+		return n.match(rest, found)
 	}
+	return n.topic == nil || found(n.topic)
 }
 
-// all calls found with every topic below n.
-func (n *topicNode) all(found func(*topic)) {
+// all calls found with every topic below n, as match does.
+func (n *topicNode) all(found func(*topic) bool) bool {
 	for _, child := range n.children {
-		if child.topic != nil {
-			found(child.topic)
+		if child.topic != nil && !found(child.topic) || !child.all(found) {
+			return false
 		}
-		child.all(found)
 	}
+	return true
 }
 
 // patternNode is a segment of patterns, of which the subscribed ones are in a

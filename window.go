@@ -68,6 +68,7 @@ type window struct {
 	// floor is the mark of all topics that have none of their own: some were
 	// forgotten, lest those without events fill the memory.
 	floor  mark
+	newest mark     // of all that there are
 	vacant []*topic // topics with a mark and nothing else, oldest first
 
 	merge  merge // reused
@@ -271,7 +272,7 @@ func (w *window) remove(e *entry) {
 	for _, c := range w.chainsOf(e) {
 		c.buried()
 		if !w.lossless {
-			c.mark.raise(e.mark())
+			w.lose(c, e)
 		}
 	}
 	for _, t := range e.topics {
@@ -291,6 +292,12 @@ func (w *window) remove(e *entry) {
 		w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool { return e == nil || e.gone })
 		w.head = 0
 	}
+}
+
+// lose marks a chain that misses an entry from now on.
+func (w *window) lose(c *chain, e *entry) {
+	c.mark.raise(e.mark())
+	w.newest.raise(e.mark())
 }
 
 func (w *window) removeID(e *entry) {
@@ -356,7 +363,6 @@ func (w *window) patternChain(p Pattern, seq uint64) *chain {
 	c := w.patterns.find(p)
 	if c == nil {
 		c = &chain{pattern: p, from: w.last.Seq}
-		w.tree.match(p.text, func(t *topic) { c.mark.raise(t.mark) })
 		w.patterns.add(p, c)
 		w.version++
 	}
@@ -366,20 +372,36 @@ func (w *window) patternChain(p Pattern, seq uint64) *chain {
 	return c
 }
 
-// extend completes a pattern's chain backwards: with just the entries that the
-// subscriber who asks for it gets.
+// extend completes a pattern's chain backwards, with just the entries that the
+// subscriber who asks for it gets. That costs as much as there are topics that
+// it selects, or entries in between, whichever is less.
 func (w *window) extend(c *chain, seq uint64) {
-	var topics []*chain
-	w.tree.match(c.pattern.text, func(t *topic) {
-		topics = append(topics, &t.chain)
-		c.mark.raise(t.mark) // of what was removed since, and was not in the chain
-	})
-	w.merge.start(topics, seq)
+	entries := w.between(seq, c.from)
+	topics, all := w.matching(c.pattern, len(entries))
+	if w.newest.seq > seq {
+		// Of what was removed since, and was not in the chain.
+		w.tree.match(c.pattern.text, func(t *topic) bool {
+			c.mark.raise(t.mark)
+			return true
+		})
+	}
 	var items []item
 	cum := int64(0)
-	for e := w.merge.next(); e != nil && e.seq <= c.from; e = w.merge.next() {
+	add := func(e *entry) {
 		cum += int64(len(e.framed))
 		items = append(items, item{e, cum})
+	}
+	if all {
+		w.merge.start(topics, seq)
+		for e := w.merge.next(); e != nil && e.seq <= c.from; e = w.merge.next() {
+			add(e)
+		}
+	} else {
+		for _, e := range entries {
+			if !e.gone && slices.ContainsFunc(e.topics, c.selects) {
+				add(e)
+			}
+		}
 	}
 	c.from = seq
 	if len(items) == 0 {
@@ -392,6 +414,28 @@ func (w *window) extend(c *chain, seq uint64) {
 	}
 	c.items, c.head = items, 0
 	c.cum += cum
+}
+
+// between are the entries after one sequence, up to and including another, gone
+// or not.
+func (w *window) between(after, through uint64) []*entry {
+	entries := w.entries[w.head:]
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > after })
+	n := sort.Search(len(entries), func(i int) bool { return entries[i].seq > through })
+	return entries[i:max(i, n)]
+}
+
+// matching are the chains of the topics that a pattern selects, or false if those
+// are more than limit.
+func (w *window) matching(p Pattern, limit int) (chains []*chain, all bool) {
+	all = w.tree.match(p.text, func(t *topic) bool {
+		if len(chains) == limit {
+			return false
+		}
+		chains = append(chains, &t.chain)
+		return true
+	})
+	return chains, all
 }
 
 // dropPattern lets go of the chain of a pattern that has no more members.
@@ -416,7 +460,10 @@ func (w *window) sources(sel *Selection, now time.Time) []*chain {
 		}
 	}
 	for _, p := range sel.Patterns {
-		w.tree.match(p.text, func(t *topic) { topics = append(topics, t) })
+		w.tree.match(p.text, func(t *topic) bool {
+			topics = append(topics, t)
+			return true
+		})
 	}
 	w.expire(now, topics)
 	chains := make([]*chain, len(topics))
@@ -560,22 +607,13 @@ func (w *window) wrong(p Position) string {
 // locateLast finds the position that is followed by n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 	chains := w.sources(sel, now)
-	// Each chain has at most n of them, and one more says that there are more.
-	var newest []uint64
-	for _, c := range chains {
-		for i, taken := len(c.items)-1, 0; i >= c.head && taken <= n; i-- {
-			if e := c.items[i].entry; !e.gone {
-				newest = append(newest, e.seq)
-				taken++
-			}
+	w.merge.startBack(chains)
+	for e := w.merge.next(); e != nil; e = w.merge.next() {
+		if n--; n < 0 { // there are more
+			return e.position(w.epoch)
 		}
 	}
-	slices.Sort(newest)
-	newest = slices.Compact(newest)
-	if len(newest) <= n {
-		return w.earliest(chains)
-	}
-	return w.positionAt(newest[len(newest)-n-1])
+	return w.earliest(chains)
 }
 
 // locateTime finds the position after which all entries of the chains are that
