@@ -127,7 +127,7 @@ func (s *space) fillLocked() (err error) {
 	block := make([]byte, 64<<10)
 	for left := s.size; left > 0; left -= int64(len(block)) {
 		block = block[:min(left, int64(len(block)))]
-		noise.Read(block)
+		_, _ = noise.Read(block) // never fails
 		if _, err := f.Write(block); err != nil {
 			return err
 		}
