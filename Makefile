@@ -5,11 +5,7 @@ LATE ?= 60
 STEPS ?= 10000000
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help test short race soak stall lint fuzz late frameworks interop compare compare-codec compare-broker compare-storage many cover check
-=======
-.PHONY: help test short race lint fuzz late soak mutants frameworks interop compare compare-codec compare-broker compare-storage many cover check
->>>>>>> property
+.PHONY: help test short race soak soak-steps stall lint fuzz late mutants frameworks interop compare compare-codec compare-broker compare-storage many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +36,7 @@ fuzz: ## run every fuzz target for FUZZTIME
 late: ## start the examples' servers LATE seconds after their clients
 	SSE_TEST_LATE=$(LATE) go test -count=1 -run '^TestLateStart$$' ./examples
 
-soak: ## run STEPS random steps of the resume property, in about an hour
+soak-steps: ## run STEPS random steps of the resume property, in about an hour
 	SSE_TEST_STEPS=$(STEPS) go test -count=1 -timeout 6h -run '^TestResumeProperty$$' .
 
 mutants: ## check that the resume property notices what is wrong, in some minutes
