@@ -88,7 +88,7 @@ func (r *reader) got() []string {
 func long(i, size int) string { return fmt.Sprint(i, " ", strings.Repeat("x", size)) }
 
 func TestStallHurtsNobody(t *testing.T) {
-	subscribers, events := 1000, 20
+	subscribers, events := 1000, 10
 	switch {
 	case soak:
 		events = 2000
@@ -133,8 +133,11 @@ func TestStallHurtsNobody(t *testing.T) {
 // Those that stay stalled for long cost no more as time goes by. Later each sees
 // one gap, or has been closed.
 func TestStallForTenMinutes(t *testing.T) {
-	subscribers := 1000
-	if testing.Short() {
+	subscribers := 200
+	switch {
+	case soak:
+		subscribers = 1000
+	case testing.Short():
 		subscribers = 50
 	}
 	const retained, perSecond = 100, 10
