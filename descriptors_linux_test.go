@@ -55,7 +55,8 @@ func serveWithDescriptors(limit string, park bool) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	broker := &sse.Broker{Park: park}
+	// There is no room for those that would be counted still.
+	broker := &sse.Broker{Park: park, MaxSubscribers: int(n)}
 	broker.Stream.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	mux := http.NewServeMux()
 	mux.Handle("GET /events", broker)
