@@ -151,10 +151,10 @@ func failing() error {
 	<-fatal
 	page, err := l.Read(ctx, sse.Position{}, sse.Position{}, topics("a"), 1<<20)
 	if err != nil || data(page) != "1" {
-		return fmt.Errorf("%q is read, %v", data(page), err)
+		return fmt.Errorf("%q is read, %w", data(page), err)
 	}
 	if err := l.Close(); err == nil || !strings.Contains(said.String(), "disk has failed") {
-		return fmt.Errorf("close: %v; said %q", err, said.String())
+		return fmt.Errorf("close: %w; said %q", err, said.String())
 	}
 	return nil
 }

@@ -180,7 +180,8 @@ func (l *Log) begin() error {
 		}
 	}
 	l.epoch = l.state.epoch
-	l.published.Store(&l.state.last)
+	last := l.state.last // a copy: commit changes the state before it is synced
+	l.published.Store(&last)
 	l.first.Store(l.state.first)
 	l.mark.set(marked{epoch: l.epoch, acked: l.state.last.seq})
 	l.topics = topics{
