@@ -207,7 +207,7 @@ func (c *checker) cover(gap *sse.Gap, available, id uint64) error {
 	}
 	c.whys = nil
 	c.told = available
-	c.seen = true
+	c.seen, c.opening = true, false
 	if id < c.pos {
 		if err := c.stands(id); err != nil {
 			return err

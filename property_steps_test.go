@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,18 +53,30 @@ func (w *world) step() {
 	}
 }
 
-var someTopics = []string{"a", "b", "room/1", "room/2", "room/1/chat", "x*y"}
+// What a program draws its topics and patterns from: few, so that subscribers
+// meet.
+var (
+	someTopics   = []string{"a", "b", "room/1", "room/2", "room/1/chat", "x*y"}
+	somePatterns = []string{"**", "*", "room/*", "room/**", "room/1", "*/1", "*/*/chat", "rare/*", "a"}
+)
+
+func (w *world) drawNames() {
+	w.topics, w.patterns = slices.Clone(someTopics), slices.Clone(somePatterns)
+	for _, names := range []*[]string{&w.topics, &w.patterns} {
+		w.rand.Shuffle(len(*names), func(i, j int) { (*names)[i], (*names)[j] = (*names)[j], (*names)[i] })
+		*names = (*names)[:1+w.rand.IntN(len(*names))]
+	}
+}
 
 func (w *world) topic() string {
 	if w.chance(5) {
 		return fmt.Sprintf("rare/%d", w.rand.IntN(50))
 	}
-	return someTopics[w.rand.IntN(len(someTopics))]
+	return w.topics[w.rand.IntN(len(w.topics))]
 }
 
 func (w *world) pattern() sse.Pattern {
-	patterns := []string{"**", "*", "room/*", "room/**", "room/1", "*/1", "*/*/chat", "rare/*", "a"}
-	p, err := sse.ParsePattern(patterns[w.rand.IntN(len(patterns))])
+	p, err := sse.ParsePattern(w.patterns[w.rand.IntN(len(w.patterns))])
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -32,12 +32,15 @@ type world struct {
 	transport *http.Transport
 	log       *reflog.Log // or nil
 	logRules  []reflog.Retention
+	topics    []string // what is drawn from
+	patterns  []string
 	retention sse.Retention
 	rules     []sse.Retention
 	cursor    sse.CursorForm
 	accept    sse.AcceptOptions
 	maxAge    time.Duration
-	most      int // how many subjects there are at a time
+	most      int         // how many subjects there are at a time
+	slow      atomic.Bool // what a client reads takes time
 	steps     []string
 	counts    map[string]int
 	subjects  []*subject
@@ -73,7 +76,7 @@ func newWorld(t *testing.T, f *brokerFixture, seed uint64, withLog bool, counts 
 	protocols.SetUnencryptedHTTP2(opts.HTTP2)
 	w.transport = &http.Transport{
 		Protocols:   protocols,
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return w.server.Dial(), nil },
+		DialContext: w.dial,
 		// Or else a client that does not read would still be sent a lot.
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 4 << 10},
 	}
@@ -85,6 +88,8 @@ func newWorld(t *testing.T, f *brokerFixture, seed uint64, withLog bool, counts 
 
 // end stops all that is left if the program has failed.
 func (w *world) end() {
+	w.slow.Store(false)
+	time.Sleep(time.Second) // for those who read slowly
 	for _, s := range w.subjects {
 		s.stop()
 	}
@@ -93,8 +98,28 @@ func (w *world) end() {
 	_ = w.broker.Shutdown(ctx)
 }
 
+func (w *world) dial(context.Context, string, string) (net.Conn, error) {
+	return &link{Conn: w.server.Dial(), w: w}, nil
+}
+
+// link is a client's end of a connection. If the world is slow, it is too.
+type link struct {
+	net.Conn
+	w *world
+}
+
+func (l *link) Read(p []byte) (int, error) {
+	if l.w.slow.Load() {
+		time.Sleep(time.Millisecond)
+		p = p[:min(len(p), 100)]
+	}
+	return l.Conn.Read(p)
+}
+
 // configure draws what is kept, and how streams are.
 func (w *world) configure(withLog bool) {
+	w.drawNames()
+	w.slow.Store(w.chance(20))
 	w.most = w.pick(3, 6, 12)
 	w.retention = w.limits()
 	if withLog {
@@ -280,8 +305,10 @@ func (w *world) settle() {
 			w.fatal(err)
 		}
 	}
-	for _, s := range w.subjects {
-		s.sync()
+	if !w.slow.Load() {
+		for _, s := range w.subjects {
+			s.sync()
+		}
 	}
 	w.group.Add(1)
 }
