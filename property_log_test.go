@@ -16,6 +16,9 @@ type logKeeper struct {
 
 func (k *logKeeper) add(e *published) {
 	k.live = append(k.live, e)
+	if e.more {
+		return // a log applies its rules when it has all
+	}
 	for i := range k.rules {
 		k.apply(&k.rules[i], e.group)
 	}

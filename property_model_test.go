@@ -11,7 +11,9 @@ import (
 
 // published is an event as the model knows it.
 type published struct {
-	life     int // which life of the log it is of
+	token    int  // in its data
+	more     bool // the next was published with the same call
+	life     int  // which life of the log it is of
 	at       sse.Position
 	topics   []string // each once; {""} without any
 	event    sse.Event

@@ -119,13 +119,20 @@ func (w *world) publishOne() string {
 func (w *world) burst() string {
 	n := 1 + w.rand.IntN(40)
 	event, topics := w.event()
-	vary := w.chance(50)
+	vary, atOnce := w.chance(50), w.chance(30)
+	var events []sse.Event
+	var all [][]string
 	for range n {
 		if vary {
 			event, topics = w.event()
 		}
-		w.publish(event, topics)
+		if atOnce {
+			events, all = append(events, event), append(all, topics)
+		} else {
+			w.publish(event, topics)
+		}
 	}
+	w.publishAll(events, all)
 	return fmt.Sprintf("of %d up to %d", n, w.newest.Load())
 }
 

@@ -244,10 +244,42 @@ func (w *world) lifeOf(epoch uint64) *life {
 
 // publish publishes one event, and tells the model.
 func (w *world) publish(event sse.Event, topics []string) {
+	broker, n := w.current()
+	e := w.draft(event, topics, n)
+	at, err := broker.Publish(w.t.Context(), e.event, topics...)
+	if err != nil {
+		w.t.Errorf("Publish: %v", err)
+		return
+	}
+	w.record(e, at)
+}
+
+// publishAll publishes several with one call.
+func (w *world) publishAll(events []sse.Event, topics [][]string) {
+	broker, n := w.current()
+	var drafts []*published
+	var entries []sse.Entry
+	for i := range events {
+		e := w.draft(events[i], topics[i], n)
+		e.more = i < len(events)-1
+		drafts = append(drafts, e)
+		entries = append(entries, sse.Entry{Topics: topics[i], Event: e.event})
+	}
+	at, err := broker.PublishAll(w.t.Context(), entries...)
+	if err != nil {
+		w.t.Errorf("PublishAll: %v", err)
+		return
+	}
+	for i, e := range drafts {
+		w.record(e, at[i])
+	}
+}
+
+// draft is an event before it is published, with a number of its own in its data.
+func (w *world) draft(event sse.Event, topics []string, life int) *published {
 	token := int(w.tokens.Add(1)) - 1
 	event.Data = strings.TrimSpace(strconv.Itoa(token) + " " + event.Data)
-	broker, n := w.current()
-	e := &published{life: n, event: event, time: time.Now(), lost: never}
+	e := &published{token: token, life: life, event: event, time: time.Now(), lost: never}
 	for _, topic := range topics {
 		if !slices.Contains(e.topics, topic) {
 			e.topics = append(e.topics, topic)
@@ -257,12 +289,13 @@ func (w *world) publish(event sse.Event, topics []string) {
 		e.topics = []string{""}
 	}
 	e.group = int(w.group.Load())
-	at, err := broker.Publish(w.t.Context(), event, topics...)
-	if err != nil {
-		w.t.Errorf("Publish: %v", err)
-		return
-	}
+	return e
+}
+
+// record notes that an event was published.
+func (w *world) record(e *published, at sse.Position) {
 	e.at = at
+	event := e.event
 	if event.ID == "" {
 		event.ID = at.String()
 	}
@@ -271,10 +304,10 @@ func (w *world) publish(event sse.Event, topics []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pending = append(w.pending, e)
-	for len(w.published) <= token {
+	for len(w.published) <= e.token {
 		w.published = append(w.published, nil)
 	}
-	w.published[token] = e
+	w.published[e.token] = e
 	w.newest.Store(max(w.newest.Load(), at.Seq))
 }
 
