@@ -2,13 +2,14 @@
 SHELL := bash
 FUZZTIME ?= 1m
 LATE ?= 60
+STEPS ?= 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race soak stall lint fuzz late frameworks interop compare compare-codec compare-broker compare-storage many cover check
+.PHONY: help test short race soak soak-steps stall lint fuzz late mutants frameworks interop compare compare-codec compare-broker compare-storage many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start"
+	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start, STEPS=$(STEPS) of the soak"
 
 test: ## test both modules
 	go test work
@@ -34,6 +35,12 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 late: ## start the examples' servers LATE seconds after their clients
 	SSE_TEST_LATE=$(LATE) go test -count=1 -run '^TestLateStart$$' ./examples
+
+soak-steps: ## run STEPS random steps of the resume property, in about an hour
+	SSE_TEST_STEPS=$(STEPS) go test -count=1 -timeout 6h -run '^TestResumeProperty$$' .
+
+mutants: ## check that the resume property notices what is wrong, in some minutes
+	SSE_TEST_MUTANTS=. go test -count=1 -timeout 1h -v -run '^TestMutantsDie$$' ./internal/mutants
 
 frameworks: ## run the servers in gin, echo, chi and fiber, and the middleware matrix
 	bash .ci/frameworks

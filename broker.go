@@ -214,7 +214,7 @@ func (b *Broker) Subscribers() []Subscriber {
 	for some := range slices.Chunk(all, wakeBatch) {
 		c.mu.Lock()
 		for _, s := range some {
-			if s.links != nil { // it has not left
+			if s.links() != nil { // it has not left
 				list = append(list, s.describe())
 			}
 		}

@@ -133,17 +133,17 @@ func (c *chain) compact() {
 
 // add makes a subscriber a member.
 func (c *chain) add(s *subscriber, link int) {
-	s.links[link].index = len(c.members)
+	s.links()[link].index = len(c.members)
 	c.members = append(c.members, member{s, link})
 }
 
 // remove undoes add. The last member takes the place, so that whoever goes
 // through the members from the end to the front meets everybody.
 func (c *chain) remove(s *subscriber, link int) {
-	i, last := s.links[link].index, len(c.members)-1
+	i, last := s.links()[link].index, len(c.members)-1
 	moved := c.members[last]
 	c.members[i] = moved
-	moved.links[moved.link].index = i
+	moved.links()[moved.link].index = i
 	c.members[last] = member{}
 	if c.members = c.members[:last]; last == 0 {
 		c.members = nil

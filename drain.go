@@ -93,7 +93,7 @@ func (c *core) endEvenly(ctx context.Context, rest []*subscriber, over time.Dura
 		passed := time.Since(began)
 		c.mu.Lock()
 		for ; i < n && due(i) <= passed; i++ {
-			if rest[i].links != nil { // it has not left on its own
+			if rest[i].links() != nil { // it has not left on its own
 				c.endLocked(rest[i], ErrShutdown)
 			}
 		}

@@ -23,7 +23,11 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	}
 	// Room for all but the names of data lines after the first: one allocation.
 	values := len(event.Topic) + len(event.ID) + len(event.Type) + len(event.Data)
-	dst = slices.Grow(dst, values+roomForFields)
+	if dst == nil {
+		dst = make([]byte, 0, values+roomForFields)
+	} else {
+		dst = slices.Grow(dst, values+roomForFields)
+	}
 	if event.Topic != "" {
 		dst = wire.AppendField(dst, "topic", event.Topic)
 	}

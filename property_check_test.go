@@ -61,13 +61,14 @@ type checker struct {
 	told   uint64 // gaps cover what is missing up to here
 	older  uint64 // likewise, but in a stream before this one
 
-	whys    []string // a gap for one of these is due first; "" if perhaps none is
-	forgive bool     // what was lost before the attempt needs no gap
-	latest  uint64   // up to here only the latest of each topic counts
-	skipped uint64   // up to here LagSkip may have left out events
-	onlyNew uint64   // up to here LossNew may have
-	seen    bool     // there was an event or a gap
-	placed  bool     // or a sync while cursors are sent: it has an id
+	whys       []string // a gap for one of these is due first; "" if perhaps none is
+	forgive    bool     // what was lost before the attempt needs no gap
+	latest     uint64   // up to here only the latest of each topic counts
+	skipped    uint64   // up to here LagSkip may have left out events
+	wantNewest bool     // it has skipped, and was to get the newest event
+	onlyNew    uint64   // up to here LossNew may have
+	seen       bool     // there was an event or a gap
+	placed     bool     // or a sync while cursors are sent: it has an id
 }
 
 // check goes through all items. The error says what is wrong with the last that
@@ -132,6 +133,7 @@ func (c *checker) open() {
 	c.older, c.told = max(c.older, c.told), 0
 	c.forgive = false
 	c.latest, c.skipped, c.onlyNew, c.synced = 0, 0, 0, 0
+	c.wantNewest = false
 }
 
 // resumed sets the place of a subscriber that has an id.
@@ -306,7 +308,7 @@ func (c *checker) got(event sse.Event) error {
 		return err
 	}
 	c.pos, c.opt, c.least = seq, seq, seq
-	c.seen = true
+	c.seen, c.wantNewest = true, false
 	return nil
 }
 
@@ -385,11 +387,13 @@ func (c *checker) newer(e *published, topic string, through uint64, sure bool) b
 
 // sync checks that a subscriber to whom nothing is under way has everything.
 func (c *checker) sync() error {
-	if c.life == nil || c.whys != nil && slices.Contains(c.whys, "") {
+	switch {
+	case slices.Contains(c.whys, ""):
 		return nil
-	}
-	if c.whys != nil {
+	case c.whys != nil:
 		return fmt.Errorf("it was told no gap for %v", c.whys)
+	case c.life == nil:
+		return nil // it was refused, and has not asked again
 	}
 	if c.life != c.w.lives[c.attempt.life] {
 		return fmt.Errorf("it is in another life than its broker")
@@ -406,6 +410,9 @@ func (c *checker) sync() error {
 	}
 	if err := c.skip(through); err != nil {
 		return err
+	}
+	if newer, _ := c.life.behind(&c.s.sel, c.skipped, through); c.wantNewest && newer == 0 {
+		return fmt.Errorf("it has skipped all events up to %d, the newest too", c.skipped)
 	}
 	c.synced = max(c.synced, through)
 	c.placed = c.w.cursor != sse.CursorOff

@@ -186,7 +186,7 @@ func (c *checker) lagged(asked, available uint64) error {
 	c.w.count("lagging " + string(sel.Lag))
 	switch sel.Lag {
 	case sse.LagSkip:
-		c.skipped = available
+		c.skipped, c.wantNewest = available, true
 	case sse.LagLatest:
 		c.latest = available
 	default:
@@ -198,6 +198,11 @@ func (c *checker) lagged(asked, available uint64) error {
 // cover moves on to the id of a gap.
 func (c *checker) cover(gap *sse.Gap, available, id uint64) error {
 	if c.s.sel.Loss == sse.LossNew && gap.Why != "lagging" {
+		newest := min(c.attempt.from, c.life.last(c.attempt.group))
+		if id != available || id < newest {
+			return fmt.Errorf("a gap up to %d and the id %d, for one that wants only what is new, "+
+				"after %d", available, id, newest)
+		}
 		c.onlyNew = id
 	}
 	c.whys = nil

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/sse-go/sse"
 )
 
 // programSteps is how many steps a random program has.
@@ -45,6 +47,31 @@ func TestResumeProperty(t *testing.T) {
 		t.Logf("%8d × %s", counts[what], what)
 	}
 	t.Logf("%d steps", done)
+	if !one && !t.Failed() {
+		checkCounts(t, counts, done)
+	}
+}
+
+// checkCounts makes sure that what is to be tested has happened.
+func checkCounts(t *testing.T, counts map[string]int, done int) {
+	t.Helper()
+	for _, often := range []struct {
+		steps int
+		what  []string
+	}{
+		{10_000, []string{
+			"gap epoch", "gap unknown", "gap trimmed", "lagging skip", "lagging latest", "refused",
+			sse.ErrPeerGone.Error(), sse.ErrShutdown.Error(), sse.ErrLagging.Error(),
+			sse.ErrKicked.Error(), sse.ErrClosed.Error(),
+		}},
+		{100_000, []string{"gap future", "gap check", "flooded", sse.ErrExpired.Error()}},
+	} {
+		for _, what := range often.what {
+			if done >= often.steps && counts[what] == 0 {
+				t.Errorf("there was no %q", what)
+			}
+		}
+	}
 }
 
 func number(t *testing.T, text string) int {

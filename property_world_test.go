@@ -63,7 +63,7 @@ func newWorld(t *testing.T, f *brokerFixture, seed uint64, withLog bool, counts 
 	}
 	w.configure(withLog)
 	opts := f.opts
-	opts.BufferSize = w.pick(1<<10, 4<<10, 64<<10)
+	opts.BufferSize = w.pick(32, 256, 4<<10, 64<<10)
 	w.server = ssetest.NewServer(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		broker, _ := w.current()
 		broker.ServeHTTP(rw, r)

@@ -69,8 +69,8 @@ type subscriber struct {
 	since int64
 	about *about // or nil
 	terms *terms
-	links []link
-	one   [1]link
+	one   [1]link // its membership, if it is only one
+	many  *[]link // or all of them
 	wait  transport
 
 	cursor Position
@@ -91,6 +91,17 @@ type subscriber struct {
 	accepting bool   // does not want to hear what was lost before it came
 	beat      bool   // is to send a heartbeat
 	begun     bool   // its handler has said so to the hooks
+}
+
+// links are its memberships in chains; none, if it has left.
+func (s *subscriber) links() []link {
+	switch {
+	case s.many != nil:
+		return *s.many
+	case s.one[0].chain == nil:
+		return nil
+	}
+	return s.one[:]
 }
 
 // link is a subscriber's membership in a chain.
@@ -303,8 +314,8 @@ func (s *subscriber) asked() string {
 // subscriber has selected.
 func (s *subscriber) lost(w *window) mark {
 	newest := w.floor
-	for i := range s.links {
-		newest.raise(s.links[i].mark)
+	for i := range s.links() {
+		newest.raise(s.links()[i].mark)
 	}
 	return newest
 }
@@ -408,8 +419,8 @@ func (s *subscriber) behind(w *window) bool {
 
 // lag is how many events and bytes come after a sequence.
 func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
-	for i := range s.links {
-		e, b := s.links[i].behind(seq)
+	for i := range s.links() {
+		e, b := s.links()[i].behind(seq)
 		events, bytes = events+e, bytes+b
 	}
 	return events, bytes
@@ -495,8 +506,8 @@ func (s *subscriber) superseded(e *entry) bool {
 // selects reports whether the subscriber has selected a topic. It may be called
 // without the lock.
 func (s *subscriber) selects(t *topic) bool {
-	for i := range s.links {
-		l := &s.links[i]
+	for i := range s.links() {
+		l := &s.links()[i]
 		if l.topic == t || l.topic == nil && l.pattern.Match(t.name) {
 			return true
 		}
@@ -517,8 +528,8 @@ func (s *subscriber) topicOf(e *entry) string {
 // chains are those of the links. The slice is reused.
 func (s *subscriber) chains(w *window) []*chain {
 	chains := w.chains[:0]
-	for i := range s.links {
-		chains = append(chains, s.links[i].chain)
+	for i := range s.links() {
+		chains = append(chains, s.links()[i].chain)
 	}
 	w.chains = chains
 	return chains
@@ -527,8 +538,8 @@ func (s *subscriber) chains(w *window) []*chain {
 // selection is what was selected, for a log.
 func (s *subscriber) selection() Selection {
 	var sel Selection
-	for i := range s.links {
-		switch l := &s.links[i]; {
+	for i := range s.links() {
+		switch l := &s.links()[i]; {
 		case l.topic == nil:
 			sel.Patterns = append(sel.Patterns, l.pattern)
 		case l.topic.name != defaultTopic:
@@ -553,9 +564,9 @@ func (s *subscriber) describe() Subscriber {
 
 // join links the subscriber to the chains of its selection.
 func (s *subscriber) join(w *window, sel *Selection) {
-	s.links = s.one[:0]
 	if n := len(sel.topicNames()) + len(sel.Patterns); n > 1 {
-		s.links = make([]link, 0, n)
+		many := make([]link, 0, n)
+		s.many = &many
 	}
 	for _, name := range sel.topicNames() {
 		s.linkTo(link{chain: &w.topic(name).chain})
@@ -570,14 +581,18 @@ func (s *subscriber) linkTo(l link) {
 	if n := len(l.members); n > 0 && l.members[n-1].subscriber == s {
 		return
 	}
-	s.links = append(s.links, l)
-	l.add(s, len(s.links)-1)
+	if s.many == nil {
+		s.one[0] = l
+	} else {
+		*s.many = append(*s.many, l)
+	}
+	l.add(s, len(s.links())-1)
 }
 
 // leave undoes join.
 func (s *subscriber) leave(w *window) {
-	for i := range s.links {
-		l := &s.links[i]
+	for i := range s.links() {
+		l := &s.links()[i]
 		l.remove(s, i)
 		switch {
 		case l.topic != nil:
@@ -586,5 +601,5 @@ func (s *subscriber) leave(w *window) {
 			w.dropPattern(l.chain)
 		}
 	}
-	s.links = nil
+	s.one[0], s.many = link{}, nil
 }

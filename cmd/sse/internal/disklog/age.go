@@ -132,7 +132,7 @@ func (l *Log) loadSweeps() error {
 func (l *Log) rulesHash() uint64 {
 	h := fnv.New64a()
 	for _, rule := range l.rules {
-		fmt.Fprintf(h, "%q %d %d %d\n", rule.Pattern.String(), rule.Age, rule.Count, rule.Bytes)
+		_, _ = fmt.Fprintf(h, "%q %d %d %d\n", rule.Pattern.String(), rule.Age, rule.Count, rule.Bytes)
 	}
 	return h.Sum64()
 }

@@ -2,10 +2,12 @@ package disklog_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -121,9 +123,12 @@ func (f *badFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestFailingDisk fails a sync: nothing is acknowledged from then on, and what was
-// acknowledged can be read.
-func TestFailingDisk(t *testing.T) {
+// failingDir is the environment variable that makes the test binary do what
+// TestFailingDisk is about: the store is of no use afterwards, nor is the process.
+const failingDir = "DISKLOG_FAILING"
+
+func failing() error {
+	ctx := context.Background()
 	disk := &badDisk{MemFS: vfs.NewMem()}
 	var said bytes.Buffer
 	fatal := make(chan error, 1)
@@ -132,20 +137,34 @@ func TestFailingDisk(t *testing.T) {
 		Fatal: func(err error) { fatal <- err },
 	})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	put(t, l, entry("1", "a"))
+	if _, err := l.Append(ctx, entry("1", "a")); err != nil {
+		return err
+	}
 	disk.bad.Store(true)
 	for range 3 {
-		if _, err := l.Append(t.Context(), entry("2", "a")); err == nil {
-			t.Fatal("acknowledged what is not synced")
+		if _, err := l.Append(ctx, entry("2", "a")); err == nil {
+			return errors.New("acknowledged what is not synced")
 		}
 	}
 	<-fatal
-	if got := data(get(t, l, topics("a"))); got != "1" {
-		t.Errorf("%q is read", got)
+	page, err := l.Read(ctx, sse.Position{}, sse.Position{}, topics("a"), 1<<20)
+	if err != nil || data(page) != "1" {
+		return fmt.Errorf("%q is read, %w", data(page), err)
 	}
 	if err := l.Close(); err == nil || !strings.Contains(said.String(), "disk has failed") {
-		t.Errorf("Close: %v; said %q", err, said.String())
+		return fmt.Errorf("close: %w; said %q", err, said.String())
+	}
+	return nil
+}
+
+// TestFailingDisk fails a sync: nothing is acknowledged from then on, what was
+// acknowledged can be read, and Close returns.
+func TestFailingDisk(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), failingDir+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }

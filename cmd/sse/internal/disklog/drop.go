@@ -13,14 +13,15 @@ import (
 // What says that they are gone has to be kept first.
 // l.trimming is held.
 func (l *Log) drop() error {
-	if l.undropped == 0 {
+	first := l.first.Load()
+	if l.undropped == 0 || first <= 1 {
 		return nil
 	}
 	if err := l.db.LogData(nil, pebble.Sync); err != nil {
 		return err
 	}
 	span := pebble.KeyRange{
-		Start: numberKey(nil, entryKey, 0), End: numberKey(nil, entryKey, l.first.Load()),
+		Start: numberKey(nil, entryKey, 0), End: numberKey(nil, entryKey, first),
 	}
 	if err := l.db.Excise(context.Background(), span); err != nil {
 		return err
@@ -28,7 +29,7 @@ func (l *Log) drop() error {
 	l.undropped = 0
 	// The times of these entries, of which there are few. One before the first
 	// entry may be that of entries which are kept.
-	from, to := numberKey(nil, timeKey, 0), numberKey(nil, timeKey, l.first.Load()-1)
+	from, to := numberKey(nil, timeKey, 0), numberKey(nil, timeKey, first-1)
 	return l.db.DeleteRange(from, to, pebble.NoSync)
 }
 

@@ -85,7 +85,7 @@ var _ sse.EventLog = (*Log)(nil)
 // must have it open: then the error is a [*LockedError].
 //
 // It returns when the log is ready, however many entries there are: it reads
-// none of them.
+// none of them. On a full disk, it may have to wait for space, which it logs.
 func Open(dir string, opts *Options) (*Log, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -126,7 +126,6 @@ func open(dir string, o Options, noSync bool) (log *Log, err error) {
 	if err := l.begin(); err != nil {
 		return nil, fmt.Errorf("sse: the log in %s: %w", dir, err)
 	}
-	l.space.opened()
 	l.undropped = 1 // there may be some from before
 	l.due.addAll()  // the rules may be others than the last time
 	l.running.Add(2)
@@ -146,7 +145,7 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 	l.failed = failure{ch: make(chan struct{}), logger: o.Logger, fatal: o.Fatal}
 	l.space = &space{
 		FS: o.FS, reserve: o.FS.PathJoin(dir, reserveName), size: o.Reserve,
-		logger: o.Logger, closing: l.closing, opening: true,
+		logger: o.Logger, closing: l.closing,
 	}
 	l.losses.limit = o.LossMarks
 	l.keys = keys{limit: uint64(o.Keys), busy: map[idHash]chan struct{}{}}
@@ -245,14 +244,23 @@ func (l *Log) Close() error { return l.close() }
 
 func (l *Log) closeOnce() error {
 	close(l.closing)
-	l.running.Wait()
-	l.trimming.Lock() // whoever called Trim or Delete is done
-	defer l.trimming.Unlock()
-	l.reading.Lock()
-	l.closed = true
-	l.reading.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		l.trimming.Lock() // whoever called Trim or Delete is done
+		defer l.trimming.Unlock()
+		l.reading.Lock()
+		l.closed = true
+		l.reading.Unlock()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-l.failed.ch:
+	}
 	if err := l.failed.cause(); err != nil {
-		// The store must not be touched again; the lock goes with the process.
+		// The store must not be touched again, and does not let go of who is in it;
+		// the lock goes with the process.
 		return err
 	}
 	err := l.closeStore()

@@ -192,9 +192,9 @@ func (k *keys) remember(
 }
 
 // expiryKey is unlike any other: a hash is remembered at one time once.
-func (r *onceRecord) expiryKey() []byte {
-	key := binary.BigEndian.AppendUint64([]byte{expiryKey}, uint64(r.time))
-	return append(key, r.hash[:]...)
+func (o *onceRecord) expiryKey() []byte {
+	key := binary.BigEndian.AppendUint64([]byte{expiryKey}, uint64(o.time))
+	return append(key, o.hash[:]...)
 }
 
 // forgetKeys forgets those that are too old, or too many.

@@ -25,8 +25,9 @@ type Options struct {
 	LockWait time.Duration
 
 	// Reserve is how many bytes of the disk are kept free of entries, so that a
-	// log whose disk is full can remove some. If zero, 8 MiB; if negative, none,
-	// and a full disk holds up Append rather than failing it.
+	// log whose disk is full can remove some. If zero, up to 32 MiB, and less in a
+	// log that may have less than 400 MB; if negative, none, and a full disk holds
+	// up Append rather than failing it. A small one makes for small tables.
 	Reserve int64
 
 	// Cache is how many bytes of what was read are kept in memory. If zero, 16 MiB.
@@ -56,7 +57,8 @@ type Options struct {
 
 	// Fatal is called when the disk fails so that what was written is not known any
 	// more. Nothing is acknowledged from then on; only opening the log again
-	// finds out what there is. If nil, the process exits with status 1.
+	// finds out what there is. It has to end the process before long, because the
+	// store may panic. If nil, the process exits with status 1.
 	Fatal func(err error)
 }
 
@@ -86,7 +88,7 @@ func (o *Options) withDefaults() (Options, error) {
 			return c, fmt.Errorf("sse: a negative limit in the retention %+v", rule)
 		}
 	}
-	setIfZero(&c.Reserve, 8<<20)
+	setIfZero(&c.Reserve, int64(reserves*memory(overall(c.Retention), 0)))
 	setIfZero(&c.Cache, 16<<20)
 	setIfZero(&c.LossMarks, 10_000)
 	setIfZero(&c.KeyWindow, 24*time.Hour)

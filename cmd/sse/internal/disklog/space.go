@@ -35,10 +35,9 @@ type space struct {
 	closing chan struct{} // closed when writes must not wait any more
 	filled  signal        // the disk has become full
 
-	mu      sync.Mutex // guards the following
-	opening bool       // writes fail, rather than wait
-	full    bool
-	tried   time.Time // when it was last tried to have the reserve again
+	mu    sync.Mutex // guards the following
+	full  bool
+	tried time.Time // when it was last tried to have the reserve again
 }
 
 // minReserve is how much space there must be to go on without a reserve.
@@ -83,6 +82,11 @@ func (s *space) open() error {
 	}
 	err = s.fillLocked()
 	if isFull(err) {
+		// To open the store takes some space, without which it would wait.
+		usage, err := s.FS.GetDiskUsage(filepath.Dir(s.reserve))
+		if err == nil && usage.AvailBytes < minReserve {
+			return noSpace(filepath.Dir(s.reserve))
+		}
 		s.full = true
 		s.logger.Warn("sse: the disk is full: nothing can be published", "reserve", s.reserve)
 		return nil
@@ -127,7 +131,7 @@ func (s *space) fillLocked() (err error) {
 	block := make([]byte, 64<<10)
 	for left := s.size; left > 0; left -= int64(len(block)) {
 		block = block[:min(left, int64(len(block)))]
-		noise.Read(block)
+		_, _ = noise.Read(block) // never fails
 		if _, err := f.Write(block); err != nil {
 			return err
 		}
@@ -145,9 +149,6 @@ func (s *space) retry(op func() error) error {
 		}
 		if s.release() {
 			continue
-		}
-		if s.isOpening() {
-			return err
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -170,18 +171,6 @@ func (s *space) release() bool {
 		s.filled.broadcast()
 	}
 	return s.size >= 0 && s.FS.Remove(s.reserve) == nil
-}
-
-func (s *space) isOpening() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opening
-}
-
-func (s *space) opened() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.opening = false
 }
 
 // retryFile does an operation that returns a file.

@@ -32,7 +32,7 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		CacheSize:           o.Cache,
 		MaxOpenFiles:        256,
 		MaxManifestFileSize: 4 << 20,
-		MemTableSize:        memory(l.overall),
+		MemTableSize:        memory(l.overall, o.Reserve),
 		// What was removed is to leave the disk also when nothing is written.
 		FlushDelayDeleteRange:      flushDelay,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
@@ -54,14 +54,22 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 }
 
 // memory is how many bytes are appended before they go to a table. With it grows
-// the write-ahead log, of which there are some pieces.
-func memory(all Retention) uint64 {
-	const least, most = 1 << 20, 8 << 20
-	if all.Bytes == 0 {
-		return most
+// the write-ahead log, of which there are some pieces. A reserve must have room
+// for all that is in memory when the disk is full, which is twice as much.
+func memory(all Retention, reserve int64) uint64 {
+	const least, most = 256 << 10, 8 << 20
+	size := int64(most)
+	if all.Bytes > 0 {
+		size = min(size, all.Bytes/48)
 	}
-	return uint64(min(max(all.Bytes/32, least), most))
+	if reserve > 0 {
+		size = min(size, reserve/reserves)
+	}
+	return uint64(max(size, least))
 }
+
+// reserves is how many times what is in memory a reserve has.
+const reserves = 4
 
 // tableSize is how large the smallest tables become. What is written anew at once
 // is a multiple of it, and is there twice meanwhile.
