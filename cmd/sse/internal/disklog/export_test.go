@@ -101,8 +101,11 @@ func Rebuild(tb testing.TB, fs vfs.FS, dir string, entries []sse.Entry, all bool
 	must(err)
 	_, err = log.Append(context.Background(), entries...)
 	must(err)
+	log.mu.Lock()
 	log.state.epoch = was.epoch
-	must(log.db.Set([]byte{logKey}, log.state.encode(nil), pebble.Sync))
+	err = log.db.Set([]byte{logKey}, log.state.encode(nil), pebble.Sync)
+	log.mu.Unlock()
+	must(err)
 	must(log.Close())
 	_, err = vfs.Clone(fs, fs, fs.PathJoin(temporary, storeName), fs.PathJoin(dir, storeName))
 	must(err)
