@@ -79,10 +79,13 @@ func serveUntilKilled(path string, park bool) {
 
 func testKill(t *testing.T, park bool) {
 	rounds, clients := 8, 12
-	if testing.Short() {
+	switch {
+	case soak:
+		rounds = 200
+	case testing.Short():
 		rounds = 3
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	v := newVictim(t, park)
 	v.start()
