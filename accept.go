@@ -105,17 +105,15 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // Headers that the handler has set before are sent too, but for those that
 // make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
-	return accept(w, r, opts, &Stream{}, nil)
+	own := opts.withDefaults()
+	return accept(w, r, &own, &Stream{}, nil)
 }
 
-// accept is Accept with more to be sent at once, for a stream that is new. If that
-// is bare, opts have their defaults already.
+// accept is Accept with more to be sent at once, for a stream that is new. The
+// options have their defaults.
 func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, more []byte) (
 	*Stream, error) {
-	if s.opts = opts; !s.bare {
-		own := opts.withDefaults()
-		s.opts = &own
-	}
+	s.opts = opts
 	s.w, s.rc = w, http.NewResponseController(w)
 	s.mu = newLock()
 	first, err := s.prepare(r, more)
@@ -153,7 +151,9 @@ func (s *Stream) prepare(r *http.Request, more []byte) ([]byte, error) {
 			return nil, fmt.Errorf("sse: AcceptOptions.Final: %w", err)
 		}
 	}
-	if s.lastEventID = r.Header.Get("Last-Event-ID"); s.lastEventID == "" {
+	if s.bare {
+		// A broker knows where to begin.
+	} else if s.lastEventID = r.Header.Get("Last-Event-ID"); s.lastEventID == "" {
 		s.lastEventID = r.URL.Query().Get("lastEventId")
 	}
 	first := []byte(heartbeatLine)

@@ -43,53 +43,62 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unreachable(err)
 	}
-	remote := hostOf(r.RemoteAddr)
-	if err := c.reserve(remote); err != nil {
+	v := visit{remote: hostOf(r.RemoteAddr)}
+	if err := c.reserve(v.remote); err != nil {
 		return err
 	}
 	parked := false
 	defer func() {
 		if !parked {
-			c.free(remote)
+			c.free(v.remote)
+			c.freeKey(v.key)
 		}
 	}()
-	sel, err := b.selection(r)
-	if err != nil {
-		return err
-	}
-	if sel.Key != "" {
-		if err := c.reserveKey(sel.Key); err != nil {
-			return err
-		}
-		defer func() {
-			if !parked {
-				c.freeKey(sel.Key)
-			}
-		}()
-	}
-	start, asked, err := requestStart(r)
-	if err != nil {
-		return refusal(http.StatusBadRequest, err.Error())
-	}
-	s, err := c.admit(r.Context(), &sel, start, asked, r.RemoteAddr)
-	if err != nil {
+	if err := c.receive(r, &v); err != nil {
 		return err
 	}
 	why := c.mayPark(w, r)
 	if b.Park && why == "" && r.Method == http.MethodGet {
-		parked = c.park(w, r, s, &sel) == nil
+		parked = c.park(w, r, &v) == nil
 		return nil // it has begun, or has been answered
 	}
-	c.hold(w, r, s, &sel, why)
+	c.hold(w, r, &v, why)
 	return nil
+}
+
+// visit is a request on its way to be a subscriber. It is small, since it is on the
+// stack below net/http's deepest calls: a stack that has to grow there is twice as
+// large for as long as the stream lasts.
+type visit struct {
+	remote, key string // counted, unless empty
+	s           *subscriber
+	topics      []string
+	patterns    []Pattern
+}
+
+// receive makes a subscriber of what the request asks for.
+func (c *core) receive(r *http.Request, v *visit) error {
+	sel, err := c.opts.selection(r)
+	if err != nil {
+		return err
+	}
+	if err := c.reserveKey(sel.Key); err != nil {
+		return err
+	}
+	v.key = sel.Key
+	start, asked, err := requestStart(r)
+	if err != nil {
+		return refusal(http.StatusBadRequest, err.Error())
+	}
+	v.s, err = c.admit(r.Context(), &sel, start, asked, r.RemoteAddr)
+	v.topics, v.patterns = sel.topicNames(), sel.Patterns
+	return err
 }
 
 // freeFor undoes what was reserved for a stream that was parked.
 func (c *core) freeFor(s *subscriber) {
 	c.free(hostOf(s.remote()))
-	if key := s.key(); key != "" {
-		c.freeKey(key)
-	}
+	c.freeKey(s.key())
 }
 
 // selection is what the request subscribes to.
@@ -105,15 +114,15 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 }
 
 // hold serves a stream in this goroutine.
-func (c *core) hold(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection,
-	why string) {
+func (c *core) hold(w http.ResponseWriter, r *http.Request, v *visit, why string) {
+	s := v.s
 	stream, err := accept(w, r, &c.stream, &Stream{bare: true}, c.preface(s))
 	if err != nil {
 		return // accept has answered
 	}
 	h := &held{c: c, s: s, stream: stream, why: why, woken: signal()}
 	s.wait = h
-	if err := c.enter(s, sel); err != nil {
+	if err := c.enter(s, v.topics, v.patterns); err != nil {
 		h.farewell(err)
 		_ = stream.Close()
 		return
@@ -323,7 +332,7 @@ func (c *core) reserveKey(key string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := c.opts.MaxPerKey
-	if limit <= 0 {
+	if limit <= 0 || key == "" {
 		return nil
 	}
 	if c.counts.keys[key] >= limit {

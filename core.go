@@ -185,7 +185,7 @@ func (c *core) endLocked(s *subscriber, cause error) {
 
 // enter makes a subscriber one of this broker's. It fails if the broker is
 // shutting down, or if the log has begun anew.
-func (c *core) enter(s *subscriber, sel *Selection) error {
+func (c *core) enter(s *subscriber, topics []string, patterns []Pattern) error {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,7 +200,7 @@ func (c *core) enter(s *subscriber, sel *Selection) error {
 	s.since, s.active = now.UnixNano(), now.UnixNano()
 	s.listed = int32(len(c.all))
 	c.all = append(c.all, s)
-	s.join(&c.win, sel)
+	s.join(&c.win, topics, patterns)
 	c.schedule(s, now)
 	return nil
 }

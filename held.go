@@ -235,7 +235,7 @@ func (c *core) call(ctx context.Context, sel Selection, start Start,
 	}
 	l := &called{woken: make(chan struct{}, 1)}
 	s.wait = l
-	if err := c.enter(s, &sel); err != nil {
+	if err := c.enter(s, sel.topicNames(), sel.Patterns); err != nil {
 		return err
 	}
 	cause := ErrClosed

@@ -75,10 +75,10 @@ func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string) {
 
 // park takes the connection away from net/http, after all that net/http is to
 // send, and gives it to a loop.
-func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *Selection) error {
+func (c *core) park(w http.ResponseWriter, r *http.Request, v *visit) error {
 	opts := c.stream
 	opts.Final = nil
-	stream, err := accept(w, r, &opts, &Stream{bare: true}, c.preface(s))
+	stream, err := accept(w, r, &opts, &Stream{bare: true}, c.preface(v.s))
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *
 	if err != nil {
 		return fmt.Errorf("sse: parking a stream: %w", err)
 	}
-	p := &parked{subscriber: *s, chunked: r.ProtoAtLeast(1, 1)}
-	if err := c.adopt(p, conn, sel); err != nil {
+	p := &parked{subscriber: *v.s, chunked: r.ProtoAtLeast(1, 1)}
+	if err := c.adopt(p, conn, v); err != nil {
 		_ = conn.Close()
 		c.logger.Error("sse: a stream was dropped, as it could not be parked", "error", err)
 		return err
@@ -97,7 +97,7 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, s *subscriber, sel *
 }
 
 // adopt makes a connection that of a parked subscriber.
-func (c *core) adopt(p *parked, conn net.Conn, sel *Selection) error {
+func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	c.mu.Lock()
 	if c.closed || c.draining {
 		c.mu.Unlock()
@@ -118,7 +118,7 @@ func (c *core) adopt(p *parked, conn net.Conn, sel *Selection) error {
 		return err
 	}
 	p.fd = int32(fd)
-	if err = c.enter(&p.subscriber, sel); err != nil {
+	if err = c.enter(&p.subscriber, v.topics, v.patterns); err != nil {
 		p.loop.poller.close(fd) // the loop does not use it yet
 		c.mu.Lock()
 		p.loop.release(p)

@@ -58,7 +58,7 @@ func subscribeNowhere(tb testing.TB, b *Broker, n int, topic func(int) string) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if err := c.adopt(&parked{subscriber: *s, chunked: true}, nil, &sel); err != nil {
+		if err := c.adopt(&parked{subscriber: *s, chunked: true}, nil, &visit{topics: sel.Topics}); err != nil {
 			tb.Fatal(err)
 		}
 	}

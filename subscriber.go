@@ -563,15 +563,15 @@ func (s *subscriber) describe() Subscriber {
 }
 
 // join links the subscriber to the chains of its selection.
-func (s *subscriber) join(w *window, sel *Selection) {
-	if n := len(sel.topicNames()) + len(sel.Patterns); n > 1 {
+func (s *subscriber) join(w *window, topics []string, patterns []Pattern) {
+	if n := len(topics) + len(patterns); n > 1 {
 		many := make([]link, 0, n)
 		s.many = &many
 	}
-	for _, name := range sel.topicNames() {
+	for _, name := range topics {
 		s.linkTo(link{chain: &w.topic(name).chain})
 	}
-	for _, p := range sel.Patterns {
+	for _, p := range patterns {
 		s.linkTo(link{chain: w.patternChain(p, s.cursor.Seq)})
 	}
 }
