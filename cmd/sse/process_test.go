@@ -196,10 +196,48 @@ func (s *site) await(ctx context.Context) {
 	}
 }
 
-
 func skipWithoutSignals(t *testing.T) {
 	t.Helper()
 	if windows {
 		t.Skip("a process cannot be interrupted by another")
 	}
+}
+
+// counter counts what happens.
+type counter struct {
+	mu      sync.Mutex // guards the following
+	n       int
+	changed chan struct{} // closed, and made anew, when n grows; nil if nobody waits
+}
+
+func (c *counter) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// more waits until it has happened n times more.
+func (c *counter) more(ctx context.Context, n int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for want := c.n + n; c.n < want; {
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		c.mu.Lock()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
 }

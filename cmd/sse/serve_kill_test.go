@@ -142,7 +142,7 @@ type killPublishers struct {
 	ctx    context.Context
 	cancel context.CancelFunc // ends those that publish on and on
 	client *http.Client
-	acks   chan struct{}
+	acks   counter
 	wg     sync.WaitGroup
 
 	mu           sync.Mutex        // guards the following
@@ -153,7 +153,7 @@ type killPublishers struct {
 func newKillPublishers(ctx context.Context, s *site, n int) *killPublishers {
 	p := &killPublishers{
 		site: s, ctx: ctx, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}},
-		acks: make(chan struct{}), acknowledged: map[string]string{},
+		acknowledged: map[string]string{},
 	}
 	s.tb.Cleanup(p.client.CloseIdleConnections)
 	until, cancel := context.WithCancel(ctx)
@@ -163,10 +163,6 @@ func newKillPublishers(ctx context.Context, s *site, n int) *killPublishers {
 		p.wg.Go(func() {
 			for k := 0; until.Err() == nil; k++ {
 				p.publish(fmt.Sprint(i, "-", k), path)
-				select {
-				case p.acks <- struct{}{}:
-				case <-until.Done():
-				}
 			}
 		})
 	}
@@ -184,12 +180,9 @@ func (p *killPublishers) letLive() string {
 
 // await waits for n events to be acknowledged.
 func (p *killPublishers) await(n int) {
-	for range n {
-		select {
-		case <-p.acks:
-		case <-p.ctx.Done():
-			p.site.tb.Fatalf("nothing is acknowledged any more\n%s", p.site.hub.text())
-		}
+	p.site.tb.Helper()
+	if p.acks.more(p.ctx, n) != nil {
+		p.site.tb.Fatalf("nothing is acknowledged any more\n%s", p.site.hub.text())
 	}
 }
 
@@ -210,6 +203,7 @@ func (p *killPublishers) publish(data, path string) {
 			p.site.await(p.ctx)
 			continue
 		}
+		p.acks.add()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.acknowledged[data] = id

@@ -91,7 +91,7 @@ type pacedPublishers struct {
 	site   *site
 	ctx    context.Context
 	cancel context.CancelFunc
-	acks   chan struct{}
+	acks   counter
 	wg     sync.WaitGroup
 	counts []int // by topic
 
@@ -101,7 +101,7 @@ type pacedPublishers struct {
 
 func newPacedPublishers(ctx context.Context, s *site, topics int) *pacedPublishers {
 	const publishers, each = 5, 50 * time.Millisecond
-	p := &pacedPublishers{site: s, ctx: ctx, acks: make(chan struct{}), counts: make([]int, topics)}
+	p := &pacedPublishers{site: s, ctx: ctx, counts: make([]int, topics)}
 	until, cancel := context.WithCancel(ctx)
 	p.cancel = cancel
 	for i := range publishers {
@@ -112,10 +112,6 @@ func newPacedPublishers(ctx context.Context, s *site, topics int) *pacedPublishe
 				topic := topic % topics
 				p.publish(topic)
 				p.counts[topic]++
-				select {
-				case p.acks <- struct{}{}:
-				case <-until.Done():
-				}
 				select {
 				case <-tick.C:
 				case <-until.Done():
@@ -128,12 +124,9 @@ func newPacedPublishers(ctx context.Context, s *site, topics int) *pacedPublishe
 
 // await waits for n events to be acknowledged.
 func (p *pacedPublishers) await(n int) {
-	for range n {
-		select {
-		case <-p.acks:
-		case <-p.ctx.Done():
-			p.site.tb.Fatalf("nothing is acknowledged any more\n%s", p.site.hub.text())
-		}
+	p.site.tb.Helper()
+	if p.acks.more(p.ctx, n) != nil {
+		p.site.tb.Fatalf("nothing is acknowledged any more\n%s", p.site.hub.text())
 	}
 }
 
@@ -149,6 +142,7 @@ func (p *pacedPublishers) publish(topic int) {
 	began := time.Now()
 	for p.ctx.Err() == nil {
 		if p.post(topic) == nil {
+			p.acks.add()
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.took = append(p.took, time.Since(began))
