@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,7 +43,7 @@ type crowdReport struct {
 	Wrong   []string        // what was wrong, some of it
 	Wrongs  int             // how often something was
 	Retries []time.Duration // those they were told to wait
-	Refused int             // connections to no hub
+	Unheard map[string]int  // attempts that no hub has answered, by why
 	Away    []time.Duration // from the end of a stream to the next one
 	Late    []time.Duration // how much longer that was than they were told
 }
@@ -79,6 +81,17 @@ func (spec crowdSpec) start(tb testing.TB) *crowdProcess {
 	return p
 }
 
+// dialer gives each process an address of its own, where there are several: to find a
+// free port takes the kernel some milliseconds, once half of those of an address are
+// in use.
+func (spec crowdSpec) dialer() *net.Dialer {
+	if runtime.GOOS != "linux" {
+		return &net.Dialer{}
+	}
+	address := net.IPv4(127, 0, 0, byte(2+spec.First/max(1, spec.Subscribers)))
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: address}}
+}
+
 func (p *crowdProcess) tell(what any) {
 	p.tb.Helper()
 	if err := p.in.Encode(what); err != nil {
@@ -105,7 +118,7 @@ func (p *crowdProcess) report() (r crowdReport) {
 // crowd is the other process.
 func crowd() {
 	in := json.NewDecoder(os.Stdin)
-	var all members
+	all := members{crowdReport: crowdReport{Unheard: map[string]int{}}}
 	if err := in.Decode(&all.spec); err != nil {
 		return
 	}
@@ -194,14 +207,8 @@ func (m *members) awaitCounts(counts []int) {
 // run is a subscriber until the process ends.
 func (s *member) run(begun func()) {
 	for {
-		err := s.stream(begun)
-		var dial *net.OpError
-		if errors.As(err, &dial) && dial.Op == "dial" {
-			s.mu.Lock()
-			s.Refused++
-			s.mu.Unlock()
-		} else if err != nil {
-			s.wrong("a stream: %v", err)
+		if err := s.stream(begun); err != nil {
+			s.unheard(err)
 		}
 		<-time.After(s.retry)
 	}
@@ -209,7 +216,7 @@ func (s *member) run(begun func()) {
 
 // stream is one request, and its stream until the end.
 func (s *member) stream(begun func()) error {
-	conn, err := net.Dial("tcp", s.spec.Addr)
+	conn, err := s.spec.dialer().Dial("tcp4", s.spec.Addr)
 	if err != nil {
 		return err
 	}
@@ -219,14 +226,15 @@ func (s *member) stream(begun func()) error {
 		request += "Last-Event-ID: " + s.lastID + "\r\n"
 	}
 	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
-		return s.unanswered(err)
+		return err
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	switch {
 	case err != nil:
-		return s.unanswered(err)
+		return err
 	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("answered with %s", response.Status) // an EventSource would give up
+		s.wrong("answered with %s", response.Status) // an EventSource would give up
+		return nil
 	}
 	defer response.Body.Close()
 	begun()
@@ -245,10 +253,16 @@ func (s *member) stream(begun func()) error {
 	}
 }
 
-// unanswered is for a request without an answer: a hub that ends has taken the
-// connection, but not served it.
-func (s *member) unanswered(err error) error {
-	return &net.OpError{Op: "dial", Err: err}
+// unheard notes that no hub has answered.
+func (s *member) unheard(err error) {
+	var errno syscall.Errno
+	why := "closed"
+	if errors.As(err, &errno) {
+		why = errno.Error()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Unheard[why]++
 }
 
 // opened counts a stream that has begun.
@@ -304,7 +318,12 @@ func (s *member) take(event *sse.RawEvent) {
 // add adds the report of another process.
 func (r *crowdReport) add(other crowdReport) {
 	r.Wrong, r.Wrongs = append(r.Wrong, other.Wrong...), r.Wrongs+other.Wrongs
-	r.Refused += other.Refused
+	for why, n := range other.Unheard {
+		if r.Unheard == nil {
+			r.Unheard = map[string]int{}
+		}
+		r.Unheard[why] += n
+	}
 	r.Retries = append(r.Retries, other.Retries...)
 	r.Away = append(r.Away, other.Away...)
 	r.Late = append(r.Late, other.Late...)

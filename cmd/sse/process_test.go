@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // soak makes some tests as large as the issues ask for.
@@ -118,6 +119,11 @@ func (h *hubProcess) exit(code int) {
 	if got := h.cmd.ProcessState.ExitCode(); got != code {
 		h.tb.Errorf("sse serve has ended with %v, want %d\n%s", h.cmd.ProcessState, code, h.text())
 	}
+}
+
+// cpu is the CPU time that it has taken, once it has ended.
+func (h *hubProcess) cpu() time.Duration {
+	return h.cmd.ProcessState.UserTime() + h.cmd.ProcessState.SystemTime()
 }
 
 // freeAddr returns an address for hubs that follow each other. Its port is none of

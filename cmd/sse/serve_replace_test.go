@@ -55,6 +55,7 @@ func TestServeReplaced(t *testing.T) {
 	backAfter := time.Since(ended)
 	p.await(settle)
 	counts := p.stop()
+	cpu := [2]time.Duration{first.cpu(), 0}
 	var all crowdReport
 	for _, c := range crowds {
 		c.tell(counts)
@@ -62,6 +63,9 @@ func TestServeReplaced(t *testing.T) {
 	for _, c := range crowds {
 		all.add(c.report())
 	}
+	second.signal(syscall.SIGTERM)
+	second.exit(exitDone)
+	cpu[1] = second.cpu()
 	if all.Wrongs > 0 {
 		t.Errorf("%d things were wrong, such as\n%s\nfirst hub:\n%s\nsecond hub:\n%s", all.Wrongs,
 			strings.Join(all.Wrong, "\n"), first.text(), second.text())
@@ -73,9 +77,10 @@ func TestServeReplaced(t *testing.T) {
 	t.Logf("%d subscribers, %d events; publishing took %v", subscribers, sum(counts), spread(p.took))
 	t.Logf("the first hub ended after %v, the second served after %v, all were back after %v",
 		endedAfter, servedAfter, backAfter)
+	t.Logf("CPU time: first hub %v, second %v", cpu[0], cpu[1])
 	t.Logf("told to wait %s", spread(all.Retries))
-	t.Logf("were away %s; longer than told %s; %d attempts met no hub", spread(all.Away),
-		spread(all.Late), all.Refused)
+	t.Logf("were away %s; longer than told %s; attempts without an answer: %v", spread(all.Away),
+		spread(all.Late), all.Unheard)
 }
 
 func sum(all []int) (n int) {
