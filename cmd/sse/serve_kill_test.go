@@ -54,12 +54,12 @@ func TestServeKill(t *testing.T) {
 	for _, c := range clients {
 		<-c.done
 	}
-	all := readHistory(t, s, "/**")
+	all := readHistory(t, s, "/**"+page)
 	checkKept(t, all, p)
 	opened := 0
 	for _, c := range clients {
 		opened += c.opened
-		if want := readHistory(t, s, c.path); c.err != nil || !slices.Equal(c.got, want) {
+		if want := readHistory(t, s, c.path+page); c.err != nil || !slices.Equal(c.got, want) {
 			at := 0
 			for at < min(len(c.got), len(want)) && c.got[at] == want[at] {
 				at++
@@ -71,6 +71,8 @@ func TestServeKill(t *testing.T) {
 	t.Logf("killed %v; %d events, %d of them acknowledged to a second attempt; %d clients with %d streams",
 		when, len(all), p.replayed, len(clients), opened)
 }
+
+const page = "?follow=0&limit=10000"
 
 // killEvent is an event as it was acknowledged, or read.
 type killEvent struct{ ID, Data string }
@@ -106,10 +108,10 @@ func checkKept(t *testing.T, all []killEvent, p *killPublishers) {
 	}
 }
 
-// readHistory reads all pages of what is kept.
-func readHistory(t *testing.T, s *site, path string) (all []killEvent) {
+// readHistory reads pages of what is kept, until there is no more.
+func readHistory(t testing.TB, s *site, next string) (all []killEvent) {
 	t.Helper()
-	for next := path + "?follow=0&limit=10000"; ; {
+	for {
 		request, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+s.addr+next, nil)
 		if err != nil {
 			t.Fatal(err)
