@@ -116,7 +116,6 @@ func firstEvent(b *testing.B, s *site, path, lastID, data string) time.Duration 
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer conn.Close()
 	request := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n"
 	if lastID != "" {
 		request += "Last-Event-ID: " + lastID + "\r\n"
@@ -126,7 +125,8 @@ func firstEvent(b *testing.B, s *site, path, lastID, data string) time.Duration 
 	if err := errors.Join(err, err2); err != nil {
 		b.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() // reads to the end
+	defer conn.Close()
 	for decoder := sse.NewDecoder(response.Body, nil); ; {
 		event, err := decoder.Next()
 		switch {

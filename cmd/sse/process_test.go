@@ -31,11 +31,12 @@ func child() {
 
 // hubProcess is "sse serve" in a process of its own.
 type hubProcess struct {
-	tb     testing.TB
-	cmd    *exec.Cmd
-	spoken chan struct{} // closed when it has said something
-	ready  chan struct{} // closed when it has said that it serves
-	done   chan struct{} // closed when it has ended
+	tb       testing.TB
+	cmd      *exec.Cmd
+	spoken   chan struct{} // closed when it has said something
+	ready    chan struct{} // closed when it has said that it serves
+	stopping chan struct{} // closed when it has said that it stops
+	done     chan struct{} // closed when it has ended
 
 	mu   sync.Mutex // guards the following
 	said strings.Builder
@@ -46,7 +47,8 @@ func startHub(tb testing.TB, flags ...string) *hubProcess {
 	tb.Helper()
 	h := &hubProcess{
 		tb: tb, cmd: exec.Command("sse-child", append([]string{"serve"}, flags...)...),
-		spoken: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		spoken: make(chan struct{}), ready: make(chan struct{}),
+		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	h.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	said, err := h.cmd.StderrPipe()
@@ -69,14 +71,17 @@ func startHub(tb testing.TB, flags ...string) *hubProcess {
 }
 
 func (h *hubProcess) listen(said io.Reader) {
-	spoken, ready := sync.OnceFunc(func() { close(h.spoken) }), sync.OnceFunc(func() { close(h.ready) })
+	spoken := sync.OnceFunc(func() { close(h.spoken) })
 	for lines := bufio.NewScanner(said); lines.Scan(); {
 		h.mu.Lock()
 		fmt.Fprintln(&h.said, lines.Text())
 		h.mu.Unlock()
 		spoken()
-		if strings.HasPrefix(lines.Text(), "sse: serving ") {
-			ready()
+		switch { // each is said once
+		case strings.HasPrefix(lines.Text(), "sse: serving "):
+			close(h.ready)
+		case strings.HasPrefix(lines.Text(), "sse: stopping: "):
+			close(h.stopping)
 		}
 	}
 }
