@@ -76,6 +76,42 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// Who comes while the broker shuts down, and has got a response, is told when to come
+// back as well.
+func TestDrainLate(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		f.broker.Select = func(*http.Request) (sse.Selection, error) {
+			return sse.Selection{}, f.broker.Shutdown(t.Context())
+		}
+		checkLate(t, f)
+	})
+	t.Run("parked last", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := &brokerFixture{t: t}
+			sse.ParkInMemoryAfter(&f.broker, func() {
+				if err := f.broker.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			checkLate(t, f)
+		})
+	})
+}
+
+func checkLate(t *testing.T, f *brokerFixture) {
+	t.Helper()
+	f.serve()
+	resp, err := f.server.Client().Get(f.server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !regexp.MustCompile(`(^|\n)retry: \d+\n\n$`).Match(body) {
+		t.Errorf("%s: the stream is %q (%v)", resp.Status, body, err)
+	}
+}
+
 // Clients move from one broker to another on the same log, and nothing is lost.
 func TestDrainToSuccessor(t *testing.T) {
 	clients := 100

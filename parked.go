@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -67,6 +68,9 @@ func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed || c.draining {
+		return "the broker is shutting down" // its loops may have ended
+	}
 	if err := c.startLoops(); err != nil {
 		return err.Error()
 	}
@@ -90,7 +94,9 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, v *visit) error {
 	p := &parked{subscriber: *v.s, chunked: r.ProtoAtLeast(1, 1)}
 	if err := c.adopt(p, conn, v); err != nil {
 		_ = conn.Close()
-		c.logger.Error("sse: a stream was dropped, as it could not be parked", "error", err)
+		if !errors.Is(err, ErrShutdown) {
+			c.logger.Error("sse: a stream was dropped, as it could not be parked", "error", err)
+		}
 		return err
 	}
 	return nil
@@ -101,6 +107,8 @@ func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	c.mu.Lock()
 	if c.closed || c.draining {
 		c.mu.Unlock()
+		// Its head is out: the client is to be told when to come back.
+		_, _ = conn.Write(c.farewell(nil, ErrShutdown, p.chunked))
 		return ErrShutdown
 	}
 	c.loops.next++
@@ -119,6 +127,9 @@ func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	}
 	p.fd = int32(fd)
 	if err = c.enter(&p.subscriber, v.topics, v.patterns); err != nil {
+		if errors.Is(err, ErrShutdown) {
+			_, _ = p.loop.poller.write(fd, c.farewell(nil, err, p.chunked))
+		}
 		p.loop.poller.close(fd) // the loop does not use it yet
 		c.mu.Lock()
 		p.loop.release(p)

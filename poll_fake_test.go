@@ -16,6 +16,23 @@ func ParkInMemory(b *Broker) {
 	b.core.loops.create = func() (poller, error) { return newFakePoller(), nil }
 }
 
+// ParkInMemoryAfter is ParkInMemory, and calls f each time that the head of a stream is
+// out, but nothing else has happened for it.
+func ParkInMemoryAfter(b *Broker, f func()) {
+	b.Park = true
+	b.core.loops.create = func() (poller, error) { return latePoller{newFakePoller(), f}, nil }
+}
+
+type latePoller struct {
+	*fakePoller
+	before func()
+}
+
+func (l latePoller) adopt(conn net.Conn, token uint64, timeout time.Duration) (int, error) {
+	l.before()
+	return l.fakePoller.adopt(conn, token, timeout)
+}
+
 // fakePoller is a poller for connections in memory, with a goroutine for each.
 type fakePoller struct {
 	mu      sync.Mutex // guards the following

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sse": main})
+	testscript.Main(m, map[string]func(){"sse": main, "sse-child": child, "sse-crowd": crowd})
 }
 
 // TestScript runs testdata/script/*.txtar, which read as documentation of the
