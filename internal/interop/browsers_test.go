@@ -34,7 +34,7 @@ func TestFirefox(t *testing.T) {
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
 		farm:   f,
-		traits: traits{mangle: dropNUL, givesUp: true, foreignHost: true},
+		traits: traits{mangle: dropNUL, givesUp: true, needsServer: true, foreignHost: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-remote", "--profile", firefoxProfile(t, f, dir), f.plain.URL),
 	})

@@ -297,7 +297,8 @@ func testHub(t *testing.T, b *browser) {
 		b.visit(t, pageOrigin+"/hub.html", []hubStep{
 			{Do: "fetch", URL: hub + "/-/login", Options: login},
 			{Do: "source", URL: hub + "/news"}, // without the cookie
-			{Do: "source", URL: hub + "/news", Options: cookie},
+			{Do: "source", URL: hub + "/news",
+				Options: options{"withCredentials": true, "again": b.traits.needsServer}},
 			{Do: "fetch", URL: hub + "/news", Options: post},
 			{Do: "fetch", URL: hub + "/news", Options: options{"method": "POST", "body": "with a key",
 				"headers": options{"Authorization": "Bearer " + hubKey, "Idempotency-Key": "k"}}}, // preflighted

@@ -106,6 +106,10 @@ type traits struct {
 	// event without data: so neither is compared.
 	allBlocks bool
 
+	// A server of another origin that cannot be reached is the end for good, too: so
+	// after a restart, the page comes back by hand.
+	needsServer bool
+
 	// It can be told that a name is one of this machine.
 	foreignHost bool
 

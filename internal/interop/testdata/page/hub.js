@@ -32,19 +32,31 @@ const steps = {
   // A plain EventSource, which is closed after the event "done".
   source(url, options) {
     return new Promise((resolve) => {
-      const source = new EventSource(url, options)
-      source.onopen = () => post('receipt', 'open')
-      source.onmessage = (event) => {
-        note(event.type, event.data)
-        if (event.data !== 'done') return
-        source.close()
-        resolve()
+      const open = (url) => {
+        const source = new EventSource(url, options)
+        let id = ''
+        source.onopen = () => post('receipt', 'open')
+        source.onmessage = (event) => {
+          note(event.type, event.data)
+          id = event.lastEventId
+          if (event.data !== 'done') return
+          source.close()
+          resolve()
+        }
+        source.onerror = () => {
+          if (source.readyState !== EventSource.CLOSED) return
+          if (options.again) return setTimeout(() => open(again(id)), 100)
+          note('closed', '')
+          resolve()
+        }
       }
-      source.onerror = () => {
-        if (source.readyState !== EventSource.CLOSED) return
-        note('closed', '')
-        resolve()
+      // What a page does by hand, where the browser does not come back by itself.
+      let asked = url
+      const again = (id) => {
+        if (id) asked = `${url}?lastEventId=${encodeURIComponent(id)}`
+        return asked
       }
+      open(url)
     })
   },
 
