@@ -208,7 +208,8 @@ func (h *Hub) writeAddr(addr string) error {
 		err = os.Rename(temporary, name)
 	}
 	if err != nil {
-		return &Error{Text: "cannot write the address: " + bare(err), Err: err}
+		return &Error{Text: "cannot write the address: " + bare(err), Err: err,
+			Hint: "--addr-file is a file in a directory that is there, and that you may write to"}
 	}
 	return nil
 }
