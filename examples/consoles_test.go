@@ -95,7 +95,7 @@ func TestLateStart(t *testing.T) {
 	}
 }
 
-// TestDemo runs the first command of the README.
+// TestDemo runs a command of the README.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the demo takes seconds")

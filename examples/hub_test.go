@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestHub is the story of the consoles with "sse serve" as the server: the client does
-// not know the difference, but that nothing is lost while it is away. (That of minimal
-// would print an empty line for the event that says where it is: it knows no types.)
+// TestHub is the story of the consoles with "sse serve" as the server: the clients do
+// not know the difference, but that to that of quickstart nothing is lost while it is
+// away.
 func TestHub(t *testing.T) {
 	needPort(t)
 	hub := filepath.Join(t.TempDir(), "sse.exe")
@@ -21,9 +21,17 @@ func TestHub(t *testing.T) {
 		}
 		t.Fatalf("go build ../cmd/sse: %v\n%s", err, output)
 	}
-	t.Setenv("SSE_SERVE_DATA", t.TempDir())
 	build := builder(t)
-	client := start(t, build("quickstart/client"))
+	for _, name := range []string{"quickstart", "minimal"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("SSE_SERVE_DATA", t.TempDir())
+			testHub(t, hub, build(name+"/client"), name == "quickstart")
+		})
+	}
+}
+
+func testHub(t *testing.T, hub, path string, resumes bool) {
+	client := start(t, path)
 	client.waitLog(trying, 1)
 	serve := func() *program {
 		t.Helper()
@@ -38,6 +46,9 @@ func TestHub(t *testing.T) {
 	server.interrupt()
 	client.waitLog(ended, 1)
 	server = serve()
+	if !resumes {
+		client.waitLog(waiting, 2)
+	}
 	publish(t, "hello again")
 	client.wantMessages("hello", "hello again") // wherever it was meanwhile
 	server.interrupt()

@@ -73,7 +73,7 @@ func notAStream(contentType string) string {
 
 // quoteBody shows the first line of what a server sent instead of a stream.
 func quoteBody(prefix string, body []byte) string {
-	line := shorten(strings.ToValidUTF8(string(body), "\ufffd"), 120)
+	line := shorten(strings.ToValidUTF8(string(body), "\ufffd"), 300)
 	if line == "" {
 		return ""
 	}
@@ -92,11 +92,20 @@ func advice(err error, target *url.URL) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens on " + target.Host + ": start the server, or check the port"
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return "check the spelling of the host"
+		return hostAdvice(dns.Name)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "the server does not speak TLS: use http://" + target.Host
 	}
 	return certificateAdvice(err)
+}
+
+// hostAdvice says what to do about a host that there is not. Who types a name without
+// a dot may mean a path.
+func hostAdvice(name string) string {
+	if strings.Contains(name, ".") {
+		return "check the spelling of the host"
+	}
+	return "check the spelling of the host; on this machine: :3000/" + name
 }
 
 // certificateAdvice says what is wrong with a server's certificate.

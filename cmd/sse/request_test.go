@@ -83,6 +83,10 @@ func TestReason(t *testing.T) {
 			&net.DNSError{Err: "no such host", Name: "exmaple.com", IsNotFound: true},
 			"no such host: exmaple.com", "check the spelling of the host",
 		},
+		{
+			&net.DNSError{Err: "no such host", Name: "news", IsNotFound: true},
+			"no such host: news", "check the spelling of the host; on this machine: :3000/news",
+		},
 		{fmt.Errorf("sse: no byte for 5s: %w", os.ErrDeadlineExceeded), "no byte for 5s", ""},
 		{
 			&sse.ResponseError{StatusCode: 503, Status: "503 Service Unavailable"},

@@ -131,6 +131,9 @@ func (x *sender) aim() error {
 		u.Path, u.RawPath = "/-/publish", ""
 		query["topic"] = o.topics
 	case path == "":
+		if u.Port() == "" && u.Hostname() != "localhost" && !strings.Contains(u.Host, ".") {
+			return misuse("on this machine: :3000/"+u.Host, "%s is a host, and no topic", u.Host)
+		}
 		return misuse("say a topic: "+u.Host+"/news", "%s names no topic", u.Host)
 	case strings.Contains(path, "*"):
 		return misuse("--topic publishes to a topic whose name has a *", "/%s is a pattern", path)

@@ -149,8 +149,11 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	if o.lockWait <= 0 {
 		config.LockWait = -1
 	}
-	if o.heartbeat <= 0 || o.keepEvents < 0 {
-		return config, misuse("", "--heartbeat is more than 0s, and --keep-events not negative")
+	switch {
+	case o.heartbeat <= 0:
+		return config, misuse("", "--heartbeat %v is too short", o.heartbeat)
+	case o.keepEvents < 0:
+		return config, misuse("", "--keep-events %d is negative", o.keepEvents)
 	}
 	if o.data == hub.Memory && !bytesGiven {
 		o.keepBytes = 0 // the broker's own limit, which is made for memory
@@ -181,7 +184,8 @@ const keyHint = `as in "backend $(openssl rand -hex 16) publish ** subscribe **"
 func readKeys(name string) ([]auth.Key, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, misuse("", "cannot read the keys: %v", err)
+		return nil, misuse("a line of the file is NAME SECRET publish ** subscribe **",
+			"cannot read the keys: %v", err)
 	}
 	defer func() { _ = file.Close() }() // which was only read
 	keys, err := auth.ReadKeys(file)

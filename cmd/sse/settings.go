@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -168,13 +167,15 @@ func (s *settings) unknownFlag(arg, name string) *failure {
 	for _, g := range s.groups {
 		names = append(names, g.names...)
 	}
-	hint, spelled, short := s.seeHelp(), arg, s.flags.Lookup(name[:min(1, len(name))])
+	spelled, _, _ := strings.Cut(arg, "=") // its value may be a secret
+	hint, short := s.seeHelp(), s.flags.Lookup(name[:min(1, len(name))])
 	if !strings.HasPrefix(arg, "--") && short != nil && len(short.Name) == 1 && name != "" {
 		// curl takes -XPOST, package flag does not.
-		hint = fmt.Sprintf("did you mean -%s %s?", short.Name, strconv.Quote(arg[2:]))
+		argument, _ := flag.UnquoteUsage(s.flags.Lookup(s.longName(short)))
+		hint = fmt.Sprintf("-%s and its value are two words: -%s %s", short.Name, short.Name, argument)
+		spelled = "-" + short.Name + "…"
 	} else if near := nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean --%s?", near)
-		spelled, _, _ = strings.Cut(arg, "=")
 	}
 	return misuse(hint, "unknown flag %s", spelled)
 }

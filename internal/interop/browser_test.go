@@ -47,6 +47,7 @@ func testBrowser(t *testing.T, b *browser) {
 			})
 		})
 	}
+	t.Run("hub", func(t *testing.T) { testHub(t, b) })
 	t.Run("killed", func(t *testing.T) { testKilled(t, b) })
 	t.Run("retry", func(t *testing.T) {
 		r := newRun(impatience(), b.traits)

@@ -17,12 +17,13 @@ func TestChromium(t *testing.T) {
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
 		farm:   f,
-		traits: traits{idOnly: true, givesUp: true},
+		traits: traits{idOnly: true, givesUp: true, foreignHost: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 			"--disable-quic", "--disable-background-networking", "--disable-component-update",
 			"--disable-sync", "--disable-breakpad", "--no-first-run",
 			"--no-default-browser-check", "--ignore-certificate-errors",
+			"--host-resolver-rules=MAP "+rebound+" 127.0.0.1",
 			"--user-data-dir="+filepath.Join(dir, "profile"), f.plain.URL),
 	})
 }
@@ -33,7 +34,7 @@ func TestFirefox(t *testing.T) {
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
 		farm:   f,
-		traits: traits{mangle: dropNUL, givesUp: true},
+		traits: traits{mangle: dropNUL, givesUp: true, needsServer: true, foreignHost: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-remote", "--profile", firefoxProfile(t, f, dir), f.plain.URL),
 	})
@@ -92,6 +93,7 @@ user_pref("browser.startup.homepage_override.mstone", "ignore");
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("extensions.update.enabled", false);
 user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.dns.localDomains", "` + rebound + `");
 user_pref("network.connectivity-service.enabled", false);
 user_pref("services.settings.server", "data:,");
 user_pref("toolkit.telemetry.enabled", false);

@@ -11,6 +11,9 @@
 // killed and started again on the same log, while events are published and
 // connections break: each must get what the log has, once and in order.
 //
+// Pages in the browsers use the hub of "sse serve", by cookie and by ticket, on its
+// own origin and on others that it allows; others neither publish nor read.
+//
 // The tests start and stop all that they need. Where something is not
 // installed they say what, and are skipped; with CI=true in the environment
 // they fail. To install everything and run them:

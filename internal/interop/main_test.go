@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // supervise runs a command until it ends or standard input does, and then kills
 // all that it has started. The tests hold the other end of standard input: it
 // ends with them, however they end, so that no browser is left behind, not even
-// by a test that panics or is killed.
+// by a test that panics or is killed. A byte of it is an interrupt for the command.
 func supervise(name string, args []string) {
 	_ = os.Unsetenv(superviseVariable)
 	cmd := exec.Command(name, args...)
@@ -41,7 +41,12 @@ func supervise(name string, args []string) {
 		os.Exit(1)
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for one := make([]byte, 1); ; {
+			if _, err := io.ReadFull(os.Stdin, one); err != nil {
+				break
+			}
+			_ = cmd.Process.Signal(os.Interrupt)
+		}
 		killGroup(cmd.Process)
 		os.Exit(1)
 	}()

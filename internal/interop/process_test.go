@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,8 @@ type process struct {
 	name   string
 	stdout *output
 	stderr *output
-	done   chan struct{} // closed when the supervisor, and so all others, have ended
+	stdin  io.WriteCloser // of the supervisor
+	done   chan struct{}  // closed when the supervisor, and so all others, have ended
 }
 
 // start starts a command with the given additions to the environment. It is
@@ -39,8 +41,7 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 		done:   make(chan struct{}),
 	}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
@@ -48,13 +49,26 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 	}
 	go func() { _ = cmd.Wait(); close(p.done) }() // killed: an error is no news
 	t.Cleanup(func() {
-		_ = stdin.Close()
+		_ = p.stdin.Close()
 		<-p.done
 		if t.Failed() {
 			t.Logf("%s wrote to stderr:\n%s", p.name, shorten(p.stderr.String()))
 		}
 	})
 	return p
+}
+
+// interrupt is Ctrl-C, and waits for the end.
+func (p *process) interrupt(t *testing.T) {
+	t.Helper()
+	if _, err := p.stdin.Write([]byte{3}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-newDeadline(t):
+		t.Fatalf("%s does not end", p.name)
+	}
 }
 
 // firstLine waits for the first line of standard output.

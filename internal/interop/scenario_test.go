@@ -106,6 +106,13 @@ type traits struct {
 	// event without data: so neither is compared.
 	allBlocks bool
 
+	// A server of another origin that cannot be reached is the end for good, too: so
+	// after a restart, the page comes back by hand.
+	needsServer bool
+
+	// It can be told that a name is one of this machine.
+	foreignHost bool
+
 	// While it waits on HTTP/2, it notices neither that the stream is reset nor
 	// that the connection is closed: so there, cuts are ends of the response.
 	// (WebKitGTK with libsoup 3.2: nothing wakes the reader of the body.)

@@ -35,6 +35,7 @@ func listen(url string) error {
 	log.Print("WAITING_MESSAGE")
 	reader := bufio.NewReader(response.Body) // not a bufio.Scanner, which ends at a line of 64 KiB
 	var message []string
+	var other bool // it is of a type that this client does not know
 	for {
 		line, err := reader.ReadString('\n')
 		if errors.Is(err, io.EOF) {
@@ -48,9 +49,14 @@ func listen(url string) error {
 		switch {
 		case field == "data":
 			message = append(message, strings.TrimPrefix(value, " "))
-		case line == "" && message != nil: // a blank line: the message is complete
-			fmt.Println(strings.Join(message, `\n`)) // one line, whatever is in it
-			message = nil
+		case field == "event":
+			value = strings.TrimPrefix(value, " ")
+			other = value != "" && value != "message"
+		case line == "": // the message is complete, if there is one
+			if message != nil && !other {
+				fmt.Println(strings.Join(message, `\n`)) // one line, whatever is in it
+			}
+			message, other = nil, false
 		}
 	}
 }

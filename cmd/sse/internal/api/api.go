@@ -120,6 +120,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = a.checkOrigin(header, r)
 	}
 	if err == nil {
+		err = a.expectBody(w, r)
+	}
+	if err == nil {
 		err = a.serve(w, r)
 	}
 	if err != nil {

@@ -32,7 +32,7 @@ func (a *API) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := a.readBody(w, r, max(maxBatchBytes, a.MaxEvent))
+	body, err := a.readBody(w, r, max(maxBatchBytes, a.MaxEvent), batchTooLarge)
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,11 @@ func (a *API) postBatch(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	return f.done(w, r)
+}
+
+func batchTooLarge(limit int) error {
+	return problemf(http.StatusRequestEntityTooLarge,
+		"a batch has at most %d bytes; PUT takes any number", limit)
 }
 
 // parseBatch makes entries of lines of JSON. Empty lines are left out.

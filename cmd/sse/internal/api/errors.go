@@ -80,6 +80,7 @@ func statusOf(err error) (status int, header [2]string) {
 
 // fail writes the response for an error: a line, or JSON where that was asked for.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	a.leaveBody(w, r)
 	status, header := statusOf(err)
 	w.Header()["X-Content-Type-Options"] = noSniff // it may repeat what was sent
 	if header[0] != "" {

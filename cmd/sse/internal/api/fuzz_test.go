@@ -28,19 +28,36 @@ func (l brokerLog) Publish(ctx context.Context, _ *api.Once, entries ...sse.Entr
 
 func (l brokerLog) Delete(context.Context, string) error { return nil }
 
-func newAPI(tb testing.TB, broker *sse.Broker) *api.API {
+func newAPI(tb testing.TB, broker *sse.Broker, set ...func(*api.Options)) *api.API {
 	authority, err := auth.New(nil, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a, err := api.New(api.Options{
+	opts := api.Options{
 		Broker: broker, Log: brokerLog{broker}, Authority: authority,
 		MaxEvent: 1 << 20, Closing: context.Background(),
-	})
+	}
+	for _, set := range set {
+		set(&opts)
+	}
+	a, err := api.New(opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return a
+}
+
+const secret = "0123456789abcdef"
+
+// withKey lets only who has the secret in.
+func withKey(o *api.Options) {
+	key, err := auth.ParseKey("k " + secret + " publish ** subscribe **")
+	if err == nil {
+		o.Authority, err = auth.New([]auth.Key{key}, nil)
+	}
+	if err != nil {
+		panic(err)
+	}
 }
 
 // exchange sends a request to the handler as net/http would, or reports that it
@@ -169,6 +186,43 @@ func checkCarried(t *testing.T, e *sse.Entry, target, body string) {
 	if got != want {
 		t.Errorf("%s carried %+q, want %+q", target, got, want)
 	}
+}
+
+// A header is refused with a line that says why, or the body is carried exactly.
+func FuzzHeaders(f *testing.F) {
+	for _, header := range [][2]string{
+		{"Content-Type", "multipart/form-data"}, {"Content-Type", "Multipart/Mixed; boundary=\"\""},
+		{"Content-Type", "text/plain; charset=utf-16"}, {"Content-Encoding", "gzip"}, {"Content-Encoding", "identity"},
+		{"Idempotency-Key", "a"}, {"Idempotency-Key", "\xff"}, {"Idempotency-Key", ""}, {"Accept", "text/html"},
+		{"Accept", "application/json"}, {"Origin", "http://localhost"}, {"Origin", "null"}, {"Origin", "http://[::1"},
+		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Purpose", "prefetch"}, {"Host", "evil.example"},
+		{"Authorization", "Bearer "}, {"Cookie", "sse_session=a.b.c"}, {"Last-Event-ID", "~1"},
+		{"X-HTTP-Method-Override", "DELETE"}, {"Connection", "upgrade"}, {"Transfer-Encoding", "x"},
+	} {
+		f.Add(header[0], header[1], "hello")
+	}
+	f.Fuzz(func(t *testing.T, name, value, body string) {
+		if strings.ContainsAny(name+value, "\r\n") || strings.Contains(name, ":") {
+			return // another header
+		}
+		broker := &sse.Broker{}
+		w, ok := exchange(newAPI(t, broker), "POST", "/news", body, name, value)
+		if !ok {
+			return
+		}
+		kept := newest(t, broker, 10)
+		isJSON := w.Header().Get("Content-Type") == "application/json"
+		switch {
+		case w.Code == http.StatusOK && len(kept) != 1:
+			t.Fatalf("%d events are kept, want 1", len(kept))
+		case w.Code == http.StatusOK:
+			checkCarried(t, &kept[0], "/news", body)
+		case isJSON && (len(kept) > 0 || decode(t, w.Body.String()).Error == ""):
+			t.Errorf("status %d with %s, and %d are kept", w.Code, w.Body, len(kept))
+		case !isJSON:
+			checkRefused(t, w, kept)
+		}
+	})
 }
 
 // Of a body of lines, a prefix is carried exactly, and the answer says how many.

@@ -50,21 +50,32 @@ func (a *API) stream(
 			"what a PUT that failed has kept is in its answer; POST /-/batch takes many events at once")
 	}
 	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Time{}) // a line may be hours away
 	defer context.AfterFunc(a.Closing, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })()
 	f := &feed{ctx: r.Context(), log: a.Log, parse: parse}
 	in := &lineReader{r: r.Body, limit: a.MaxEvent}
+	err := a.follow(f, in)
+	if err == nil {
+		return f.done(w, r)
+	}
+	hangUp(w) // who sends a line an hour is told now, not after the next 256 KiB
+	return f.partly(err)
+}
+
+// follow publishes lines until there are no more.
+func (a *API) follow(f *feed, in *lineReader) error {
 	for {
 		lines, err := in.next()
 		if failed := f.publish(lines); failed != nil {
-			return f.partly(failed)
+			return failed
 		}
 		switch {
 		case err == io.EOF:
-			return f.done(w, r)
+			return nil
 		case a.Closing.Err() != nil:
-			return f.partly(sse.ErrShutdown)
+			return sse.ErrShutdown
 		case err != nil:
-			return f.partly(err)
+			return err
 		}
 	}
 }

@@ -158,6 +158,13 @@ func isNavigation(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Accept"), "text/html")
 }
 
+// isPart reports whether a browser wants an image, a script or another part of a
+// page. What a script reads has the destination "empty".
+func isPart(r *http.Request) bool {
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return dest != "" && dest != "empty"
+}
+
 // isPrefetch reports whether a browser asks in case somebody will want it.
 func isPrefetch(r *http.Request) bool {
 	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -83,10 +84,17 @@ func (a *API) secretOf(w http.ResponseWriter, r *http.Request) (string, error) {
 	if secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return secret, nil
 	}
+	if err := checkBodyForm(r); err != nil {
+		return "", err
+	}
 	const limit = 4 << 10
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if err != nil {
-		return "", problemf(http.StatusBadRequest, "a login has less than %d bytes", limit)
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return "", problemf(http.StatusRequestEntityTooLarge, "a login has at most %d bytes", limit)
+	case err != nil:
+		return "", bodyError(w, err)
 	}
 	var secret string
 	if strings.Contains(r.Header.Get("Content-Type"), "json") {

@@ -3,12 +3,10 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"hash"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +16,6 @@ import (
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
-
-// bodyTime is how long the body of a publish may take. Lines that come one by one
-// are what PUT is for.
-const bodyTime = time.Minute
 
 // publishOwn is POST of /-/publish.
 func (a *API) publishOwn(w http.ResponseWriter, r *http.Request) error {
@@ -34,7 +28,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 	if err != nil {
 		return err
 	}
-	data, err := a.readBody(w, r, a.MaxEvent)
+	data, err := a.readBody(w, r, a.MaxEvent, tooLarge)
 	if err != nil {
 		return err
 	}
@@ -181,15 +175,15 @@ func tooLarge(limit int) error {
 var bodies = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
 // readBody returns the body, if it comes in time and is not too long.
-func (a *API) readBody(w http.ResponseWriter, r *http.Request, limit int) (string, error) {
+func (a *API) readBody(
+	w http.ResponseWriter, r *http.Request, limit int, tooLong func(limit int) error,
+) (string, error) {
 	if r.ContentLength > int64(limit) {
-		return "", tooLarge(limit)
+		return "", tooLong(limit)
 	}
 	if r.ContentLength == 0 {
 		return "", nil
 	}
-	// It is not supported by everything that a test calls this with.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	var body strings.Builder
 	buf := bodies.Get().(*[]byte)
 	defer bodies.Put(buf)
@@ -198,14 +192,11 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, limit int) (strin
 		body.Write((*buf)[:n])
 		switch {
 		case body.Len() > limit:
-			return "", tooLarge(limit)
+			return "", tooLong(limit)
 		case err == io.EOF:
 			return body.String(), nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return "", problemf(http.StatusRequestTimeout, "the body has not come within %v; "+
-				"PUT takes lines as they come", bodyTime)
 		case err != nil:
-			return "", problemf(http.StatusBadRequest, "the body was cut off")
+			return "", bodyError(w, err)
 		}
 	}
 }

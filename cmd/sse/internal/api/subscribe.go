@@ -34,7 +34,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	switch {
 	case isPrefetch(r):
 		return problemf(http.StatusServiceUnavailable, "a stream is not for prefetching")
-	case isNavigation(r):
+	case isNavigation(r) || isPart(r):
 		return notAPage(r)
 	}
 	named := len(to.topics)+len(to.patterns) == 0

@@ -158,7 +158,8 @@ func TestLogin(t *testing.T) {
 		{"key=" + secret, "application/x-www-form-urlencoded", 200},
 		{`{"key":"` + secret + `"}`, "application/json", 200},
 		{"key=wrong", "application/x-www-form-urlencoded", 401},
-		{"", "", 400}, {"{", "application/json", 400}, {strings.Repeat("x", 5000), "", 400},
+		{"", "", 400}, {"{", "application/json", 400},
+		{strings.Repeat("x", 5000), "", 413}, {"--x--", "multipart/form-data; boundary=x", 415},
 	} {
 		got := h.Do("POST", "/-/login", test.body, "Content-Type", test.kind)
 		if got.StatusCode != test.want || (len(got.Cookies()) > 0) != (test.want == 200) {

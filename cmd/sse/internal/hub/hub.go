@@ -143,15 +143,19 @@ func (h *Hub) build() error {
 		return err
 	}
 	h.broker.Select = handler.Select
-	h.server = &http.Server{
-		Handler:           handler,
-		ConnContext:       sse.ConnContext,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
-	}
+	h.server = &http.Server{Handler: handler}
+	configure(h.server, c.Logger)
 	return nil
+}
+
+// configure sets how long clients may take. What a body may is a matter of the
+// interface.
+func configure(server *http.Server, logger *slog.Logger) {
+	server.ConnContext = sse.ConnContext
+	server.ReadHeaderTimeout = 10 * time.Second
+	server.IdleTimeout = 2 * time.Minute
+	server.MaxHeaderBytes = 64 << 10
+	server.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 }
 
 // inMemory is how much a broker keeps that has no log.
@@ -204,7 +208,8 @@ func (h *Hub) writeAddr(addr string) error {
 		err = os.Rename(temporary, name)
 	}
 	if err != nil {
-		return &Error{Text: "cannot write the address: " + bare(err), Err: err}
+		return &Error{Text: "cannot write the address: " + bare(err), Err: err,
+			Hint: "--addr-file is a file in a directory that is there, and that you may write to"}
 	}
 	return nil
 }

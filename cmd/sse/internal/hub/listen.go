@@ -78,6 +78,7 @@ func isMissing(err error) bool {
 
 // explainListen says what is in the way.
 func explainListen(err error, addr, port string) error {
+	var dns *net.DNSError
 	e := &Error{Text: fmt.Sprintf("cannot listen on %s: %v", addr, bareListen(err)), Err: err}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) || isInUseOnWindows(err):
@@ -85,6 +86,9 @@ func explainListen(err error, addr, port string) error {
 		e.Hint = "another port: --addr localhost:8080, or localhost:0 for any that is free"
 	case errors.Is(err, syscall.EACCES):
 		e.Hint = "ports below 1024 need a privilege; another one does not: --addr localhost:8080"
+	case errors.As(err, &dns):
+		e.Text = fmt.Sprintf("cannot listen on %s: this machine knows no such name", addr)
+		e.Hint = "an address of this machine, such as localhost:" + port + ", or :" + port + " for all"
 	case isMissing(err):
 		e.Hint = "this machine has no such address; :" + port + " is all that it has"
 	}

@@ -45,12 +45,15 @@ func explainOpen(err error, c *Config) error {
 	}
 	e := &Error{Text: bare(err), Err: err}
 	var locked *disklog.LockedError
+	var path *fs.PathError
 	switch {
 	case errors.As(err, &locked):
 		e.Text = fmt.Sprintf("%s is in use by another hub", c.Data)
 		e.Hint = "one hub has one directory: stop the other, or choose another with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
 		e.Hint = "choose a directory that you may write to with --data DIR, or --data memory"
+	case errors.As(err, &path) && path.Op == "mkdir":
+		e.Hint = "choose a place where a directory can be made with --data DIR, or --data memory"
 	}
 	return e
 }

@@ -174,7 +174,17 @@ func TestBodiesRefused(t *testing.T) {
 		{"POST /news HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
 		{"POST /news HTTP/1.1\nContent-Type: Multipart/form-data", "--x--", 415, "with curl, -d"},
 		{"PUT /news HTTP/1.1\nContent-Type: multipart/mixed; boundary=x", "--x--", 415, "with curl, -d"},
+		{"POST /-/publish?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
+		{"POST /-/batch?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
+		{"PUT /-/batch?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
 		{"POST /news HTTP/1.1\nContent-Encoding: gzip", "x", 415, "not to be compressed"},
+		{"GET /news HTTP/1.1", "x", 400, "takes no body"},
+		{"GET /news?follow=0 HTTP/1.1", "x", 400, "takes no body"},
+		{"DELETE /news HTTP/1.1", "x", 400, "takes no body"},
+		{"DELETE /-/events?topic=news HTTP/1.1", "x", 400, "takes no body"},
+		{"POST /-/tickets HTTP/1.1", "topic=news", 400, "in the path and the query"},
+		{"POST /-/batch?topic=a HTTP/1.1\nContent-Length: 99999999", "", 413, "a batch has at most 16777216 bytes"},
+		{"POST /news HTTP/1.1\nContent-Length: 99999999", "", 413, "at most 1000 bytes"},
 		{"POST /news HTTP/1.1\nIdempotency-Key:", "x", 400, "1 to 255 bytes"},
 		{"POST /news HTTP/1.1\nIdempotency-Key: a\nIdempotency-Key: b", "x", 400, "1 to 255 bytes"},
 		{"POST /news HTTP/1.1\nIdempotency-Key: " + strings.Repeat("k", 256), "x", 400, "1 to 255 bytes"},
@@ -214,6 +224,11 @@ func TestRequestsThatNeverSubscribe(t *testing.T) {
 		{"GET /news HTTP/1.1\nPurpose: prefetch", 503, "not for prefetching"},
 		{"GET /news HTTP/1.1\nSec-Fetch-Mode: navigate", 406, "not a page"},
 		{"GET /news HTTP/1.1\nAccept: text/html,*/*", 406, "not a page"},
+		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender\nSec-Fetch-Mode: navigate", 503, "not for prefetching"},
+		{"GET /-/events?topic=a HTTP/1.1\nX-Moz: prefetch", 503, "not for prefetching"},
+		{"GET /apple-touch-icon.png HTTP/1.1\nSec-Fetch-Dest: image\nSec-Fetch-Site: same-origin", 406, "not a page"},
+		{"GET /news HTTP/1.1\nSec-Fetch-Dest: script\nSec-Fetch-Site: same-origin", 406, "not a page"},
+		{"HEAD /favicon.ico HTTP/1.1", 404, ""},
 		{"GET /news HTTP/1.1\nAccept: application/json", 406, "add follow=0"},
 		{"GET /-/healthz HTTP/1.1", 200, "ok"},
 		{"GET /-/readyz HTTP/1.1", 200, "ready"},
@@ -229,6 +244,44 @@ func TestRequestsThatNeverSubscribe(t *testing.T) {
 		if vary := got.Header.Get("Vary"); !strings.Contains(vary, "Accept") {
 			t.Errorf("%s: Vary is %q", test.head, vary)
 		}
+	}
+}
+
+// What is no HTTP is refused by net/http, and nothing of it is published.
+func TestNotHTTP(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	const post, x = "POST /news HTTP/1.1\r\nHost: localhost\r\n", "Content-Length: 1\r\n\r\nx"
+	for _, request := range []string{
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", // TLS
+		"POST /news\r\n\r\nx",
+		"POST /ne ws HTTP/1.1\r\nHost: localhost\r\n" + x,
+		"POST /ne\x00ws HTTP/1.1\r\nHost: localhost\r\n" + x,
+		"POST /ne\rws HTTP/1.1\r\nHost: localhost\r\n" + x,
+		"POST /%zz HTTP/1.1\r\nHost: localhost\r\n" + x,
+		"POST news HTTP/1.1\r\nHost: localhost\r\n" + x,
+		"PO\x00ST /news HTTP/1.1\r\nHost: localhost\r\n" + x,
+		"POST /news HTTP/3.0\r\nHost: localhost\r\n" + x,
+		"POST /news HTTP/1.1\r\n" + x,
+		post + "Host: localhost\r\n" + x,
+		post + "Host : localhost\r\n" + x,
+		post + "Idempotency-Key: a\x00b\r\n" + x,
+		post + "Idempotency-Key: a\rb\r\n" + x,
+		post + "Idem\xffpotency-Key: a\r\n" + x,
+		post + "Content-Length: 2\r\n" + x,
+		post + "Content-Length: -1\r\n\r\nx",
+		post + "Transfer-Encoding: gzip\r\n\r\nx",
+		post + "Transfer-Encoding: chunked\r\n\r\nx\r\n",
+		post + "Transfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n",
+		post + "Expect: a miracle\r\n" + x,
+		post + "X: " + strings.Repeat("x", 100<<10) + "\r\n" + x,
+	} {
+		got := h.Wire(request)
+		if got.StatusCode < 400 || got.StatusCode == 500 {
+			t.Errorf("%.60q: %d %s", request, got.StatusCode, got.Text)
+		}
+	}
+	if kept := history(t, h, "/-/events?pattern=**&follow=0"); len(kept) > 0 {
+		t.Errorf("of what was refused there is %q", kept)
 	}
 }
 

@@ -91,24 +91,29 @@ type Answer struct {
 // response. A Host is added, and Connection: close.
 func (h *Hub) Raw(head, body string) Answer {
 	h.tb.Helper()
-	conn, err := net.Dial("tcp", h.Addr)
-	if err != nil {
-		h.tb.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
 	line, fields, _ := strings.Cut(head, "\n")
 	if !strings.Contains("\n"+fields, "\nHost: ") {
 		fields += "\nHost: " + h.Addr
 	}
 	text := strings.Join([]string{line, strings.Trim(fields, "\n"), "Connection: close", "", ""}, "\n")
-	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "\n", "\r\n")+body); err != nil {
+	return h.Wire(strings.ReplaceAll(text, "\n", "\r\n") + body)
+}
+
+// Wire sends bytes, and reads the response.
+func (h *Hub) Wire(text string) Answer {
+	h.tb.Helper()
+	conn, err := net.Dial("tcp", h.Addr)
+	if err != nil {
 		h.tb.Fatal(err)
 	}
+	defer func() { _ = conn.Close() }()
+	// A hub that has refused what has come so far may not take the rest.
+	_, wrote := io.WriteString(conn, text)
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-	method, _, _ := strings.Cut(line, " ")
+	method, _, _ := strings.Cut(text, " ")
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		h.tb.Fatalf("%s: %v", line, err)
+		h.tb.Fatalf("%.80q: %v, and writing it: %v", text, err, wrote)
 	}
 	return read(h.tb, response)
 }

@@ -1,0 +1,60 @@
+package hub_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse/ssetest"
+)
+
+// A head has 10 seconds, also if it comes byte by byte, and a connection that is not
+// used goes.
+func TestSlowHeads(t *testing.T) {
+	const head = "GET /-/healthz HTTP/1.1\r\nHost: localhost\r\nX: xxxxxxxxxxxxxxxxxxxxxxxx"
+	for _, test := range []struct {
+		name string
+		sent string
+		drip bool
+		want time.Duration
+	}{
+		{"nothing", "", false, 10 * time.Second},
+		{"stalls", head, false, 10 * time.Second},
+		{"drips", head, true, 10 * time.Second},
+		{"idle", head + "\r\n\r\n", false, 2 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := ssetest.NewServer(t, http.NotFoundHandler(), &ssetest.ServerOptions{
+					Configure: func(s *http.Server) { hub.Configure(s, slog.New(slog.DiscardHandler)) },
+				})
+				conn := server.Dial()
+				began := time.Now()
+				var wait sync.WaitGroup
+				defer wait.Wait()
+				defer func() { _ = conn.Close() }()
+				wait.Go(func() {
+					for _, b := range []byte(test.sent) {
+						if test.drip {
+							time.Sleep(time.Second)
+						}
+						if _, err := conn.Write([]byte{b}); err != nil {
+							return
+						}
+					}
+				})
+				if _, err := io.ReadAll(conn); err != nil {
+					t.Errorf("the connection ends with %v", err)
+				}
+				if took := time.Since(began); took != test.want {
+					t.Errorf("the connection is closed after %v, want %v", took, test.want)
+				}
+			})
+		})
+	}
+}
