@@ -12,25 +12,8 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
-
-// smallDisk mounts a disk of so many bytes.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
-		t.Skip("cannot mount a small disk: ", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return disk
-}
 
 // fill appends until the log refuses, which it must do because the disk is full.
 func fill(t *testing.T, l *disklog.Log, rng *rand.Rand, size int) []sse.Entry {
@@ -77,7 +60,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func fullDisk(t *testing.T, size int) {
-	disk := smallDisk(t, 48<<20)
+	disk := hubtest.SmallDisk(t, 48<<20)
 	rng := rand.New(rand.NewPCG(5, 6))
 	others := filepath.Join(disk, "others")
 	for _, n := range []string{"1", "2"} {
@@ -154,7 +137,7 @@ func follows(t *testing.T, l *disklog.Log, kept []sse.Entry) {
 
 // TestFullDiskDelete makes space by removing what the log itself has.
 func TestFullDiskDelete(t *testing.T) {
-	disk := smallDisk(t, 32<<20)
+	disk := hubtest.SmallDisk(t, 32<<20)
 	l := open(t, filepath.Join(disk, "log"), disklog.Options{Reserve: 8 << 20, Logger: quiet})
 	fill(t, l, rand.New(rand.NewPCG(7, 8)), 4<<10)
 	if err := l.Delete(t.Context(), "a"); err != nil {
