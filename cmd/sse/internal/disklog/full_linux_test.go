@@ -54,23 +54,28 @@ func keeps(t *testing.T, l *disklog.Log, kept []sse.Entry) {
 
 // TestFullDisk fills a disk, makes space, and fills it again.
 func TestFullDisk(t *testing.T) {
-	for _, size := range []int{100, 4 << 10, 1 << 20} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) { fullDisk(t, size) })
+	size := 28 << 20
+	if soak {
+		size = 96 << 20
+	}
+	for _, event := range []int{100, 4 << 10, 1 << 20} {
+		t.Run(fmt.Sprint(event), func(t *testing.T) { fullDisk(t, size, event) })
 	}
 }
 
-func fullDisk(t *testing.T, size int) {
-	disk := hubtest.SmallDisk(t, 48<<20)
+// fullDisk fills a disk of so many bytes, half of which others have, with events.
+func fullDisk(t *testing.T, size, event int) {
+	disk := hubtest.SmallDisk(t, size)
 	rng := rand.New(rand.NewPCG(5, 6))
 	others := filepath.Join(disk, "others")
 	for _, n := range []string{"1", "2"} {
-		if err := os.WriteFile(others+n, []byte(noise(rng, 12<<20)), 0o600); err != nil {
+		if err := os.WriteFile(others+n, []byte(noise(rng, size/4)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	opts := disklog.Options{Reserve: 4 << 20, Logger: quiet}
 	l := open(t, filepath.Join(disk, "log"), opts)
-	kept := fill(t, l, rng, size)
+	kept := fill(t, l, rng, event)
 	for range 100 {
 		if _, err := l.Append(t.Context(), entry("no", "a")); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("append to a full disk: %v", err)
@@ -82,7 +87,7 @@ func fullDisk(t *testing.T, size int) {
 		t.Fatal(err)
 	}
 	kept = append(kept, untilKept(t, l))
-	kept = append(kept, fill(t, l, rng, size)...)
+	kept = append(kept, fill(t, l, rng, event)...)
 	keeps(t, l, kept)
 
 	// It can be closed when the disk is full. To open it takes space again.
