@@ -3,6 +3,7 @@ package hub_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
@@ -92,6 +94,20 @@ func TestFullDisk(t *testing.T) {
 	h.has(h.listen("/**?since=earliest"))
 }
 
+// A hub that has not even the space to begin says so, and what to do.
+func TestDiskTooFullToBegin(t *testing.T) {
+	data := filepath.Join(hubtest.SmallDisk(t, 512<<10), "events")
+	h, err := hub.New(hub.Config{Addr: "localhost:0", Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.Run(t.Context())
+	var e *hub.Error
+	if !errors.As(err, &e) || !errors.Is(err, syscall.ENOSPC) || !strings.Contains(e.Hint, "--data DIR") {
+		t.Errorf("it ends with %+v", err)
+	}
+}
+
 // post publishes an event, and reports whether it was kept; otherwise the disk is
 // full.
 func (h *fullHub) post() bool {
@@ -155,8 +171,10 @@ func (h *fullHub) refuses() {
 			h.next++
 			answer := publish(data)
 			if answer.StatusCode == http.StatusOK {
-				words := strings.FieldsFunc(answer.Text, func(r rune) bool { return strings.ContainsRune("\" {}:,\n", r) })
-				h.kept[words[len(words)-1]] = data
+				words := strings.FieldsFunc(answer.Text, func(r rune) bool {
+					return strings.ContainsRune("\" {}:,\n", r)
+				})
+				h.kept[words[len(words)-1]] = data // the id
 				continue
 			}
 			if answer.StatusCode != http.StatusInsufficientStorage ||

@@ -33,15 +33,15 @@ func (s *slow) disconnected(_ sse.Subscriber, reason error) {
 
 // tell logs, until ctx is done, how many there were, and not too often.
 func (s *slow) tell(ctx context.Context, logger *slog.Logger) {
-	const pause = 10 * time.Second
+	defer s.tellNow(logger)
 	for {
 		select {
 		case <-s.wake:
+			s.tellNow(logger)
 		case <-ctx.Done():
 			return
 		}
-		logger.Info(fmt.Sprintf("subscribers that read too slowly were disconnected: %d", s.count.Swap(0)),
-			"hint", "they come back, and get what they have missed")
+		const pause = 10 * time.Second
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
@@ -49,5 +49,12 @@ func (s *slow) tell(ctx context.Context, logger *slog.Logger) {
 			timer.Stop()
 			return
 		}
+	}
+}
+
+func (s *slow) tellNow(logger *slog.Logger) {
+	if n := s.count.Swap(0); n > 0 {
+		logger.Info(fmt.Sprintf("subscribers that read too slowly were disconnected: %d", n),
+			"hint", "they come back, and get what they have missed")
 	}
 }

@@ -29,7 +29,8 @@ func SmallDisk(tb testing.TB, size int) (dir string) {
 // Resize gives a small disk another size.
 func Resize(tb testing.TB, dir string, size int) {
 	tb.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprint("size=", size)); err != nil {
+	options := fmt.Sprint("size=", size)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, options); err != nil {
 		tb.Fatal(err)
 	}
 }
