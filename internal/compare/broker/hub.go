@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sse-go/sse/internal/compare/drive"
 )
@@ -38,14 +37,16 @@ func startHub(ctx context.Context, dir string) (*drive.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(data, "addr")
-	d, err := startDaemon(ctx, "hub", filepath.Join(dir, "sse"), "serve",
-		"--addr", "127.0.0.1:0", "--addr-file", file, "--data", filepath.Join(data, "events"))
+	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	addr, err := d.awaitAddr(file)
+	d, err := startDaemon(ctx, "hub", filepath.Join(dir, "sse"), "serve",
+		"--addr", addr, "--data", data)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.awaitListening(addr); err != nil {
 		d.stop()
 		return nil, err
 	}
@@ -57,21 +58,4 @@ func startHub(ctx context.Context, dir string) (*drive.Server, error) {
 		PIDs:    []int{d.pid}, Publisher: p,
 		Stop: func() { stop(); d.stop(); _ = os.RemoveAll(data) },
 	}, nil
-}
-
-// awaitAddr waits for the file in which the server says where it is.
-func (d *daemon) awaitAddr(file string) (string, error) {
-	for deadline := time.Now().Add(drive.Patience); ; {
-		if text, err := os.ReadFile(file); err == nil {
-			return strings.TrimSpace(string(text)), nil
-		}
-		select {
-		case <-d.gone:
-			return "", d.err
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			return "", fmt.Errorf("%s does not say where it is", d.name)
-		}
-	}
 }

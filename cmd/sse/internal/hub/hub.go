@@ -144,8 +144,8 @@ func (h *Hub) build() error {
 		stop()
 		return err
 	}
-	h.broker.Select = handler.Select
 	h.serves.Go(func() { slow.tell(closing, c.Logger) })
+	h.broker.Select = handler.Select
 	h.server = &http.Server{
 		Handler:           handler,
 		ConnContext:       sse.ConnContext,
