@@ -23,6 +23,7 @@ race: ## test both modules under the race detector, in a random order
 soak: ## run what stalls, storms, drains, is killed and used again as large as the issues ask for (an hour)
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h -run '^Test(Stall|Storm|Drain|Kill|BrokerFrees)' .
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 6h -race -run '^TestDescriptorReuse' .
+	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h ./cmd/sse/internal/disklog
 
 stall: ## measure publishing while subscribers have stopped reading, and with many publishers (minutes)
 	go test -count=1 -run '^$$' -bench 'Stall|Publishers' -benchtime 2000x -timeout 1h .

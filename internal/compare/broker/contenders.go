@@ -21,6 +21,7 @@ func (r *runner) find(ctx context.Context, keys []string) error {
 		return fmt.Errorf("serve list: %w", err)
 	}
 	known := slices.Concat(r.floors(), r.served(strings.Fields(string(served))), r.daemons())
+	slices.SortStableFunc(known, func(a, b *contender) int { return int(a.kind) - int(b.kind) })
 	for _, key := range keys {
 		if !slices.ContainsFunc(known, func(c *contender) bool { return c.key == key }) {
 			return fmt.Errorf("no server %q", key)
@@ -83,13 +84,17 @@ func (r *runner) served(names []string) []*contender {
 		}
 		all = append(all, c)
 	}
-	slices.SortStableFunc(all, func(a, b *contender) int { return int(a.kind) - int(b.kind) })
 	return all
 }
 
 // daemons are servers that are no libraries.
 func (r *runner) daemons() []*contender {
 	return []*contender{
+		{
+			key: "hub", name: "the hub", kind: own, topics: true, patterns: true,
+			prepare: r.buildHub,
+			start:   func(ctx context.Context, _ int) (*drive.Server, error) { return startHub(ctx, r.dir) },
+		},
 		{
 			key: "nchan", name: "Nchan", kind: peer, topics: true,
 			start: func(ctx context.Context, _ int) (*drive.Server, error) { return startNchan(ctx, r.dir) },

@@ -134,6 +134,9 @@ type comparison struct {
 	of    func(f, other figures) (v, w float64)
 }
 
+// parked is the key of the broker that a hub has in it.
+const parked = "ours-parked"
+
 func (r *runner) comparisons(t *table, present []*contender) []comparison {
 	plainly := func(f, other figures) (v, w float64) { return f[t.ratio], other[t.ratio] }
 	var all []comparison
@@ -151,6 +154,18 @@ func (r *runner) comparisons(t *table, present []*contender) []comparison {
 		add("of the floor", t, floor, plainly)
 	}
 	add("of net/http", t, t.lowest(present, base), plainly)
+	if i := slices.IndexFunc(present, func(c *contender) bool { return c.key == parked }); i >= 0 {
+		// What the hub adds to the broker that is in it.
+		hub := func(c *contender) *contender {
+			if c.key == "hub" {
+				return present[i]
+			}
+			return nil
+		}
+		if slices.ContainsFunc(present, func(c *contender) bool { return hub(c) != nil }) {
+			all = append(all, comparison{"of " + parked, t, hub, plainly})
+		}
+	}
 	if i := slices.IndexFunc(r.tables, func(o *table) bool { return o.key == t.against }); i >= 0 {
 		all = append(all, comparison{"of one topic", r.tables[i],
 			func(c *contender) *contender { return c }, plainly})

@@ -89,7 +89,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	text := oneLine(bare(err))
 	switch status { // of which the text is about this machine
 	case http.StatusInsufficientStorage:
-		text = "the disk is full: nothing is published until it has space; subscribers are served"
+		text = "the disk is full, and subscribers are served; to publish again make space on it, " +
+			"or DELETE a topic: the hub goes on by itself"
 	case http.StatusInternalServerError:
 		text = "the hub has failed to do this, and has told its operator why"
 		if a.Failed != nil {

@@ -211,7 +211,8 @@ func replay(b *testing.B, l *disklog.Log, sel sse.Selection) {
 }
 
 // BenchmarkRetention publishes DISKLOG_GB gigabytes, or 0.3, under a limit of
-// 100 MB, and tells what the directory and the heap had at most.
+// 100 MB. It logs what the directory and the process have meanwhile, and tells what
+// they had at most, and the process in the first tenth.
 func BenchmarkRetention(b *testing.B) {
 	gb, err := strconv.ParseFloat(os.Getenv("DISKLOG_GB"), 64)
 	if err != nil {
@@ -220,25 +221,25 @@ func BenchmarkRetention(b *testing.B) {
 	for _, size := range []int{200, 10_000} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
 			for b.Loop() {
-				publishUnderLimit(b, gb, size)
+				publishUnderLimit(b, int64(gb*1e9), size)
 			}
 		})
 	}
 }
 
-func publishUnderLimit(b *testing.B, gb float64, size int) {
+func publishUnderLimit(b *testing.B, total int64, size int) {
 	const batch = 100
 	dir := b.TempDir()
 	l := open(b, dir, disklog.Options{Retention: []disklog.Retention{{Bytes: 100e6}}})
-	rng := rand.New(rand.NewPCG(9, 9))
-	pool := noise(rng, 1<<20)
+	pool := noise(rand.New(rand.NewPCG(9, 9)), 1<<20)
 	before := cpuTime()
-	var published, most, heap atomic.Int64
+	var published atomic.Int64
+	s := sampler{dir: dir, total: total}
 	var all sync.WaitGroup
 	for p := range 8 {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(p), 9))
-			for n := 0; published.Load() < int64(gb*1e9); n++ {
+			for n := 0; published.Load() < total; n++ {
 				entries := make([]sse.Entry, batch)
 				for i := range entries {
 					at := rng.IntN(len(pool) - size)
@@ -250,22 +251,55 @@ func publishUnderLimit(b *testing.B, gb float64, size int) {
 				}
 				published.Add(int64(batch * size))
 				if p == 0 && n%(1_000_000/(batch*size)+1) == 0 {
-					most.Store(max(most.Load(), sizeOfDir(b, dir)))
-					var stats runtime.MemStats
-					runtime.ReadMemStats(&stats)
-					heap.Store(max(heap.Load(), int64(stats.Sys-stats.HeapReleased)))
+					s.sample(b, published.Load())
 				}
 			}
 		})
 	}
 	all.Wait()
-	b.ReportMetric(float64(most.Load())/1e6, "dir-MB")
-	b.ReportMetric(float64(heap.Load())/1e6, "memory-MB")
-	b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(published.Load())*float64(size), "µs-cpu/event")
-	b.ReportMetric(float64(published.Load())/1e6/b.Elapsed().Seconds(), "MB/s")
+	b.ReportMetric(float64(s.directory)/1e6, "dir-MB")
+	b.ReportMetric(float64(s.memory)/1e6, "memory-MB")
+	b.ReportMetric(float64(s.early)/1e6, "early-memory-MB")
+	b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(total)*float64(size), "µs-cpu/event")
+	b.ReportMetric(float64(total)/1e6/b.Elapsed().Seconds(), "MB/s")
 	if os.Getenv("DISKLOG_METRICS") != "" {
 		b.Log(l.StoreMetrics())
 	}
+}
+
+// sampler notes what a directory and this process have at most.
+type sampler struct {
+	dir                      string
+	total                    int64 // bytes to be published
+	told                     int64 // of which so many twentieths are logged
+	directory, memory, early int64
+}
+
+func (s *sampler) sample(b *testing.B, published int64) {
+	directory, memory := sizeOfDir(b, s.dir), resident()
+	s.directory, s.memory = max(s.directory, directory), max(s.memory, memory)
+	if published <= s.total/10 {
+		s.early = s.memory
+	}
+	if published >= s.told*s.total/20 {
+		s.told++
+		b.Logf("%5.2f GB published: directory %d MB, memory %d MB",
+			float64(published)/1e9, directory/1e6, memory/1e6)
+	}
+}
+
+// resident is the memory of this process, of Go and of the store, which has some
+// of its own; of Go alone where the system does not say.
+func resident() int64 {
+	var pages, resident int64
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		if _, err := fmt.Sscan(string(text), &pages, &resident); err == nil {
+			return resident * int64(os.Getpagesize())
+		}
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.Sys - stats.HeapReleased)
 }
 
 // noise is data that cannot be compressed.

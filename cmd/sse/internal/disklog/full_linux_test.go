@@ -12,25 +12,8 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
-
-// smallDisk mounts a disk of so many bytes.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("mounting a small disk needs root")
-	}
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
-		t.Skip("cannot mount a small disk: ", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return disk
-}
 
 // fill appends until the log refuses, which it must do because the disk is full.
 func fill(t *testing.T, l *disklog.Log, rng *rand.Rand, size int) []sse.Entry {
@@ -71,23 +54,31 @@ func keeps(t *testing.T, l *disklog.Log, kept []sse.Entry) {
 
 // TestFullDisk fills a disk, makes space, and fills it again.
 func TestFullDisk(t *testing.T) {
-	for _, size := range []int{100, 4 << 10, 1 << 20} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) { fullDisk(t, size) })
+	size, events := 28<<20, []int{4 << 10, 1 << 20}
+	if soak {
+		size = 96 << 20
+	}
+	if !testing.Short() {
+		events = append(events, 100) // of which there are many
+	}
+	for _, event := range events {
+		t.Run(fmt.Sprint(event), func(t *testing.T) { fullDisk(t, size, event) })
 	}
 }
 
-func fullDisk(t *testing.T, size int) {
-	disk := smallDisk(t, 48<<20)
+// fullDisk fills a disk of so many bytes, half of which others have, with events.
+func fullDisk(t *testing.T, size, event int) {
+	disk := hubtest.SmallDisk(t, size)
 	rng := rand.New(rand.NewPCG(5, 6))
 	others := filepath.Join(disk, "others")
 	for _, n := range []string{"1", "2"} {
-		if err := os.WriteFile(others+n, []byte(noise(rng, 12<<20)), 0o600); err != nil {
+		if err := os.WriteFile(others+n, []byte(noise(rng, size/4)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	opts := disklog.Options{Reserve: 4 << 20, Logger: quiet}
 	l := open(t, filepath.Join(disk, "log"), opts)
-	kept := fill(t, l, rng, size)
+	kept := fill(t, l, rng, event)
 	for range 100 {
 		if _, err := l.Append(t.Context(), entry("no", "a")); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("append to a full disk: %v", err)
@@ -99,7 +90,7 @@ func fullDisk(t *testing.T, size int) {
 		t.Fatal(err)
 	}
 	kept = append(kept, untilKept(t, l))
-	kept = append(kept, fill(t, l, rng, size)...)
+	kept = append(kept, fill(t, l, rng, event)...)
 	keeps(t, l, kept)
 
 	// It can be closed when the disk is full. To open it takes space again.
@@ -154,7 +145,7 @@ func follows(t *testing.T, l *disklog.Log, kept []sse.Entry) {
 
 // TestFullDiskDelete makes space by removing what the log itself has.
 func TestFullDiskDelete(t *testing.T) {
-	disk := smallDisk(t, 32<<20)
+	disk := hubtest.SmallDisk(t, 32<<20)
 	l := open(t, filepath.Join(disk, "log"), disklog.Options{Reserve: 8 << 20, Logger: quiet})
 	fill(t, l, rand.New(rand.NewPCG(7, 8)), 4<<10)
 	if err := l.Delete(t.Context(), "a"); err != nil {

@@ -110,17 +110,21 @@ func killOne(t *testing.T, dir string, after int) []sse.Entry {
 	return acked
 }
 
-// TestKill kills a process 100 times while 50 publishers append. The log is the
-// same all the time; after each kill, it must hold all that was acknowledged, in
-// one epoch.
+// TestKill kills a process, 100 times in the soak, while 50 publishers append. The
+// log is the same all the time; after each kill, it must hold all that was
+// acknowledged, in one epoch.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
+	kills := 20
+	if soak {
+		kills = 100
+	}
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(3, 4))
 	var acked []sse.Entry
-	for range 100 {
+	for range kills {
 		acked = append(acked, killOne(t, dir, 1+rng.IntN(600))...)
 		l, err := disklog.Open(dir, &disklog.Options{Logger: quiet})
 		if err != nil {

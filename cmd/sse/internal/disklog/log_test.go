@@ -2,12 +2,16 @@ package disklog_test
 
 import (
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
 )
+
+// soak makes some tests as large as the issues ask for: make soak.
+var soak = os.Getenv("SSE_TEST_SOAK") != ""
 
 // open opens a log that the test's end closes.
 func open(tb testing.TB, dir string, opts disklog.Options) *disklog.Log {

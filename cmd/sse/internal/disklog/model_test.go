@@ -28,7 +28,11 @@ type model struct {
 // TestModel compares a log with a list, through all the ways in which it reads:
 // few and many topics, dense and rare ones, near the end and from far away.
 func TestModel(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds, looks := uint64(4), 15
+	if soak {
+		seeds, looks = 16, 50
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{T: t, rng: rand.New(rand.NewPCG(seed, 0)), now: &clock{}}
 			m.now.advance(time.Hour)
@@ -50,7 +54,7 @@ func TestModel(t *testing.T) {
 					}
 				}
 				m.forget()
-				for range 50 {
+				for range looks {
 					m.read()
 					m.locate()
 				}

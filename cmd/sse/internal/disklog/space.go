@@ -43,6 +43,9 @@ type space struct {
 // minReserve is how much space there must be to go on without a reserve.
 const minReserve = 1 << 20
 
+// makeSpace is what to do about a full disk.
+const makeSpace = "remove files, or DELETE topics; the hub goes on by itself"
+
 func isFull(err error) bool {
 	return err != nil && (vfs.IsNoSpaceError(err) || errors.Is(err, syscall.ENOSPC) || isQuota(err))
 }
@@ -88,7 +91,8 @@ func (s *space) open() error {
 			return noSpace(filepath.Dir(s.reserve))
 		}
 		s.full = true
-		s.logger.Warn("sse: the disk is full: nothing can be published", "reserve", s.reserve)
+		s.logger.Warn("sse: the disk is full: nothing can be published until it has space",
+			"dir", filepath.Dir(s.reserve), "hint", makeSpace)
 		return nil
 	}
 	return err
@@ -167,7 +171,7 @@ func (s *space) release() bool {
 	if !s.full {
 		s.full = true
 		s.logger.Warn("sse: the disk is full: nothing can be published until it has space",
-			"dir", filepath.Dir(s.reserve))
+			"dir", filepath.Dir(s.reserve), "hint", makeSpace)
 		s.filled.broadcast()
 	}
 	return s.size >= 0 && s.FS.Remove(s.reserve) == nil

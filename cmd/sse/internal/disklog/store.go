@@ -38,7 +38,12 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 		Logger:                     &storeLogger{l.logger, &l.failed},
 	}
-	s.TargetFileSizes[0] = tableSize(l.overall)
+	s.Experimental.SpanPolicyFunc = entriesAlone
+	for i, table := 0, tableSize(l.overall); i < len(s.TargetFileSizes); i++ {
+		s.TargetFileSizes[i] = table << i
+	}
+	// What was in memory becomes two tables, each of which is synced, not many.
+	s.TargetFileSizes[0] = int64(s.MemTableSize)
 	for i := range s.Levels {
 		// The filters answer for topics that have no entries yet.
 		s.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -51,6 +56,17 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 	}
 	l.crowd.listen(s.EventListener)
 	return s
+}
+
+// entriesAlone makes tables end where entries end and indexes begin. Entries come
+// in the order of their keys: a table that has nothing else overlaps with no other,
+// and goes to its place in the store as it is, instead of being written anew at
+// every level with those that it would have indexes in common with.
+func entriesAlone(start []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	if start[0] <= entryKey {
+		end = []byte{entryKey + 1}
+	}
+	return policy, end, nil
 }
 
 // memory is how many bytes are appended before they go to a table. With it grows

@@ -36,7 +36,7 @@ type Hub struct {
 	broker *sse.Broker
 	server *http.Server
 	stop   context.CancelFunc // ends what takes long
-	serves sync.WaitGroup     // the goroutines of serve
+	serves sync.WaitGroup     // the goroutines of the server, and of slow
 
 	mu     sync.Mutex // guards the following
 	closed bool
@@ -115,9 +115,11 @@ func (h *Hub) build() error {
 	if err != nil {
 		return err
 	}
+	slow := &slow{wake: make(chan struct{}, 1)}
 	h.broker = &sse.Broker{
-		Park:   true,
-		Stream: sse.AcceptOptions{Heartbeat: c.Heartbeat, Logger: c.Logger},
+		Park:         true,
+		Stream:       sse.AcceptOptions{Heartbeat: c.Heartbeat, Logger: c.Logger},
+		OnDisconnect: slow.disconnected,
 	}
 	publisher := &publisher{broker: h.broker, disk: h.disk, keys: newKeys(c.KeyWindow)}
 	if h.disk != nil {
@@ -142,6 +144,7 @@ func (h *Hub) build() error {
 		stop()
 		return err
 	}
+	h.serves.Go(func() { slow.tell(closing, c.Logger) })
 	h.broker.Select = handler.Select
 	h.server = &http.Server{Handler: handler}
 	configure(h.server, c.Logger)

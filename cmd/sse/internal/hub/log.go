@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -50,6 +51,8 @@ func explainOpen(err error, c *Config) error {
 	case errors.As(err, &locked):
 		e.Text = fmt.Sprintf("%s is in use by another hub", c.Data)
 		e.Hint = "one hub has one directory: stop the other, or choose another with --data DIR"
+	case errors.Is(err, syscall.ENOSPC):
+		e.Hint = "make space on the disk, or choose a directory on another with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
 		e.Hint = "choose a directory that you may write to with --data DIR, or --data memory"
 	case errors.As(err, &path) && path.Op == "mkdir":

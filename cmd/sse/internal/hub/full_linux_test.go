@@ -1,0 +1,296 @@
+package hub_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
+)
+
+// fullHub is a hub on a small disk, and what it has acknowledged.
+type fullHub struct {
+	*hubtest.Hub
+	t    *testing.T
+	disk string
+
+	mu   sync.Mutex // guards the following
+	next int
+	kept map[string]string // the event's data, by its id
+}
+
+// bulk cannot be compressed. An event is its number, and this.
+var bulk = func() string {
+	rng := rand.New(rand.NewPCG(3, 4))
+	data := make([]byte, 128<<10)
+	for i := range data {
+		data[i] = byte(' ' + rng.IntN(95))
+	}
+	return string(data)
+}()
+
+// TestFullDisk fills the disk of a hub over and over, and makes space in the ways
+// that an operator has, without restarting it.
+func TestFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	const size = 24 << 20
+	disk := hubtest.SmallDisk(t, size)
+	other := filepath.Join(disk, "other")
+	if err := os.WriteFile(other, make([]byte, 8<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := hub.Config{
+		Data: filepath.Join(disk, "events"), Retention: []hub.Retention{{Bytes: 48e6}},
+	}
+	h := &fullHub{Hub: hubtest.Start(t, config), t: t, disk: disk, kept: map[string]string{}}
+	live := h.listen("/**")
+	h.fill()
+	h.refuses()
+	h.has(h.listen("/**?since=earliest"))
+	h.has(live)
+
+	for _, way := range []struct {
+		name string
+		make func()
+	}{
+		{"a file is removed", func() {
+			if err := os.Remove(other); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"the disk is made larger", func() { hubtest.Resize(t, disk, size+8<<20) }},
+		{"a topic is deleted", func() {
+			if answer := h.Do("DELETE", "/room/1", ""); answer.StatusCode != http.StatusNoContent {
+				t.Fatalf("DELETE: %s %s", answer.Status, answer.Text)
+			}
+			h.forget("room/1 ")
+		}},
+	} {
+		way.make()
+		h.untilKept()
+		h.fill()
+		h.refuses()
+		h.has(live)
+		if t.Failed() {
+			t.Fatalf("after %s", way.name)
+		}
+	}
+	h.Stop()
+	hubtest.Resize(t, disk, 2*size)
+	h.Hub = hubtest.Start(t, config)
+	h.has(h.listen("/**?since=earliest"))
+}
+
+// A hub that has not even the space to begin says so, and what to do.
+func TestDiskTooFullToBegin(t *testing.T) {
+	data := filepath.Join(hubtest.SmallDisk(t, 512<<10), "events")
+	h, err := hub.New(hub.Config{Addr: "localhost:0", Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.Run(t.Context())
+	var e *hub.Error
+	if !errors.As(err, &e) || !errors.Is(err, syscall.ENOSPC) || !strings.Contains(e.Hint, "--data DIR") {
+		t.Errorf("it ends with %+v", err)
+	}
+}
+
+// post publishes an event, and reports whether it was kept; otherwise the disk is
+// full.
+func (h *fullHub) post() bool {
+	h.mu.Lock()
+	n := h.next
+	h.next++
+	h.mu.Unlock()
+	topic := fmt.Sprint("room/", n%3)
+	data := fmt.Sprintf("%s %d %s", topic, n, bulk[:1+n*7919%len(bulk)])
+	answer := h.Do("POST", "/"+topic, data)
+	switch answer.StatusCode {
+	case http.StatusOK:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.kept[strings.TrimSpace(answer.Text)] = data
+		return true
+	case http.StatusInsufficientStorage:
+	default:
+		h.t.Errorf("POST: %s %s", answer.Status, answer.Text)
+	}
+	return false
+}
+
+// fill publishes until the disk is full.
+func (h *fullHub) fill() {
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for h.post() && !h.t.Failed() {
+			}
+		})
+	}
+	all.Wait()
+}
+
+// untilKept publishes until the hub has found out that there is space.
+func (h *fullHub) untilKept() {
+	for !h.post() && !h.t.Failed() && h.t.Context().Err() == nil {
+	}
+}
+
+// refuses checks what each way to publish says when the disk is full. It may have
+// found some space meanwhile, and keep an event or two.
+func (h *fullHub) refuses() {
+	h.t.Helper()
+	for i, publish := range []func(data string) hubtest.Answer{
+		func(data string) hubtest.Answer { return h.Do("POST", "/room/1", data) },
+		func(data string) hubtest.Answer {
+			return h.Do("POST", "/room/1", data, "Accept", "application/json")
+		},
+		func(data string) hubtest.Answer {
+			return h.Do("POST", "/room/1", data, "Idempotency-Key", data)
+		},
+		func(data string) hubtest.Answer { return h.Do("PUT", "/room/1", data+"\n") },
+		func(data string) hubtest.Answer {
+			return h.Do("POST", "/-/batch", fmt.Sprintf(`{"topics":["room/1"],"data":%q}`, data)+"\n")
+		},
+	} {
+		for {
+			data := fmt.Sprintf("room/1 %d %d", h.next, i)
+			h.next++
+			answer := publish(data)
+			if answer.StatusCode == http.StatusOK {
+				words := strings.FieldsFunc(answer.Text, func(r rune) bool {
+					return strings.ContainsRune("\" {}:,\n", r)
+				})
+				h.kept[words[len(words)-1]] = data // the id
+				continue
+			}
+			if answer.StatusCode != http.StatusInsufficientStorage ||
+				!strings.Contains(answer.Text, "disk is full") || !strings.Contains(answer.Text, "DELETE") {
+				h.t.Errorf("way %d to publish: %s %s", i, answer.Status, answer.Text)
+			}
+			break
+		}
+	}
+}
+
+// forget notes that events whose data begins so were deleted.
+func (h *fullHub) forget(prefix string) {
+	for id, data := range h.kept {
+		if strings.HasPrefix(data, prefix) {
+			delete(h.kept, id)
+		}
+	}
+}
+
+// listener reads a stream, and comes back as browsers do when it ends: who does not
+// read while the disk is filled has fallen behind.
+type listener struct {
+	*bufio.Reader
+	path, last string            // the id of the last event
+	seen       map[string]string // data by id
+}
+
+// listen subscribes, until the test ends.
+func (h *fullHub) listen(path string) *listener {
+	l := &listener{path: path, seen: map[string]string{}}
+	h.connect(l)
+	return l
+}
+
+func (h *fullHub) connect(l *listener) {
+	var header []string
+	if l.last != "" {
+		header = []string{"Last-Event-ID", l.last}
+	}
+	response := open(h.t, h.Hub, l.path, header...)
+	h.t.Cleanup(func() { response.Body.Close() })
+	l.Reader = bufio.NewReaderSize(response.Body, 1<<17)
+}
+
+// has reads the stream until it has brought all that is kept, and checks that it
+// brings nothing else, and that the history has the same.
+func (h *fullHub) has(l *listener) {
+	h.t.Helper()
+	missing := 0
+	for id := range h.kept {
+		if _, ok := l.seen[id]; !ok {
+			missing++
+		}
+	}
+	for since := 0; missing > 0; since++ {
+		id, data, err := l.read()
+		if err != nil && since > 0 {
+			h.connect(l)
+			since = -1
+			continue
+		}
+		if err != nil {
+			h.t.Fatalf("%d of %d events are missing: %v; %s", missing, len(h.kept), err, h.Logs())
+		}
+		if _, twice := l.seen[id]; twice || h.kept[id] != data {
+			h.t.Fatalf("%s brings %.20q, want %.20q, once", id, data, h.kept[id])
+		}
+		l.seen[id] = data
+		missing--
+	}
+	if got := h.history(); !maps.Equal(got, h.kept) {
+		h.t.Errorf("the history has %d events, want %d", len(got), len(h.kept))
+	}
+}
+
+// read returns the next event that was published.
+func (l *listener) read() (id, data string, err error) {
+	for {
+		line, err := l.ReadString('\n')
+		if err != nil {
+			return "", "", err
+		}
+		line = strings.TrimSuffix(line, "\n")
+		if value, ok := strings.CutPrefix(line, "id: "); ok {
+			id = value
+		}
+		if value, ok := strings.CutPrefix(line, "data: "); ok {
+			data = value
+		}
+		if line == "" && data != "" {
+			l.last = id
+			return id, data, nil
+		}
+	}
+}
+
+// history reads all pages.
+func (h *fullHub) history() map[string]string {
+	all := map[string]string{}
+	for path := "/**?follow=0"; ; {
+		page := h.Do("GET", path, "", "Accept", "application/json")
+		before := len(all)
+		for line := range strings.Lines(page.Text) {
+			var event struct{ ID, Type, Data string }
+			if err := json.Unmarshal([]byte(line), &event); err != nil {
+				h.t.Fatal(err)
+			}
+			if event.Type == "message" {
+				all[event.ID] = event.Data
+			}
+		}
+		if len(all) == before {
+			return all
+		}
+		next, _, _ := strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
+		path = next
+	}
+}
