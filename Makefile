@@ -5,7 +5,7 @@ LATE ?= 60
 STEPS ?= 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race soak soak-steps stall lint fuzz late mutants frameworks interop compare compare-codec compare-broker compare-storage many cover check
+.PHONY: help test short race soak soak-steps restart stall lint fuzz late mutants frameworks interop compare compare-codec compare-broker compare-storage many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ soak: ## run what stalls, storms, drains, is killed and used again as large as t
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h -run '^Test(Stall|Storm|Drain|Kill|BrokerFrees)' .
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 6h -race -run '^TestDescriptorReuse' .
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h ./cmd/sse/internal/disklog
+	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 1h -run '^TestServe' ./cmd/sse
+
+restart: ## measure how long a hub with a million events takes to start and to resume (minutes)
+	go test -count=1 -run '^$$' -bench Restart -benchtime 10x -timeout 1h ./cmd/sse
 
 stall: ## measure publishing while subscribers have stopped reading, and with many publishers (minutes)
 	go test -count=1 -run '^$$' -bench 'Stall|Publishers' -benchtime 2000x -timeout 1h .

@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
@@ -69,10 +71,23 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	case onlyJSON(r):
 		return problemf(http.StatusNotAcceptable, "a stream is text/event-stream; "+
 			"add follow=0 for what is kept, as lines of JSON")
+	case a.Closing.Err() != nil:
+		comeBack(w, r)
+		return nil
 	}
 	ctx := context.WithValue(r.Context(), selectionKey{}, sel)
 	a.Broker.ServeHTTP(w, r.WithContext(ctx))
 	return nil
+}
+
+// comeBack answers who subscribes while the hub shuts down with a stream that ends:
+// any other answer ends an EventSource for good.
+func comeBack(w http.ResponseWriter, r *http.Request) {
+	const soonest, latest = 500 * time.Millisecond, 2500 * time.Millisecond
+	stream, err := sse.Accept(w, r, &sse.AcceptOptions{Retry: soonest + rand.N(latest-soonest)})
+	if err == nil { // else Accept has answered
+		stream.Close()
+	}
 }
 
 // authorize returns the selection of a target, if it may be read. What is replayed is

@@ -231,9 +231,11 @@ func (h *Hub) shutdown(hurry context.Context, grace time.Duration) error {
 			_ = h.server.Close()
 		}
 	})
+	// From here on no request comes in: the broker would refuse it with an error, after
+	// which an EventSource does not come back.
+	h.serves.Wait()
 	err := h.broker.Shutdown(ctx)
 	wait.Wait()
-	h.serves.Wait()
 	if h.config.AddrFile != "" {
 		_ = os.Remove(h.config.AddrFile)
 	}

@@ -1,0 +1,32 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"testing"
+
+	"github.com/sse-go/sse"
+)
+
+// Who subscribes while the hub shuts down is told to come back. For an EventSource
+// every answer but a stream is the end.
+func TestSubscribeWhileClosing(t *testing.T) {
+	var broker sse.Broker
+	a := newAPI(t, &broker)
+	broker.Select = a.Select
+	closing, stop := context.WithCancel(t.Context())
+	stop()
+	a.Closing = closing
+	if err := broker.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/news", nil)
+	a.ServeHTTP(w, r)
+	if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != "text/event-stream" ||
+		!regexp.MustCompile(`^retry: \d{3,4}\n\n$`).MatchString(w.Body.String()) {
+		t.Errorf("answered with %d, %s: %q", w.Code, got, w.Body)
+	}
+}
