@@ -57,6 +57,7 @@ func main() {
 	write := flag.String("write", "", "write the tables into this file's section Hub")
 	dir := flag.String("dir", "", "where to write events; if empty, the directory for temporary files")
 	rounds := flag.Int("rounds", 0, "measurements of each figure (5, or 1 if quick)")
+	during := flag.Duration("during", 0, "length of one measurement in memory (2s)")
 	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
 	flag.Parse()
 
@@ -66,6 +67,9 @@ func main() {
 	}
 	if *rounds > 0 {
 		p.rounds = *rounds
+	}
+	if *during > 0 {
+		p.during = *during
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit,

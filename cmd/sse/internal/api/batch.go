@@ -32,7 +32,7 @@ func (a *API) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := a.readBody(w, r, max(maxBatchBytes, a.MaxEvent))
+	body, err := a.readBody(r, max(maxBatchBytes, a.MaxEvent))
 	if err != nil {
 		return err
 	}

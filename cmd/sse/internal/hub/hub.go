@@ -143,14 +143,8 @@ func (h *Hub) build() error {
 		return err
 	}
 	h.broker.Select = handler.Select
-	h.server = &http.Server{
-		Handler:           handler,
-		ConnContext:       sse.ConnContext,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
-	}
+	h.server = handler.Server()
+	h.server.ErrorLog = slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn)
 	return nil
 }
 
