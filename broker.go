@@ -143,7 +143,7 @@ type Broker struct {
 // If the event or a topic is not as it must be, the error is a [*FieldError];
 // after Shutdown it is [ErrShutdown]; else it is the Log's.
 func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Position, error) {
-	d, err := newDraft(event, topics)
+	topics, err := checkDraft(&event, topics)
 	if err != nil {
 		return Position{}, err
 	}
@@ -155,14 +155,16 @@ func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Po
 		return Position{}, err
 	}
 	if c.log != nil {
-		return c.publishLog(ctx, event, d.topics)
+		return c.publishLog(ctx, event, topics)
 	}
+	event = normal(event)
+	d := newDraft(&event, topics)
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return Position{}, ErrShutdown
 	}
-	e := c.win.publish(&d, time.Now())
+	e := c.win.publish(&d, topics, time.Now())
 	p := e.position(c.win.epoch)
 	c.announce(e)
 	c.mu.Unlock()

@@ -28,6 +28,11 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	} else {
 		dst = slices.Grow(dst, values+roomForFields)
 	}
+	return appendFields(dst, &event), nil
+}
+
+// appendFields appends an event that was checked.
+func appendFields(dst []byte, event *Event) []byte {
 	if event.Topic != "" {
 		dst = wire.AppendField(dst, "topic", event.Topic)
 	}
@@ -41,7 +46,7 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 		dst = wire.AppendRetry(dst, event.Retry)
 	}
 	dst = wire.AppendLines(dst, "data", event.Data)
-	return append(dst, '\n'), nil
+	return append(dst, '\n')
 }
 
 // appendEvents appends all events, or none if one of them is refused.

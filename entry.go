@@ -2,8 +2,8 @@ package sse
 
 import (
 	"math"
+	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -117,29 +117,28 @@ func (e *entry) export(epoch uint64) Entry {
 //
 // What is before the body is written from its end to its front.
 type draft struct {
-	buf    []byte
-	crc    uint32
-	ownID  string
-	topics []string
+	buf   []byte
+	body  int
+	crc   uint32
+	ownID bool
 }
 
 const (
-	generatedID = "id: "
-	frontRoom   = len("ffffffffffffffff\r\n") + len(generatedID) + maxPositionLen + len("\n")
+	generatedID  = "id: "
+	maxIDLineLen = len(generatedID) + maxPositionLen + len("\n")
 )
 
-// newDraft checks and encodes an event.
-func newDraft(event Event, topics []string) (draft, error) {
-	d := draft{ownID: event.ID}
-	var err error
-	if d.topics, err = publishTopics(topics); err != nil {
-		return d, err
+// checkDraft checks an event that is to be published, and its topics, of which it
+// returns each once.
+func checkDraft(event *Event, topics []string) ([]string, error) {
+	topics, err := publishTopics(topics)
+	if err != nil {
+		return nil, err
 	}
-	if err := checkPublished(&event); err != nil {
-		return d, err
+	if err := checkPublished(event); err != nil {
+		return nil, err
 	}
-	err = d.encode(normal(event))
-	return d, err
+	return topics, event.check()
 }
 
 // checkPublished refuses what only a broker may send.
@@ -197,35 +196,57 @@ func normal(event Event) Event {
 
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// encode encodes all but a generated id. The event must be normal.
-func (d *draft) encode(event Event) error {
-	size := frontRoom + len(event.ID) + len(event.Type) + len(event.Data) + roomForFields + len("\r\n")
-	buf, err := AppendEvent(make([]byte, frontRoom, size), event)
-	if err != nil {
-		return err
+// newDraft encodes all but a generated id. The event must have been checked, and
+// be normal.
+func newDraft(event *Event, topics []string) draft {
+	d := draft{ownID: event.ID != "", crc: checkTexts(topics, event)}
+	// As much room as it takes, since it is kept for long.
+	size := fieldsLen(event)
+	if !d.ownID {
+		d.body = maxIDLineLen
 	}
-	buf = append(buf, "\r\n"...)
-	d.buf = buf
-	d.crc = checkTexts(d.topics, &event)
-	return nil
+	d.body += hexLen(d.body+size) + len("\r\n")
+	d.buf = appendFields(make([]byte, d.body, d.body+size+len("\r\n")), event)
+	d.buf = append(d.buf, "\r\n"...)
+	return d
 }
+
+// fieldsLen is about how long the wire form of a normal event is, and never less.
+func fieldsLen(event *Event) int {
+	const line = len("data: \n")
+	n := line + len(event.Data) + strings.Count(event.Data, "\n")*(line-1) + len("\n")
+	if event.ID != "" {
+		n += len("id: \n") + len(event.ID)
+	}
+	if event.Type != "" {
+		n += len("event: \n") + len(event.Type)
+	}
+	if event.Retry > 0 {
+		n += len("retry: 9223372036854\n")
+	}
+	return n
+}
+
+// hexLen is the number of digits of a positive number.
+func hexLen(n int) int { return (bits.Len(uint(n)) + 3) / 4 }
 
 // entry completes the draft.
 func (d *draft) entry(p Position, unixNano int64) *entry {
-	e := &entry{seq: p.Seq, check: p.Check, time: unixNano, ownID: d.ownID != ""}
-	start := frontRoom
+	e := &entry{seq: p.Seq, check: p.Check, time: unixNano, ownID: d.ownID}
+	start := d.body
 	if !e.ownID {
-		var id [len(generatedID) + maxPositionLen + 1]byte
-		text := append(p.appendTo(append(id[:0], generatedID...)), '\n')
-		start -= len(text)
-		copy(d.buf[start:], text)
+		start--
+		d.buf[start] = '\n'
+		start = p.prepend(d.buf[:start]) - len(generatedID)
+		copy(d.buf[start:], generatedID)
 	}
-	var size [18]byte
-	text := strconv.AppendUint(size[:0], uint64(len(d.buf)-start-len("\r\n")), 16)
-	text = append(text, "\r\n"...)
-	e.head = uint8(len(text))
-	start -= len(text)
-	copy(d.buf[start:], text)
+	data := start
+	start -= copy(d.buf[start-len("\r\n"):], "\r\n")
+	for n := len(d.buf) - data - len("\r\n"); n > 0; n >>= 4 {
+		start--
+		d.buf[start] = "0123456789abcdef"[n&15]
+	}
+	e.head = uint8(data - start)
 	e.framed = d.buf[start:]
 	return e
 }
@@ -242,10 +263,7 @@ func kept(x *Entry) *entry {
 		event.Type = ""
 	}
 	event.Retry = max(event.Retry, 0)
-	d := draft{ownID: event.ID, topics: x.Topics}
-	if err := d.encode(event); err != nil {
-		panic(err) // there is nothing else to refuse
-	}
+	d := newDraft(&event, x.Topics)
 	return d.entry(x.Position, x.Time.UnixNano())
 }
 

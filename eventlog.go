@@ -111,6 +111,9 @@ func checkAt(crc uint32, unixNano int64) uint32 { return checkNumber(crc, unixNa
 // good as "a", "bc".
 func checkText(crc uint32, text string) uint32 {
 	crc = checkNumber(crc, int64(len(text)))
+	if text == "" {
+		return crc
+	}
 	return crc32.Update(crc, castagnoli, bytesOf(text))
 }
 

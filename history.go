@@ -15,13 +15,14 @@ import (
 // none was. On any other error, those whose positions are returned were published,
 // and of the others, if ctx is done, some may have been.
 func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, error) {
-	drafts := make([]draft, len(entries))
+	now := time.Now()
+	normals := make([]Entry, len(entries))
 	for i := range entries {
-		d, err := newDraft(entries[i].Event, entries[i].Topics)
+		topics, err := checkDraft(&entries[i].Event, entries[i].Topics)
 		if err != nil {
 			return nil, err
 		}
-		drafts[i] = d
+		normals[i] = Entry{Time: now, Topics: topics, Event: normal(entries[i].Event)}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sse: %w", context.Cause(ctx))
@@ -31,7 +32,11 @@ func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, 
 		return nil, err
 	}
 	if c.log != nil {
-		return c.publishAllLog(ctx, entries, drafts)
+		return c.publishAllLog(ctx, normals)
+	}
+	drafts := make([]draft, len(entries))
+	for i := range normals {
+		drafts[i] = newDraft(&normals[i].Event, normals[i].Topics)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,18 +44,16 @@ func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, 
 		return nil, ErrShutdown
 	}
 	positions := make([]Position, len(drafts))
-	now := time.Now()
 	for i := range drafts {
-		e := c.win.publish(&drafts[i], now)
+		e := c.win.publish(&drafts[i], normals[i].Topics, now)
 		positions[i] = e.position(c.win.epoch)
 		c.announce(e)
 	}
 	return positions, nil
 }
 
-// publishAllLog is PublishAll with a log.
-func (c *core) publishAllLog(ctx context.Context, entries []Entry, drafts []draft) (
-	[]Position, error) {
+// publishAllLog is PublishAll with a log. The events are normal.
+func (c *core) publishAllLog(ctx context.Context, entries []Entry) ([]Position, error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -59,12 +62,7 @@ func (c *core) publishAllLog(ctx context.Context, entries []Entry, drafts []draf
 	c.publishing.Add(1)
 	c.mu.Unlock()
 	defer c.publishing.Done()
-	now := time.Now()
-	kept := make([]Entry, len(entries))
-	for i := range entries {
-		kept[i] = Entry{Time: now, Topics: drafts[i].topics, Event: normal(entries[i].Event)}
-	}
-	at, err := c.log.Append(ctx, kept...)
+	at, err := c.log.Append(ctx, entries...)
 	if len(at) > 0 {
 		c.await(ctx, at[len(at)-1])
 	}

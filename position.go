@@ -50,13 +50,28 @@ func (p Position) String() string {
 }
 
 func (p Position) appendTo(dst []byte) []byte {
-	dst = append(dst, positionMark)
-	dst = strconv.AppendUint(dst, p.Seq, 10)
-	dst = append(dst, '.')
+	var text [maxPositionLen]byte
+	return append(dst, text[p.prepend(text[:]):]...)
+}
+
+// prepend writes the text at the end of dst, and returns where it begins.
+func (p Position) prepend(dst []byte) int {
 	var life [lifeSize]byte
 	binary.BigEndian.PutUint64(life[:], p.Epoch)
 	binary.BigEndian.PutUint32(life[8:], p.Check)
-	return base64.RawURLEncoding.AppendEncode(dst, life[:])
+	i := len(dst) - lifeLen
+	base64.RawURLEncoding.Encode(dst[i:], life[:])
+	i--
+	dst[i] = '.'
+	for n := p.Seq; ; n /= 10 {
+		i--
+		if dst[i] = '0' + byte(n%10); n < 10 {
+			break
+		}
+	}
+	i--
+	dst[i] = positionMark
+	return i
 }
 
 // ParsePosition is the inverse of [Position.String]: it reads what that writes,

@@ -123,11 +123,11 @@ func newEpoch() uint64 {
 }
 
 // publish makes an entry of a draft, and appends it.
-func (w *window) publish(d *draft, now time.Time) *entry {
+func (w *window) publish(d *draft, topics []string, now time.Time) *entry {
 	at := max(now.UnixNano(), w.lastTime)
 	p := Position{w.epoch, w.last.Seq + 1, checkAt(d.crc, at)}
 	e := d.entry(p, at)
-	w.append(e, d.topics)
+	w.append(e, topics)
 	return e
 }
 
