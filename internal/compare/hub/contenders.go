@@ -168,48 +168,102 @@ func (f figures) String() string {
 		f.rate(), f.each(), f.clients(), f.p50(), f.p99())
 }
 
-// measure starts the server, warms it up, and publishes.
-func (c *contender) measure(ctx context.Context, p plan, dir string) (f figures, err error) {
+// turn is a contender whose server runs, and what it has done so far in this round.
+type turn struct {
+	*contender
+	server  *drive.Server
+	crowd   *crowd
+	request []byte
+	last    uint64 // number of the last event
+	figures figures
+}
+
+// begin starts the server, and warms it up.
+func (c *contender) begin(ctx context.Context, p plan, dir string) (*turn, error) {
 	server, err := c.start(ctx, dir)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
-	defer server.Stop()
 	c.version = server.Version
-	var before uint64
-	if c.filled {
-		if before, err = fill(ctx, server.Addr, p.fill); err != nil {
-			return f, err
-		}
-	}
-	count, during := p.few, p.during
+	t := &turn{contender: c, server: server, request: c.request(server.Addr)}
+	count := p.few
 	if c.disk {
-		count, during = p.many, p.onDisk
+		count = p.many
 	}
-	crowd, err := connect(ctx, server.Addr, count)
-	if err != nil {
-		return f, err
+	if c.filled {
+		t.last, err = fill(ctx, server.Addr, p.fill)
 	}
-	defer crowd.close()
-	request := c.request(server.Addr)
-	warm := c.answers
-	warm.before = before
-	if _, err := crowd.publish(request, &warm, p.warm); err != nil {
-		return f, err
-	}
-	counted := c.answers
-	counted.before = max(before, warm.last)
-	cpu, own, began := server.CPU(), control.CPUTime(os.Getpid()), time.Now()
-	f.latency, err = crowd.publish(request, &counted, during)
-	f.wall, f.cpu = time.Since(began), server.CPU()-cpu
-	f.client, f.events = time.Duration(control.CPUTime(os.Getpid())-own), float64(counted.acknowledged)
 	if err == nil {
-		err = warm.complete()
+		t.crowd, err = connect(ctx, server.Addr, count)
 	}
+	if err == nil {
+		err = t.take(p.warm)
+		t.figures = figures{}
+	}
+	if err != nil {
+		t.end()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *turn) end() {
+	if t.crowd != nil {
+		t.crowd.close()
+	}
+	t.server.Stop()
+}
+
+// take publishes for a while, and counts what that costs.
+func (t *turn) take(during time.Duration) error {
+	counted := t.answers
+	counted.before, counted.last = t.last, t.last
+	cpu, own, began := t.server.CPU(), control.CPUTime(os.Getpid()), time.Now()
+	latency, err := t.crowd.publish(t.request, &counted, during)
 	if err == nil {
 		err = counted.complete()
 	}
-	return f, err
+	f := &t.figures
+	f.wall += time.Since(began)
+	f.cpu += t.server.CPU() - cpu
+	f.client += time.Duration(control.CPUTime(os.Getpid()) - own)
+	f.events += float64(counted.acknowledged)
+	f.latency.Merge(latency)
+	t.last = counted.last
+	return err
+}
+
+// round lets contenders take turns, each several, so that all see the same noise.
+func round(ctx context.Context, p plan, dir string, all []*contender) error {
+	var turns []*turn
+	defer func() {
+		for _, t := range turns {
+			t.end()
+		}
+	}()
+	for _, c := range all {
+		t, err := c.begin(ctx, p, dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		turns = append(turns, t)
+	}
+	for range p.turns {
+		for _, t := range turns {
+			during := p.during
+			if t.disk {
+				during = p.onDisk
+			}
+			if err := t.take(during); err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+		}
+	}
+	for _, t := range turns {
+		t.rounds = append(t.rounds, t.figures)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", t.name, t.figures)
+	}
+	return nil
 }
 
 // fill publishes so many events in batches, so that a hub in memory is as full as it

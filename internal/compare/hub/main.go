@@ -35,7 +35,8 @@ type plan struct {
 	many        int           // publishers, for the disk
 	fill        int           // events that the hub in memory has before
 	warm        time.Duration // before what is measured
-	during      time.Duration // of one measurement in memory
+	turns       int           // of each in a round
+	during      time.Duration // of one in memory
 	onDisk      time.Duration // of one on the disk
 	streamLines int           // in each PUT
 }
@@ -43,11 +44,11 @@ type plan struct {
 var (
 	full = plan{
 		rounds: 5, few: 16, many: 500, fill: 600_000, warm: 500 * time.Millisecond,
-		during: 2 * time.Second, onDisk: 8 * time.Second, streamLines: 10_000,
+		turns: 10, during: 200 * time.Millisecond, onDisk: 2500 * time.Millisecond, streamLines: 10_000,
 	}
 	quick = plan{
 		rounds: 1, few: 4, many: 20, fill: 10_000, warm: 50 * time.Millisecond,
-		during: 100 * time.Millisecond, onDisk: 500 * time.Millisecond, streamLines: 1000,
+		turns: 2, during: 50 * time.Millisecond, onDisk: 300 * time.Millisecond, streamLines: 1000,
 	}
 )
 
@@ -57,7 +58,7 @@ func main() {
 	write := flag.String("write", "", "write the tables into this file's section Hub")
 	dir := flag.String("dir", "", "where to write events; if empty, the directory for temporary files")
 	rounds := flag.Int("rounds", 0, "measurements of each figure (5, or 1 if quick)")
-	during := flag.Duration("during", 0, "length of one measurement in memory (2s)")
+	turns := flag.Int("turns", 0, "of each in a round (10, or 2 if quick)")
 	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
 	flag.Parse()
 
@@ -68,8 +69,8 @@ func main() {
 	if *rounds > 0 {
 		p.rounds = *rounds
 	}
-	if *during > 0 {
-		p.during = *during
+	if *turns > 0 {
+		p.turns = *turns
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit,
@@ -100,14 +101,13 @@ func run(ctx context.Context, p plan, dir, servers, write string) error {
 		keys := strings.Split(servers, ",")
 		all = slices.DeleteFunc(all, func(c *contender) bool { return !slices.Contains(keys, c.key) })
 	}
-	for round := range p.rounds {
-		for _, c := range all {
-			f, err := c.measure(ctx, p, dir)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
+	for i := range p.rounds {
+		for _, disk := range []bool{false, true} {
+			fmt.Fprintf(os.Stderr, "round %d\n", i+1)
+			group := slices.DeleteFunc(slices.Clone(all), func(c *contender) bool { return c.disk != disk })
+			if err := round(ctx, p, dir, group); err != nil {
+				return err
 			}
-			c.rounds = append(c.rounds, f)
-			fmt.Fprintf(os.Stderr, "round %d, %s: %s\n", round+1, c.name, f)
 		}
 	}
 	section := render(p, all)

@@ -10,22 +10,22 @@ import (
 
 const method = `
 What it costs to publish over HTTP/1.1, on loopback and on connections that stay open: every server
-is a process of its own and starts anew for every measurement. The publishers are in one thread of
+is a process of its own and starts anew for every round. The publishers are in one thread of
 another process, on one epoll; each sends its next request when the one before is acknowledged, and
 checks the answer: its status, and, of those that tell, that the numbers of the events grow, and are
 as many as was acknowledged. Events have %d bytes of data, requests the headers Host, User-Agent,
 Content-Type and their length. CPU is the user and system time of the server's process (of nginx the
 worker's) by its CPU clock.
 
-%d rounds, in each of which all take turns; figures are the median of the rounds, with the lowest and
-highest, and so are ratios, which are taken within a round.
+%d rounds, in each of which all take %d turns, of %v in memory and %v on the disk; figures are the
+median of the rounds, with the lowest and highest, and so are ratios, which are taken within a round.
 `
 
 // render writes the section "Hub".
 func render(p plan, all []*contender) string {
 	var b strings.Builder
 	b.WriteString(report.Header("Hub", "compare-hub"))
-	fmt.Fprintf(&b, method, eventSize, p.rounds)
+	fmt.Fprintf(&b, method, eventSize, p.rounds, p.turns, p.during, p.onDisk)
 	memory := func(c *contender) bool { return !c.disk }
 	if some := only(all, memory); len(some) > 0 {
 		fmt.Fprintf(&b, "\n### In memory, %d publishers\n\n", p.few)
@@ -36,7 +36,7 @@ func render(p plan, all []*contender) string {
 	if some := only(all, func(c *contender) bool { return c.disk }); len(some) > 0 {
 		fmt.Fprintf(&b, "\n### On disk, %d publishers\n\n", p.many)
 		fmt.Fprintf(&b, "`sse serve` as it is by default; what is acknowledged is synced. The same disk, "+
-			"%v each, in turn.\n\n", p.onDisk)
+			"in turn.\n\n")
 		renderDisk(&b, some)
 	}
 	b.WriteString("\n### Servers of this section\n\n| | version and settings |\n|---|---|\n")
