@@ -234,7 +234,7 @@ func (t *turn) take(during time.Duration) error {
 }
 
 // round lets contenders take turns, each several, so that all see the same noise.
-func round(ctx context.Context, p plan, dir string, all []*contender) error {
+func round(ctx context.Context, p plan, dir string, all []*contender, count int) error {
 	var turns []*turn
 	defer func() {
 		for _, t := range turns {
@@ -248,7 +248,7 @@ func round(ctx context.Context, p plan, dir string, all []*contender) error {
 		}
 		turns = append(turns, t)
 	}
-	for range p.turns {
+	for range count {
 		for _, t := range turns {
 			during := p.during
 			if t.disk {

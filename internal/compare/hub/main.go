@@ -36,6 +36,7 @@ type plan struct {
 	fill        int           // events that the hub in memory has before
 	warm        time.Duration // before what is measured
 	turns       int           // of each in a round
+	diskTurns   int           // of those on the disk
 	during      time.Duration // of one in memory
 	onDisk      time.Duration // of one on the disk
 	streamLines int           // in each PUT
@@ -43,12 +44,12 @@ type plan struct {
 
 var (
 	full = plan{
-		rounds: 5, few: 16, many: 500, fill: 600_000, warm: 500 * time.Millisecond,
-		turns: 10, during: 200 * time.Millisecond, onDisk: 2500 * time.Millisecond, streamLines: 10_000,
+		rounds: 5, few: 16, many: 500, fill: 20_000, warm: 500 * time.Millisecond,
+		turns: 20, during: 200 * time.Millisecond, diskTurns: 3, onDisk: 3 * time.Second, streamLines: 10_000,
 	}
 	quick = plan{
-		rounds: 1, few: 4, many: 20, fill: 10_000, warm: 50 * time.Millisecond,
-		turns: 2, during: 50 * time.Millisecond, onDisk: 300 * time.Millisecond, streamLines: 1000,
+		rounds: 1, few: 4, many: 20, fill: 2000, warm: 50 * time.Millisecond,
+		turns: 2, during: 50 * time.Millisecond, diskTurns: 1, onDisk: 300 * time.Millisecond, streamLines: 1000,
 	}
 )
 
@@ -58,7 +59,7 @@ func main() {
 	write := flag.String("write", "", "write the tables into this file's section Hub")
 	dir := flag.String("dir", "", "where to write events; if empty, the directory for temporary files")
 	rounds := flag.Int("rounds", 0, "measurements of each figure (5, or 1 if quick)")
-	turns := flag.Int("turns", 0, "of each in a round (10, or 2 if quick)")
+	turns := flag.Int("turns", 0, "of each in a round in memory (20, or 2 if quick)")
 	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
 	flag.Parse()
 
@@ -105,7 +106,11 @@ func run(ctx context.Context, p plan, dir, servers, write string) error {
 		for _, disk := range []bool{false, true} {
 			fmt.Fprintf(os.Stderr, "round %d\n", i+1)
 			group := slices.DeleteFunc(slices.Clone(all), func(c *contender) bool { return c.disk != disk })
-			if err := round(ctx, p, dir, group); err != nil {
+			turns := p.turns
+			if disk {
+				turns = p.diskTurns
+			}
+			if err := round(ctx, p, dir, group, turns); err != nil {
 				return err
 			}
 		}

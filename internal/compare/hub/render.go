@@ -17,7 +17,7 @@ as many as was acknowledged. Events have %d bytes of data, requests the headers 
 Content-Type and their length. CPU is the user and system time of the server's process (of nginx the
 worker's) by its CPU clock.
 
-%d rounds, in each of which all take %d turns, of %v in memory and %v on the disk; figures are the
+%d rounds, in each of which all take turns, %d of %v in memory and %d of %v on the disk; figures are the
 median of the rounds, with the lowest and highest, and so are ratios, which are taken within a round.
 `
 
@@ -25,7 +25,7 @@ median of the rounds, with the lowest and highest, and so are ratios, which are 
 func render(p plan, all []*contender) string {
 	var b strings.Builder
 	b.WriteString(report.Header("Hub", "compare-hub"))
-	fmt.Fprintf(&b, method, eventSize, p.rounds, p.turns, p.during, p.onDisk)
+	fmt.Fprintf(&b, method, eventSize, p.rounds, p.turns, p.during, p.diskTurns, p.onDisk)
 	memory := func(c *contender) bool { return !c.disk }
 	if some := only(all, memory); len(some) > 0 {
 		fmt.Fprintf(&b, "\n### In memory, %d publishers\n\n", p.few)
