@@ -23,6 +23,7 @@ type contender struct {
 	answers   answers
 	filled    bool // it is full before: what is published removes something
 	disk      bool
+	alone     bool // one publisher
 
 	version string
 	rounds  []figures
@@ -64,7 +65,10 @@ func contenders(p plan) []*contender {
 			answers: one, disk: true},
 		&contender{key: "bbolt", name: "net/http and a bbolt transaction for each event",
 			start: startPosted("bbolt"), path: "/news", body: text, disk: true,
-			answers: answers{statuses: []int{201}, events: 1, number: decimal}})
+			answers: answers{statuses: []int{201}, events: 1, number: decimal}},
+		&contender{key: "sync", name: "one publisher, a write and a sync for each event",
+			start: startPosted("file"), path: "/news", body: text, answers: created, disk: true,
+			alone: true})
 }
 
 // chunked is lines as a program writes them that has a buffer of 4 KiB.
@@ -189,6 +193,9 @@ func (c *contender) begin(ctx context.Context, p plan, dir string) (*turn, error
 	count := p.few
 	if c.disk {
 		count = p.many
+	}
+	if c.alone {
+		count = 1
 	}
 	if c.filled {
 		t.last, err = fill(ctx, server.Addr, p.fill)

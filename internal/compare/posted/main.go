@@ -4,6 +4,7 @@
 //
 //	posted empty         reads the body, and keeps nothing
 //	posted bbolt DIR     keeps each body in a transaction of its own
+//	posted file DIR      appends each body to a file, and syncs it; one at a time
 package main
 
 import (
@@ -42,8 +43,15 @@ func run(args []string) error {
 		}
 		defer db.Close()
 		handler, version = keep(db), compare.Version("go.etcd.io/bbolt")+", a transaction for each event"
+	case len(args) == 2 && args[0] == "file":
+		file, err := os.Create(filepath.Join(args[1], "events"))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		handler, version = appendTo(file), "a write and a sync for each event"
 	default:
-		return errors.New("usage: posted empty, or posted bbolt DIR")
+		return errors.New("usage: posted empty, or posted bbolt DIR, or posted file DIR")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -117,5 +125,21 @@ func keep(db *bbolt.DB) http.HandlerFunc {
 		}
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, strconv.FormatUint(seq, 10)+"\n")
+	}
+}
+
+// appendTo is how long a disk takes, for one publisher.
+func appendTo(file *os.File) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(file, r.Body)
+		if err == nil {
+			err = file.Sync()
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, "ok\n")
 	}
 }
