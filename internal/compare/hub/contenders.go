@@ -10,6 +10,7 @@ import (
 
 	"github.com/sse-go/sse/internal/compare/control"
 	"github.com/sse-go/sse/internal/compare/drive"
+	"github.com/sse-go/sse/internal/compare/report"
 )
 
 // contender is a way to publish.
@@ -156,12 +157,15 @@ type figures struct {
 	events  float64
 	wall    time.Duration
 	cpu     time.Duration // of the server
+	costs   []float64     // of an event in each turn, in µs of that
 	client  time.Duration // the load client's
 	latency control.Histogram
 }
 
-func (f figures) rate() float64       { return f.events / f.wall.Seconds() }
-func (f figures) each() float64       { return float64(f.cpu.Nanoseconds()) / f.events / 1e3 }
+func (f figures) rate() float64 { return f.events / f.wall.Seconds() }
+
+// each is the median of the turns: one that something else disturbed does not count.
+func (f figures) each() float64       { return report.SpreadOf(f.costs).Median }
 func (f figures) clients() float64    { return float64(f.client.Nanoseconds()) / f.events / 1e3 }
 func (f figures) p50() float64        { return float64(f.latency.Quantile(0.5)) / 1e6 }
 func (f figures) p99() float64        { return float64(f.latency.Quantile(0.99)) / 1e6 }
@@ -232,7 +236,9 @@ func (t *turn) take(during time.Duration) error {
 	}
 	f := &t.figures
 	f.wall += time.Since(began)
-	f.cpu += t.server.CPU() - cpu
+	used := t.server.CPU() - cpu
+	f.cpu += used
+	f.costs = append(f.costs, float64(used.Nanoseconds())/float64(counted.acknowledged)/1e3)
 	f.client += time.Duration(control.CPUTime(os.Getpid()) - own)
 	f.events += float64(counted.acknowledged)
 	f.latency.Merge(latency)

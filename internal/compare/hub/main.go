@@ -44,8 +44,8 @@ type plan struct {
 
 var (
 	full = plan{
-		rounds: 5, few: 16, many: 500, fill: 20_000, warm: 500 * time.Millisecond,
-		turns: 20, during: 200 * time.Millisecond, diskTurns: 3, onDisk: 3 * time.Second, streamLines: 10_000,
+		rounds: 4, few: 16, many: 500, fill: 20_000, warm: 500 * time.Millisecond,
+		turns: 20, during: 200 * time.Millisecond, diskTurns: 2, onDisk: 4 * time.Second, streamLines: 10_000,
 	}
 	quick = plan{
 		rounds: 1, few: 4, many: 20, fill: 2000, warm: 50 * time.Millisecond,
@@ -58,7 +58,7 @@ func main() {
 	servers := flag.String("servers", "", "only these: empty, memory, nchan, …, with commas")
 	write := flag.String("write", "", "write the tables into this file's section Hub")
 	dir := flag.String("dir", "", "where to write events; if empty, the directory for temporary files")
-	rounds := flag.Int("rounds", 0, "measurements of each figure (5, or 1 if quick)")
+	rounds := flag.Int("rounds", 0, "measurements of each figure (4, or 1 if quick)")
 	turns := flag.Int("turns", 0, "of each in a round in memory (20, or 2 if quick)")
 	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
 	flag.Parse()

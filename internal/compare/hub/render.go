@@ -17,8 +17,9 @@ as many as was acknowledged. Events have %d bytes of data, requests the headers 
 Content-Type and their length. CPU is the user and system time of the server's process (of nginx the
 worker's) by its CPU clock.
 
-%d rounds, in each of which all take turns, %d of %v in memory and %d of %v on the disk; figures are the
-median of the rounds, with the lowest and highest, and so are ratios, which are taken within a round.
+%d rounds, in each of which all take turns, %d of %v in memory and %d of %v on the disk; what an
+event costs in a round is the median of the turns. Figures are the median of the rounds, with the lowest
+and highest, and so are ratios, which are taken within a round.
 `
 
 // render writes the section "Hub".

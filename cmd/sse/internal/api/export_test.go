@@ -6,7 +6,8 @@ type BatchLine = batchLine
 // ParsePlain reads a line as most are, if it is one.
 func ParsePlain(text []byte) (*BatchLine, bool) {
 	l := &batchLine{}
-	return l, l.parse(text)
+	is := l.parse(text)
+	return l, is
 }
 
 // DecodeLine reads any.
