@@ -5,7 +5,7 @@ LATE ?= 60
 STEPS ?= 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help test short race soak soak-steps restart stall lint fuzz late mutants frameworks interop compare compare-codec compare-broker compare-storage many cover check
+.PHONY: help test short race soak soak-steps restart stall lint fuzz late mutants frameworks interop compare compare-codec compare-broker compare-hub compare-storage many cover check
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ compare-codec: ## compare the codec's speed with other libraries, into docs/PERF
 
 compare-broker: ## compare servers with up to 18,000 subscribers, into docs/PERFORMANCE.md (minutes)
 	cd internal/compare && GOWORK=off go run ./broker -write ../../docs/PERFORMANCE.md
+
+compare-hub: ## measure what publishing to the hub costs, beside others, into docs/PERFORMANCE.md (minutes)
+	cd internal/compare && GOWORK=off go run ./hub -write ../../docs/PERFORMANCE.md
 
 many: ## 150,000 subscribers on one machine, and a million without the write, into docs/PERFORMANCE.md
 	cd internal/compare && GOWORK=off go run ./many -write ../../docs/PERFORMANCE.md

@@ -26,6 +26,7 @@ type itemKind string
 
 const (
 	itemAttempt itemKind = "attempt" // it asks for a stream
+	itemOpen    itemKind = "open"    // its stream has begun; a client's only
 	itemEvent   itemKind = "event"
 	itemGap     itemKind = "gap"
 	itemRefused itemKind = "refused" // what it asked for is gone
@@ -63,7 +64,8 @@ type checker struct {
 
 	whys       []string // a gap for one of these is due first; "" if perhaps none is
 	opening    bool     // nothing has come on this stream
-	forgive    bool     // what was lost before the attempt needs no gap
+	forgive    bool     // what was lost before the stream began needs no gap
+	accepted   uint64   // nor does what is lost up to here, the newest of those
 	latest     uint64   // up to here only the latest of each topic counts
 	skipped    uint64   // up to here LagSkip may have left out events
 	wantNewest bool     // it has skipped, and was to get the newest event
@@ -76,10 +78,14 @@ type checker struct {
 // was looked at.
 func (c *checker) check(items []item) (err error) {
 	for i := range items {
-		c.it = &items[i]
+		if c.it = &items[i]; c.opening && c.w.log != nil {
+			c.accept(c.it) // a log is asked when the first bytes are out
+		}
 		switch c.it.kind {
 		case itemAttempt:
 			err = c.attempted()
+		case itemOpen:
+			c.began()
 		case itemEvent:
 			err = c.got(c.it.event)
 		case itemGap:
@@ -132,9 +138,30 @@ func (c *checker) attempted() error {
 func (c *checker) open() {
 	c.attempt = c.it
 	c.older, c.told = max(c.older, c.told), 0
-	c.forgive = false
+	c.forgive, c.accepted = false, 0
 	c.latest, c.skipped, c.onlyNew, c.synced = 0, 0, 0, 0
 	c.wantNewest, c.opening = false, true
+}
+
+// began is told that the stream has begun by now, which may be long after it was
+// asked for.
+func (c *checker) began() {
+	if c.attempt.asked == "" && c.opening && c.life == c.w.lives[c.attempt.life] {
+		c.begin()
+	}
+}
+
+// accept notes up to where the subscriber wants to hear of no loss. It may be that
+// of a loss the broker knows no more than that there was a newer one.
+func (c *checker) accept(by *item) {
+	if !c.forgive {
+		return
+	}
+	for seq := c.life.last(by.group); seq > c.accepted; seq-- {
+		if e := c.life.at(seq); c.selected(e) && c.life.mayBeLost(e, by.group, by.time) {
+			c.accepted = seq
+		}
+	}
 }
 
 // resumed sets the place of a subscriber that has an id.
@@ -164,11 +191,11 @@ func (c *checker) begin() {
 		c.opt, c.pos = 0, 0
 	case start.Last > 0:
 		c.forgive = true
-		c.opt = c.lastN(start.Last, c.it.from, false)
+		c.opt = c.lastN(start.Last, c.attempt.from, false)
 		c.pos = c.lastN(start.Last, through, true)
 		c.opt = min(c.opt, c.pos)
 	case !start.Time.IsZero() || c.ago > 0:
-		from := c.since()
+		from := c.since(c.it)
 		c.opt, c.pos = 0, 0
 		for seq := uint64(1); seq <= through; seq++ {
 			if e := l.at(seq); e.time.Before(from) && c.selected(e) {
@@ -176,14 +203,16 @@ func (c *checker) begin() {
 			}
 		}
 	default:
-		c.opt, c.pos = c.it.from, through
+		c.opt, c.pos = c.attempt.from, through
 	}
+	c.accept(c.it)
 }
 
-// since is the time of the first event that the subscriber asks for.
-func (c *checker) since() time.Time {
+// since is the time of the first event that the subscriber asks for, if its stream
+// begins at that of an item.
+func (c *checker) since(it *item) time.Time {
 	if c.ago > 0 {
-		return c.attempt.time.Add(-c.ago)
+		return it.time.Add(-c.ago)
 	}
 	return c.start.Time
 }
@@ -302,7 +331,7 @@ func (c *checker) got(event sse.Event) error {
 	case c.w.log == nil && seq <= c.latest && c.superseded(e, c.latest, true):
 		return fmt.Errorf("an event that is not the latest of its topic, up to %d", c.latest)
 	case c.attempt.asked == "" && seq <= c.life.last(c.attempt.group) &&
-		(!c.start.Time.IsZero() || c.ago > 0) && e.time.Before(c.since()):
+		(!c.start.Time.IsZero() || c.ago > 0) && e.time.Before(c.since(c.attempt)):
 		return fmt.Errorf("an event that is older than what it asked for")
 	}
 	if err := c.skip(seq - 1); err != nil {
@@ -352,11 +381,8 @@ func (c *checker) missed(e *published) error {
 	seq := e.at.Seq
 	lost := c.life.mayBeLost(e, c.it.group, c.it.time)
 	switch {
-	case c.forgive && seq <= c.life.last(c.attempt.group) &&
-		c.life.mayBeLost(e, c.attempt.group, c.attempt.time):
+	case lost && seq <= c.accepted:
 		return nil
-	case c.forgive && c.opening && c.w.log != nil && lost:
-		return nil // a log is asked when the first bytes are out
 	case seq > max(c.told, c.older):
 		return fmt.Errorf("event %d is missing, and no gap tells it (removed: %v)", seq, lost)
 	case lost, seq <= c.onlyNew, seq <= c.skipped,

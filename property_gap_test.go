@@ -107,19 +107,10 @@ func (c *checker) askedIn(gap *sse.Gap, now *life) (uint64, error) {
 	if err := c.has(now, p); err != nil {
 		return 0, fmt.Errorf("a gap after %w", err)
 	}
-	if (p.Seq > c.told || c.told == 0) && !c.accepted(p.Seq) {
+	if (p.Seq > c.told || c.told == 0) && p.Seq > c.accepted {
 		err = c.stands(p.Seq)
 	}
 	return p.Seq, err
-}
-
-// accepted reports whether something may have been lost at a place before the
-// subscriber came, who did not want to hear of that: so it begins there with what
-// it is told, although what is kept before that is still to come.
-func (c *checker) accepted(seq uint64) bool {
-	e := c.life.at(seq)
-	return c.forgive && c.opening && e != nil && seq <= c.life.last(c.attempt.group) &&
-		c.life.mayBeLost(e, c.attempt.group, c.attempt.time)
 }
 
 // stands checks that a place is the one up to which the subscriber has got

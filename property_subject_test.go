@@ -223,6 +223,9 @@ func (s *subject) newClient() *sse.Client {
 		RetryDelay:    20 * time.Millisecond,
 		MaxRetryDelay: 100 * time.Millisecond,
 		OnState: func(change sse.StateChange) {
+			if change.State == sse.StateOpen {
+				s.note(item{kind: itemOpen})
+			}
 			s.setOpen(change.State == sse.StateOpen)
 		},
 	}

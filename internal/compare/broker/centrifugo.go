@@ -81,7 +81,7 @@ func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := freeAddr()
+	addr, err := drive.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +97,12 @@ func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 	if err := os.WriteFile(config, text, 0o644); err != nil {
 		return nil, err
 	}
-	d, err := startDaemon(ctx, "centrifugo", path, "-c", config)
+	d, err := drive.StartDaemon(ctx, "centrifugo", path, "-c", config)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.awaitListening(addr); err != nil {
-		d.stop()
+	if err := d.AwaitListening(addr); err != nil {
+		d.Stop()
 		return nil, err
 	}
 	p, stop := startPosts(ctx, http.Header{"Content-Type": {"application/json"}},
@@ -113,8 +113,8 @@ func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 	return &drive.Server{
 		Addr: addr, Path: centrifugoSubscribe("{topic}"), Body: true,
 		Version: centrifugoVersion + ", memory engine, no history",
-		PIDs:    []int{d.pid}, Publisher: p,
-		Stop: func() { stop(); d.stop() },
+		PIDs:    []int{d.PID()}, Publisher: p,
+		Stop: func() { stop(); d.Stop() },
 	}, nil
 }
 

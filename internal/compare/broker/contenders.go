@@ -92,7 +92,7 @@ func (r *runner) daemons() []*contender {
 	return []*contender{
 		{
 			key: "hub", name: "the hub", kind: own, topics: true, patterns: true,
-			prepare: r.buildHub,
+			prepare: func(ctx context.Context) error { return drive.BuildHub(ctx, r.dir) },
 			start:   func(ctx context.Context, _ int) (*drive.Server, error) { return startHub(ctx, r.dir) },
 		},
 		{

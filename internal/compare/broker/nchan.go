@@ -2,121 +2,23 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// nchanModule is where Debian's libnginx-mod-nchan puts it.
-const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
-
-// nchanConfig is one worker, as the comparison is of one process. Settings and
-// their reasons are from https://nchan.io, "Configuration Directives":
-//
-//   - nchan_message_buffer_length: "the maximum number of messages to store per
-//     channel"; the default of 10 is less than the outstanding events here.
-//   - nchan_message_timeout: a minute, in place of an hour.
-//   - nchan_shared_memory_size: "shared memory slab pool size"; the default, 128M,
-//     said here since it is what limits.
-//
-// The log of accesses is off and connections stay open, as for every server
-// here; worker_rlimit_nofile and worker_connections make room for subscribers.
-const nchanConfig = `
-load_module %[1]s;
-daemon off;
-user root;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid %[2]s/nginx.pid;
-error_log %[2]s/error.log error;
-events { worker_connections 19900; use epoll; multi_accept on; }
-http {
-	access_log off;
-	tcp_nodelay on;
-	keepalive_timeout 300;
-	keepalive_requests 1000000000;
-	client_body_temp_path %[2]s/body;
-	proxy_temp_path %[2]s/proxy;
-	fastcgi_temp_path %[2]s/fastcgi;
-	uwsgi_temp_path %[2]s/uwsgi;
-	scgi_temp_path %[2]s/scgi;
-	nchan_shared_memory_size 128M;
-	server {
-		listen %[3]s backlog=4096;
-		location = /publish {
-			nchan_publisher http;
-			nchan_channel_id $arg_topic;
-			nchan_message_buffer_length 256;
-			nchan_message_timeout 1m;
-		}
-		location = /subscribe {
-			nchan_subscriber eventsource;
-			nchan_channel_id $arg_topic;
-			nchan_subscriber_first_message newest;
-		}
-	}
-}
-`
-
 func startNchan(ctx context.Context, dir string) (*drive.Server, error) {
-	nginx, err := exec.LookPath("nginx")
-	if err == nil {
-		_, err = os.Stat(nchanModule)
-	}
+	n, err := drive.StartNchan(ctx, dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w (apt-get install nginx libnginx-mod-nchan, "+
-			"or leave nchan out by -servers)", err)
-	}
-	dir, err = os.MkdirTemp(dir, "nchan")
-	if err != nil {
-		return nil, err
-	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	config := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf(nchanConfig, nchanModule, dir, addr)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return nil, err
-	}
-	d, err := startDaemon(ctx, "nchan", nginx, "-e", filepath.Join(dir, "error.log"),
-		"-p", dir, "-c", config)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.awaitListening(addr); err != nil {
-		d.stop()
-		return nil, err
-	}
-	worker, err := d.onlyChild()
-	if err != nil {
-		d.stop()
 		return nil, err
 	}
 	p, stop := startPosts(ctx, http.Header{"Content-Type": {"text/plain"}},
 		func(topic string, data []byte) (string, []byte) {
-			return "http://" + addr + "/publish?topic=" + topic, data
+			return "http://" + n.Addr + "/publish?topic=" + topic, data
 		})
 	return &drive.Server{
-		Addr: addr, Path: "/subscribe?topic={topic}", Body: true, Version: nchanVersion(),
-		PIDs: []int{worker}, Publisher: p,
-		Stop: func() { stop(); d.stop() },
+		Addr: n.Addr, Path: "/subscribe?topic={topic}", Body: true, Version: n.Version,
+		PIDs: []int{n.Worker}, Publisher: p,
+		Stop: func() { stop(); n.Stop() },
 	}, nil
-}
-
-// nchanVersion is what Debian calls it.
-func nchanVersion() string {
-	text, err := exec.Command("dpkg-query", "-W", "-f", "${Version}, ", "libnginx-mod-nchan",
-		"nginx").Output()
-	if err != nil {
-		return "unknown"
-	}
-	nchan, nginx, _ := strings.Cut(strings.TrimSuffix(string(text), ", "), ", ")
-	return fmt.Sprintf("%s, nginx %s, one worker, buffer of 256", nchan, nginx)
 }

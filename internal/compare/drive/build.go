@@ -23,3 +23,16 @@ func Build(ctx context.Context, dir string, names ...string) error {
 	}
 	return nil
 }
+
+// BuildHub compiles the command sse, which is of another module, into a directory. To
+// be a part of this one it would decide about the versions of the other libraries.
+func BuildHub(ctx context.Context, dir string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", "../../cmd/sse",
+		"-o", filepath.Join(dir, "sse"), ".")
+	cmd.Env = append(os.Environ(), "GOWORK=") // found, so that it is built of this tree's library
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build cmd/sse: %w (run from internal/compare)", err)
+	}
+	return nil
+}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
@@ -22,6 +24,9 @@ type Log interface {
 	// else was, ErrKeyUsed.
 	Publish(ctx context.Context, once *Once, entries ...sse.Entry) (
 		at []sse.Position, before bool, err error)
+
+	// PublishOne publishes one event, with no key.
+	PublishOne(ctx context.Context, event sse.Event, topics ...string) (sse.Position, error)
 
 	// Delete removes what is kept of a topic.
 	Delete(ctx context.Context, topic string) error
@@ -69,6 +74,7 @@ type API struct {
 	origins    map[string]bool
 	protection *http.CrossOriginProtection
 	own        map[string]route
+	host       atomic.Pointer[string] // the last Host that was found good
 
 	mu   sync.Mutex // guards the following
 	told map[string]bool
@@ -96,6 +102,17 @@ func New(opts Options) (*API, error) {
 	return a, nil
 }
 
+// Configure sets how long clients may take: a request a minute. One deadline of the
+// server is cheaper than one that each request sets. Who takes longer lifts it, and
+// net/http does once it has read a request's body.
+func Configure(server *http.Server) {
+	server.ConnContext = sse.ConnContext
+	server.ReadHeaderTimeout = 10 * time.Second
+	server.ReadTimeout = bodyTime
+	server.IdleTimeout = 2 * time.Minute
+	server.MaxHeaderBytes = 64 << 10
+}
+
 // route is a path below /-/, by method.
 type route map[string]func(http.ResponseWriter, *http.Request) error
 
@@ -108,19 +125,20 @@ var (
 	plainText = []string{"text/plain; charset=utf-8"}
 )
 
-// ServeHTTP answers a request.
+// ServeHTTP answers a request. What has one event to publish is as cheap as can be:
+// even to ask for the response's headers makes net/http copy them.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	header := w.Header()
 	if r.Method != http.MethodPost { // whose answer nobody keeps, or shows
+		header := w.Header()
 		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
 		header["Vary"] = vary // caches put equal GETs together, which no two streams are
 	}
 	err := a.checkHost(r)
 	if err == nil {
-		err = a.checkOrigin(header, r)
+		err = a.checkOrigin(w, r)
 	}
 	if err == nil {
-		err = a.expectBody(w, r)
+		err = a.expectBody(r)
 	}
 	if err == nil {
 		err = a.serve(w, r)
@@ -171,6 +189,14 @@ func (a *API) serveTopic(w http.ResponseWriter, r *http.Request, path string) er
 		return a.delete(w, r, to)
 	}
 	return notAllowed(r, route{"GET": nil, "HEAD": nil, "POST": nil, "PUT": nil, "DELETE": nil})
+}
+
+// headerOf is Header.Get for a name in its canonical form.
+func headerOf(r *http.Request, name string) string {
+	if values := r.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 func isRead(r *http.Request) bool {

@@ -19,11 +19,11 @@ const (
 
 // batchLine is an event of a batch. Fields that it does not have are errors.
 type batchLine struct {
-	Topics []string  `json:"topics"`
-	ID     string    `json:"id"`
-	Type   string    `json:"type"`
-	Data   *lineData `json:"data"`
-	Retry  *uint32   `json:"retry"` // milliseconds
+	Topics []string `json:"topics"`
+	ID     string   `json:"id"`
+	Type   string   `json:"type"`
+	Data   lineData `json:"data"`
+	Retry  *uint32  `json:"retry"` // milliseconds
 }
 
 // postBatch is POST of /-/batch: all events, or none of them if one is wrong.
@@ -65,11 +65,11 @@ func batchTooLarge(limit int) error {
 
 // parseBatch makes entries of lines of JSON. Empty lines are left out.
 func (a *API) parseBatch(p *publication, body string) ([]sse.Entry, error) {
-	var entries []sse.Entry
+	entries := make([]sse.Entry, 0, min(strings.Count(body, "\n")+1, maxBatchEvents))
 	n := 0
-	for line := range strings.Lines(body) {
+	for line := range bytes.Lines([]byte(body)) {
 		n++
-		text := []byte(strings.TrimRight(line, "\r\n"))
+		text := bytes.TrimRight(line, "\r\n")
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
@@ -117,26 +117,37 @@ func (a *API) prepareBatch(r *http.Request) (*publication, error) {
 }
 
 // parseLine makes an entry of a line of JSON.
-func (a *API) parseLine(p *publication, text []byte) (sse.Entry, error) {
-	var line batchLine
-	var entry sse.Entry
+func (a *API) parseLine(p *publication, text []byte) (entry sse.Entry, err error) {
 	if !utf8.Valid(text) {
 		return entry, problemf(http.StatusBadRequest, "it is not UTF-8")
 	}
+	var plain batchLine
+	line := &plain
+	if !plain.parse(text) {
+		if line, err = decodeLine(text); err != nil {
+			return entry, err
+		}
+	}
+	err = a.makeEntry(p, line, &entry)
+	return entry, err
+}
+
+// decodeLine reads whatever is an event as JSON, or says why it is none.
+func decodeLine(text []byte) (*batchLine, error) {
+	line := &batchLine{}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&line); err != nil {
-		return entry, problemf(http.StatusBadRequest, "it is not an event as JSON, such as "+
+	if err := decoder.Decode(line); err != nil {
+		return nil, problemf(http.StatusBadRequest, "it is not an event as JSON, such as "+
 			`{"topics":["news"],"data":"hello"}: %s`, strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if decoder.InputOffset() < int64(len(bytes.TrimRight(text, " \t"))) {
-		return entry, problemf(http.StatusBadRequest, "something follows the JSON of the event")
+		return nil, problemf(http.StatusBadRequest, "something follows the JSON of the event")
 	}
 	if hasLoneSurrogate(text) {
-		return entry, problemf(http.StatusBadRequest, `it has half a surrogate pair, as in "\ud800"`)
+		return nil, problemf(http.StatusBadRequest, `it has half a surrogate pair, as in "\ud800"`)
 	}
-	err := a.makeEntry(p, &line, &entry)
-	return entry, err
+	return line, nil
 }
 
 func (a *API) makeEntry(p *publication, line *batchLine, entry *sse.Entry) (err error) {
@@ -161,27 +172,29 @@ func (a *API) makeEntry(p *publication, line *batchLine, entry *sse.Entry) (err 
 			return err
 		}
 	}
-	if line.Data == nil {
+	if !line.Data.given {
 		return problemf(http.StatusBadRequest, `"data" is missing, or null`)
 	}
-	entry.Event.Data = string(*line.Data)
+	entry.Event.Data = line.Data.text
 	return p.check(entry, a.MaxEvent)
 }
 
 // lineData is the text of a JSON string, or the JSON of anything else.
-type lineData string
+type lineData struct {
+	text  string
+	given bool // and not null
+}
 
-// UnmarshalJSON implements [json.Unmarshaler]. Most strings have no escapes.
+// UnmarshalJSON implements [json.Unmarshaler].
 func (d *lineData) UnmarshalJSON(raw []byte) error {
-	switch {
-	case raw[0] != '"':
-		*d = lineData(raw)
-		return nil
-	case bytes.IndexByte(raw, '\\') < 0:
-		*d = lineData(raw[1 : len(raw)-1])
-		return nil
+	*d = lineData{string(raw), true}
+	switch raw[0] {
+	case 'n':
+		*d = lineData{}
+	case '"':
+		return json.Unmarshal(raw, &d.text)
 	}
-	return json.Unmarshal(raw, (*string)(d))
+	return nil
 }
 
 // hasLoneSurrogate reports whether an escape stands for half a character. JSON that
@@ -222,6 +235,3 @@ func surrogateAt(text []byte) int {
 	}
 	return 0
 }
-
-// bare is the text of an error without the prefix that all have.
-func bare(err error) string { return strings.TrimPrefix(err.Error(), "sse: ") }

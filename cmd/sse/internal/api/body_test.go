@@ -30,7 +30,10 @@ type line struct {
 
 func dial(t *testing.T, set ...func(*api.Options)) *line {
 	broker := &sse.Broker{}
-	server := ssetest.NewServer(t, newAPI(t, broker, set...), nil)
+	a := newAPI(t, broker, set...)
+	broker.Select = a.Select
+	server := ssetest.NewServer(t, a,
+		&ssetest.ServerOptions{Configure: api.Configure})
 	conn := server.Dial()
 	t.Cleanup(func() { _ = conn.Close() })
 	return &line{t, broker, conn, bufio.NewReader(conn), time.Now()}
@@ -155,7 +158,7 @@ func TestBodyInTime(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		_, _ = io.WriteString(l, "llo")
 		l.answer(59*time.Second+slowness, http.StatusOK, "~")
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute) // net/http closes one that is idle for longer than two
 		l.began = time.Now()
 		l.send("POST /news HTTP/1.1\nContent-Length: 5", "again")
 		l.answer(slowness, http.StatusOK, "~")
@@ -170,11 +173,26 @@ type slowLog struct{ api.Log }
 
 func (l slowLog) Publish(ctx context.Context, once *api.Once, entries ...sse.Entry) (
 	[]sse.Position, bool, error) {
+	if err := hang(ctx); err != nil {
+		return nil, false, err
+	}
+	return l.Log.Publish(ctx, once, entries...)
+}
+
+func (l slowLog) PublishOne(ctx context.Context, event sse.Event, topics ...string) (
+	sse.Position, error) {
+	if err := hang(ctx); err != nil {
+		return sse.Position{}, err
+	}
+	return l.Log.PublishOne(ctx, event, topics...)
+}
+
+func hang(ctx context.Context) error {
 	select {
 	case <-time.After(slowness):
-		return l.Log.Publish(ctx, once, entries...)
+		return nil
 	case <-ctx.Done():
-		return nil, false, ctx.Err()
+		return ctx.Err()
 	}
 }
 

@@ -164,3 +164,6 @@ func shorten(text string) string {
 	}
 	return fmt.Sprintf("%q", text)
 }
+
+// bare is the text of an error without the prefix that all have.
+func bare(err error) string { return strings.TrimPrefix(err.Error(), "sse: ") }

@@ -26,6 +26,11 @@ func (l brokerLog) Publish(ctx context.Context, _ *api.Once, entries ...sse.Entr
 	return at, false, err
 }
 
+func (l brokerLog) PublishOne(ctx context.Context, event sse.Event, topics ...string) (
+	sse.Position, error) {
+	return l.Broker.Publish(ctx, event, topics...)
+}
+
 func (l brokerLog) Delete(context.Context, string) error { return nil }
 
 func newAPI(tb testing.TB, broker *sse.Broker, set ...func(*api.Options)) *api.API {

@@ -24,8 +24,8 @@ func (a *API) putOwn(w http.ResponseWriter, r *http.Request) error {
 // that the end of the body ends is one, too, but not what is left of a body that was
 // cut off.
 func (a *API) publishLines(w http.ResponseWriter, r *http.Request, to target) error {
-	p, err := a.prepare(r, to)
-	if err != nil {
+	p := &publication{}
+	if err := a.prepare(p, r, to); err != nil {
 		return err
 	}
 	if p.event.ID != "" {
@@ -50,7 +50,8 @@ func (a *API) stream(
 			"what a PUT that failed has kept is in its answer; POST /-/batch takes many events at once")
 	}
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Time{}) // a line may be hours away
+	// bodyTime is for other requests: a line may be hours away.
+	_ = rc.SetReadDeadline(time.Time{})
 	defer context.AfterFunc(a.Closing, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })()
 	f := &feed{ctx: r.Context(), log: a.Log, parse: parse}
 	in := &lineReader{r: r.Body, limit: a.MaxEvent}

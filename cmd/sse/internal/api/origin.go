@@ -26,10 +26,25 @@ const maxTold = 100
 
 // checkHost refuses names that are not the hub's.
 func (a *API) checkHost(r *http.Request) error {
-	if a.AnyHost || isAddress(r.Host) {
+	if a.AnyHost {
 		return nil
 	}
-	name := strings.ToLower(r.Host)
+	if last := a.host.Load(); last != nil && *last == r.Host {
+		return nil
+	}
+	if err := a.findHost(r.Host); err != nil {
+		return err
+	}
+	host := strings.Clone(r.Host) // not what it is a part of
+	a.host.Store(&host)
+	return nil
+}
+
+func (a *API) findHost(asked string) error {
+	if isAddress(asked) {
+		return nil
+	}
+	name := strings.ToLower(asked)
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}
@@ -64,11 +79,12 @@ func isAddress(host string) bool {
 
 // checkOrigin refuses pages of other origins, and tells browsers of those that it
 // does not.
-func (a *API) checkOrigin(header http.Header, r *http.Request) error {
-	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) error {
+	origin, site := headerOf(r, "Origin"), headerOf(r, "Sec-Fetch-Site")
 	if origin == "" && site == "" {
 		return nil // not a browser
 	}
+	header := w.Header()
 	switch {
 	case origin != "" && origin != "null" && a.origins[origin]:
 		header.Set("Access-Control-Allow-Origin", origin)

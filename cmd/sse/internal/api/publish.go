@@ -24,8 +24,8 @@ func (a *API) publishOwn(w http.ResponseWriter, r *http.Request) error {
 
 // publish publishes the body as one event.
 func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
-	p, err := a.prepare(r, to)
-	if err != nil {
+	var p publication
+	if err := a.prepare(&p, r, to); err != nil {
 		return err
 	}
 	data, err := a.readBody(w, r, a.MaxEvent, tooLarge)
@@ -37,22 +37,42 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 	if err := p.check(&entry, a.MaxEvent); err != nil {
 		return err
 	}
-	once, err := onceOf(r, p.who, entry)
-	if err != nil {
-		return err
-	}
-	at, before, err := a.Log.Publish(r.Context(), once, entry)
+	at, before, err := a.publishEntry(r, p.who, entry)
 	if err != nil {
 		return err
 	}
 	if before {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
-	id := idOf(&entry, at[0])
-	if wantsJSON(r) {
+	id := idOf(&entry, at)
+	switch {
+	case wantsJSON(r):
 		return answer(w, r, "", map[string]any{"id": id})
+	case entry.Event.ID != "":
+		return answer(w, r, id+"\n", nil)
 	}
-	return answer(w, r, id+"\n", nil)
+	// net/http finds out by itself that a position is text/plain; charset=utf-8.
+	_, _ = io.WriteString(w, id)
+	_, _ = io.WriteString(w, "\n") // whoever asked may have gone
+	return nil
+}
+
+// publishEntry publishes one event, or finds that it was published before.
+func (a *API) publishEntry(r *http.Request, who *auth.Who, entry sse.Entry) (
+	at sse.Position, before bool, err error) {
+	once, err := onceOf(r, who, entry)
+	if err != nil {
+		return at, false, err
+	}
+	if once == nil {
+		at, err = a.Log.PublishOne(r.Context(), entry.Event, entry.Topics...)
+		return at, false, err
+	}
+	all, before, err := a.Log.Publish(r.Context(), once, entry)
+	if err != nil {
+		return at, false, err
+	}
+	return all[0], before, nil
 }
 
 // idOf is the id that subscribers see.
@@ -73,23 +93,21 @@ type publication struct {
 
 // prepare reads everything but the body, and finds out whether it may be published.
 // The target is empty if the query names it.
-func (a *API) prepare(r *http.Request, to target) (*publication, error) {
-	p := &publication{}
+func (a *API) prepare(p *publication, r *http.Request, to target) error {
 	named := len(to.topics)+len(to.patterns) == 0
 	query, err := parseQuery(r, named, publishParameters...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if p.who, err = a.Authority.Identify(r, query); err != nil {
-		return nil, err
+		return err
 	}
 	if named {
 		if to, err = parseTarget(query); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	err = p.setTarget(r, query, to)
-	return p, err
+	return p.setTarget(r, query, to)
 }
 
 func (p *publication) setTarget(r *http.Request, query url.Values, to target) (err error) {
@@ -100,7 +118,7 @@ func (p *publication) setTarget(r *http.Request, query url.Values, to target) (e
 		return err
 	}
 	p.topics = to.topics
-	if err := checkBodyForm(r); err != nil {
+	if err := checkBodyForm(r); err != nil || len(query) == 0 {
 		return err
 	}
 	p.event.Type, p.event.ID = query.Get("type"), query.Get("id")
@@ -120,12 +138,12 @@ func (p *publication) setTarget(r *http.Request, query url.Values, to target) (e
 
 // checkBodyForm refuses bodies that are something else than the data.
 func checkBodyForm(r *http.Request) error {
-	kind := r.Header.Get("Content-Type")
+	kind := headerOf(r, "Content-Type")
 	if len(kind) > 9 && strings.EqualFold(kind[:10], "multipart/") {
 		return problemf(http.StatusUnsupportedMediaType, "the body is the data, and a multipart body "+
 			"is not: with curl, -d sends data and -F does not; --data-binary @FILE sends a file")
 	}
-	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+	if coding := headerOf(r, "Content-Encoding"); coding != "" && coding != "identity" {
 		return problemf(http.StatusUnsupportedMediaType,
 			"the body is the data, and is not to be compressed: Content-Encoding %s", shorten(coding))
 	}

@@ -146,19 +146,11 @@ func (h *Hub) build() error {
 	}
 	h.serves.Go(func() { slow.tell(closing, c.Logger) })
 	h.broker.Select = handler.Select
-	h.server = &http.Server{Handler: handler}
-	configure(h.server, c.Logger)
+	h.server = &http.Server{
+		Handler: handler, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
+	}
+	api.Configure(h.server)
 	return nil
-}
-
-// configure sets how long clients may take. What a body may is a matter of the
-// interface.
-func configure(server *http.Server, logger *slog.Logger) {
-	server.ConnContext = sse.ConnContext
-	server.ReadHeaderTimeout = 10 * time.Second
-	server.IdleTimeout = 2 * time.Minute
-	server.MaxHeaderBytes = 64 << 10
-	server.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 }
 
 // inMemory is how much a broker keeps that has no log.

@@ -96,12 +96,6 @@ type publisher struct {
 func (p *publisher) Publish(ctx context.Context, once *api.Once, entries ...sse.Entry) (
 	at []sse.Position, before bool, err error) {
 	switch {
-	case once == nil && len(entries) == 1:
-		one, err := p.broker.Publish(ctx, entries[0].Event, entries[0].Topics...)
-		if err != nil {
-			return nil, false, err
-		}
-		return []sse.Position{one}, false, nil
 	case once == nil:
 		at, err = p.broker.PublishAll(ctx, entries...)
 		return at, false, err
@@ -116,6 +110,12 @@ func (p *publisher) Publish(ctx context.Context, once *api.Once, entries ...sse.
 		err = api.ErrKeyUsed
 	}
 	return at, call.before, err
+}
+
+// PublishOne implements [api.Log].
+func (p *publisher) PublishOne(ctx context.Context, event sse.Event, topics ...string) (
+	sse.Position, error) {
+	return p.broker.Publish(ctx, event, topics...)
 }
 
 // Delete implements [api.Log]. What is published meanwhile stays.

@@ -1,15 +1,15 @@
-package hub_test
+package api_test
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/api"
 	"github.com/sse-go/sse/ssetest"
 )
 
@@ -31,7 +31,7 @@ func TestSlowHeads(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := ssetest.NewServer(t, http.NotFoundHandler(), &ssetest.ServerOptions{
-					Configure: func(s *http.Server) { hub.Configure(s, slog.New(slog.DiscardHandler)) },
+					Configure: api.Configure,
 				})
 				conn := server.Dial()
 				began := time.Now()
@@ -57,4 +57,26 @@ func TestSlowHeads(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stream that is held in its handler outlives what bounds other requests.
+func TestLongStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := dial(t)
+		l.send("GET /news HTTP/1.1", "")
+		time.Sleep(time.Hour)
+		if _, err := l.broker.Publish(t.Context(), sse.Event{Data: "late"}, "news"); err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 { // heartbeats, too
+			text, err := l.in.ReadString('\n')
+			if err != nil {
+				t.Fatal("the stream has ended: ", err)
+			}
+			if text == "data: late\n" {
+				return
+			}
+		}
+		t.Error("the event has not come")
+	})
 }

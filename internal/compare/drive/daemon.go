@@ -1,4 +1,4 @@
-package main
+package drive
 
 import (
 	"context"
@@ -7,31 +7,28 @@ import (
 	"net"
 	"os/exec"
 	"time"
-
-	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// daemon is a server that is not ours, so that it says nothing.
-type daemon struct {
+// Daemon is a server that says nothing, as those that are not ours.
+type Daemon struct {
 	name string
 	cmd  *exec.Cmd
-	pid  int
 	gone chan struct{} // closed when it has ended, and err says why
 	err  error
 }
 
-func startDaemon(ctx context.Context, name, path string, args ...string) (*daemon, error) {
-	d := &daemon{name: name, cmd: exec.CommandContext(ctx, path, args...), gone: make(chan struct{})}
-	var output drive.Tail
+// StartDaemon starts the program at path.
+func StartDaemon(ctx context.Context, name, path string, args ...string) (*Daemon, error) {
+	d := &Daemon{name: name, cmd: exec.CommandContext(ctx, path, args...), gone: make(chan struct{})}
+	var output Tail
 	d.cmd.Stdout, d.cmd.Stderr = &output, &output
 	// Not SIGKILL: who has children, as nginx has, must end them.
-	d.cmd.SysProcAttr = drive.DieWithParent(drive.Terminated)
-	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(drive.Terminated) }
+	d.cmd.SysProcAttr = DieWithParent(Terminated)
+	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(Terminated) }
 	d.cmd.WaitDelay = 3 * time.Second
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	d.pid = d.cmd.Process.Pid
 	go func() { // ends with the process, which stop waits for
 		d.err = fmt.Errorf("%s has ended: %v: %s", name, d.cmd.Wait(), &output)
 		close(d.gone)
@@ -39,8 +36,12 @@ func startDaemon(ctx context.Context, name, path string, args ...string) (*daemo
 	return d, nil
 }
 
-func (d *daemon) stop() {
-	_ = d.cmd.Process.Signal(drive.Terminated)
+// PID is that of the process that was started.
+func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
+// Stop ends the daemon, and the processes that it ends itself.
+func (d *Daemon) Stop() {
+	_ = d.cmd.Process.Signal(Terminated)
 	select {
 	case <-d.gone:
 	case <-time.After(3 * time.Second):
@@ -49,9 +50,9 @@ func (d *daemon) stop() {
 	}
 }
 
-// awaitListening waits until the server accepts connections.
-func (d *daemon) awaitListening(addr string) error {
-	for deadline := time.Now().Add(drive.Patience); time.Now().Before(deadline); {
+// AwaitListening waits until the server accepts connections.
+func (d *Daemon) AwaitListening(addr string) error {
+	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			return conn.Close()
@@ -65,10 +66,10 @@ func (d *daemon) awaitListening(addr string) error {
 	return errors.New(d.name + " does not listen on " + addr)
 }
 
-// onlyChild waits for the one process that the daemon starts.
-func (d *daemon) onlyChild() (int, error) {
-	for deadline := time.Now().Add(drive.Patience); ; time.Sleep(20 * time.Millisecond) {
-		children, err := drive.ChildrenOf(d.pid)
+// OnlyChild waits for the one process that the daemon starts.
+func (d *Daemon) OnlyChild() (int, error) {
+	for deadline := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
+		children, err := ChildrenOf(d.PID())
 		if err != nil {
 			return 0, err
 		}
@@ -81,8 +82,8 @@ func (d *daemon) onlyChild() (int, error) {
 	}
 }
 
-// freeAddr is an address of 127.0.0.1 whose port is free now.
-func freeAddr() (string, error) {
+// FreeAddr is an address of 127.0.0.1 whose port is free now.
+func FreeAddr() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

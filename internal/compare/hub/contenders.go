@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sse-go/sse/internal/compare/control"
+	"github.com/sse-go/sse/internal/compare/drive"
+	"github.com/sse-go/sse/internal/compare/report"
+)
+
+// contender is a way to publish.
+type contender struct {
+	key, name string
+	start     func(ctx context.Context, dir string) (*drive.Server, error)
+	path      string
+	method    string
+	body      string
+	header    string // one more, with its line end
+	answers   answers
+	filled    bool // it is full before: what is published removes something
+	disk      bool
+	alone     bool // one publisher
+
+	version string
+	rounds  []figures
+}
+
+const eventSize = drive.EventSize
+
+// contenders are all, in the order of the tables.
+func contenders(p plan) []*contender {
+	text := strings.Repeat("x", eventSize)
+	created := answers{statuses: []int{201}, events: 1}
+	one := answers{statuses: []int{200}, events: 1, number: position}
+	all := []*contender{
+		{key: "empty", name: "net/http, an empty handler", start: startPosted("empty"),
+			path: "/news", body: text, answers: created},
+		{key: "memory", name: "sse, one event", start: startMemory, path: "/news", body: text,
+			answers: one, filled: true},
+		{key: "nchan", name: "Nchan", start: startNchan, path: "/publish?topic=news", body: text,
+			// RFC 9110 15.3.3: 202, as it has no subscribers.
+			answers: answers{statuses: []int{201, 202}, events: 1}},
+	}
+	for _, n := range []int{100, 1000} {
+		all = append(all, &contender{
+			key: fmt.Sprintf("batch%d", n), name: fmt.Sprintf("sse, batches of %d", n),
+			start: startMemory, path: "/-/batch?topic=news",
+			body:    strings.Repeat(`{"data":"`+text+"\"}\n", n),
+			answers: answers{statuses: []int{200}, events: n, number: kept(n)}, filled: true,
+		})
+	}
+	all = append(all, &contender{
+		key: "stream", name: fmt.Sprintf("sse, PUT of %d lines", p.streamLines),
+		start: startMemory, method: "PUT", path: "/news",
+		header: "Transfer-Encoding: chunked\r\n", body: chunked(text+"\n", p.streamLines),
+		answers: answers{statuses: []int{200}, events: p.streamLines, number: kept(p.streamLines)},
+		filled:  true,
+	})
+	return append(all,
+		&contender{key: "disk", name: "sse", start: startDisk, path: "/news", body: text,
+			answers: one, disk: true},
+		&contender{key: "bbolt", name: "net/http and a bbolt transaction for each event",
+			start: startPosted("bbolt"), path: "/news", body: text, disk: true,
+			answers: answers{statuses: []int{201}, events: 1, number: decimal}},
+		&contender{key: "sync", name: "one publisher, a write and a sync for each event",
+			start: startPosted("file"), path: "/news", body: text, answers: created, disk: true,
+			alone: true})
+}
+
+// chunked is lines as a program writes them that has a buffer of 4 KiB.
+func chunked(line string, lines int) string {
+	const size = 4 << 10
+	var b strings.Builder
+	for rest := strings.Repeat(line, lines); len(rest) > 0; {
+		n := min(size, len(rest))
+		fmt.Fprintf(&b, "%x\r\n%s\r\n", n, rest[:n])
+		rest = rest[n:]
+	}
+	b.WriteString("0\r\n\r\n")
+	return b.String()
+}
+
+func (c *contender) request(addr string) []byte {
+	method, header := "POST", fmt.Sprintf("Content-Length: %d\r\n", len(c.body))
+	if c.method != "" {
+		method, header = c.method, c.header
+	}
+	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: compare\r\n"+
+		"Content-Type: text/plain\r\n%s\r\n%s", method, c.path, addr, header, c.body)
+}
+
+func startPosted(name string) func(context.Context, string) (*drive.Server, error) {
+	return func(ctx context.Context, dir string) (*drive.Server, error) {
+		args := []string{name}
+		if name != "empty" {
+			at, err := os.MkdirTemp(dir, name)
+			if err != nil {
+				return nil, err
+			}
+			args = append(args, at)
+		}
+		d, err := drive.StartDriven(ctx, name, filepath.Join(dir, "posted"), args...)
+		if err != nil {
+			return nil, err
+		}
+		return d.Server(), nil
+	}
+}
+
+func startMemory(ctx context.Context, dir string) (*drive.Server, error) {
+	return startHub(ctx, dir, "memory")
+}
+
+func startDisk(ctx context.Context, dir string) (*drive.Server, error) {
+	data, err := os.MkdirTemp(dir, "events")
+	if err != nil {
+		return nil, err
+	}
+	return startHub(ctx, dir, data)
+}
+
+// startHub starts "sse serve" as it is by default.
+func startHub(ctx context.Context, dir, data string) (*drive.Server, error) {
+	addr, err := drive.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	d, err := drive.StartDaemon(ctx, "sse serve", filepath.Join(dir, "sse"),
+		"serve", "--addr", addr, "--data", data)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.AwaitListening(addr); err != nil {
+		d.Stop()
+		return nil, err
+	}
+	return &drive.Server{Addr: addr, PIDs: []int{d.PID()}, Version: "this tree", Stop: d.Stop}, nil
+}
+
+func startNchan(ctx context.Context, dir string) (*drive.Server, error) {
+	n, err := drive.StartNchan(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &drive.Server{
+		Addr: n.Addr, PIDs: []int{n.Worker}, Version: n.Version, Stop: n.Stop,
+	}, nil
+}
+
+// figures are what one measurement has found.
+type figures struct {
+	events  float64
+	wall    time.Duration
+	cpu     time.Duration // of the server
+	costs   []float64     // of an event in each turn, in µs of that
+	client  time.Duration // the load client's
+	latency control.Histogram
+}
+
+func (f figures) rate() float64 { return f.events / f.wall.Seconds() }
+
+// each is the median of the turns: one that something else disturbed does not count.
+func (f figures) each() float64       { return report.SpreadOf(f.costs).Median }
+func (f figures) clients() float64    { return float64(f.client.Nanoseconds()) / f.events / 1e3 }
+func (f figures) p50() float64        { return float64(f.latency.Quantile(0.5)) / 1e6 }
+func (f figures) p99() float64        { return float64(f.latency.Quantile(0.99)) / 1e6 }
+func (f figures) processors() float64 { return f.cpu.Seconds() / f.wall.Seconds() }
+
+func (f figures) String() string {
+	return fmt.Sprintf("%.0f events/s; %.2f µs CPU each, the client's %.2f; p50 %.2f ms, p99 %.2f ms",
+		f.rate(), f.each(), f.clients(), f.p50(), f.p99())
+}
+
+// turn is a contender whose server runs, and what it has done so far in this round.
+type turn struct {
+	*contender
+	server  *drive.Server
+	crowd   *crowd
+	request []byte
+	last    uint64 // number of the last event
+	figures figures
+}
+
+// begin starts the server, and warms it up.
+func (c *contender) begin(ctx context.Context, p plan, dir string) (*turn, error) {
+	server, err := c.start(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	c.version = server.Version
+	t := &turn{contender: c, server: server, request: c.request(server.Addr)}
+	count := p.few
+	if c.disk {
+		count = p.many
+	}
+	if c.alone {
+		count = 1
+	}
+	if c.filled {
+		t.last, err = fill(ctx, server.Addr, p.fill)
+	}
+	if err == nil {
+		t.crowd, err = connect(ctx, server.Addr, count)
+	}
+	if err == nil {
+		err = t.take(p.warm)
+		t.figures = figures{}
+	}
+	if err != nil {
+		t.end()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *turn) end() {
+	if t.crowd != nil {
+		t.crowd.close()
+	}
+	t.server.Stop()
+}
+
+// take publishes for a while, and counts what that costs.
+func (t *turn) take(during time.Duration) error {
+	counted := t.answers
+	counted.before, counted.last = t.last, t.last
+	cpu, own, began := t.server.CPU(), control.CPUTime(os.Getpid()), time.Now()
+	latency, err := t.crowd.publish(t.request, &counted, during)
+	if err == nil {
+		err = counted.complete()
+	}
+	f := &t.figures
+	f.wall += time.Since(began)
+	used := t.server.CPU() - cpu
+	f.cpu += used
+	f.costs = append(f.costs, float64(used.Nanoseconds())/float64(counted.acknowledged)/1e3)
+	f.client += time.Duration(control.CPUTime(os.Getpid()) - own)
+	f.events += float64(counted.acknowledged)
+	f.latency.Merge(latency)
+	t.last = counted.last
+	return err
+}
+
+// round lets contenders take turns, each several, so that all see the same noise.
+func round(ctx context.Context, p plan, dir string, all []*contender, count int) error {
+	var turns []*turn
+	defer func() {
+		for _, t := range turns {
+			t.end()
+		}
+	}()
+	for _, c := range all {
+		t, err := c.begin(ctx, p, dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		turns = append(turns, t)
+	}
+	for range count {
+		for _, t := range turns {
+			during := p.during
+			if t.disk {
+				during = p.onDisk
+			}
+			if err := t.take(during); err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+		}
+	}
+	for _, t := range turns {
+		t.rounds = append(t.rounds, t.figures)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", t.name, t.figures)
+	}
+	return nil
+}
+
+// fill publishes so many events in batches, so that a hub in memory is as full as it
+// gets. It returns the number of the last.
+func fill(ctx context.Context, addr string, events int) (last uint64, err error) {
+	const size = 1000
+	c := &contender{
+		path: "/-/batch?topic=fill",
+		body: strings.Repeat(`{"data":"`+strings.Repeat("x", eventSize)+"\"}\n", size),
+	}
+	crowd, err := connect(ctx, addr, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer crowd.close()
+	all := answers{statuses: []int{200}, events: size, number: kept(size)}
+	for all.acknowledged < uint64(events) && err == nil {
+		_, err = crowd.publish(c.request(addr), &all, 0)
+	}
+	return all.last, err
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/sse-go/sse/internal/compare/control"
+	"github.com/sse-go/sse/internal/compare/drive"
+)
+
+// crowd is publishers, each of whom sends the same request again when the one before
+// is acknowledged. All are in one thread, on one epoll: two system calls for a
+// request are far less than any server has.
+type crowd struct {
+	request []byte
+	answers *answers
+
+	ctx      context.Context
+	epoll    int
+	conns    []*publisher
+	deadline int64 // after which nothing is begun
+	under    int   // requests that are under way
+	latency  control.Histogram
+}
+
+// publisher is one connection.
+type publisher struct {
+	fd     int
+	unsent []byte // of the request that is under way
+	sent   int64  // when it began; 0: none is under way
+	last   uint64 // number of its last event
+	in     []byte // of the answer, as far as it has come
+}
+
+// connect opens connections.
+func connect(ctx context.Context, addr string, count int) (*crowd, error) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	c := &crowd{ctx: ctx, epoll: epoll}
+	for range count {
+		p, err := dial(ctx, addr)
+		if err == nil {
+			c.conns = append(c.conns, p)
+			err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, p.fd, &syscall.EpollEvent{
+				Events: syscall.EPOLLIN | syscall.EPOLLOUT | edgeTriggered, Fd: int32(len(c.conns) - 1),
+			})
+		}
+		if err != nil {
+			c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// edgeTriggered is EPOLLET, which package syscall has as a negative number.
+const edgeTriggered = 1 << 31
+
+// dial opens a connection that the runtime does not know.
+func dial(ctx context.Context, addr string) (*publisher, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	file, err := conn.(*net.TCPConn).File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	p := &publisher{in: make([]byte, 0, 4096)}
+	if p.fd, err = syscall.Dup(int(file.Fd())); err != nil {
+		return nil, err
+	}
+	return p, syscall.SetNonblock(p.fd, true)
+}
+
+func (c *crowd) close() {
+	for _, p := range c.conns {
+		_ = syscall.Close(p.fd)
+	}
+	_ = syscall.Close(c.epoll)
+}
+
+// publish sends requests for as long as told, and waits until all are acknowledged.
+func (c *crowd) publish(request []byte, answers *answers, during time.Duration) (
+	control.Histogram, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c.request, c.answers, c.latency = request, answers, control.Histogram{}
+	c.deadline = control.Now() + int64(during)
+	for _, p := range c.conns {
+		if err := c.begin(p); err != nil {
+			return c.latency, err
+		}
+	}
+	var events [512]syscall.EpollEvent
+	for c.under > 0 {
+		n, err := syscall.EpollWait(c.epoll, events[:], int(drive.Patience.Milliseconds()))
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			return c.latency, fmt.Errorf("epoll_wait: %w", err)
+		case n == 0:
+			return c.latency, fmt.Errorf("%d requests have no answer, and nothing happens for %v",
+				c.under, drive.Patience)
+		case c.ctx.Err() != nil:
+			return c.latency, c.ctx.Err()
+		}
+		for _, e := range events[:n] {
+			if err := c.handle(c.conns[e.Fd]); err != nil {
+				return c.latency, err
+			}
+		}
+	}
+	return c.latency, nil
+}
+
+func (c *crowd) begin(p *publisher) error {
+	p.sent, p.unsent = control.Now(), c.request
+	c.under++
+	return p.send()
+}
+
+// send writes as much as the socket takes.
+func (p *publisher) send() error {
+	for len(p.unsent) > 0 {
+		n, err := syscall.Write(p.fd, p.unsent)
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			return nil // epoll reports when there is room
+		case err != nil && !errors.Is(err, syscall.EINTR):
+			return fmt.Errorf("write: %w", err)
+		}
+		p.unsent = p.unsent[max(n, 0):]
+	}
+	return nil
+}
+
+// handle goes on with a connection that has something to read, or room.
+func (c *crowd) handle(p *publisher) error {
+	if err := p.send(); err != nil {
+		return err
+	}
+	for p.sent > 0 {
+		n, err := syscall.Read(p.fd, p.in[len(p.in):cap(p.in)])
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			return nil
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		case n == 0:
+			return errors.New("the server has closed a connection")
+		}
+		p.in = p.in[:len(p.in)+n]
+		status, body, whole, err := parseAnswer(p.in)
+		if err != nil {
+			return err
+		}
+		if whole {
+			if err := c.done(p, status, body); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(p.in) == cap(p.in) {
+			return fmt.Errorf("an answer has more than %d bytes", cap(p.in))
+		}
+	}
+	return nil
+}
+
+// done counts an answer, and begins the next request.
+func (c *crowd) done(p *publisher, status int, body []byte) error {
+	if len(p.unsent) > 0 {
+		return fmt.Errorf("status %d before the end of the request: %s", status, body)
+	}
+	now := control.Now()
+	c.latency.Add(now - p.sent)
+	last, err := c.answers.check(status, body)
+	if err == nil && c.answers.number != nil && last <= p.last {
+		err = fmt.Errorf("event %d is acknowledged after event %d", last, p.last)
+	}
+	if err != nil {
+		return err
+	}
+	p.last, p.sent, p.in = last, 0, p.in[:0]
+	if c.under--; now >= c.deadline {
+		return nil
+	}
+	return c.begin(p)
+}
+
+// parseAnswer reads a response whose length is known; whole is false until it has
+// come.
+func parseAnswer(in []byte) (status int, body []byte, whole bool, err error) {
+	head, body, found := bytes.Cut(in, []byte("\r\n\r\n"))
+	if !found {
+		return 0, nil, false, nil
+	}
+	if len(head) < len("HTTP/1.1 200") {
+		return 0, nil, false, fmt.Errorf("the answer begins with %q", head)
+	}
+	if status, err = strconv.Atoi(string(head[9:12])); err != nil {
+		return 0, nil, false, fmt.Errorf("the answer begins with %q", head)
+	}
+	const name = "\r\nContent-Length: "
+	_, text, found := bytes.Cut(head, []byte(name))
+	text, _, _ = bytes.Cut(text, []byte("\r\n"))
+	length, err := strconv.Atoi(string(text))
+	if !found || err != nil {
+		return 0, nil, false, fmt.Errorf("the answer has no length: %q", head)
+	}
+	if len(body) > length {
+		return 0, nil, false, fmt.Errorf("%q follows an answer", body[length:])
+	}
+	return status, body, len(body) == length, nil
+}
