@@ -161,7 +161,11 @@ func (h *hubProcess) front() *httptest.Server {
 		ErrorLog:      quiet,
 	})
 	server := httptest.NewServer(mux)
-	h.t.Cleanup(func() { server.Close(); transport.CloseIdleConnections() })
+	h.t.Cleanup(func() {
+		server.CloseClientConnections() // a browser may still hold a stream
+		server.Close()
+		transport.CloseIdleConnections()
+	})
 	return server
 }
 
