@@ -164,7 +164,9 @@ type Start struct {
 	Time time.Time
 
 	// Earliest begins with the first selected event that is kept. What was removed
-	// before that is not lost.
+	// before that is not lost; nor is what is removed before it could be delivered, if
+	// it is older than the newest of those, as it may be where each topic has a
+	// Retention of its own.
 	Earliest bool
 }
 
