@@ -186,7 +186,9 @@ func (c *checker) lagged(asked, available uint64) error {
 	c.w.count("lagging " + string(sel.Lag))
 	switch sel.Lag {
 	case sse.LagSkip:
-		c.skipped, c.wantNewest = available, true
+		// If something was lost as well, LossNew may have gone further.
+		c.skipped = available
+		c.wantNewest = sel.Loss != sse.LossNew || !c.lostIn(asked, c.lossKnown(available))
 	case sse.LagLatest:
 		c.latest = available
 	default:

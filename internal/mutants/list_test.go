@@ -61,10 +61,11 @@ var list = []mutant{
 	{name: "a wrong check is accepted", file: "window.go",
 		old: "known.Check != p.Check && known.Check != 0", new: "known.Seq != p.Seq"},
 	{name: "an unknown id is the end", file: "window.go",
-		old: "return w.gapIn(chains, start.ID, \"unknown\")", new: "return w.last, nil"},
+		old: "return w.gapIn(chains, start.ID, \"unknown\")", new: "_ = chains\n\t\treturn w.last, nil"},
 	{name: "of two events with an id the latest counts", file: "window.go",
-		old: "if sel.Match(e.names()) {\n\t\t\t\treturn e.position",
-		new: "if sel.Match(e.names()) && e == w.ids[start.ID][len(w.ids[start.ID])-1] {\n\t\t\t\treturn e.position"},
+		old:   "if sel.Match(e.names()) {\n\t\t\t\treturn e.position",
+		new:   "if sel.Match(e.names()) && e == w.ids[start.ID][len(w.ids[start.ID])-1] {\n\t\t\t\treturn e.position",
+		steps: 300_000},
 
 	// What the client notes.
 	{name: "an id is recorded before delivery", file: "attempt.go",
@@ -72,8 +73,9 @@ var list = []mutant{
 
 	// What clients are told of where they are.
 	{name: "the cursor is ahead", file: "subscriber.go",
-		old: "b.cursor, s.sent = s.cursor, s.cursor.Seq",
-		new: "b.cursor, s.sent = Position{s.cursor.Epoch, s.cursor.Seq + 1, 0}, s.cursor.Seq"},
+		old:   "b.cursor, s.sent = s.cursor, s.cursor.Seq",
+		new:   "b.cursor, s.sent = Position{s.cursor.Epoch, s.cursor.Seq + 1, 0}, s.cursor.Seq",
+		steps: 300_000},
 	{name: "the cursor comes before the gap", file: "admit.go",
 		old: "if s.gap != nil || c.opts.Cursor == CursorOff {", new: "if c.opts.Cursor == CursorOff {",
 		steps: 300_000},
@@ -139,7 +141,8 @@ var list = []mutant{
 	{name: "a pattern's chain ignores what was lost before it", file: "window.go",
 		old: "c.mark.raise(t.mark)\n\t\t\treturn true", new: "return true"},
 	{name: "a removal in the middle is not passed over", file: "chain.go",
-		old: "for h.i >= h.c.head && h.i < len(h.c.items) && h.c.items[h.i].gone {", new: "for false {"},
+		old: "for h.i >= h.c.head && h.i < len(h.c.items) && h.c.items[h.i].gone {", new: "for false {",
+		steps: 300_000},
 	{name: "a removal in the middle of one chain is not passed over", file: "window.go",
 		old: "case !it.gone && !add(it.entry):", new: "case !add(it.entry):", steps: 300_000},
 	{name: "an event on two topics comes twice", file: "chain.go",

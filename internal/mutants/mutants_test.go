@@ -86,7 +86,7 @@ func (m *mutant) dies(t *testing.T) bool {
 		t.Fatalf("it does not compile: %v\n%s", err, out)
 	}
 	// A mutant may not come to an end, nor be content with the memory there is.
-	run := exec.Command(test, "-test.run", "^TestResumeProperty$", "-test.timeout", "3m", "-test.failfast")
+	run := exec.Command(test, "-test.run", "^TestResumeProperty$", "-test.timeout", "10m", "-test.failfast")
 	run.Dir = root
 	run.Env = append(os.Environ(), "SSE_TEST_STEPS="+strconv.Itoa(steps), "SSE_TEST_SEED=", "GOMEMLIMIT=1GiB")
 	out, err := run.CombinedOutput()
