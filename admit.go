@@ -57,8 +57,8 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := c.receive(r, &v); err != nil {
 		return err
 	}
-	why := c.mayPark(w, r)
-	if b.Park && why == "" && r.Method == http.MethodGet {
+	why, may := c.mayPark(w, r)
+	if may {
 		parked = c.park(w, r, &v) == nil
 		return nil // it has begun, or has been answered
 	}

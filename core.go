@@ -31,6 +31,7 @@ type core struct {
 	mu       sync.Mutex // guards the following, and all of what they point to
 	win      window
 	all      []*subscriber
+	parking  int // streams that are on their way to be parked
 	lastID   uint64
 	counts   counts
 	wheel    wheel
@@ -218,7 +219,13 @@ func (c *core) leave(s *subscriber) {
 	if c.all = c.all[:last]; cap(c.all) > 4*last && last > 64 {
 		c.all = append(make([]*subscriber, 0, 2*last), c.all...)
 	}
-	if last == 0 && c.gone != nil {
+	c.checkGone()
+}
+
+// checkGone lets Shutdown go on if nobody is left, or about to come. Called with mu
+// held.
+func (c *core) checkGone() {
+	if c.gone != nil && len(c.all) == 0 && c.parking == 0 {
 		close(c.gone)
 		c.gone = nil
 	}

@@ -20,7 +20,7 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	if c.spread.Store(int64(time.Second)); over == 0 {
 		c.spread.Store(int64(max(1, len(rest)/returnRate)) * int64(time.Second))
 	}
-	if c.gone == nil && len(c.all) > 0 {
+	if c.gone == nil && len(c.all)+c.parking > 0 {
 		c.gone = make(chan struct{})
 	}
 	gone := c.gone

@@ -85,17 +85,27 @@ func TestDrainLate(t *testing.T) {
 		}
 		checkLate(t, f)
 	})
-	t.Run("parked last", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			f := &brokerFixture{t: t}
-			sse.ParkInMemoryAfter(&f.broker, func() {
-				if err := f.broker.Shutdown(t.Context()); err != nil {
+	for name, patience := range map[string]time.Duration{"parked last": time.Hour, "parked too late": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &brokerFixture{t: t}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				ended := make(chan error, 1)
+				sse.ParkInMemoryAfter(&f.broker, func() {
+					go func() { ended <- f.broker.Shutdown(ctx) }()
+					synctest.Wait() // it waits for this stream, or not any more
+					if patience > 0 && len(ended) > 0 {
+						t.Error("Shutdown has not waited for a stream that was about to be parked")
+					}
+				})
+				checkLate(t, f)
+				if err := <-ended; err != nil {
 					t.Error(err)
 				}
 			})
-			checkLate(t, f)
 		})
-	})
+	}
 }
 
 func checkLate(t *testing.T, f *brokerFixture) {

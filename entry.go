@@ -128,9 +128,10 @@ const (
 	maxIDLineLen = len(generatedID) + maxPositionLen + len("\n")
 )
 
-// checkDraft checks an event that is to be published, and its topics, of which it
-// returns each once.
+// checkDraft checks an event that is to be published, whose Topic is ignored, and its
+// topics, of which it returns each once.
 func checkDraft(event *Event, topics []string) ([]string, error) {
+	event.Topic = ""
 	topics, err := publishTopics(topics)
 	if err != nil {
 		return nil, err

@@ -18,11 +18,12 @@ func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, 
 	now := time.Now()
 	normals := make([]Entry, len(entries))
 	for i := range entries {
-		topics, err := checkDraft(&entries[i].Event, entries[i].Topics)
+		event := entries[i].Event
+		topics, err := checkDraft(&event, entries[i].Topics)
 		if err != nil {
 			return nil, err
 		}
-		normals[i] = Entry{Time: now, Topics: topics, Event: normal(entries[i].Event)}
+		normals[i] = Entry{Time: now, Topics: topics, Event: normal(event)}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sse: %w", context.Cause(ctx))

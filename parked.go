@@ -44,11 +44,30 @@ type stuck struct {
 	since int64    // when something was taken last, in nanoseconds
 }
 
-// mayPark says why a stream must be held, or nothing.
-func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string) {
+// mayPark reports whether a stream is to be parked, or why it must be held although
+// the broker parks. It is parking then, until park returns.
+func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string, may bool) {
+	if !c.opts.Park || r.Method != http.MethodGet {
+		return "", false
+	}
+	if why := c.mustHold(w, r); why != "" {
+		return why, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.draining {
+		return "the broker is shutting down", false // its loops may have ended
+	}
+	if err := c.startLoops(); err != nil {
+		return err.Error(), false
+	}
+	c.parking++
+	return "", true
+}
+
+// mustHold says what about a request keeps its stream from being parked, or nothing.
+func (c *core) mustHold(w http.ResponseWriter, r *http.Request) string {
 	switch {
-	case !c.opts.Park:
-		return ""
 	case r.TLS != nil:
 		return "TLS in this process"
 	case r.ProtoMajor != 1:
@@ -66,20 +85,13 @@ func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string) {
 	if _, ok := w.(http.Hijacker); !ok {
 		return "the response cannot be hijacked"
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || c.draining {
-		return "the broker is shutting down" // its loops may have ended
-	}
-	if err := c.startLoops(); err != nil {
-		return err.Error()
-	}
 	return ""
 }
 
 // park takes the connection away from net/http, after all that net/http is to
 // send, and gives it to a loop.
 func (c *core) park(w http.ResponseWriter, r *http.Request, v *visit) error {
+	defer c.hasParked()
 	opts := c.stream
 	opts.Final = nil
 	stream, err := accept(w, r, &opts, &Stream{bare: true}, c.preface(v.s))
@@ -102,14 +114,21 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, v *visit) error {
 	return nil
 }
 
+// hasParked is called for each stream that was parking. Those are waited for at the
+// end like those that are there: without the loops there is nobody to end them.
+func (c *core) hasParked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parking--
+	c.checkGone()
+}
+
 // adopt makes a connection that of a parked subscriber.
 func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	c.mu.Lock()
 	if c.closed || c.draining {
 		c.mu.Unlock()
-		// Its head is out: the client is to be told when to come back.
-		_, _ = conn.Write(c.farewell(nil, ErrShutdown, p.chunked))
-		return ErrShutdown
+		return c.dismiss(conn, p.chunked)
 	}
 	c.loops.next++
 	p.wait = p
@@ -122,7 +141,11 @@ func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	if err != nil {
 		c.mu.Lock()
 		p.loop.release(p)
+		ended := c.closed
 		c.mu.Unlock()
+		if ended {
+			return c.dismiss(conn, p.chunked) // the loop has no poller any more
+		}
 		return err
 	}
 	p.fd = int32(fd)
@@ -151,6 +174,14 @@ func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	p.begun = true
 	p.push() // something may have been published since the start was located
 	return nil
+}
+
+// dismiss tells a client whose stream has begun, and which is not parked as the broker
+// shuts down, when to come back.
+func (c *core) dismiss(conn net.Conn, chunked bool) error {
+	_ = conn.SetWriteDeadline(time.Now().Add(shutdownGrace))
+	_, _ = conn.Write(c.farewell(nil, ErrShutdown, chunked))
+	return ErrShutdown
 }
 
 // push puts a stream into the ready list, where it is at most once.

@@ -60,6 +60,9 @@ func (f *fakePoller) adopt(conn net.Conn, token uint64, _ time.Duration) (int, e
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.stopped {
+		return -1, net.ErrClosed
+	}
 	f.lastFD++
 	f.conns[f.lastFD] = c
 	f.wg.Go(func() {

@@ -65,7 +65,8 @@ func batchTooLarge(limit int) error {
 
 // parseBatch makes entries of lines of JSON. Empty lines are left out.
 func (a *API) parseBatch(p *publication, body string) ([]sse.Entry, error) {
-	entries := make([]sse.Entry, 0, min(strings.Count(body, "\n")+1, maxBatchEvents))
+	lines := min(strings.Count(body, "\n"), len(body)/len(`{"data":""}`))
+	entries := make([]sse.Entry, 0, min(lines, maxBatchEvents))
 	n := 0
 	for line := range bytes.Lines([]byte(body)) {
 		n++

@@ -41,9 +41,14 @@ func takesBody(r *http.Request) bool {
 // leaveBody does not wait for long for the rest of a body, nor at all when the hub
 // shuts down.
 func (a *API) leaveBody(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 && a.Closing.Err() == nil {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTime))
+	if r.ContentLength == 0 {
+		return
 	}
+	end := time.Now().Add(restTime)
+	if a.Closing.Err() != nil {
+		end = time.Unix(1, 0)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(end)
 }
 
 // bodyError says what has become of a body that has not come to its end.

@@ -62,7 +62,9 @@ func (a *API) deleteOwn(w http.ResponseWriter, r *http.Request) error {
 // login gives a browser the cookie for a key: of the form field key, of JSON, or of
 // the header Authorization.
 func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+	w.Header()["Cache-Control"] = noStore
 	if a.Authority.Open() {
+		a.leaveBody(w, r)
 		return answer(w, r, "no key is needed\n", map[string]any{"name": ""})
 	}
 	secret, err := a.secretOf(w, r)
@@ -82,6 +84,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) secretOf(w http.ResponseWriter, r *http.Request) (string, error) {
 	if secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		a.leaveBody(w, r)
 		return secret, nil
 	}
 	if err := checkBodyForm(r); err != nil {
@@ -114,6 +117,7 @@ func (a *API) secretOf(w http.ResponseWriter, r *http.Request) (string, error) {
 }
 
 func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
+	w.Header()["Cache-Control"] = noStore
 	http.SetCookie(w, auth.Logout())
 	return answer(w, r, "logged out\n", map[string]any{"name": ""})
 }
@@ -121,6 +125,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 // issue gives a ticket for one subscription: to the topics and patterns of the query,
 // for a page of the origin there or of the one that asks.
 func (a *API) issue(w http.ResponseWriter, r *http.Request) error {
+	w.Header()["Cache-Control"] = noStore
 	query, err := parseQuery(r, true, "origin")
 	if err != nil {
 		return err

@@ -36,7 +36,9 @@ type Hub struct {
 	broker *sse.Broker
 	server *http.Server
 	stop   context.CancelFunc // ends what takes long
-	serves sync.WaitGroup     // the goroutines of the server, and of slow
+	serves sync.WaitGroup     // the goroutines of the server
+	told   context.CancelFunc // ends those of tells
+	tells  sync.WaitGroup     // who tells the operator of slow subscribers
 
 	mu     sync.Mutex // guards the following
 	closed bool
@@ -144,7 +146,9 @@ func (h *Hub) build() error {
 		stop()
 		return err
 	}
-	h.serves.Go(func() { slow.tell(closing, c.Logger) })
+	telling, told := context.WithCancel(context.Background())
+	h.told = told
+	h.tells.Go(func() { slow.tell(telling, c.Logger) })
 	h.broker.Select = handler.Select
 	h.server = &http.Server{
 		Handler: handler, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
@@ -228,6 +232,8 @@ func (h *Hub) shutdown(hurry context.Context, grace time.Duration) error {
 	h.serves.Wait()
 	err := h.broker.Shutdown(ctx)
 	wait.Wait()
+	h.told() // of those, too, that were too slow for their farewell
+	h.tells.Wait()
 	if h.config.AddrFile != "" {
 		_ = os.Remove(h.config.AddrFile)
 	}
