@@ -210,6 +210,11 @@ func (l *loop) gather() {
 		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.place()}
 		if !p.prepare(j, now) {
 			l.jobs = l.jobs[:len(l.jobs)-1]
+		} else if j.batch.end != nil {
+			// Whatever happens to it from here on, it ends once: the descriptor is
+			// another's when it has been closed.
+			p.over = true
+			j.mute = p.stuck != nil || p.lost
 		}
 	}
 	if l.ready = l.ready[n:]; len(l.ready) == 0 {

@@ -239,8 +239,6 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 	case p.over:
 		return false
 	case p.end != nil:
-		p.over = true
-		j.mute = p.stuck != nil || p.lost
 		j.batch.end = p.end
 		return true
 	case p.stuck != nil:
