@@ -184,6 +184,11 @@ func (w *world) begin() {
 		n--
 	}
 	b.Select = func(r *http.Request) (sse.Selection, error) {
+		// One that was given up before its handler ran is no attempt: the next may have
+		// been noted already.
+		if err := r.Context().Err(); err != nil {
+			return sse.Selection{}, err
+		}
 		i, err := strconv.Atoi(r.URL.Query().Get("n"))
 		if err != nil {
 			return sse.Selection{}, err
