@@ -251,8 +251,9 @@ func (b *Broker) Kick(id uint64) bool {
 // successor: call Shutdown from [http.Server.RegisterOnShutdown], and wait for
 // it, too.
 //
-// It returns when all have ended, or when ctx is done, with its error; then
-// the rest is cut off. With a Log it no longer uses it, but does not close it.
+// It returns when all have ended, but for the OnDisconnect of the last, which may
+// still be running, or when ctx is done, with its error; then the rest is cut off.
+// With a Log it no longer uses it, but does not close it.
 func (b *Broker) Shutdown(ctx context.Context) error { return b.core.shutdown(ctx, b.DrainOver) }
 
 // start makes the broker ready. Without a Log it neither blocks nor fails.

@@ -50,6 +50,7 @@ func TestDrain(t *testing.T) {
 		if took := time.Since(start); took != f.broker.DrainOver {
 			t.Errorf("it took %v", took)
 		}
+		synctest.Wait() // for the hook of the last
 		reasons.want(t, sse.ErrShutdown, clients)
 		buckets := make(map[time.Duration]int)
 		for _, at := range reasons.times {
