@@ -114,3 +114,6 @@ func Rebuild(tb testing.TB, fs vfs.FS, dir string, entries []sse.Entry, all bool
 		must(fs.Remove(fs.PathJoin(dir, markName)))
 	}
 }
+
+// BirthTime is when a file came into being, or zero if nobody says so.
+var BirthTime = birthTime

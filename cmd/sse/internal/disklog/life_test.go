@@ -41,8 +41,11 @@ func end(t *testing.T, l *disklog.Log) sse.Position {
 // TestEpoch does to a log's directory what people do.
 func TestEpoch(t *testing.T) {
 	copyTo := func(t *testing.T, from, to string) {
+		if _, err := exec.LookPath("cp"); err != nil && os.Getenv("CI") != "true" {
+			t.Skip(err)
+		}
 		if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
-			t.Skipf("cp: %v: %s", err, out)
+			t.Fatalf("cp: %v: %s", err, out)
 		}
 	}
 	remove := func(t *testing.T, name string) {
@@ -94,7 +97,7 @@ func TestEpoch(t *testing.T) {
 			c.do(t, dir)
 			l, said := reopen(t, l, dir)
 			now := end(t, l)
-			if c.name == "a copy in its place" && now.Epoch == was.Epoch {
+			if c.name == "a copy in its place" && disklog.BirthTime(dir) == 0 {
 				t.Skip("this file system does not say when a file has come into being")
 			}
 			if same := now.Epoch == was.Epoch; same != c.same {
