@@ -30,9 +30,10 @@ type loop struct {
 
 	// The loop's own.
 	jobs    []job
-	buf     []byte
-	shared  []byte   // the last several events that were put together,
-	members []*entry // and which they were; for streams that get the same
+	outs    []*output // of jobs, to be written at once
+	buf     []byte    // what the outputs are, unless that is events
+	shared  []byte    // the last several events that were put together, in buf,
+	members []*entry  // and which they were; for streams that get the same
 	framed  bool
 }
 
@@ -40,15 +41,16 @@ type loop struct {
 type job struct {
 	*parked
 	batch
-	chunk   int // how many bytes of data are to be written
-	written int
-	err     error
-	before  place  // where the stream was before the batch
-	cut     []byte // what was not written of what is no event
-	mute    bool   // nothing can be written before the end
+	output
+	before place  // where the stream was before the batch
+	cut    []byte // what was not written of what is no event
+	mute   bool   // nothing can be written before the end
 }
 
-const loopBatch = 64
+const (
+	loopBatch = 256
+	loopBytes = 128 << 10 // of its own, after which a loop writes
+)
 
 // loops are the goroutines that write to parked streams.
 type loops struct {
@@ -109,6 +111,9 @@ func (c *core) stopLoops() {
 	}
 	c.mu.Unlock()
 	c.loops.wait.Wait()
+	for _, l := range c.loops.all {
+		l.poller.free()
+	}
 }
 
 // reserve gives a stream a place in the table, and returns its token: the place,
@@ -187,8 +192,13 @@ func (l *loop) run() {
 			continue
 		}
 		l.c.mu.Unlock()
+		first := 0
 		for i := range l.jobs {
 			l.do(&l.jobs[i])
+			if len(l.buf) >= loopBytes || i+1 == len(l.jobs) {
+				l.write(l.jobs[first : i+1])
+				first = i + 1
+			}
 		}
 	}
 }
@@ -222,7 +232,7 @@ func (l *loop) gather() {
 	}
 }
 
-// do writes, or ends the stream.
+// do puts together what is to be written, or ends the stream.
 func (l *loop) do(j *job) {
 	defer l.survive(j)
 	if j.batch.end != nil {
@@ -230,18 +240,24 @@ func (l *loop) do(j *job) {
 		return
 	}
 	l.c.report(&j.subscriber, &j.batch)
-	data := l.data(j)
-	j.chunk = len(data)
-	for j.written < len(data) {
-		n, err := l.poller.write(int(j.fd), data[j.written:])
-		j.written += n
-		if j.err = err; err != nil || n == 0 {
-			break
+	j.output = output{fd: int(j.parked.fd), data: l.data(j)}
+}
+
+// write writes what was put together.
+func (l *loop) write(jobs []job) {
+	l.outs = l.outs[:0]
+	for i := range jobs {
+		if len(jobs[i].data) > 0 {
+			l.outs = append(l.outs, &jobs[i].output)
 		}
 	}
-	if j.written < len(data) && len(j.entries) == 0 && j.stuck == nil {
-		j.cut = slices.Clone(data[j.written:]) // l.buf is used for the next one
+	l.poller.writeAll(l.outs)
+	for i := range jobs {
+		if j := &jobs[i]; j.n < len(j.data) && len(j.entries) == 0 && j.stuck == nil {
+			j.cut = slices.Clone(j.data[j.n:]) // l.buf is used for the next ones
+		}
 	}
+	l.buf, l.members = l.buf[:0], l.members[:0]
 }
 
 // survive ends a stream whose hook or filter has panicked, as net/http would do:
@@ -265,43 +281,42 @@ func (l *loop) survive(j *job) {
 
 // data is what a job writes.
 func (l *loop) data(j *job) []byte {
+	start := len(l.buf) // what is there stays, also when it grows out of its array
 	switch {
 	case j.stuck != nil:
 		return j.rest
 	case len(j.entries) == 0:
-		l.buf = l.c.renderChunk(l.buf[:0], &j.subscriber, &j.batch, j.chunked)
-		return l.buf
+		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
 	case j.terms.filter != nil || j.terms.withTopic:
-		return l.ownData(j)
+		l.appendOwn(j)
 	case len(j.entries) == 1:
 		return j.entries[0].bytes(j.chunked)
-	}
-	if l.framed != j.chunked || !slices.Equal(l.members, j.entries) {
+	case len(l.members) > 0 && l.framed == j.chunked && slices.Equal(l.members, j.entries):
+		return l.shared
+	default:
+		for _, e := range j.entries {
+			l.buf = append(l.buf, e.bytes(j.chunked)...)
+		}
+		l.shared = l.buf[start:]
 		l.members = append(l.members[:0], j.entries...)
 		l.framed = j.chunked
-		l.shared = l.shared[:0]
-		for _, e := range j.entries {
-			l.shared = append(l.shared, e.bytes(j.chunked)...)
-		}
 	}
-	return l.shared
+	return l.buf[start:]
 }
 
-// ownData is what only this stream gets, as its selection has a filter or wants to
-// know the topics.
-func (l *loop) ownData(j *job) []byte {
-	l.buf = l.buf[:0]
+// appendOwn appends what only this stream gets, as its selection has a filter or wants
+// to know the topics.
+func (l *loop) appendOwn(j *job) {
 	kept := j.entries[:0]
 	for _, e := range j.entries {
 		if j.wants(e, j.epoch) {
 			kept = append(kept, e)
-			l.buf = j.appendOwn(l.buf, e)
+			l.buf = j.parked.appendOwn(l.buf, e)
 		}
 	}
 	if j.entries = kept; len(kept) == 0 && j.beat {
 		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
 	}
-	return l.buf
 }
 
 // finish notes what has become of a job.
@@ -317,10 +332,10 @@ func (l *loop) finish(j *job) {
 		}
 		p.idle = false
 		p.push()
-	case j.written < j.chunk:
+	case j.n < len(j.data):
 		p.block(j, l.c)
 	default:
-		if p.terms.filter != nil && j.written > 0 {
+		if p.terms.filter != nil && j.n > 0 {
 			p.active = time.Now().UnixNano()
 		}
 		p.unblock()
@@ -330,6 +345,7 @@ func (l *loop) finish(j *job) {
 		}
 	}
 	j.parked = nil
+	j.data = nil
 	clear(j.entries)
 }
 
@@ -338,8 +354,8 @@ func (l *loop) finish(j *job) {
 func (l *loop) end(j *job) {
 	p, cause := j.parked, j.batch.end
 	if !j.mute {
-		l.buf = l.c.farewell(l.buf[:0], cause, p.chunked)
-		_, _ = l.poller.write(int(p.fd), l.buf) // what there is room for
+		last := l.c.farewell(nil, cause, p.chunked)
+		l.poller.write(&output{fd: int(p.fd), data: last}) // what there is room for
 	}
 	l.poller.close(int(p.fd))
 	defer func() { // also if the hook panics

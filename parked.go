@@ -151,7 +151,7 @@ func (c *core) adopt(p *parked, conn net.Conn, v *visit) error {
 	p.fd = int32(fd)
 	if err = c.enter(&p.subscriber, v.topics, v.patterns); err != nil {
 		if errors.Is(err, ErrShutdown) {
-			_, _ = p.loop.poller.write(fd, c.farewell(nil, err, p.chunked))
+			p.loop.poller.write(&output{fd: fd, data: c.farewell(nil, err, p.chunked)})
 		}
 		p.loop.poller.close(fd) // the loop does not use it yet
 		c.mu.Lock()
@@ -329,8 +329,8 @@ func (p *parked) unblock() {
 func (p *parked) block(j *job, c *core) {
 	now := time.Now().UnixNano()
 	if p.stuck != nil {
-		p.stuck.rest = p.stuck.rest[j.written:]
-		if j.written > 0 {
+		p.stuck.rest = p.stuck.rest[j.n:]
+		if j.n > 0 {
 			p.stuck.since = now
 		}
 	} else {
@@ -354,15 +354,15 @@ func (p *parked) keepRest(j *job) {
 		if p.terms.withTopic {
 			data = p.appendOwn(nil, e)
 		}
-		if j.written < n+len(data) {
+		if j.n < n+len(data) {
 			p.cursor, p.sent = at, at.Seq
 			p.conflate, p.live = j.before.conflate, j.before.live
-			if j.written == n {
+			if j.n == n {
 				// None of it was written: it is looked up again.
 				p.stuck.rest = nil
 				return
 			}
-			p.stuck.rest = data[j.written-n:]
+			p.stuck.rest = data[j.n-n:]
 			p.stuck.after = e.position(j.epoch)
 			return
 		}

@@ -39,8 +39,8 @@ func (l *leavingPoller) wait(events []readiness) (int, error) {
 	return l.fakePoller.wait(events)
 }
 
-func (l *leavingPoller) write(fd int, p []byte) (int, error) {
-	if bytes.HasSuffix(p, []byte("\r\n0\r\n\r\n")) || string(p) == "0\r\n\r\n" {
+func (l *leavingPoller) write(out *output) {
+	if p := out.data; bytes.HasSuffix(p, []byte("\r\n0\r\n\r\n")) || string(p) == "0\r\n\r\n" {
 		<-l.handled
 		l.mu.Lock()
 		token := l.token
@@ -48,7 +48,7 @@ func (l *leavingPoller) write(fd int, p []byte) (int, error) {
 		l.events <- readiness{token, true}
 		<-l.handled
 	}
-	return l.fakePoller.write(fd, p)
+	l.fakePoller.write(out)
 }
 
 func (l *leavingPoller) close(fd int) {

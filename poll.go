@@ -15,7 +15,10 @@ type poller interface {
 	adopt(conn net.Conn, token uint64, timeout time.Duration) (fd int, err error)
 
 	// write writes what there is room for, which may be nothing.
-	write(fd int, p []byte) (int, error)
+	write(out *output)
+
+	// writeAll is write for many. The loop alone calls it.
+	writeAll(outs []*output)
 
 	// wait blocks until something has happened, and says what. The error says that
 	// stop was called.
@@ -26,6 +29,18 @@ type poller interface {
 	close(fd int)
 
 	stop()
+
+	// free gives back what writing takes. It is called last.
+	free()
+}
+
+// output is what is to be written to a descriptor, and how far that went: as far as
+// there was room, unless there is an error.
+type output struct {
+	fd   int
+	data []byte
+	n    int
+	err  error
 }
 
 // readiness is that there is room again after a write that found too little, or

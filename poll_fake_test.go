@@ -94,7 +94,23 @@ func (f *fakePoller) conn(fd int) *memnet.Conn {
 	return c
 }
 
-func (f *fakePoller) write(fd int, p []byte) (int, error) { return f.conn(fd).TryWrite(p) }
+func (f *fakePoller) write(out *output) {
+	for out.n < len(out.data) {
+		n, err := f.conn(out.fd).TryWrite(out.data[out.n:])
+		out.n += n
+		if out.err = err; err != nil || n == 0 {
+			return
+		}
+	}
+}
+
+func (f *fakePoller) writeAll(outs []*output) {
+	for _, out := range outs {
+		f.write(out)
+	}
+}
+
+func (f *fakePoller) free() {}
 
 func (f *fakePoller) close(fd int) {
 	_ = f.conn(fd).Close()

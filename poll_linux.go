@@ -15,6 +15,9 @@ const (
 	// alone, it lets that grow to megabytes.
 	sendBuffer = 64 << 10
 
+	// uringLeast is for how many writes the ring is worth it.
+	uringLeast = 4
+
 	epollET = 1 << 31 // syscall.EPOLLET is negative
 )
 
@@ -25,6 +28,7 @@ type epoll struct {
 	file *os.File
 	raw  syscall.RawConn
 	buf  []syscall.EpollEvent
+	ring *uring // that writes, or nil
 }
 
 func newPoller() (poller, error) {
@@ -41,7 +45,11 @@ func newPoller() (poller, error) {
 		_ = file.Close()
 		return nil, fmt.Errorf("sse: epoll: %w", err)
 	}
-	return &epoll{file: file, raw: raw, buf: make([]syscall.EpollEvent, 128)}, nil
+	e := &epoll{file: file, raw: raw, buf: make([]syscall.EpollEvent, 128)}
+	if e.ring, err = newURing(loopBatch); err != nil {
+		e.ring = nil // then sockets are written to one by one
+	}
+	return e, nil
 }
 
 func (e *epoll) adopt(conn net.Conn, token uint64, timeout time.Duration) (int, error) {
@@ -144,22 +152,31 @@ func (e *epoll) wait(events []readiness) (int, error) {
 	return n, nil
 }
 
-// write does not tell the scheduler of the call, which does not block: that costs
-// as much as a seventh of the call itself.
-func (e *epoll) write(fd int, p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+// writeAll takes one system call for many, where the system has one.
+func (e *epoll) writeAll(outs []*output) {
+	if len(outs) >= uringLeast && e.ring != nil && !e.ring.send(outs) {
+		e.ring.close()
+		e.ring = nil
 	}
-	for {
-		n, errno := rawWrite(fd, p)
+	for _, out := range outs {
+		e.write(out)
+	}
+}
+
+// write does not tell the scheduler of the call, which does not block: that costs as
+// much as a seventh of the call itself.
+func (e *epoll) write(out *output) {
+	for out.n < len(out.data) {
+		n, errno := rawWrite(out.fd, out.data[out.n:])
 		switch errno {
 		case 0:
-			return n, nil
+			out.n += n
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			return 0, nil
+			return
 		default:
-			return 0, os.NewSyscallError("write", errno)
+			out.err = os.NewSyscallError("write", errno)
+			return
 		}
 	}
 }
@@ -167,3 +184,10 @@ func (e *epoll) write(fd int, p []byte) (int, error) {
 func (e *epoll) close(fd int) { _ = syscall.Close(fd) }
 
 func (e *epoll) stop() { _ = e.file.Close() }
+
+func (e *epoll) free() {
+	if e.ring != nil {
+		e.ring.close()
+		e.ring = nil
+	}
+}

@@ -1,0 +1,181 @@
+//go:build linux && (amd64 || arm64)
+
+package sse
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// uring writes to many sockets in one system call. What it writes it has written
+// when send returns: the sockets are asked not to wait, so that nothing is left in
+// the kernel that memory would have to be kept for.
+//
+// io_uring(7), io_uring_setup(2), io_uring_enter(2)
+type uring struct {
+	fd       int
+	rings    []byte // of both queues
+	requests []byte
+	sqes     []sqe
+	cqes     []cqe
+	sqTail   *uint32
+	cqHead   *uint32
+	cqTail   *uint32
+}
+
+const (
+	sysURingSetup = 425
+	sysURingEnter = 426
+
+	uringOffSQ       = 0
+	uringOffSQEs     = 0x10000000
+	uringSingleMmap  = 1 << 0
+	uringFastPoll    = 1 << 5 // came after the operation that is needed here
+	uringGetEvents   = 1 << 0
+	uringOpSend      = 26
+	uringMostEntries = 4096 // that any kernel grants
+)
+
+// uringParams is struct io_uring_params.
+type uringParams struct {
+	sqEntries, cqEntries, flags, threadCPU, threadIdle, features, wqFD uint32
+	_                                                                  [3]uint32
+	sq                                                                 struct {
+		head, tail, ringMask, ringEntries, flags, dropped, array, _ uint32
+		_                                                           uint64
+	}
+	cq struct {
+		head, tail, ringMask, ringEntries, overflow, cqes, flags, _ uint32
+		_                                                           uint64
+	}
+}
+
+// sqe is struct io_uring_sqe, a request.
+type sqe struct {
+	opcode, flags uint8
+	ioprio        uint16
+	fd            int32
+	off           uint64
+	addr          uint64
+	len           uint32
+	msgFlags      uint32
+	userData      uint64
+	_             [3]uint64
+}
+
+// cqe is struct io_uring_cqe, an answer.
+type cqe struct {
+	userData uint64
+	res      int32
+	flags    uint32
+}
+
+// newURing makes one for n writes at a time. Not every kernel has it, and where it
+// has, an administrator or a container may not allow it.
+func newURing(n int) (*uring, error) {
+	var p uringParams
+	r, _, errno := syscall.Syscall(sysURingSetup, uintptr(min(n, uringMostEntries)), uintptr(unsafe.Pointer(&p)), 0)
+	if errno != 0 {
+		return nil, fmt.Errorf("sse: io_uring_setup: %w", errno)
+	}
+	u := &uring{fd: int(r)}
+	if need := uint32(uringSingleMmap | uringFastPoll); p.features&need != need {
+		u.close()
+		return nil, errors.New("sse: io_uring of an old kernel")
+	}
+	size := max(int(p.sq.array+4*p.sqEntries), int(p.cq.cqes)+int(p.cqEntries)*int(unsafe.Sizeof(cqe{})))
+	var err error
+	u.rings, err = u.mmap(uringOffSQ, size)
+	if err == nil {
+		u.requests, err = u.mmap(uringOffSQEs, int(p.sqEntries)*int(unsafe.Sizeof(sqe{})))
+	}
+	if err != nil {
+		u.close()
+		return nil, err
+	}
+	at := func(offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&u.rings[offset])) }
+	u.sqTail, u.cqHead, u.cqTail = at(p.sq.tail), at(p.cq.head), at(p.cq.tail)
+	u.sqes = unsafe.Slice((*sqe)(unsafe.Pointer(&u.requests[0])), p.sqEntries)
+	u.cqes = unsafe.Slice((*cqe)(unsafe.Pointer(&u.rings[p.cq.cqes])), p.cqEntries)
+	for i, place := range unsafe.Slice(at(p.sq.array), p.sqEntries) {
+		_ = place
+		*at(p.sq.array + 4*uint32(i)) = uint32(i) // the n-th request is in the n-th place
+	}
+	return u, nil
+}
+
+func (u *uring) mmap(offset int64, size int) ([]byte, error) {
+	mem, err := syscall.Mmap(u.fd, offset, size, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_SHARED|syscall.MAP_POPULATE)
+	if err != nil {
+		return nil, fmt.Errorf("sse: io_uring: mmap: %w", err)
+	}
+	return mem, nil
+}
+
+// send writes of each what there is room for, and notes how much. What cannot be
+// written stays as it was. It reports false if the ring is of no use any more.
+func (u *uring) send(outs []*output) bool {
+	for len(outs) > 0 {
+		n := min(len(outs), len(u.sqes))
+		if !u.sendAtOnce(outs[:n]) {
+			return false
+		}
+		outs = outs[n:]
+	}
+	return true
+}
+
+func (u *uring) sendAtOnce(outs []*output) bool {
+	tail := *u.sqTail
+	for i, out := range outs {
+		u.sqes[(tail+uint32(i))%uint32(len(u.sqes))] = sqe{
+			opcode:   uringOpSend,
+			fd:       int32(out.fd),
+			addr:     uint64(uintptr(unsafe.Pointer(unsafe.SliceData(out.data)))),
+			len:      uint32(len(out.data)),
+			msgFlags: syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL,
+			userData: uint64(i),
+		}
+	}
+	atomic.StoreUint32(u.sqTail, tail+uint32(len(outs)))
+	defer runtime.KeepAlive(outs)
+	for taken, done := 0, 0; done < len(outs); {
+		r, _, errno := syscall.Syscall6(sysURingEnter, uintptr(u.fd),
+			uintptr(len(outs)-taken), uintptr(len(outs)-done), uringGetEvents, 0, 0)
+		if errno == 0 {
+			taken += int(r)
+		}
+		done += u.reap(outs)
+		if errno != 0 && errno != syscall.EINTR && taken == done {
+			return false // and nothing is under way
+		}
+	}
+	return true
+}
+
+// reap takes the answers.
+func (u *uring) reap(outs []*output) (n int) {
+	head := *u.cqHead
+	for ; head != atomic.LoadUint32(u.cqTail); head++ {
+		answer := &u.cqes[head%uint32(len(u.cqes))]
+		outs[answer.userData].n += max(0, int(answer.res))
+		n++
+	}
+	atomic.StoreUint32(u.cqHead, head)
+	return n
+}
+
+func (u *uring) close() {
+	if u.requests != nil {
+		_ = syscall.Munmap(u.requests)
+	}
+	if u.rings != nil {
+		_ = syscall.Munmap(u.rings)
+	}
+	_ = syscall.Close(u.fd)
+}
