@@ -16,22 +16,6 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// result is an answer as JSON.
-type result struct {
-	ID    string
-	Kept  int
-	Error string
-}
-
-func decode(tb testing.TB, text string) result {
-	tb.Helper()
-	var r result
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		tb.Fatalf("the answer is not JSON: %q: %v", text, err)
-	}
-	return r
-}
-
 // inLogs runs a test with a hub that keeps its events in memory, and with one that
 // keeps them on the disk.
 func inLogs(t *testing.T, test func(t *testing.T, h *hubtest.Hub)) {
@@ -195,8 +179,8 @@ func TestBatch(t *testing.T) {
 		got := h.Do("POST", "/-/batch?topic=news", `{"data":"a"}`+"\r\n\n"+
 			`{"data":{"price": 1.50},"type":"price","topics":["x","y/*"],"retry":5}`+"\n"+
 			`{"data":"\ud83d\ude00\u0000","id":"mine"}`, "Accept", "application/json")
-		if r := decode(t, got.Text); got.StatusCode != 200 || r.Kept != 3 || r.ID != "mine" {
-			t.Errorf("the answer is %d %s", got.StatusCode, got.Text)
+		if want := `{"id":"mine","kept":3}` + "\n"; got.StatusCode != 200 || got.Text != want {
+			t.Errorf("the answer is %d %s, want %s", got.StatusCode, got.Text, want)
 		}
 		lines := history(t, h, "/-/events?pattern=**&follow=0")
 		if got, want := data(lines), []string{"a", `{"price": 1.50}`, "😀\x00"}; !slices.Equal(got, want) {
@@ -261,7 +245,8 @@ func TestLinesHalfWay(t *testing.T) {
 		}
 		got = h.Do("PUT", "/-/batch?topic=log", "{\"data\":\"three\"}\n{\"data\":\"x\",\"id\":\"~1\"}\n{\"data\":\"y\"}",
 			"Accept", "application/json")
-		if r := decode(t, got.Text); got.StatusCode != 400 || r.Kept != 1 || !strings.HasPrefix(r.Error, "line 2: id ") {
+		if got.StatusCode != 400 || !strings.HasPrefix(got.Text, `{"error":"line 2: id `) ||
+			!strings.HasSuffix(got.Text, `,"kept":1,"status":400}`+"\n") {
 			t.Errorf("a stream of JSON: %d %s", got.StatusCode, got.Text)
 		}
 		// A body that is cut off has no last line.
