@@ -1,6 +1,6 @@
 # Every target is one or two commands that can be typed as well.
 SHELL := bash
-FUZZTIME ?= 1m
+FUZZCOUNT ?= 100000x
 LATE ?= 60
 STEPS ?= 10000000
 
@@ -9,7 +9,7 @@ STEPS ?= 10000000
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  FUZZTIME=$(FUZZTIME) for each fuzz target, LATE=$(LATE) attempts before a late start, STEPS=$(STEPS) of the soak"
+	@echo "  FUZZCOUNT=$(FUZZCOUNT) for each fuzz target, LATE=$(LATE) attempts before a late start, STEPS=$(STEPS) of the soak"
 
 test: ## test both modules
 	go test work
@@ -35,8 +35,8 @@ stall: ## measure publishing while subscribers have stopped reading, and with ma
 lint: ## check formatting, vet, and the linter's rules
 	bash .ci/lint
 
-fuzz: ## run every fuzz target for FUZZTIME
-	bash .ci/fuzz $(FUZZTIME)
+fuzz: ## run every fuzz target for FUZZCOUNT
+	bash .ci/fuzz $(FUZZCOUNT)
 
 late: ## start the examples' servers LATE seconds after their clients
 	SSE_TEST_LATE=$(LATE) go test -count=1 -run '^TestLateStart$$' ./examples

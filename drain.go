@@ -18,7 +18,7 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	rest := append([]*subscriber(nil), c.all...)
 	over = max(over, 0)
 	if c.spread.Store(int64(time.Second)); over == 0 {
-		c.spread.Store(int64(max(1, len(rest)/returnRate)) * int64(time.Second))
+		c.spread.Store(int64(spreadOf(len(rest))))
 	}
 	if c.gone == nil && len(c.all)+c.parking > 0 {
 		c.gone = make(chan struct{})
@@ -46,6 +46,11 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 		err = unused
 	}
 	return err
+}
+
+// spreadOf is the time over which so many streams that end at once come back.
+func spreadOf(streams int) time.Duration {
+	return time.Duration(max(1, streams/returnRate)) * time.Second
 }
 
 // logUnused waits until nothing uses the log any more.

@@ -184,11 +184,12 @@ func (h *held) farewell(cause error) {
 	}
 }
 
-// comeBack draws the time after which a client is to return.
+// comeBack draws the time after which a client is to return: not before there can be
+// a successor, which takes the longer the more streams have to end first.
 func (c *core) comeBack() time.Duration {
-	const soonest = 100 * time.Millisecond
+	const soonest = 500 * time.Millisecond
 	spread := time.Duration(c.spread.Load())
-	return soonest + rand.N(max(spread, soonest))
+	return soonest + spread/5 + rand.N(max(spread, soonest))
 }
 
 // report calls the hooks for what is in a batch.

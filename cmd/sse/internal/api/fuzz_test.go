@@ -118,7 +118,7 @@ func FuzzPublish(f *testing.F) {
 		"/news", "/a,b", "/room/*", "/a%2Fb", "/a%2Cb", "/%2e%2e/x", "//", "/-/publish?topic=a%2Fb",
 		"/%61", "/news?type=a&id=b", "/news?type=%0A", "/news?id=~1", "/news?retry=10", "/?", "*",
 		"/caf%C3%A9", "/%ff", "http://localhost/news", "/news?eol=lf", "/a/./b", "/.well-known/x",
-		"/-/publish?topic=a&topic=b&type=%20x", "/news?type=%EF%BB%BFx", "/a;b?c;d", "/news#x",
+		"/-/publish?topic=a&topic=b&type=%20x", "/news?type=%EF%BB%BFx", "/a;b?c;d", "/news#x", "a:/news", "http:/news", "http:news", "HTTPS://127.0.0.1:3000/news",
 	} {
 		f.Add(target, "hello")
 	}
@@ -158,7 +158,9 @@ func checkRefused(t *testing.T, w *httptest.ResponseRecorder, kept []sse.Entry) 
 }
 
 func checkCarried(t *testing.T, e *sse.Entry, target, body string) {
-	target = strings.TrimPrefix(target, "http://localhost")
+	if scheme, rest, ok := strings.Cut(target, "://"); ok && !strings.Contains(scheme, "/") {
+		target = rest[strings.IndexAny(rest, "/?"):]
+	}
 	path, raw, _ := strings.Cut(target, "?")
 	query, err := url.ParseQuery(raw)
 	if err != nil {

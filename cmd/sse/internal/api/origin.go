@@ -25,7 +25,13 @@ const anyOrigin = "*"
 const maxTold = 100
 
 // checkHost refuses names that are not the hub's.
+//
+// RFC 9112 3.2.2: "A server MUST accept the absolute-form in requests"
 func (a *API) checkHost(r *http.Request) error {
+	if u := r.URL; u.Scheme != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return problemf(http.StatusBadRequest,
+			"%s is neither a path nor a URL of http with a host", shorten(r.RequestURI))
+	}
 	if a.AnyHost {
 		return nil
 	}
