@@ -257,7 +257,11 @@ func (l *loop) write(jobs []job) {
 			j.cut = slices.Clone(j.data[j.n:]) // l.buf is used for the next ones
 		}
 	}
-	l.buf, l.members = l.buf[:0], l.members[:0]
+	clear(l.members)
+	l.shared, l.members = nil, l.members[:0]
+	if l.buf = l.buf[:0]; cap(l.buf) > 8*loopBytes {
+		l.buf = nil // a large event had a filter
+	}
 }
 
 // survive ends a stream whose hook or filter has panicked, as net/http would do:

@@ -78,7 +78,8 @@ type cqe struct {
 // has, an administrator or a container may not allow it.
 func newURing(n int) (*uring, error) {
 	var p uringParams
-	r, _, errno := syscall.Syscall(sysURingSetup, uintptr(min(n, uringMostEntries)), uintptr(unsafe.Pointer(&p)), 0)
+	n = min(n, uringMostEntries)
+	r, _, errno := syscall.Syscall(sysURingSetup, uintptr(n), uintptr(unsafe.Pointer(&p)), 0)
 	if errno != 0 {
 		return nil, fmt.Errorf("sse: io_uring_setup: %w", errno)
 	}
@@ -87,9 +88,9 @@ func newURing(n int) (*uring, error) {
 		u.close()
 		return nil, errors.New("sse: io_uring of an old kernel")
 	}
-	size := max(int(p.sq.array+4*p.sqEntries), int(p.cq.cqes)+int(p.cqEntries)*int(unsafe.Sizeof(cqe{})))
+	size := max(p.sq.array+4*p.sqEntries, p.cq.cqes+p.cqEntries*uint32(unsafe.Sizeof(cqe{})))
 	var err error
-	u.rings, err = u.mmap(uringOffSQ, size)
+	u.rings, err = u.mmap(uringOffSQ, int(size))
 	if err == nil {
 		u.requests, err = u.mmap(uringOffSQEs, int(p.sqEntries)*int(unsafe.Sizeof(sqe{})))
 	}
@@ -101,9 +102,9 @@ func newURing(n int) (*uring, error) {
 	u.sqTail, u.cqHead, u.cqTail = at(p.sq.tail), at(p.cq.head), at(p.cq.tail)
 	u.sqes = unsafe.Slice((*sqe)(unsafe.Pointer(&u.requests[0])), p.sqEntries)
 	u.cqes = unsafe.Slice((*cqe)(unsafe.Pointer(&u.rings[p.cq.cqes])), p.cqEntries)
-	for i, place := range unsafe.Slice(at(p.sq.array), p.sqEntries) {
-		_ = place
-		*at(p.sq.array + 4*uint32(i)) = uint32(i) // the n-th request is in the n-th place
+	places := unsafe.Slice(at(p.sq.array), p.sqEntries)
+	for i := range places {
+		places[i] = uint32(i) // the n-th request is in the n-th place
 	}
 	return u, nil
 }
