@@ -76,6 +76,9 @@ func (r *runner) served(names []string) []*contender {
 		if strings.HasPrefix(name, "ours") {
 			c.kind, c.patterns = own, true
 		}
+		if name == "ours-publishall" {
+			c.batches, c.name = true, parked+", PublishAll"
+		}
 		if name == "plain" {
 			c.kind, c.name = base, "net/http by hand"
 		}

@@ -37,7 +37,7 @@ func (r *runner) measure(ctx context.Context) (failed int) {
 	for round := range r.plan.rounds {
 		for _, t := range r.tables {
 			for _, c := range r.contenders {
-				if !t.can(c) || ctx.Err() != nil {
+				if !t.can(c) || c.batches && !t.batches || ctx.Err() != nil {
 					continue
 				}
 				begin := time.Now()

@@ -21,6 +21,7 @@ type scenario struct {
 	// against is the scenario with which a contender's own figures are compared.
 	against string
 	can     func(*contender) bool
+	batches bool // who publishes many at once is measured as well
 	measure func(context.Context, *runner, *contender) (figures, error)
 }
 
@@ -142,20 +143,23 @@ func (r *runner) latency(key string, subscribers int, perSecond float64) *scenar
 	return s
 }
 
+// perWindow is in how many parts a publisher is told to publish a window of events.
+const perWindow = 16
+
 func (r *runner) oneSubscriber() *scenario {
 	s := &scenario{
 		key: "one", title: "Publishing to one subscriber",
 		note: "In process, for servers that are libraries, with up to " + number(r.plan.window) +
 			" events outstanding; over HTTP, one event a request and one request at a time, for the " +
-			"others.",
+			"others. PublishAll is called once for " + number(r.plan.window/perWindow) + " events.",
 		columns: []column{
 			{deliveries, "events/s", report.Figure}, {perDelivery, "µs CPU per event", report.Times},
 		},
-		ratio: deliveries, more: true,
+		ratio: deliveries, more: true, batches: true,
 		can: func(c *contender) bool { return c.kind != bound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
-		d := drive.Pace{Outstanding: r.plan.window, Every: r.plan.window / 16, During: r.plan.during}
+		d := drive.Pace{Outstanding: r.plan.window, Every: r.plan.window / perWindow, During: r.plan.during}
 		if !c.inProcess {
 			d.Outstanding, d.Every = 64, 4
 		}

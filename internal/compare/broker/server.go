@@ -15,6 +15,7 @@ type contender struct {
 	topics    bool // it has more than one
 	patterns  bool
 	inProcess bool // it publishes by function calls
+	batches   bool // it publishes many at once, for the scenario in which that matters
 	coalesce  int  // events that it waits for before it writes; 0: it does not wait
 	start     func(ctx context.Context, topics int) (*drive.Server, error)
 	prepare   func(ctx context.Context) error // once; nil: there is nothing to do

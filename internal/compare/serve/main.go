@@ -28,10 +28,13 @@ type subject struct {
 	// publish hands one event to all subscribers of the topic. It loses nothing;
 	// if it waits, that is what it costs. data is its own to keep.
 	publish func(topic, data string) error
-	path    string // of subscribers; {topic} stands for the topic
-	pattern string // of pattern subscribers; empty: it has no patterns
-	body    bool   // something follows the header at once
-	version string
+	// publishAll does so with many at once, the n-th data for the n-th topic; nil: it
+	// is told one by one.
+	publishAll func(topics, data []string) error
+	path       string // of subscribers; {topic} stands for the topic
+	pattern    string // of pattern subscribers; empty: it has no patterns
+	body       bool   // something follows the header at once
+	version    string
 	// configure changes the server that the handler runs in; nil: nothing to do.
 	configure func(*http.Server)
 	// broker is ours; nil: the server is not.

@@ -14,6 +14,23 @@ import (
 var ours = map[string]func([]string) (*subject, error){
 	"ours-held":   func([]string) (*subject, error) { return newOurs(&sse.Broker{}), nil },
 	"ours-parked": func([]string) (*subject, error) { return newOurs(&sse.Broker{Park: true}), nil },
+	"ours-publishall": func([]string) (*subject, error) {
+		s := newOurs(&sse.Broker{Park: true})
+		s.publishAll = publishAll(s.broker)
+		return s, nil
+	},
+}
+
+func publishAll(broker *sse.Broker) func(topics, data []string) error {
+	var entries []sse.Entry
+	return func(topics, data []string) error {
+		entries = entries[:0]
+		for i := range topics {
+			entries = append(entries, sse.Entry{Topics: topics[i : i+1], Event: sse.Event{Data: data[i]}})
+		}
+		_, err := broker.PublishAll(context.Background(), entries...)
+		return err
+	}
 }
 
 func newOurs(broker *sse.Broker) *subject {
