@@ -161,8 +161,17 @@ func (c *core) left(s *subscriber, cause error) {
 	}
 	c.leave(s)
 	if c.opts.OnDisconnect != nil {
+		defer c.hasLeft()
 		c.opts.OnDisconnect(description, cause)
 	}
+}
+
+// hasLeft is called after each OnDisconnect: Shutdown waits for the last.
+func (c *core) hasLeft() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving--
+	c.checkGone()
 }
 
 // reason makes a cause one that OnDisconnect promises. It is nil if a hook or a

@@ -251,8 +251,8 @@ func (b *Broker) Kick(id uint64) bool {
 // successor: call Shutdown from [http.Server.RegisterOnShutdown], and wait for
 // it, too.
 //
-// It returns when all have ended, but for the OnDisconnect of the last, which may
-// still be running, or when ctx is done, with its error; then the rest is cut off.
+// It returns when all have ended and the last OnDisconnect has returned, or when ctx
+// is done, with its error; then the rest is cut off. So a hook must not wait for it.
 // With a Log it no longer uses it, but does not close it.
 func (b *Broker) Shutdown(ctx context.Context) error { return b.core.shutdown(ctx, b.DrainOver) }
 

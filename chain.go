@@ -98,6 +98,15 @@ func (c *chain) behind(seq uint64) (events int, bytes int64) {
 	return len(c.items) - i, c.cum - first.cum + int64(len(first.framed))
 }
 
+// size is how many bytes there are in it. As in behind, what is gone still counts.
+func (c *chain) size() int64 {
+	if c.head == len(c.items) {
+		return 0
+	}
+	first := &c.items[c.head]
+	return c.cum - first.cum + int64(len(first.framed))
+}
+
 // buried is called when one of the entries has gone.
 func (c *chain) buried() {
 	c.dead++

@@ -32,6 +32,7 @@ type core struct {
 	win      window
 	all      []*subscriber
 	parking  int // streams that are on their way to be parked
+	leaving  int // those that are no longer in all, and whose OnDisconnect runs
 	lastID   uint64
 	counts   counts
 	wheel    wheel
@@ -219,13 +220,19 @@ func (c *core) leave(s *subscriber) {
 	if c.all = c.all[:last]; cap(c.all) > 4*last && last > 64 {
 		c.all = append(make([]*subscriber, 0, 2*last), c.all...)
 	}
+	if c.opts.OnDisconnect != nil {
+		c.leaving++ // until it has returned
+	}
 	c.checkGone()
 }
 
-// checkGone lets Shutdown go on if nobody is left, or about to come. Called with mu
+// present is how many there are, or are about to come, or about to leave. Called with mu
 // held.
+func (c *core) present() int { return len(c.all) + c.parking + c.leaving }
+
+// checkGone lets Shutdown go on if nobody is left. Called with mu held.
 func (c *core) checkGone() {
-	if c.gone != nil && len(c.all) == 0 && c.parking == 0 {
+	if c.gone != nil && c.present() == 0 {
 		close(c.gone)
 		c.gone = nil
 	}

@@ -20,7 +20,7 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	if c.spread.Store(int64(time.Second)); over == 0 {
 		c.spread.Store(int64(spreadOf(len(rest))))
 	}
-	if c.gone == nil && len(c.all)+c.parking > 0 {
+	if c.gone == nil && c.present() > 0 {
 		c.gone = make(chan struct{})
 	}
 	gone := c.gone
@@ -37,7 +37,7 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	}
 	c.mu.Unlock()
 	err := c.awaitGone(ctx, gone)
-	c.stopLoops()
+	c.stopLoops(ctx)
 	if c.stop != nil {
 		c.stop()
 	}
@@ -117,13 +117,16 @@ func (c *core) awaitGone(ctx context.Context, gone <-chan struct{}) error {
 	case <-ctx.Done():
 	}
 	c.mu.Lock()
-	left := len(c.all)
+	left, hooks := len(c.all), c.leaving
 	for _, s := range c.all {
 		s.wait.cut()
 	}
 	c.mu.Unlock()
-	if left == 0 {
+	switch {
+	case left == 0 && hooks == 0:
 		return nil
+	case left == 0:
+		return fmt.Errorf("sse: OnDisconnect is still running at shutdown: %w", context.Cause(ctx))
 	}
 	return fmt.Errorf("sse: %d streams were cut off at shutdown: %w", left, context.Cause(ctx))
 }

@@ -50,7 +50,6 @@ func TestDrain(t *testing.T) {
 		if took := time.Since(start); took != f.broker.DrainOver {
 			t.Errorf("it took %v", took)
 		}
-		synctest.Wait() // for the hook of the last
 		reasons.want(t, sse.ErrShutdown, clients)
 		buckets := make(map[time.Duration]int)
 		for _, at := range reasons.times {
@@ -185,6 +184,32 @@ func TestDrainToSuccessor(t *testing.T) {
 		}
 		if n := len(successor.Subscribers()); n != clients {
 			t.Errorf("the successor has %d subscribers, want %d", n, clients)
+		}
+	})
+}
+
+// Shutdown waits for OnDisconnect, but no longer than it may.
+func TestShutdownWaitsForHooks(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		const each = time.Minute
+		ended, hold := 0, make(chan struct{})
+		f.broker.OnDisconnect = func(sse.Subscriber, error) {
+			<-hold
+			ended++
+		}
+		f.serve()
+		f.listen("")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), each)
+		defer cancel()
+		start := time.Now()
+		err := f.broker.Shutdown(ctx)
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took < each || took > each+time.Second {
+			t.Errorf("Shutdown returned %v after %v, want that the time of a minute was over", err, took)
+		}
+		time.AfterFunc(each, func() { close(hold) })
+		if err := f.broker.Shutdown(t.Context()); err != nil || ended != 1 {
+			t.Errorf("Shutdown returned %v after %d hooks, want one", err, ended)
 		}
 	})
 }

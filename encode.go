@@ -33,6 +33,13 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 
 // appendFields appends an event that was checked.
 func appendFields(dst []byte, event *Event) []byte {
+	dst = appendHead(dst, event)
+	dst = wire.AppendLines(dst, "data", event.Data)
+	return append(dst, '\n')
+}
+
+// appendHead appends all fields but the data.
+func appendHead(dst []byte, event *Event) []byte {
 	if event.Topic != "" {
 		dst = wire.AppendField(dst, "topic", event.Topic)
 	}
@@ -45,8 +52,7 @@ func appendFields(dst []byte, event *Event) []byte {
 	if event.Retry > 0 {
 		dst = wire.AppendRetry(dst, event.Retry)
 	}
-	dst = wire.AppendLines(dst, "data", event.Data)
-	return append(dst, '\n')
+	return dst
 }
 
 // appendEvents appends all events, or none if one of them is refused.

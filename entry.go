@@ -202,20 +202,26 @@ var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 func newDraft(event *Event, topics []string) draft {
 	d := draft{ownID: event.ID != "", crc: checkTexts(topics, event)}
 	// As much room as it takes, since it is kept for long.
-	size := fieldsLen(event)
+	lineEnds := strings.Count(event.Data, "\n")
+	size := fieldsLen(event, lineEnds)
 	if !d.ownID {
 		d.body = maxIDLineLen
 	}
 	d.body += hexLen(d.body+size) + len("\r\n")
-	d.buf = appendFields(make([]byte, d.body, d.body+size+len("\r\n")), event)
-	d.buf = append(d.buf, "\r\n"...)
+	d.buf = make([]byte, d.body, d.body+size+len("\r\n"))
+	if d.buf = appendHead(d.buf, event); lineEnds == 0 {
+		d.buf = wire.AppendField(d.buf, "data", event.Data)
+	} else {
+		d.buf = wire.AppendLines(d.buf, "data", event.Data)
+	}
+	d.buf = append(d.buf, "\n\r\n"...)
 	return d
 }
 
 // fieldsLen is about how long the wire form of a normal event is, and never less.
-func fieldsLen(event *Event) int {
+func fieldsLen(event *Event, lineEnds int) int {
 	const line = len("data: \n")
-	n := line + len(event.Data) + strings.Count(event.Data, "\n")*(line-1) + len("\n")
+	n := line + len(event.Data) + lineEnds*(line-1) + len("\n")
 	if event.ID != "" {
 		n += len("id: \n") + len(event.ID)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -15,6 +17,72 @@ import (
 // none was. On any other error, those whose positions are returned were published,
 // and of the others, if ctx is done, some may have been.
 func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, error) {
+	if b.Log != nil {
+		return b.publishAllLog(ctx, entries)
+	}
+	drafts := takeDrafts(len(entries))
+	defer giveDrafts(drafts)
+	for i := range entries {
+		d := &(*drafts)[i]
+		event := entries[i].Event
+		var err error
+		if d.topics, err = checkDraft(&event, entries[i].Topics); err != nil {
+			return nil, err
+		}
+		event = normal(event)
+		d.draft = newDraft(&event, d.topics)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("sse: %w", context.Cause(ctx))
+	}
+	c, err := b.start(ctx)
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	positions := make([]Position, len(entries))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrShutdown
+	}
+	now := time.Now()
+	for i := range *drafts {
+		d := &(*drafts)[i]
+		e := c.win.publish(&d.draft, d.topics, now)
+		positions[i] = e.position(c.win.epoch)
+		c.announce(e)
+	}
+	return positions, nil
+}
+
+// topicDraft is a draft and its topics, each once.
+type topicDraft struct {
+	draft
+	topics []string
+}
+
+// draftPool has those of PublishAll: they are as much memory as small events.
+var draftPool sync.Pool
+
+func takeDrafts(n int) *[]topicDraft {
+	drafts, ok := draftPool.Get().(*[]topicDraft)
+	if !ok {
+		drafts = new([]topicDraft)
+	}
+	*drafts = slices.Grow(*drafts, n)[:n]
+	return drafts
+}
+
+func giveDrafts(drafts *[]topicDraft) {
+	const most = 4096
+	clear(*drafts)
+	if *drafts = (*drafts)[:0]; cap(*drafts) <= most {
+		draftPool.Put(drafts)
+	}
+}
+
+// publishAllLog is PublishAll with a log.
+func (b *Broker) publishAllLog(ctx context.Context, entries []Entry) ([]Position, error) {
 	now := time.Now()
 	normals := make([]Entry, len(entries))
 	for i := range entries {
@@ -32,29 +100,6 @@ func (b *Broker) PublishAll(ctx context.Context, entries ...Entry) ([]Position, 
 	if err != nil || len(entries) == 0 {
 		return nil, err
 	}
-	if c.log != nil {
-		return c.publishAllLog(ctx, normals)
-	}
-	drafts := make([]draft, len(entries))
-	for i := range normals {
-		drafts[i] = newDraft(&normals[i].Event, normals[i].Topics)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, ErrShutdown
-	}
-	positions := make([]Position, len(drafts))
-	for i := range drafts {
-		e := c.win.publish(&drafts[i], normals[i].Topics, now)
-		positions[i] = e.position(c.win.epoch)
-		c.announce(e)
-	}
-	return positions, nil
-}
-
-// publishAllLog is PublishAll with a log. The events are normal.
-func (c *core) publishAllLog(ctx context.Context, entries []Entry) ([]Position, error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -63,7 +108,7 @@ func (c *core) publishAllLog(ctx context.Context, entries []Entry) ([]Position, 
 	c.publishing.Add(1)
 	c.mu.Unlock()
 	defer c.publishing.Done()
-	at, err := c.log.Append(ctx, entries...)
+	at, err := c.log.Append(ctx, normals...)
 	if len(at) > 0 {
 		c.await(ctx, at[len(at)-1])
 	}

@@ -23,13 +23,20 @@ func (s *subscriber) behind(w *window) bool {
 	if !s.live || s.idle {
 		return false
 	}
-	maxLag := s.terms.maxLag
-	if maxLag < 0 && s.terms.maxLagBytes < 0 {
+	maxLag, maxBytes := s.terms.maxLag, s.terms.maxLagBytes
+	if maxLag < 0 && maxBytes < 0 {
 		return false
 	}
-	events, bytes := s.lag(max(s.cursor.Seq, s.conflate))
-	return maxLag >= 0 && events > maxLag ||
-		s.terms.maxLagBytes >= 0 && bytes > s.terms.maxLagBytes
+	seq := max(s.cursor.Seq, s.conflate)
+	if links := s.links(); len(links) == 1 {
+		// Mostly it is plain that it is not, without a search.
+		after := w.last.Seq - min(seq, w.last.Seq)
+		if (maxLag < 0 || after <= uint64(maxLag)) && (maxBytes < 0 || links[0].size() <= maxBytes) {
+			return false
+		}
+	}
+	events, bytes := s.lag(seq)
+	return maxLag >= 0 && events > maxLag || maxBytes >= 0 && bytes > maxBytes
 }
 
 // lag is how many events and bytes come after a sequence.

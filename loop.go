@@ -58,6 +58,7 @@ type loops struct {
 	all    []*loop
 	next   int
 	wait   sync.WaitGroup
+	ended  chan struct{} // made when they are stopped, closed when all have ended
 
 	fetching []*parked // those that wait for a page
 	fetchers int       // goroutines that fetch pages; bound: pagesAtOnce
@@ -98,8 +99,8 @@ func (c *core) startLoops() error {
 
 func signal() chan struct{} { return make(chan struct{}, 1) }
 
-// stopLoops ends them, once nobody is parked any more.
-func (c *core) stopLoops() {
+// stopLoops ends them, once nobody is parked any more, or when ctx is done.
+func (c *core) stopLoops(ctx context.Context) {
 	c.mu.Lock()
 	for _, l := range c.loops.all {
 		l.stopping = true
@@ -109,10 +110,27 @@ func (c *core) stopLoops() {
 	if c.loops.cancel != nil {
 		c.loops.cancel()
 	}
+	ended := c.loops.ended
+	if ended == nil {
+		ended = make(chan struct{})
+		c.loops.ended = ended
+		go func() { // ends when the last hook has returned, which is the application's business
+			c.loops.wait.Wait()
+			for _, l := range c.loops.all {
+				l.poller.free()
+			}
+			close(ended)
+		}()
+	}
 	c.mu.Unlock()
-	c.loops.wait.Wait()
-	for _, l := range c.loops.all {
-		l.poller.free()
+	select {
+	case <-ended:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended: // all is closed now that was cut off
+	case <-time.After(shutdownGrace):
 	}
 }
 

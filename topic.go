@@ -29,12 +29,24 @@ func unfit(text string) string {
 	switch {
 	case len(text) > maxTopicLen:
 		return "has more than 1024 bytes"
+	case isPrintable(text):
+		return ""
 	case !utf8.ValidString(text):
 		return "is not UTF-8"
 	case strings.ContainsFunc(text, isControl):
 		return "contains a control character"
 	}
 	return ""
+}
+
+// isPrintable reports whether text is of ASCII's printable characters, as most is.
+func isPrintable(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // isControl reports whether r is of Unicode's category Cc.
