@@ -20,6 +20,10 @@ const (
 	// pageBytes is how much of the events a page has, about: pages are made in
 	// memory.
 	pageBytes = 4 << 20
+
+	// stallTime is how long a client may take for a piece of a page.
+	stallTime = 30 * time.Second
+	pagePiece = 64 << 10
 )
 
 // record is an event as a line of JSON.
@@ -54,10 +58,26 @@ func (a *API) history(
 	} else {
 		p.event(sse.Event{ID: next.String(), Type: "sse.cursor"})
 	}
+	header.Set("Content-Length", strconv.Itoa(p.Len()))
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(p.Bytes()) // whoever asked may have gone
+		send(w, &p.Buffer)
 	}
 	return nil
+}
+
+// send writes a page, unless the client takes nothing of it for too long.
+func send(w http.ResponseWriter, page *bytes.Buffer) {
+	control := http.NewResponseController(w)
+	var err error
+	for err == nil && page.Len() > 0 {
+		_ = control.SetWriteDeadline(time.Now().Add(stallTime))
+		if _, err = w.Write(page.Next(pagePiece)); err == nil {
+			err = control.Flush()
+		}
+	}
+	if err == nil { // else whoever asked has gone, or is to
+		_ = control.SetWriteDeadline(time.Time{}) // the next response may be a stream
+	}
 }
 
 // fill reads what the page is to have, and returns where the next one begins.

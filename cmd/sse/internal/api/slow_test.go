@@ -3,6 +3,7 @@ package api_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -78,5 +79,57 @@ func TestLongStream(t *testing.T) {
 			}
 		}
 		t.Error("the event has not come")
+	})
+}
+
+// A page of history that nobody reads does not hold its handler for good; one that is
+// read slowly comes whole, and the connection can be used for a stream.
+func TestSlowPage(t *testing.T) {
+	publish := func(t *testing.T, l *line) {
+		t.Helper()
+		event := sse.Event{Data: strings.Repeat("x", 4000)}
+		for range 500 {
+			if _, err := l.broker.Publish(t.Context(), event, "news"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.send("GET /news?follow=0 HTTP/1.1", "")
+	}
+	t.Run("stalls", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := dial(t)
+			publish(t, l)
+			time.Sleep(31 * time.Second)
+			rest, err := io.ReadAll(l.in)
+			if err != nil || len(rest) < 1000 || len(rest) > 500*4000 {
+				t.Errorf("%d bytes came, and %v; want that the connection was closed", len(rest), err)
+			}
+			if took := time.Since(l.began); took != 31*time.Second {
+				t.Errorf("the end came after %v", took)
+			}
+		})
+	})
+	t.Run("drips", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			l := dial(t)
+			publish(t, l)
+			for range 2 {
+				resp, err := http.ReadResponse(l.in, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, buf := 0, make([]byte, 32<<10)
+				for err == nil {
+					time.Sleep(10 * time.Second)
+					var some int
+					some, err = io.ReadFull(resp.Body, buf)
+					n += some
+				}
+				if int64(n) != resp.ContentLength || n < 500*4000 {
+					t.Errorf("%d bytes came of %d, %v", n, resp.ContentLength, err)
+				}
+				l.send("GET /news?follow=0 HTTP/1.1", "")
+			}
+		})
 	})
 }
