@@ -217,12 +217,13 @@ func (c *checker) since(it *item) time.Time {
 	return c.start.Time
 }
 
-// lastN is the sequence that is followed by n events of the selection.
+// lastN is the sequence that is followed by n events of the selection. If it is unsure
+// what was lost by then, that is at least what was before the subscriber asked.
 func (c *checker) lastN(n int, through uint64, unsure bool) uint64 {
 	for seq := through; seq > 0; seq-- {
 		e := c.life.at(seq)
 		lost := c.life.mayBeLost(e, c.it.group, c.it.time)
-		if !c.selected(e) || lost && (!unsure || e.lost < c.it.group) {
+		if !c.selected(e) || lost && (!unsure || e.lost < c.attempt.group) {
 			continue
 		}
 		if n == 0 {
