@@ -123,7 +123,8 @@ type Broker struct {
 	// were skipped by its [LagPolicy]. For each subscriber they are called one
 	// after the other: OnConnect first, OnDisconnect last and exactly once. The
 	// reason wraps one of ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked,
-	// ErrExpired and ErrClosed. They may call the broker, but hold up the stream.
+	// ErrExpired and ErrClosed. They may call the broker, but hold up the stream, and
+	// Shutdown, which waits for them.
 	OnConnect    func(Subscriber)
 	OnDisconnect func(Subscriber, error)
 	OnGap        func(Subscriber, Gap)
@@ -252,7 +253,8 @@ func (b *Broker) Kick(id uint64) bool {
 // it, too.
 //
 // It returns when all have ended and the last OnDisconnect has returned, or when ctx
-// is done, with its error; then the rest is cut off. So a hook must not wait for it.
+// is done, with its error; then the rest is cut off. So a hook must not wait for it,
+// nor for a lock that is held meanwhile.
 // With a Log it no longer uses it, but does not close it.
 func (b *Broker) Shutdown(ctx context.Context) error { return b.core.shutdown(ctx, b.DrainOver) }
 

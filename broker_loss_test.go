@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -95,6 +96,47 @@ func TestSkipOfNothing(t *testing.T) {
 			if data := dataAndGaps(got); len(data) != 2 || data[0] != "first" || len(data[1]) != 1000 {
 				t.Errorf("%s: got %.60q, want two events", lag, data)
 			}
+		})
+	}
+}
+
+// One who is over the limit in bytes is told so, however few events those are.
+func TestLagInBytes(t *testing.T) {
+	for _, tt := range []struct {
+		size int
+		want error
+	}{{300, nil}, {600, sse.ErrLagging}} {
+		synctest.Test(t, func(t *testing.T) {
+			var broker sse.Broker
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var reason error
+			done, busy := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(done)
+				for event, err := range broker.Subscribe(ctx, sse.Selection{MaxLagBytes: 2000}, sse.Start{}) {
+					if err != nil {
+						reason = err
+					} else if event.Data == "first" {
+						<-busy
+					}
+				}
+			}()
+			synctest.Wait()
+			data := strings.Repeat("x", tt.size)
+			for _, data := range []string{"first", data, data, data, data} {
+				if _, err := broker.Publish(ctx, sse.Event{Data: data}); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			close(busy)
+			synctest.Wait()
+			if !errors.Is(reason, tt.want) || tt.want == nil && reason != nil {
+				t.Errorf("after 4 events of %d bytes it ended with %v, want %v", tt.size, reason, tt.want)
+			}
+			cancel()
+			<-done
 		})
 	}
 }

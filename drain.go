@@ -35,13 +35,15 @@ func (c *core) shutdown(ctx context.Context, over time.Duration) error {
 	for _, s := range c.all {
 		c.endLocked(s, ErrShutdown) // those who came in at the last moment
 	}
+	c.releaseAll() // before hooks are waited for, of which one may publish
 	c.mu.Unlock()
 	err := c.awaitGone(ctx, gone)
-	c.stopLoops(ctx)
+	if busy := c.stopLoops(ctx); err == nil {
+		err = busy
+	}
 	if c.stop != nil {
 		c.stop()
 	}
-	c.releaseAll()
 	if unused := c.logUnused(ctx); err == nil {
 		err = unused
 	}
@@ -131,10 +133,9 @@ func (c *core) awaitGone(ctx context.Context, gone <-chan struct{}) error {
 	return fmt.Errorf("sse: %d streams were cut off at shutdown: %w", left, context.Cause(ctx))
 }
 
-// releaseAll lets go on all publishers that wait for what will not be seen here.
+// releaseAll lets go on all publishers that wait for what will not be seen here. Called
+// with mu held.
 func (c *core) releaseAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for seq, visible := range c.waiting {
 		close(visible)
 		delete(c.waiting, seq)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -210,6 +211,34 @@ func TestShutdownWaitsForHooks(t *testing.T) {
 		time.AfterFunc(each, func() { close(hold) })
 		if err := f.broker.Shutdown(t.Context()); err != nil || ended != 1 {
 			t.Errorf("Shutdown returned %v after %d hooks, want one", err, ended)
+		}
+	})
+}
+
+// followless is a log that is appended to and not followed, as when its server is away.
+type followless struct{ *stubLog }
+
+func (followless) Follow(ctx context.Context, _ sse.Position) iter.Seq2[sse.Entry, error] {
+	return func(func(sse.Entry, error) bool) { <-ctx.Done() }
+}
+
+// A hook that publishes, of who has left, does not wait at shutdown for what nobody
+// will see.
+func TestShutdownWhileHookPublishes(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		f.broker.Log = followless{newStubLog()}
+		f.broker.OnDisconnect = func(sse.Subscriber, error) {
+			_, _ = f.broker.Publish(context.Background(), sse.Event{Data: "left"})
+		}
+		f.broker.DrainOver = time.Second
+		f.serve()
+		f.listen("")
+		f.listen("")
+		synctest.Wait()
+		start := time.Now()
+		err := f.broker.Shutdown(t.Context())
+		if took := time.Since(start); err != nil || took != time.Second {
+			t.Errorf("Shutdown returned %v after %v", err, took)
 		}
 	})
 }

@@ -83,6 +83,7 @@ func (c *core) startLoops() error {
 		if err != nil {
 			for _, started := range all {
 				started.poller.stop()
+				started.poller.free()
 			}
 			return err
 		}
@@ -99,8 +100,9 @@ func (c *core) startLoops() error {
 
 func signal() chan struct{} { return make(chan struct{}, 1) }
 
-// stopLoops ends them, once nobody is parked any more, or when ctx is done.
-func (c *core) stopLoops(ctx context.Context) {
+// stopLoops ends them, once nobody is parked any more. It waits for a little longer than
+// ctx allows.
+func (c *core) stopLoops(ctx context.Context) error {
 	c.mu.Lock()
 	for _, l := range c.loops.all {
 		l.stopping = true
@@ -125,12 +127,14 @@ func (c *core) stopLoops(ctx context.Context) {
 	c.mu.Unlock()
 	select {
 	case <-ended:
-		return
+		return nil
 	case <-ctx.Done():
 	}
 	select {
 	case <-ended: // all is closed now that was cut off
+		return nil
 	case <-time.After(shutdownGrace):
+		return fmt.Errorf("sse: a hook or Broker.Log is still busy at shutdown: %w", context.Cause(ctx))
 	}
 }
 
@@ -153,8 +157,13 @@ func (l *loop) reserve(p *parked) uint64 {
 
 func (l *loop) release(p *parked) {
 	l.table[p.slot] = nil
-	l.free = append(l.free, p.slot)
+	if l.free = append(l.free, p.slot); l.stopping {
+		l.rouse() // it may have been the last
+	}
 }
+
+// over reports whether the loop is to end: nobody is parked any more, or about to be.
+func (l *loop) over() bool { return l.stopping && len(l.free) == len(l.table) }
 
 // lookup returns whose token it is, or nil.
 func (l *loop) lookup(token uint64) *parked {
@@ -200,7 +209,7 @@ func (l *loop) run() {
 		}
 		l.gather()
 		if len(l.jobs) == 0 {
-			if l.stopping {
+			if l.over() {
 				l.c.mu.Unlock()
 				return
 			}
@@ -212,6 +221,10 @@ func (l *loop) run() {
 		l.c.mu.Unlock()
 		first := 0
 		for i := range l.jobs {
+			if l.callsHook(&l.jobs[i]) {
+				l.write(l.jobs[first:i]) // which is not to wait for that
+				first = i
+			}
 			l.do(&l.jobs[i])
 			if len(l.buf) >= loopBytes || i+1 == len(l.jobs) {
 				l.write(l.jobs[first : i+1])
@@ -219,6 +232,13 @@ func (l *loop) run() {
 			}
 		}
 	}
+}
+
+// callsHook reports whether doing a job calls a hook.
+func (l *loop) callsHook(j *job) bool {
+	opts := l.c.opts
+	return j.batch.end != nil && opts.OnDisconnect != nil ||
+		j.gap != nil && opts.OnGap != nil || j.dropped > 0 && opts.OnDrop != nil
 }
 
 // gather makes jobs of what is ready.
@@ -263,6 +283,9 @@ func (l *loop) do(j *job) {
 
 // write writes what was put together.
 func (l *loop) write(jobs []job) {
+	if len(jobs) == 0 {
+		return
+	}
 	l.outs = l.outs[:0]
 	for i := range jobs {
 		if len(jobs[i].data) > 0 {
@@ -275,8 +298,7 @@ func (l *loop) write(jobs []job) {
 			j.cut = slices.Clone(j.data[j.n:]) // l.buf is used for the next ones
 		}
 	}
-	clear(l.members)
-	l.shared, l.members = nil, l.members[:0]
+	l.forget()
 	if l.buf = l.buf[:0]; cap(l.buf) > 8*loopBytes {
 		l.buf = nil // a large event had a filter
 	}
@@ -319,11 +341,18 @@ func (l *loop) data(j *job) []byte {
 		for _, e := range j.entries {
 			l.buf = append(l.buf, e.bytes(j.chunked)...)
 		}
+		l.forget()
 		l.shared = l.buf[start:]
-		l.members = append(l.members[:0], j.entries...)
+		l.members = append(l.members, j.entries...)
 		l.framed = j.chunked
 	}
 	return l.buf[start:]
+}
+
+// forget lets go of the several events that were put together last.
+func (l *loop) forget() {
+	clear(l.members)
+	l.shared, l.members = nil, l.members[:0]
 }
 
 // appendOwn appends what only this stream gets, as its selection has a filter or wants
@@ -336,6 +365,7 @@ func (l *loop) appendOwn(j *job) {
 			l.buf = j.parked.appendOwn(l.buf, e)
 		}
 	}
+	clear(j.entries[len(kept):])
 	if j.entries = kept; len(kept) == 0 && j.beat {
 		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
 	}
@@ -367,7 +397,7 @@ func (l *loop) finish(j *job) {
 		}
 	}
 	j.parked = nil
-	j.data = nil
+	j.data, j.cut = nil, nil
 	clear(j.entries)
 }
 

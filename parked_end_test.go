@@ -3,15 +3,12 @@ package sse
 import (
 	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/sse-go/sse/internal/memnet"
 )
 
 // leavingPoller is of peers that go while they are told the end.
@@ -74,31 +71,18 @@ func TestParkedEndsOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := &leavingPoller{fakePoller: newFakePoller(), handled: make(chan struct{}, 1)}
-				broker := &Broker{Park: true, Retention: Retention{Events: 1}}
+				broker := &Broker{Retention: Retention{Events: 1}}
 				broker.Select = func(*http.Request) (Selection, error) { return Selection{Loss: LossRefuse}, nil }
-				broker.core.loops.create = func() (poller, error) { return l, nil }
-				listener := memnet.Listen(0)
-				server := &http.Server{Handler: broker}
-				var served sync.WaitGroup
-				served.Go(func() { _ = server.Serve(listener) })
-				conn, err := listener.Dial(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-					t.Fatal(err)
-				}
-				synctest.Wait()
+				h := newLoopHost(broker, l)
+				s := h.listen(t)
 				end(broker)
-				if _, err := io.Copy(io.Discard, conn); err != nil {
-					t.Error(err)
-				}
 				synctest.Wait()
-				if err := broker.Shutdown(context.Background()); err != nil {
+				if !s.has("0\r\n\r\n") {
+					t.Error("the stream has no end")
+				}
+				if err := h.close(s); err != nil {
 					t.Error(err)
 				}
-				_ = server.Close()
-				served.Wait()
 				if l.closes != 1 {
 					t.Errorf("the descriptor was closed %d times", l.closes)
 				}

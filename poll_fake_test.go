@@ -106,6 +106,9 @@ func (f *fakePoller) write(out *output) {
 
 func (f *fakePoller) writeAll(outs []*output) {
 	for _, out := range outs {
+		if out.n != 0 || out.err != nil {
+			panic("an output is written twice")
+		}
 		f.write(out)
 	}
 }

@@ -166,7 +166,7 @@ func (e *epoll) writeAll(outs []*output) {
 // write does not tell the scheduler of the call, which does not block: that costs as
 // much as a seventh of the call itself.
 func (e *epoll) write(out *output) {
-	for out.n < len(out.data) {
+	for out.n < len(out.data) && out.err == nil {
 		n, errno := rawWrite(out.fd, out.data[out.n:])
 		switch errno {
 		case 0:

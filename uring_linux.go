@@ -5,6 +5,7 @@ package sse
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +23,7 @@ type uring struct {
 	requests []byte
 	sqes     []sqe
 	cqes     []cqe
+	sqHead   *uint32
 	sqTail   *uint32
 	cqHead   *uint32
 	cqTail   *uint32
@@ -31,13 +33,12 @@ const (
 	sysURingSetup = 425
 	sysURingEnter = 426
 
-	uringOffSQ       = 0
-	uringOffSQEs     = 0x10000000
-	uringSingleMmap  = 1 << 0
-	uringFastPoll    = 1 << 5 // came after the operation that is needed here
-	uringGetEvents   = 1 << 0
-	uringOpSend      = 26
-	uringMostEntries = 4096 // that any kernel grants
+	uringOffSQ      = 0
+	uringOffSQEs    = 0x10000000
+	uringSingleMmap = 1 << 0
+	uringFastPoll   = 1 << 5 // came after the operation that is needed here
+	uringGetEvents  = 1 << 0
+	uringOpSend     = 26
 )
 
 // uringParams is struct io_uring_params.
@@ -78,7 +79,6 @@ type cqe struct {
 // has, an administrator or a container may not allow it.
 func newURing(n int) (*uring, error) {
 	var p uringParams
-	n = min(n, uringMostEntries)
 	r, _, errno := syscall.Syscall(sysURingSetup, uintptr(n), uintptr(unsafe.Pointer(&p)), 0)
 	if errno != 0 {
 		return nil, fmt.Errorf("sse: io_uring_setup: %w", errno)
@@ -99,7 +99,8 @@ func newURing(n int) (*uring, error) {
 		return nil, err
 	}
 	at := func(offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&u.rings[offset])) }
-	u.sqTail, u.cqHead, u.cqTail = at(p.sq.tail), at(p.cq.head), at(p.cq.tail)
+	u.sqHead, u.sqTail = at(p.sq.head), at(p.sq.tail)
+	u.cqHead, u.cqTail = at(p.cq.head), at(p.cq.tail)
 	u.sqes = unsafe.Slice((*sqe)(unsafe.Pointer(&u.requests[0])), p.sqEntries)
 	u.cqes = unsafe.Slice((*cqe)(unsafe.Pointer(&u.rings[p.cq.cqes])), p.cqEntries)
 	places := unsafe.Slice(at(p.sq.array), p.sqEntries)
@@ -118,8 +119,9 @@ func (u *uring) mmap(offset int64, size int) ([]byte, error) {
 	return mem, nil
 }
 
-// send writes of each what there is room for, and notes how much. What cannot be
-// written stays as it was. It reports false if the ring is of no use any more.
+// send writes of each what there is room for, and notes how much, or that the peer has
+// gone. What the ring cannot write stays as it was. It reports false if the ring is of no
+// use any more.
 func (u *uring) send(outs []*output) bool {
 	for len(outs) > 0 {
 		n := min(len(outs), len(u.sqes))
@@ -134,11 +136,12 @@ func (u *uring) send(outs []*output) bool {
 func (u *uring) sendAtOnce(outs []*output) bool {
 	tail := *u.sqTail
 	for i, out := range outs {
+		data := out.data[out.n:]
 		u.sqes[(tail+uint32(i))%uint32(len(u.sqes))] = sqe{
 			opcode:   uringOpSend,
 			fd:       int32(out.fd),
-			addr:     uint64(uintptr(unsafe.Pointer(unsafe.SliceData(out.data)))),
-			len:      uint32(len(out.data)),
+			addr:     uint64(uintptr(unsafe.Pointer(unsafe.SliceData(data)))),
+			len:      uint32(len(data)),
 			msgFlags: syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL,
 			userData: uint64(i),
 		}
@@ -152,9 +155,12 @@ func (u *uring) sendAtOnce(outs []*output) bool {
 			taken += int(r)
 		}
 		done += u.reap(outs)
-		if errno != 0 && errno != syscall.EINTR && taken == done {
-			return false // and nothing is under way
+		if errno == 0 || errno == syscall.EINTR || taken > done {
+			continue
 		}
+		// Nothing is under way. What was not taken is not to be taken later.
+		atomic.StoreUint32(u.sqTail, atomic.LoadUint32(u.sqHead))
+		return errno == syscall.EAGAIN || errno == syscall.EBUSY || errno == syscall.ENOMEM
 	}
 	return true
 }
@@ -164,7 +170,14 @@ func (u *uring) reap(outs []*output) (n int) {
 	head := *u.cqHead
 	for ; head != atomic.LoadUint32(u.cqTail); head++ {
 		answer := &u.cqes[head%uint32(len(u.cqes))]
-		outs[answer.userData].n += max(0, int(answer.res))
+		out := outs[answer.userData]
+		switch errno := syscall.Errno(max(0, -answer.res)); errno {
+		case 0:
+			out.n += int(answer.res)
+		case syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT,
+			syscall.EHOSTUNREACH, syscall.ENETUNREACH: // which is told once
+			out.err = os.NewSyscallError("send", errno)
+		}
 		n++
 	}
 	atomic.StoreUint32(u.cqHead, head)

@@ -102,7 +102,7 @@ func (p *publisher) publish(waves, topics, size int, sent int64) error {
 		return fmt.Errorf("publish to %d topics, of %d", topics, len(p.topics))
 	}
 	if p.subject.publishAll != nil {
-		return p.publishAll(waves, topics, size)
+		return p.publishAll(waves, topics, size, sent)
 	}
 	before := control.Now()
 	for range waves {
@@ -124,7 +124,7 @@ func (p *publisher) publish(waves, topics, size int, sent int64) error {
 }
 
 // publishAll is publish in one call.
-func (p *publisher) publishAll(waves, topics, size int) error {
+func (p *publisher) publishAll(waves, topics, size int, sent int64) error {
 	p.names, p.data = p.names[:0], p.data[:0]
 	now := control.Now()
 	for range waves {
@@ -138,5 +138,8 @@ func (p *publisher) publishAll(waves, topics, size int) error {
 	if err := p.subject.publishAll(p.names, p.data); err != nil {
 		return fmt.Errorf("publish %d events: %w", len(p.names), err)
 	}
+	after := control.Now()
+	p.call.Add(after - now)
+	p.command.Add(after - sent)
 	return nil
 }
