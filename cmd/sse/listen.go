@@ -128,7 +128,7 @@ func listen(ctx context.Context, w *world, args []string) int {
 	if err != nil {
 		return w.ui.fail(err)
 	}
-	o.hasData = s.given["data"] || o.data != ""
+	o.hasData = s.given["data"]
 	target, err := o.target(operands)
 	if err != nil {
 		return w.ui.fail(err)

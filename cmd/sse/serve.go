@@ -105,7 +105,7 @@ func serve(ctx context.Context, w *world, args []string) int {
 	if err != nil {
 		return w.ui.fail(err)
 	}
-	config, err := o.config(s.given["keep-bytes"] || o.keepBytes != 1<<30)
+	config, err := o.config(s.given["keep-bytes"])
 	if err != nil {
 		return w.ui.fail(err)
 	}

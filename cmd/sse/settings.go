@@ -17,7 +17,7 @@ type settings struct {
 	flags  *flag.FlagSet
 	prefix string // of environment variables: SSE_LISTEN_
 	groups []group
-	given  map[string]bool // long names of flags on the command line
+	given  map[string]bool // long names of flags on the command line, or in the environment
 }
 
 // group is a titled part of a help page.
@@ -138,6 +138,7 @@ func (s *settings) parseEnv(env lookup) error {
 					return invalidValue(f, variable+"="+value, err)
 				}
 			}
+			s.given[name] = true
 		}
 	}
 	return nil
