@@ -52,8 +52,8 @@ type window struct {
 	live     int // entries that are not gone
 
 	topics   map[string]*topic
-	tree     topicNode
-	patterns patternNode
+	tree     trie[topic]         // of all topics
+	patterns trie[chain]         // of those that somebody has subscribed to
 	version  uint64              // changes with patterns
 	ids      map[string][]*entry // by the application's own ids, the earliest first
 
@@ -172,7 +172,7 @@ func (w *window) chainsOf(e *entry) []*chain {
 	chains := w.chains[:0]
 	for _, t := range e.topics {
 		if t.version != w.version {
-			t.patterns = w.patterns.match(t.patterns[:0], t.name)
+			t.patterns = w.patterns.selecting(t.patterns[:0], t.name)
 			t.version = w.version
 		}
 		chains = append(chains, &t.chain)
@@ -199,7 +199,7 @@ func (w *window) topic(name string) *topic {
 			}
 		}
 		w.topics[name] = t
-		w.tree.add(t)
+		w.tree.add(name, t)
 	}
 	return t
 }
@@ -360,10 +360,10 @@ func (w *window) lost(chains ...*chain) mark {
 
 // patternChain returns the chain of a pattern, complete after a sequence.
 func (w *window) patternChain(p Pattern, seq uint64) *chain {
-	c := w.patterns.find(p)
+	c := w.patterns.find(p.text)
 	if c == nil {
 		c = &chain{pattern: p, from: w.last.Seq}
-		w.patterns.add(p, c)
+		w.patterns.add(p.text, c)
 		w.version++
 	}
 	if seq < c.from {
@@ -380,7 +380,7 @@ func (w *window) extend(c *chain, seq uint64) {
 	topics, all := w.matching(c.pattern, len(entries))
 	if w.newest.seq > seq {
 		// Of what was removed since, and was not in the chain.
-		w.tree.match(c.pattern.text, func(t *topic) bool {
+		w.tree.selected(c.pattern.text, func(t *topic) bool {
 			c.mark.raise(t.mark)
 			return true
 		})
@@ -428,7 +428,7 @@ func (w *window) between(after, through uint64) []*entry {
 // matching are the chains of the topics that a pattern selects, or false if those
 // are more than limit.
 func (w *window) matching(p Pattern, limit int) (chains []*chain, all bool) {
-	all = w.tree.match(p.text, func(t *topic) bool {
+	all = w.tree.selected(p.text, func(t *topic) bool {
 		if len(chains) == limit {
 			return false
 		}
@@ -440,7 +440,7 @@ func (w *window) matching(p Pattern, limit int) (chains []*chain, all bool) {
 
 // dropPattern lets go of the chain of a pattern that has no more members.
 func (w *window) dropPattern(c *chain) {
-	if w.patterns.find(c.pattern) != c {
+	if w.patterns.find(c.pattern.text) != c {
 		return // it is of an earlier window
 	}
 	w.patterns.remove(c.pattern.text)
@@ -460,7 +460,7 @@ func (w *window) sources(sel *Selection, now time.Time) []*chain {
 		}
 	}
 	for _, p := range sel.Patterns {
-		w.tree.match(p.text, func(t *topic) bool {
+		w.tree.selected(p.text, func(t *topic) bool {
 			topics = append(topics, t)
 			return true
 		})
