@@ -49,6 +49,7 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	parked := false
 	defer func() {
+		c.hasCome(&v)
 		if !parked {
 			c.free(v.remote)
 			c.freeKey(v.key)
@@ -57,8 +58,8 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := c.receive(r, &v); err != nil {
 		return err
 	}
-	why, may := c.mayPark(w, r)
-	if may {
+	why, park := c.come(w, r, &v)
+	if park {
 		parked = c.park(w, r, &v) == nil
 		return nil // it has begun, or has been answered
 	}
@@ -74,6 +75,7 @@ type visit struct {
 	s           *subscriber
 	topics      []string
 	patterns    []Pattern
+	coming      bool // counted
 }
 
 // receive makes a subscriber of what the request asks for.
@@ -122,7 +124,9 @@ func (c *core) hold(w http.ResponseWriter, r *http.Request, v *visit, why string
 	}
 	h := &held{c: c, s: s, stream: stream, why: why, woken: signal()}
 	s.wait = h
-	if err := c.enter(s, v.topics, v.patterns); err != nil {
+	err = c.enter(s, v.topics, v.patterns)
+	c.hasCome(v)
+	if err != nil {
 		h.farewell(err)
 		_ = stream.Close()
 		return

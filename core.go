@@ -31,7 +31,7 @@ type core struct {
 	mu       sync.Mutex // guards the following, and all of what they point to
 	win      window
 	all      []*subscriber
-	parking  int // streams that are on their way to be parked
+	coming   int // streams that are about to begin
 	leaving  int // those that are no longer in all, and whose OnDisconnect runs
 	lastID   uint64
 	counts   counts
@@ -228,7 +228,7 @@ func (c *core) leave(s *subscriber) {
 
 // present is how many there are, or are about to come, or about to leave. Called with mu
 // held.
-func (c *core) present() int { return len(c.all) + c.parking + c.leaving }
+func (c *core) present() int { return len(c.all) + c.coming + c.leaving }
 
 // checkGone lets Shutdown go on if nobody is left. Called with mu held.
 func (c *core) checkGone() {

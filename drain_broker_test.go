@@ -242,3 +242,34 @@ func TestShutdownWhileHookPublishes(t *testing.T) {
 		}
 	})
 }
+
+// heldUp is a response whose first bytes go out once something has happened.
+type heldUp struct {
+	http.ResponseWriter
+	until <-chan struct{}
+}
+
+func (w heldUp) FlushError() error {
+	<-w.until
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// A stream whose head is on its way is one that Shutdown waits for: its client takes it
+// for open.
+func TestShutdownWaitsForWhoComes(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		until := make(chan struct{})
+		f.serveAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f.broker.ServeHTTP(heldUp{w, until}, r)
+		}))
+		l := f.listen("", func(c *sse.Client) { c.MaxRetries = -1 })
+		synctest.Wait()
+		time.AfterFunc(time.Second, func() { close(until) })
+		start := time.Now()
+		err := f.broker.Shutdown(t.Context())
+		if took := time.Since(start); err != nil || took != time.Second {
+			t.Errorf("Shutdown returned %v after %v, want to wait a second for the head", err, took)
+		}
+		l.stop()
+	})
+}

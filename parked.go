@@ -44,25 +44,39 @@ type stuck struct {
 	since int64    // when something was taken last, in nanoseconds
 }
 
-// mayPark reports whether a stream is to be parked, or why it must be held although
-// the broker parks. It is parking then, until park returns.
-func (c *core) mayPark(w http.ResponseWriter, r *http.Request) (why string, may bool) {
-	if !c.opts.Park || r.Method != http.MethodGet {
-		return "", false
-	}
-	if why := c.mustHold(w, r); why != "" {
-		return why, false
+// come is called when a stream is about to begin, for which Shutdown waits until hasCome.
+// It reports whether it is to be parked, or why it must be held although the broker parks.
+func (c *core) come(w http.ResponseWriter, r *http.Request, v *visit) (why string, park bool) {
+	wanted := c.opts.Park && r.Method == http.MethodGet
+	if wanted {
+		why = c.mustHold(w, r)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.draining {
+	c.coming++
+	v.coming = true
+	switch {
+	case !wanted || why != "":
+		return why, false
+	case c.closed || c.draining:
 		return "the broker is shutting down", false // its loops may have ended
 	}
 	if err := c.startLoops(); err != nil {
 		return err.Error(), false
 	}
-	c.parking++
 	return "", true
+}
+
+// hasCome undoes come: the stream has begun, or never will.
+func (c *core) hasCome(v *visit) {
+	if !v.coming {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.coming = false
+	c.coming--
+	c.checkGone()
 }
 
 // mustHold says what about a request keeps its stream from being parked, or nothing.
@@ -91,7 +105,7 @@ func (c *core) mustHold(w http.ResponseWriter, r *http.Request) string {
 // park takes the connection away from net/http, after all that net/http is to
 // send, and gives it to a loop.
 func (c *core) park(w http.ResponseWriter, r *http.Request, v *visit) error {
-	defer c.hasParked()
+	defer c.hasCome(v)
 	opts := c.stream
 	opts.Final = nil
 	stream, err := accept(w, r, &opts, &Stream{bare: true}, c.preface(v.s))
@@ -112,15 +126,6 @@ func (c *core) park(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	return nil
-}
-
-// hasParked is called for each stream that was parking. Those are waited for at the
-// end like those that are there: without the loops there is nobody to end them.
-func (c *core) hasParked() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.parking--
-	c.checkGone()
 }
 
 // adopt makes a connection that of a parked subscriber.
