@@ -150,7 +150,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve returns an error if nothing was answered yet.
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
-	path := r.URL.EscapedPath()
+	path := pathOf(r.URL)
 	switch {
 	case r.Method == http.MethodOptions:
 		return a.preflight(w, r)

@@ -22,7 +22,7 @@ func (a *API) expectBody(r *http.Request) error {
 	if r.ContentLength != 0 && !takesBody(r) {
 		return problemf(http.StatusBadRequest,
 			"%s of %s takes no body: what it is to do is in the path and the query",
-			shorten(r.Method), shorten(r.URL.EscapedPath()))
+			shorten(r.Method), shorten(pathOf(r.URL)))
 	}
 	return nil
 }
@@ -34,7 +34,7 @@ func takesBody(r *http.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions:
 		return false
 	}
-	path := r.URL.EscapedPath()
+	path := pathOf(r.URL)
 	return path != "/-/tickets" && path != "/-/logout"
 }
 

@@ -149,7 +149,7 @@ func nextPage(r *http.Request, query url.Values, next sse.Position) string {
 			more[name] = values
 		}
 	}
-	return r.URL.EscapedPath() + "?" + more.Encode()
+	return pathOf(r.URL) + "?" + more.Encode()
 }
 
 // pageWriter collects events in the form of the page.

@@ -133,5 +133,5 @@ func onlyJSON(r *http.Request) bool {
 // notAPage tells a person who has opened a topic in a browser what it is.
 func notAPage(r *http.Request) error {
 	return problemf(http.StatusNotAcceptable, "%s is a stream of events, not a page: "+
-		"curl -N, sse listen or new EventSource(…) show it", shorten(r.URL.EscapedPath()))
+		"curl -N, sse listen or new EventSource(…) show it", shorten(pathOf(r.URL)))
 }

@@ -27,6 +27,24 @@ func (t target) onlyTopics(doing string) error {
 	return nil
 }
 
+// pathOf is the path with the escapes that the client has sent, and others for what it
+// has sent without, such as letters that are not of ASCII. Of such a path
+// [url.URL.EscapedPath] forgets which commas and slashes were escaped.
+func pathOf(u *url.URL) string {
+	if u.RawPath == "" {
+		return u.EscapedPath()
+	}
+	var b strings.Builder
+	for i := range len(u.RawPath) {
+		if c := u.RawPath[i]; c <= ' ' || c > '~' || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // isReserved reports whether a path, without its first slash, is never a topic.
 func isReserved(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
