@@ -238,9 +238,10 @@ func (c *core) locate(ctx context.Context, s *subscriber, sel *Selection, start 
 	// there once was.
 	open := start.Earliest || start.Last > 0
 	c.mu.Lock()
+	now := time.Now()
+	c.win.trim(now) // what is too old is in the log alone
 	if c.log == nil || start == (Start{}) || c.win.covers(start.After) ||
 		c.win.coversTime(start.Time) {
-		now := time.Now()
 		s.cursor, err = c.win.locate(start, sel, now)
 		if open {
 			lost := c.win.lost(c.win.sources(sel, now)...)

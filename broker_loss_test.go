@@ -141,6 +141,21 @@ func TestLagInBytes(t *testing.T) {
 	}
 }
 
+// What has become too old for the memory since it was last looked at is in the log.
+func TestSinceWhatMemoryLetGo(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokerFixture) {
+		f.broker.Log = reflog.New(&reflog.Options{})
+		f.broker.Retention = sse.Retention{Age: time.Second}
+		f.serve()
+		f.publish("before")
+		time.Sleep(time.Millisecond)
+		f.publish("1")
+		f.publish("2")
+		time.Sleep(time.Minute)
+		f.listen("?since=1m").want(t, "1", "2")
+	})
+}
+
 // A log may remove an event before the broker has followed it.
 func TestLossBeforeFollow(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokerFixture) {
