@@ -236,9 +236,11 @@ func ExampleBroker_Subscribe() {
 // that come back are not refused by a server that is going away, which an
 // EventSource would take for good, but find its successor.
 func ExampleBroker_Shutdown() {
-	broker := sse.Broker{OnDisconnect: func(_ sse.Subscriber, reason error) {
-		fmt.Println("server:", reason)
-	}}
+	connected := make(chan struct{})
+	broker := sse.Broker{
+		OnConnect:    func(sse.Subscriber) { close(connected) },
+		OnDisconnect: func(_ sse.Subscriber, reason error) { fmt.Println("server:", reason) },
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -254,12 +256,11 @@ func ExampleBroker_Shutdown() {
 		URL:        server.URL(),
 		HTTPClient: server.Client(),
 		MaxRetries: -1, // or it would wait for the successor
-		OnState: func(change sse.StateChange) {
-			if change.State == sse.StateOpen {
-				go server.Shutdown(ctx) // in a program: when it is interrupted
-			}
-		},
 	}
+	go func() {
+		<-connected
+		server.Shutdown(ctx) // in a program: when it is interrupted
+	}()
 	for _, err := range client.Events(context.Background()) {
 		fmt.Println(err)
 	}
