@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sse-go/sse/internal/wire"
@@ -15,58 +16,67 @@ const (
 	defaultWriteTimeout = 30 * time.Second
 )
 
-// HeartbeatForm is what a stream sends so that silence is not mistaken for a
-// lost connection: the comment ":\n", or ":\n\n" for readers of whole blocks, or
-// else the event whose type it names, with empty data. Comments are seen by
-// nothing but the connection; an event is seen by scripts in a browser too, which
-// may watch for it.
-type HeartbeatForm string
-
+// The heartbeats that are comments.
 const (
-	heartbeatLine  HeartbeatForm = ":\n"
-	heartbeatBlock HeartbeatForm = ":\n\n"
+	heartbeatLine  = ":\n"
+	heartbeatBlock = ":\n\n"
 )
 
-// AcceptOptions adjusts a [Stream].
+// AcceptOptions configures a [Stream]. The zero value works.
 type AcceptOptions struct {
-	// Heartbeat is the silence after which a heartbeat is sent. If zero, 15
-	// seconds. If negative, none is sent: proxies will cut the stream when it
-	// is idle, and a peer that has vanished is not noticed.
+	// Heartbeat is the time of silence after which a heartbeat is sent, so that
+	// clients and proxies do not mistake silence for a lost connection. If zero,
+	// 15 seconds. If negative, the stream sends no heartbeats. Then proxies may
+	// close an idle stream, and the server may not notice a peer that has
+	// vanished.
 	Heartbeat time.Duration
 
-	// HeartbeatForm is what is sent then. If empty, a comment line.
-	HeartbeatForm HeartbeatForm
+	// HeartbeatEvent, if not empty, is the type of the heartbeats: they are
+	// events with empty data. A script in a browser can listen for this type, and
+	// notice when heartbeats stop. It must not begin with "sse.". If empty,
+	// heartbeats are comments, which clients ignore.
+	HeartbeatEvent string
 
-	// WriteTimeout is how long the peer may take nothing of what is being sent
-	// to it, 16 KiB at a time, until the stream is cut with [ErrPeerGone]. If
-	// zero, 30 seconds. If negative, for ever.
+	// HeartbeatBlock adds an empty line after each comment that is a heartbeat,
+	// for clients that read whole blocks. HeartbeatEvent must then be empty.
+	HeartbeatBlock bool
+
+	// WriteTimeout limits the time that the peer takes to accept each 16 KiB
+	// that are sent to it. If the peer exceeds the limit, the stream ends with
+	// [ErrPeerGone]. If zero, 30 seconds. If negative, there is no limit.
 	//
-	// A peer that has vanished without a trace takes small events, heartbeats
-	// too, for as long as the kernel's buffers have room: days. Install
-	// [ConnContext] to have it noticed after Heartbeat + WriteTimeout.
+	// When a peer vanishes without closing the connection, the kernel's buffers
+	// still accept small events and heartbeats until the buffers are full. That
+	// may take days. Install [ConnContext] so that the server notices such a
+	// peer after Heartbeat + WriteTimeout.
 	WriteTimeout time.Duration
 
-	// Retry, if not zero, is sent first: how long the client is to wait before
-	// it reconnects. A server with many clients draws it at random for each.
+	// Retry is the time that the client should wait before it reconnects. The
+	// stream begins with it. If zero, the client decides. A server with many
+	// clients should draw a random time for each client, so that the clients do
+	// not all reconnect at once.
 	Retry time.Duration
 
-	// Done ends the stream with [ErrShutdown] when it is closed. It is for
-	// [http.Server.RegisterOnShutdown], without which a server with one stream
-	// open never shuts down.
+	// Done ends the stream with [ErrShutdown] when the channel is closed. Close
+	// it in a function for [http.Server.RegisterOnShutdown]: otherwise
+	// [http.Server.Shutdown] waits for every open stream. If nil, the
+	// stream does not end when the server shuts down.
 	Done <-chan struct{}
 
-	// Final, if not nil, is sent last: by Close, and when Done is closed. It is
-	// not the place for an event that says all went well, as a handler that
-	// fails half-way closes the stream too.
+	// Final, if not nil, is the last event. [Stream.Close] sends Final, and so does
+	// the stream when Done is closed. [Stream.Abort] does not send it. If Final
+	// means that the answer is complete, a handler must call Abort after an error
+	// or a panic, and Done must be nil.
 	Final *Event
 
-	// Logger is told what prevents a stream, or makes it less safe. If nil,
-	// nothing is logged.
+	// Logger receives a record when a stream cannot be opened, or when a
+	// stalled or vanished peer will not be noticed in time. If nil, nothing is
+	// logged.
 	Logger *slog.Logger
 }
 
-// withDefaults returns a copy of o, which may be nil, that has no zero values
-// where a default stands in for them.
+// withDefaults returns a copy of o, which may be nil, with the defaults filled
+// in.
 func (o *AcceptOptions) withDefaults() AcceptOptions {
 	opts := AcceptOptions{}
 	if o != nil {
@@ -74,9 +84,6 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 	}
 	if opts.Heartbeat == 0 {
 		opts.Heartbeat = defaultHeartbeat
-	}
-	if opts.HeartbeatForm == "" {
-		opts.HeartbeatForm = heartbeatLine
 	}
 	if opts.WriteTimeout == 0 {
 		opts.WriteTimeout = defaultWriteTimeout
@@ -87,36 +94,42 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 	return opts
 }
 
-// Accept answers the request with an event stream: it sends the headers and a
-// first byte at once, which proxies wait for. From then on heartbeats are sent
-// in silence, and http.Server's WriteTimeout no longer applies.
+// Accept responds to the request with an event stream. It sends the response
+// header and a first byte at once, because some proxies wait for one. From then
+// on, the stream sends heartbeats, and the WriteTimeout of [http.Server] no
+// longer applies. A nil opts means the zero AcceptOptions.
 //
-// It follows the Unwrap methods of w's wrappers. If the innermost cannot flush,
-// or one that compresses cannot, or if the server has a WriteTimeout and none
-// lets it be lifted, the error is a [*WriterError] that names the culprit's type.
-// Whatever the error, it is returned after the response has been written, with
-// status 500 unless the stream had begun: a handler has only to return. If opts
-// is nil, it is as if all fields were zero.
+// Call Accept once for a request, before anything else is written. A handler
+// that needs the request's body must read the body before it calls Accept. On
+// HTTP/1, net/http discards the part that the handler has not read. If that
+// part is too large to discard, net/http does not notice that the peer
+// disconnects.
 //
-// It is called once for a request, before anything else is written. A body that
-// the handler needs is read before: on HTTP/1 net/http drops the rest, and does not
-// notice a peer that leaves while too much of it is left.
+// If Accept fails, it has already written the response, so the handler should
+// just return. The status is 500 if the stream cannot begin. It is 200 if the
+// stream had begun, or if the only reason is that the request is a HEAD
+// request. The error is a [*WriterError] if middleware has wrapped w in a type
+// that cannot stream. Accept follows the Unwrap methods of such types. The
+// innermost writer must be able to flush, and so must a writer that compresses.
+// If the server has a WriteTimeout, one of the writers must have a method
+// SetWriteDeadline.
 //
-// Headers that the handler has set before are sent too, but for those that
-// make the response a stream: Content-Type, Cache-Control, X-Accel-Buffering.
+// The response also carries the header fields that the handler has set, but
+// Accept sets Content-Type, Cache-Control and X-Accel-Buffering itself.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
-	own := opts.withDefaults()
-	return accept(w, r, &own, &Stream{}, nil)
+	options := opts.withDefaults()
+	return accept(w, r, &options, &Stream{}, nil)
 }
 
-// accept is Accept with more to be sent at once, for a stream that is new. The
-// options have their defaults.
-func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, more []byte) (
-	*Stream, error) {
+// accept is Accept for the new stream s. It sends initial with the first bytes.
+// The options must have their defaults.
+func accept(
+	w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, initial []byte,
+) (*Stream, error) {
 	s.opts = opts
 	s.w, s.rc = w, http.NewResponseController(w)
-	s.mu = newLock()
-	first, err := s.prepare(r, more)
+	s.mu = newChanMutex()
+	first, err := s.prepare(r, initial)
 	if err != nil {
 		s.opts.Logger.Error("sse: stream refused", "path", r.URL.Path, "error", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -125,7 +138,7 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stre
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store, no-transform")
-	header.Set("X-Accel-Buffering", "no") // nginx, and those who took it over
+	header.Set("X-Accel-Buffering", "no") // for nginx, and proxies that adopted it
 	header.Del("Content-Length")
 	s.hasBody = r.ProtoMajor == 1 && r.ContentLength != 0
 	s.limitBody()
@@ -139,83 +152,98 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stre
 	return s, nil
 }
 
-// prepare checks everything that can be checked before the status line. It
-// returns the first bytes of the stream, of which more are the last.
-func (s *Stream) prepare(r *http.Request, more []byte) ([]byte, error) {
+// prepare checks everything that can be checked before the status line is sent.
+// It returns the first bytes of the stream, which end with initial.
+func (s *Stream) prepare(r *http.Request, initial []byte) ([]byte, error) {
 	var err error
-	if s.heartbeat, err = heartbeatBytes(s.opts.HeartbeatForm); err != nil {
-		return nil, fmt.Errorf("sse: AcceptOptions.HeartbeatForm: %w", err)
+	if s.heartbeat, err = s.opts.heartbeatBytes(); err != nil {
+		return nil, fmt.Errorf("sse: AcceptOptions.%w", err)
 	}
 	if s.opts.Final != nil {
 		if s.final, err = AppendEvent(nil, *s.opts.Final); err != nil {
 			return nil, fmt.Errorf("sse: AcceptOptions.Final: %w", err)
 		}
 	}
-	if s.bare {
-		// A broker knows where to begin.
+	if s.brokerOwned {
+		// The broker has read the last event ID from the request.
 	} else if s.lastEventID = r.Header.Get("Last-Event-ID"); s.lastEventID == "" {
 		s.lastEventID = r.URL.Query().Get("lastEventId")
 	}
 	first := []byte(heartbeatLine)
 	switch {
 	case s.opts.Retry < 0:
-		return nil, fmt.Errorf("sse: AcceptOptions.Retry is negative: %v", s.opts.Retry)
+		return nil, fmt.Errorf("sse: AcceptOptions.Retry must not be negative: %v", s.opts.Retry)
 	case s.opts.Retry > 0:
 		first = append(wire.AppendRetry(nil, s.opts.Retry), '\n')
-	case len(more) > 0:
+	case len(initial) > 0:
 		first = nil
 	}
-	first = append(first, more...)
+	first = append(first, initial...)
 	if s.flushers, err = findFlushers(s.w); err != nil {
 		return nil, err
 	}
 	return first, s.probeDeadlines(r)
 }
 
-// heartbeatBytes is what is sent as a heartbeat.
-func heartbeatBytes(form HeartbeatForm) ([]byte, error) {
-	if form == heartbeatLine || form == heartbeatBlock {
-		return []byte(form), nil
+// heartbeatBytes returns the heartbeat in wire form. Its error begins with the
+// name of a field of AcceptOptions.
+func (o *AcceptOptions) heartbeatBytes() ([]byte, error) {
+	switch {
+	case o.HeartbeatEvent == "" && o.HeartbeatBlock:
+		return []byte(heartbeatBlock), nil
+	case o.HeartbeatEvent == "":
+		return []byte(heartbeatLine), nil
+	case o.HeartbeatBlock:
+		return nil, errors.New("HeartbeatEvent and HeartbeatBlock must not both be set")
+	case strings.HasPrefix(o.HeartbeatEvent, reservedPrefix):
+		return nil, fmt.Errorf("HeartbeatEvent %q must not begin with %q: this package uses such types",
+			shorten(o.HeartbeatEvent), reservedPrefix)
 	}
-	return AppendEvent(nil, Event{Type: string(form)})
+	heartbeat, err := AppendEvent(nil, Event{Type: o.HeartbeatEvent})
+	if err != nil {
+		return nil, fmt.Errorf("HeartbeatEvent: %w", err)
+	}
+	return heartbeat, nil
 }
 
-// findFlushers finds what to call, in order, so that all that was written
-// reaches the network. One call to the outermost wrapper that can flush is not
-// always enough: many pass it on only if the next one can flush by itself, and
-// do nothing if that has an Unwrap instead.
+// findFlushers returns the functions to call, in order, to flush all written
+// bytes to the network. It is not always enough to flush the outermost writer
+// that can flush: many wrappers forward the call only if the next writer has a
+// Flush method, and do nothing if that writer has an Unwrap method instead.
 //
 //	gin: Flush  →  a logger: Unwrap  →  the server's own: Flush
 //	     called                                           called, too
 //
-// So the first after each gap is called as well, and the innermost must be able
-// to flush: or else those around it report what does not happen.
+// So findFlushers returns the first writer that can flush, and each further
+// writer that can flush and comes right after a writer that cannot. The
+// innermost writer must be able to flush; otherwise the writers around it would
+// report success although nothing is flushed.
 func findFlushers(w http.ResponseWriter) ([]func() error, error) {
 	var flushers []func() error
-	able, last := 0, false // those that can flush, and whether the last one can
+	flushable, lastFlushes := 0, false // how many writers can flush, and whether the last one can
 	writers := unwrapAll(w)
 	for _, w := range writers {
-		flush := flusherOf(w)
+		flush := flushMethod(w)
 		if flush != nil {
-			able++
-			if !last {
+			flushable++
+			if !lastFlushes {
 				flushers = append(flushers, flush)
 			}
 		}
-		last = flush != nil
+		lastFlushes = flush != nil
 	}
 	innermost := writers[len(writers)-1]
 	switch {
-	case !last:
+	case !lastFlushes:
 		return nil, &WriterError{Type: fmt.Sprintf("%T", innermost), Missing: "Flush"}
-	case able == 1 && len(writers) > 1 && isEncoded(w.Header()):
-		// One of the wrappers compresses, and Unwrap leads past it.
-		return nil, &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush", encodes: true}
+	case flushable == 1 && len(writers) > 1 && isCompressed(w.Header()):
+		// One of the wrappers compresses, and Unwrap would bypass it.
+		return nil, &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush", compresses: true}
 	}
 	return flushers, nil
 }
 
-// unwrapAll returns w and what it wraps, the innermost last.
+// unwrapAll returns w and the writers that it wraps, the innermost last.
 func unwrapAll(w http.ResponseWriter) []http.ResponseWriter {
 	writers := []http.ResponseWriter{w}
 	for {
@@ -228,8 +256,8 @@ func unwrapAll(w http.ResponseWriter) []http.ResponseWriter {
 	}
 }
 
-// flusherOf returns the method that flushes w itself, or nil.
-func flusherOf(w http.ResponseWriter) func() error {
+// flushMethod returns the method that flushes w itself, or nil.
+func flushMethod(w http.ResponseWriter) func() error {
 	switch t := w.(type) {
 	case interface{ FlushError() error }:
 		return t.FlushError
@@ -239,13 +267,15 @@ func flusherOf(w http.ResponseWriter) func() error {
 	return nil
 }
 
-// isEncoded reports whether a middleware has declared that it compresses.
-func isEncoded(header http.Header) bool {
+// isCompressed reports whether middleware has declared that it compresses.
+func isCompressed(header http.Header) bool {
 	encoding := header.Get("Content-Encoding")
 	return encoding != "" && encoding != "identity"
 }
 
-// probeDeadlines finds out whether write deadlines work.
+// probeDeadlines detects whether write deadlines work. If they do not work and
+// the server has a WriteTimeout, it returns an error; without a WriteTimeout, it
+// only logs the problem.
 func (s *Stream) probeDeadlines(r *http.Request) error {
 	err := s.rc.SetWriteDeadline(time.Time{})
 	if s.deadlines = !errors.Is(err, http.ErrNotSupported); s.deadlines {
@@ -261,4 +291,22 @@ func (s *Stream) probeDeadlines(r *http.Request) error {
 	s.opts.Logger.Warn("sse: a peer that stops reading will not be noticed",
 		"path", r.URL.Path, "error", culprit)
 	return nil
+}
+
+// limitBody limits how long net/http waits for a request body that the handler
+// has not read. On HTTP/1, net/http waits before it sends the response header,
+// and again when the handler has returned; after that it sets its own
+// deadlines.
+func (s *Stream) limitBody() {
+	if s.hasBody && s.opts.WriteTimeout > 0 {
+		// Without deadlines there is no limit; probeDeadlines has logged that.
+		_ = s.rc.SetReadDeadline(time.Now().Add(s.opts.WriteTimeout))
+	}
+}
+
+// removeBodyLimit removes the deadline, which would otherwise end the stream.
+func (s *Stream) removeBodyLimit() {
+	if s.hasBody && s.opts.WriteTimeout > 0 {
+		_ = s.rc.SetReadDeadline(time.Time{})
+	}
 }

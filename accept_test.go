@@ -17,12 +17,12 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The wrappers that middleware is made of.
+// The kinds of wrappers in middleware.
 type (
-	plain   struct{ w http.ResponseWriter } // hides everything
-	unwraps struct{ http.ResponseWriter }   // hides everything, but says what it wraps
-	flushes struct{ http.ResponseWriter }   // passes on Flush and nothing else
-	asserts struct{ unwraps }               // passes on Flush if the next one has it, as gin does
+	plain   struct{ w http.ResponseWriter } // hides the optional methods
+	unwraps struct{ http.ResponseWriter }   // hides them, but has Unwrap
+	flushes struct{ http.ResponseWriter }   // forwards Flush, hides the others
+	asserts struct{ unwraps }               // forwards Flush if the wrapped writer has it, as gin does
 )
 
 func (p plain) Header() http.Header         { return p.w.Header() }
@@ -40,7 +40,7 @@ func (a asserts) Flush() {
 }
 
 // squeezes compresses, as gorilla/handlers does through httpsnoop: it has Flush
-// only if what it wraps has it, but always Unwrap.
+// only if the wrapped writer has it, and it always has Unwrap.
 type squeezes struct {
 	unwraps
 	gzip *gzip.Writer
@@ -81,7 +81,7 @@ func TestWrappers(t *testing.T) {
 		{"two with Unwrap", func(w http.ResponseWriter) http.ResponseWriter {
 			return unwraps{&unwraps{w}}
 		}, 2 * time.Second, "", ""},
-		{"the inner one without", func(w http.ResponseWriter) http.ResponseWriter {
+		{"the inner wrapper without", func(w http.ResponseWriter) http.ResponseWriter {
 			return unwraps{plain{w}}
 		}, 0, "sse_test.plain", "Flush"},
 		{"no deadlines, none needed", func(w http.ResponseWriter) http.ResponseWriter {
@@ -95,7 +95,7 @@ func TestWrappers(t *testing.T) {
 			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 				opts.Configure = func(s *http.Server) { s.WriteTimeout = tt.writeTimeout }
 				stream, ended := streamHandler(nil, func(stream *sse.Stream) {
-					time.Sleep(time.Hour) // the bubble's
+					time.Sleep(time.Hour) // fake time
 					stream.Send(sse.Event{Data: "still here"})
 				})
 				handler := func(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func TestWrappers(t *testing.T) {
 					t.Fatalf("Accept: %v, want a *WriterError", err)
 				}
 				if writer.Type != tt.culprit || writer.Missing != tt.missing {
-					t.Errorf("Accept blames %s for %s, want %s for %s",
+					t.Errorf("Accept names %s without %s, want %s without %s",
 						writer.Type, writer.Missing, tt.culprit, tt.missing)
 				}
 				if resp.StatusCode != http.StatusInternalServerError ||
@@ -127,8 +127,8 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
-// What is flushed is at the client before the next event is sent, however the
-// wrappers that pass Flush on are mixed with those that only unwrap.
+// Each event reaches the client before the next one is sent, for any mix of
+// wrappers that forward Flush and wrappers that only unwrap.
 func TestEveryWrapperIsFlushed(t *testing.T) {
 	type writer = http.ResponseWriter
 	for _, tt := range []struct {
@@ -146,7 +146,7 @@ func TestEveryWrapperIsFlushed(t *testing.T) {
 		{"asserts around a compressor", func(w writer) writer {
 			return asserts{unwraps{unwraps{squeeze(w)}}}
 		}, ""},
-		{"asserts around one that cannot", func(w writer) writer {
+		{"asserts around plain", func(w writer) writer {
 			return asserts{unwraps{plain{w}}}
 		}, "sse_test.plain"},
 		{"a compressor around unwraps", func(w writer) writer {
@@ -156,7 +156,8 @@ func TestEveryWrapperIsFlushed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 				next := make(chan struct{})
-				// Without heartbeats, what is held back is held for ever: a deadlock.
+				// Without heartbeats, an event that a wrapper buffers is never
+				// flushed, and the test deadlocks.
 				accept := &sse.AcceptOptions{Heartbeat: -1}
 				stream, ended := streamHandler(accept, func(stream *sse.Stream) {
 					for range next {
@@ -198,7 +199,8 @@ func TestEveryWrapperIsFlushed(t *testing.T) {
 	}
 }
 
-// FIELD "Server": http.TimeoutHandler buffers, and has no Unwrap.
+// Accept fails behind http.TimeoutHandler, because its writer buffers the
+// response, and has no Unwrap method.
 func TestTimeoutHandler(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, ended := streamHandler(nil, untilDone)
@@ -214,7 +216,7 @@ func TestTimeoutHandler(t *testing.T) {
 	})
 }
 
-// A recorder has no deadlines, which is logged and no more.
+// A recorder has no deadlines. Accept logs that and works.
 func TestAcceptOnATestRecorder(t *testing.T) {
 	var log bytes.Buffer
 	handler, ended := streamHandler(
@@ -241,7 +243,10 @@ func TestAcceptRefusesBadOptions(t *testing.T) {
 		opts sse.AcceptOptions
 		want string
 	}{
-		{sse.AcceptOptions{HeartbeatForm: "a\nb"}, "HeartbeatForm"},
+		{sse.AcceptOptions{HeartbeatEvent: "a\nb"}, `AcceptOptions.HeartbeatEvent: sse: event "a\nb"`},
+		{sse.AcceptOptions{HeartbeatEvent: "sse.beat"}, `AcceptOptions.HeartbeatEvent "sse.beat" must`},
+		{sse.AcceptOptions{HeartbeatEvent: "a", HeartbeatBlock: true},
+			"AcceptOptions.HeartbeatEvent and HeartbeatBlock must not both be set"},
 		{sse.AcceptOptions{Final: &sse.Event{ID: "a\rb"}}, "Final"},
 		{sse.AcceptOptions{Retry: -1}, "Retry"},
 	} {
@@ -257,7 +262,8 @@ func TestAcceptRefusesBadOptions(t *testing.T) {
 	}
 }
 
-// The handler's own headers are kept, but for those that would break a stream.
+// Accept retains the headers of the handler, except headers that would break a
+// stream.
 func TestAcceptKeepsHeaders(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	handler, _ := streamHandler(nil, func(*sse.Stream) {})
@@ -278,8 +284,9 @@ func TestAcceptKeepsHeaders(t *testing.T) {
 	}
 }
 
-// A client that has gone before Accept gets an error, and no goroutine stays.
-func TestAcceptAfterTheClientHasGone(t *testing.T) {
+// If the client has disconnected before Accept, Accept or the stream fails, and
+// no goroutine is left.
+func TestAcceptAfterDisconnect(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		done := make(chan struct{})
 		handler, ended := streamHandler(&sse.AcceptOptions{Done: done}, untilDone)

@@ -4,35 +4,34 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 )
 
-// CursorForm is how a broker tells a client where it is, between events.
+// CursorForm is the form in which a broker sends a client its position while no
+// event carries one: when a stream begins, and instead of a heartbeat if the
+// position has changed. A client that reconnects sends the position back.
 type CursorForm string
 
-// The forms of the cursor. If empty, it is an event of type "sse.cursor" with an
-// id and empty data, which a browser dispatches to those alone that listen for
-// this very type, and [Client] hides.
+// The forms of the cursor.
 const (
-	// CursorBlock is an id without an event. Not every client notes it.
+	// CursorEvent is an event of type "sse.cursor" with an ID and empty data. A
+	// browser dispatches this event only to listeners for that type, and
+	// [Client] hides it. It is the default.
+	CursorEvent CursorForm = "event"
+
+	// CursorBlock sends an ID without an event. Some clients ignore such an ID.
 	CursorBlock CursorForm = "block"
 
-	// CursorOff sends none, for clients that show every event. They may then ask
-	// for more than they have missed.
+	// CursorOff sends no position. It is for clients that show every event. A
+	// client that reconnects may then ask for events from an older position than
+	// necessary.
 	CursorOff CursorForm = "off"
 )
 
-// ownTypes is how the types of events begin that only this package sends.
-const ownTypes = "sse."
-
-const (
-	typeCursor = ownTypes + "cursor"
-	typeGap    = ownTypes + "gap"
-)
-
-// Broker is publish and subscribe in a process. The zero value works:
+// Broker publishes events to subscribers within one process. The zero value is
+// ready to use:
 //
 //	var broker sse.Broker
 //	http.Handle("GET /events", &broker)
@@ -40,166 +39,187 @@ const (
 //
 // # Subscribing
 //
-// As a [http.Handler] it answers with a stream of the topics that the query
-// names, /events?topic=news&topic=sport, or else of the events without a topic.
-// Everything else, such as patterns and who may see what, is decided by Select.
+// As an [http.Handler], a broker answers a request with a stream of events. The
+// query names the topics, as in /events?topic=news&topic=sport. If it names none,
+// the stream has the events that were published without a topic. If the query
+// contains withTopic, each event names its topic ([Selection.WithTopic]). Set
+// Select to select topics by pattern, or to decide which events a client may
+// receive.
 //
-// A client that reconnects gets what it has missed, in order and once. It says
-// where it was with the Last-Event-ID header, or else with the query parameter
-// lastEventId; one that comes for the first time may begin in the past with
-// since (see [ParseStart]). Where that is no longer possible it gets a [Gap],
-// never silence. Every event has an id, the text of its [Position] unless the
-// application has given it one, and where nothing is sent for a while the client
-// learns the broker's position in the form that Cursor says.
+// A client that reconnects receives the events that it missed, in order and
+// without duplicates. Its request contains the ID of the last event that it
+// received, in the header Last-Event-ID or otherwise in the query parameter
+// lastEventId. A new client may start in the past with the query parameter since
+// (see [ParseStart]). If some of the events that a client asks for are no longer
+// stored, it receives a [Gap] (see [Selection.Loss]).
+//
+// Every event has an ID: the text of its [Position], unless the application has
+// set another ID. If no event is sent for a while, the broker sends the
+// position in the form that Cursor selects.
 //
 // # Delivery
 //
-// There is one order, in which every subscriber gets what it has selected. A
-// subscriber has no queue: it has a place in what the broker keeps, so many slow
-// ones cost no more than idle ones. Publish waits for none of them.
+// All events have one order, and every subscriber receives its selected events in
+// that order. A subscriber has no queue. It has a position in the events that the
+// broker stores, so many slow subscribers cost no more than idle ones. Publish
+// never waits for a subscriber.
 //
-// All methods are safe for concurrent use. The fields must not be changed after
-// the first of them is called.
+// All methods are safe for concurrent use. The first call or request starts the
+// broker: with a Log, it blocks until the Log is reached. If that fails, the call
+// returns the error, and the next call tries again. If a field is invalid, every
+// call returns the error of [Broker.Validate]. The fields must not be changed
+// after the first call.
 type Broker struct {
-	// Log keeps the events beyond the broker's memory, and shares them with other
-	// brokers that use it. If nil, the memory is all there is: a restart loses it,
-	// and says so to every client that comes back.
+	// Log stores events beyond the broker's memory, and shares them with other
+	// brokers that use the same Log. If nil, events are stored only in memory: a
+	// restart loses them, and every client that reconnects then receives a gap.
 	Log EventLog
 
-	// Retention is how much is kept in memory. Without a Log, that is how much
-	// can be resumed.
+	// Retention limits the events that are stored in memory. Without a Log,
+	// clients can resume only from these events. If zero, 16384 events and 64 MiB.
 	Retention Retention
 
-	// TopicRetention limits, for each topic that its Pattern matches, how much is
-	// kept of that topic. The first that matches counts. An event with several
-	// topics is kept as long as one of them wants it. With a Log, it is not used.
-	TopicRetention []Retention
+	// TopicRetention limits, in addition to Retention, the stored events of
+	// each topic that a Pattern matches. If several patterns match a topic,
+	// only the first of them applies. An event with several topics is stored as
+	// long as the limits of at least one of its topics allow it. With a Log,
+	// TopicRetention is ignored.
+	TopicRetention []TopicRetention
 
-	// Select decides what a request subscribes to. It is called before anything
-	// is sent. If it fails with a [*ResponseError], that is the response; any
-	// other error is one with status 500, told to the Logger alone. If nil, the
-	// request gets the topics that its query names, whoever sends it.
+	// Select returns the selection of events for a request. It is called before
+	// the response begins. If it returns a [*ResponseError], the broker sends that
+	// response. If it returns another error, the broker responds with status 500,
+	// and reports the error only to Logger. If Select is nil, every client
+	// receives the topics that its query names.
 	Select func(*http.Request) (Selection, error)
 
-	// Stream adjusts the streams. In it, Retry is sent to every subscriber first.
-	Stream AcceptOptions
+	// Streams has the options of all streams.
+	Streams StreamOptions
 
-	// Cursor is how a client learns where it is. If empty, by an event of type
-	// "sse.cursor".
+	// Logger receives a record when a stream cannot begin or ends because of a
+	// fault in this process, when Log fails, and when a stalled or vanished peer
+	// will not be noticed in time. If nil, nothing is logged.
+	Logger *slog.Logger
+
+	// Cursor is the form in which clients receive their position. If empty,
+	// [CursorEvent].
 	Cursor CursorForm
 
-	// MaxSubscribers, MaxPerRemote and MaxPerKey limit how many streams there are
-	// in all, from one IP address, and with one [Selection.Key] that is not
-	// empty. A request above them is answered with 503 and a Retry-After: [Client]
-	// comes back, an EventSource does not. If zero, there is no limit. (Behind a
-	// proxy, set [http.Request.RemoteAddr].)
+	// MaxSubscribers limits the number of streams of the broker, MaxPerRemote
+	// the number of streams from one IP address, and MaxPerKey the number of
+	// streams with one [Selection.Key] that is not empty. The broker answers a
+	// request above a limit with 503 and Retry-After. A [Client] then retries;
+	// an EventSource does not. If zero, there is no limit. Subscriptions by
+	// Subscribe are neither limited nor counted. Behind a proxy, set
+	// [http.Request.RemoteAddr] to the client's address before the broker
+	// serves the request.
 	MaxSubscribers int
 	MaxPerRemote   int
 	MaxPerKey      int
 
-	// MaxAge is how long a stream lasts, at most: each ends at random in the last
-	// tenth of it, and its client comes back. If zero, there is no limit.
+	// MaxAge is the longest time that a stream lasts. Each stream ends at a random
+	// time in the last tenth of MaxAge; its client then reconnects. If zero, there
+	// is no limit.
 	MaxAge time.Duration
 
-	// DrainOver is the time over which Shutdown spreads the ends of the streams.
-	// If zero, they end at once.
+	// DrainOver is the time during which Shutdown ends the streams, one by one. If
+	// zero, all streams end at once.
 	DrainOver time.Duration
 
-	// Park lets streams wait without a goroutine, which costs a small part of the
-	// memory. On Linux, a stream of HTTP/1 that has no TLS in this process, no body
-	// in its request and no wrapper around its ResponseWriter is taken away from
-	// net/http once it has begun; the handler returns, and what is around it
-	// takes the request for done: a limiter counts it no more, a log has its
-	// status and a duration of nothing, the request's context is canceled. All
-	// others are held, and [Subscriber.Why] says why. The hooks are then called by
-	// what writes to all streams, and must be fast.
+	// Park lets streams wait without a goroutine. A parked stream needs much
+	// less memory. On Linux, the broker takes the connection of a stream from
+	// net/http after the response has begun, if the request is HTTP/1 without a
+	// body and without TLS in this process, no middleware has wrapped the
+	// ResponseWriter, and the [Selection] has no Filter. All other streams are
+	// held, and [Subscriber.Why] gives the reason.
 	//
-	// With it, Shutdown must be called: [http.Server.Shutdown] does not know these
-	// streams.
+	// When a stream is parked, its handler returns, and middleware regards the
+	// request as finished: a limiter no longer counts it, an access log has its
+	// status and a duration close to zero, and the request's context is
+	// canceled. A few goroutines write to all parked streams and also call the
+	// hooks, so each hook must be fast.
+	//
+	// If Park is set, Shutdown or the function that Attach returns must be called,
+	// because [http.Server.Shutdown] does not know the parked streams.
 	Park bool
 
-	// OnConnect, OnDisconnect, OnGap and OnDrop are told what happens to
-	// subscribers: one has come; it has gone, and why; it was told a gap; events
-	// were skipped by its [LagPolicy]. For each subscriber they are called one
-	// after the other: OnConnect first, OnDisconnect last and exactly once. The
-	// reason wraps one of ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked,
-	// ErrExpired and ErrClosed. They may call the broker, but hold up the stream, and
-	// Shutdown, which waits for them.
+	// OnConnect, OnDisconnect, OnGap and OnDrop, if not nil, are called when a
+	// subscriber has connected, when it has disconnected, when a gap is sent to
+	// it, and when its [LagPolicy] has skipped events. The calls for one
+	// subscriber never overlap. OnConnect is the first call. OnDisconnect is
+	// the last call, and is made exactly once. Its error is the reason, and
+	// wraps one of ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked, ErrExpired
+	// and ErrClosed. A hook may call the broker, but must not wait for
+	// Shutdown. Until a hook returns, it blocks the subscriber's stream and
+	// Shutdown, and with Park also other parked streams.
 	OnConnect    func(Subscriber)
 	OnDisconnect func(Subscriber, error)
 	OnGap        func(Subscriber, Gap)
 	OnDrop       func(s Subscriber, events int)
 
-	core core
+	state state
 }
 
-// Publish publishes an event on the topics, or without any, and returns its
-// position. The event's own ID, if it has one, is what subscribers see; else it is
-// the text of the position. Its Topic is ignored.
-//
-// It never waits for a subscriber. With a Log it waits until the event is kept
-// there, and visible here, or until ctx is done: then the event may or may not
-// have been published.
-//
-// If the event or a topic is not as it must be, the error is a [*FieldError];
-// after Shutdown it is [ErrShutdown]; else it is the Log's.
-func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Position, error) {
-	topics, err := checkDraft(&event, topics)
-	if err != nil {
-		return Position{}, err
+// Validate returns an error that names every field whose value is invalid, or nil.
+// A limit must not be negative, unless the documentation of the field defines the
+// meaning of a negative value. Validate does not start the broker: call it before
+// the server starts. Otherwise the first use of the broker fails with the same
+// error, and ServeHTTP responds with status 500 and logs the error once.
+func (b *Broker) Validate() error {
+	e := &configError{}
+	checkNotNegative(e, "Broker.Retention.Age", b.Retention.Age)
+	for i := range b.TopicRetention {
+		checkTopicRetention(e, fmt.Sprintf("Broker.TopicRetention[%d].", i), &b.TopicRetention[i])
 	}
-	if err := ctx.Err(); err != nil {
-		return Position{}, fmt.Errorf("sse: %w", context.Cause(ctx))
+	checkStreamOptions(e, "Broker.Streams.", &b.Streams)
+	switch b.Cursor {
+	case "", CursorEvent, CursorBlock, CursorOff:
+	default:
+		e.add("Broker.Cursor", "must be empty, CursorEvent, CursorBlock or CursorOff",
+			fmt.Sprintf("%q", b.Cursor))
 	}
-	c, err := b.start(ctx)
-	if err != nil {
-		return Position{}, err
-	}
-	if c.log != nil {
-		return c.publishLog(ctx, event, topics)
-	}
-	event = normal(event)
-	d := newDraft(&event, topics)
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return Position{}, ErrShutdown
-	}
-	e := c.win.publish(&d, topics, time.Now())
-	p := e.position(c.win.epoch)
-	c.announce(e)
-	c.mu.Unlock()
-	return p, nil
+	checkNotNegative(e, "Broker.MaxSubscribers", b.MaxSubscribers)
+	checkNotNegative(e, "Broker.MaxPerRemote", b.MaxPerRemote)
+	checkNotNegative(e, "Broker.MaxPerKey", b.MaxPerKey)
+	checkNotNegative(e, "Broker.MaxAge", b.MaxAge)
+	checkNotNegative(e, "Broker.DrainOver", b.DrainOver)
+	return e.err()
 }
 
-// Position is the position of the newest event. It makes a snapshot and a stream
-// fit together: take the position, read the state, and subscribe after the
-// position. What the state has already may come again, but nothing is missed.
+// Position returns the position of the newest event. A program that shows a
+// state and then its changes takes the position first, then reads the state,
+// and subscribes after the position. The program misses no event, but may
+// receive events that the state already includes.
 //
-// It blocks only until the Log, if there is one, was reached for the first time.
+// Position blocks until the broker has reached the Log for the first time, or
+// until ctx is done. If the broker cannot reach the Log, Position returns the
+// error. Without a Log it does not block.
 func (b *Broker) Position(ctx context.Context) (Position, error) {
-	c, err := b.start(ctx)
+	st, err := b.start(ctx)
 	if err != nil {
 		return Position{}, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.win.last, nil
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.window.last, nil
 }
 
-// Subscribe returns the events of a selection as they are published, after what
-// there is from start on. A [Gap] comes as it does to clients, as an event of
-// type "sse.gap". The loop may be slow; the selection's LagPolicy applies to it.
+// Subscribe returns an iterator over the events that sel selects: first the stored
+// events from start onward, then new ones as they are published. A gap is an event
+// of type "sse.gap", as it is for clients (see [Gap]). The iterator blocks until
+// there is an event, until the broker ends the subscription, or until ctx is done.
+// The body of the loop may be slow; sel.Lag applies to it.
 //
-// It ends with an error, the last: what is wrong with the selection, why there
-// is no such start (a [*Gap], if Loss is [LossRefuse]), the cause of ctx, or one
-// of ErrLagging, ErrKicked, ErrExpired and ErrShutdown.
+// The iterator ends with an error, unless the loop ends it. The error says that
+// sel is invalid or that start is not available (a [*Gap], only with
+// [LossRefuse]), or it wraps the cause of ctx, the Log's error, or one of
+// ErrLagging, ErrKicked, ErrExpired, ErrShutdown and ErrClosed.
 func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter.Seq2[
 	Event, error] {
 	return func(yield func(Event, error) bool) {
-		c, err := b.start(ctx)
+		st, err := b.start(ctx)
 		if err == nil {
-			err = c.call(ctx, sel, start, yield)
+			err = call(ctx, st, sel, start, yield)
 		}
 		if err != nil {
 			yield(Event{}, err)
@@ -207,65 +227,134 @@ func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter
 	}
 }
 
-// Subscribers describes who is subscribed now, in no order.
+// Read returns a page of stored events, and does not wait for new events. The
+// page has the events that sel selects from start onward: about limit bytes of
+// them, but at least one event if there is any. To read the following page,
+// pass Page.Next as [Start.After]. Read ignores sel.Filter. With a Log it
+// blocks while the Log reads, or until ctx is done.
+//
+// If the broker cannot begin at start, Page.Gap is not nil, and the page begins with
+// the earliest stored event. The error says that sel, limit or the broker's
+// configuration is invalid, or it is the error of the Log.
+func (b *Broker) Read(ctx context.Context, sel Selection, start Start, limit int) (Page, error) {
+	if err := sel.check(); err != nil {
+		return Page{}, err
+	}
+	if limit < 0 {
+		return Page{}, fmt.Errorf("sse: the limit of Broker.Read must not be negative: %d", limit)
+	}
+	st, err := b.start(ctx)
+	if err != nil {
+		return Page{}, err
+	}
+	return st.read(ctx, sel, start, limit)
+}
+
+// Forget removes the events of a topic, up to and including a position, from
+// the broker's memory. Forget removes these events from their other topics as
+// well. A subscriber that asks for them later receives a gap. With a Log,
+// remove the events from the Log first, because the broker would otherwise read
+// them from there.
+//
+// Forget blocks and fails as Position does.
+func (b *Broker) Forget(ctx context.Context, topic string, through Position) error {
+	st, err := b.start(ctx)
+	if err != nil {
+		return err
+	}
+	st.forget(topic, through)
+	return nil
+}
+
+// Subscribers returns descriptions of the current subscribers, in no particular
+// order. Subscribers that connect or disconnect during the call may be missing.
 func (b *Broker) Subscribers() []Subscriber {
-	c := &b.core
-	c.mu.Lock()
-	all := slices.Clone(c.all)
-	c.mu.Unlock()
-	list := make([]Subscriber, 0, len(all))
-	for some := range slices.Chunk(all, wakeBatch) {
-		c.mu.Lock()
-		for _, s := range some {
-			if s.links() != nil { // it has not left
-				list = append(list, s.describe())
-			}
-		}
-		c.mu.Unlock()
+	list := []Subscriber{}
+	for _, description := range b.state.described() {
+		list = append(list, description)
 	}
 	return list
 }
 
-// Kick ends the stream of a subscriber, with the reason [ErrKicked]. Its client
-// will come back, unless Select refuses it. Kick reports whether there was such
-// a subscriber. It does not wait for the stream's end.
-func (b *Broker) Kick(id uint64) bool {
-	c := &b.core
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.all {
-		if s.id == id {
-			c.endLocked(s, ErrKicked)
-			return true
+// Kick ends every stream whose description match accepts, and returns how many
+// streams it has ended. OnDisconnect and Subscribe report [ErrKicked]. Kick does
+// not wait until the streams have ended. match may call the broker.
+//
+// The client of such a stream reconnects, unless Select refuses it. So to
+// revoke a user's access, first make Select refuse the user, then kick the
+// user's streams. Kick may miss a stream that Select accepted before the change
+// but that is not open yet. Therefore check the user again in OnConnect, and
+// kick the stream there.
+func (b *Broker) Kick(match func(Subscriber) bool) int {
+	kicked := 0
+	for s, description := range b.state.described() {
+		if match(description) && b.state.kick(s) {
+			kicked++
 		}
 	}
-	return false
+	return kicked
 }
 
-// Shutdown ends all streams and refuses new ones, and later events. Each stream
-// is told a time of its own after which to come back, so that a successor is
-// not asked by all at once. If DrainOver is set, the streams end one by one
-// during that time; until the last has, events go on being published.
+// Attach prepares an HTTP server that serves the broker, and returns the function
+// that shuts down both. Call Attach before the server starts, and the function when
+// the process should end:
 //
-// What comes meanwhile is answered with 503, which an EventSource takes for the
-// end. So the listener is to be closed first, and who comes back finds the
-// successor: call Shutdown from [http.Server.RegisterOnShutdown], and wait for
-// it, too.
+//	server := &http.Server{Addr: "localhost:3000"}
+//	shutdown := broker.Attach(server)
+//	go func() {
+//		if err := server.ListenAndServe(); err != http.ErrServerClosed {
+//			log.Fatal(err)
+//		}
+//	}()
+//	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+//	<-interrupt.Done()
+//	stop() // a second interrupt ends the process at once
+//	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+//	defer cancel()
+//	if err := shutdown(ctx); err != nil {
+//		log.Print(err)
+//	}
 //
-// It returns when all have ended and the last OnDisconnect has returned, or when ctx
-// is done, with its error; then the rest is cut off. So a hook must not wait for it,
-// nor for a lock that is held meanwhile.
-// With a Log it no longer uses it, but does not close it.
-func (b *Broker) Shutdown(ctx context.Context) error { return b.core.shutdown(ctx, b.DrainOver) }
+// Attach sets server.ConnContext to [ConnContext]. A function that was set before
+// is still called. The returned function first closes the listeners, so that a
+// client that reconnects reaches the new process. Then it ends the streams as
+// [Broker.Shutdown] does. It blocks until [http.Server.Shutdown] and
+// Broker.Shutdown have returned, and returns their first error. DrainOver must be
+// shorter than the timeout of ctx.
+//
+// If the application calls http.Server.Shutdown itself, the streams end too, but
+// that method does not wait for parked streams and hooks.
+func (b *Broker) Attach(server *http.Server) (shutdown func(context.Context) error) {
+	return attach(server, b.Shutdown)
+}
 
-// start makes the broker ready. Without a Log it neither blocks nor fails.
-func (b *Broker) start(ctx context.Context) (*core, error) {
-	c := &b.core
-	if c.ready.Load() {
-		return c, nil
+// Shutdown ends all streams and refuses new ones. When the streams have ended,
+// it also refuses new events. A program with an [http.Server] calls the
+// function that [Broker.Attach] returns instead. That function closes the
+// listeners first, so that no client reaches this broker again. The broker
+// would answer with 503, after which an EventSource does not retry.
+//
+// The broker sends each client a random delay to wait before it reconnects, so
+// that the new process does not receive all requests at once. If DrainOver is
+// set, the streams end one by one during that time, and Publish still works
+// until it is over.
+//
+// Shutdown blocks until all streams have ended, all OnDisconnect hooks have
+// returned, and no method of the Log is running. If ctx is done before that,
+// Shutdown cuts off the remaining streams and returns an error that wraps the
+// cause of ctx. A hook must not wait for Shutdown, nor for a lock that another
+// goroutine holds during Shutdown. Shutdown does not close the Log.
+func (b *Broker) Shutdown(ctx context.Context) error { return b.state.shutdown(ctx, b.DrainOver) }
+
+// start prepares the broker for use, unless that was done before. It blocks while
+// the Log is located, until ctx is done.
+func (b *Broker) start(ctx context.Context) (*state, error) {
+	st := &b.state
+	if st.started.Load() {
+		return st, nil
 	}
-	err := c.start(ctx, b)
-	return c, err
+	err := st.start(ctx, b)
+	return st, err
 }
 
 var _ http.Handler = (*Broker)(nil)

@@ -1,184 +1,51 @@
 package sse_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
+	"runtime"
 	"slices"
-	"sync"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
-	"github.com/sse-go/sse/ssetest"
+	"github.com/sse-go/sse/internal/brokertest"
+	"github.com/sse-go/sse/internal/heap"
 )
 
-// inWaits runs a test of a broker in fake time, in each way in which streams wait.
-func inWaits(t *testing.T, test func(t *testing.T, f *brokerFixture)) {
-	t.Helper()
-	for _, mode := range []struct {
-		name string
-		opts ssetest.ServerOptions
-		park bool
-	}{
-		{"held http1", ssetest.ServerOptions{}, false},
-		{"held http2", ssetest.ServerOptions{HTTP2: true}, false},
-		{"parked", ssetest.ServerOptions{}, true},
-	} {
-		t.Run(mode.name, func(t *testing.T) {
-			t.Helper()
-			synctest.Test(t, func(t *testing.T) {
-				f := &brokerFixture{t: t, opts: mode.opts}
-				if mode.park {
-					sse.ParkInMemory(&f.broker)
-				}
-				test(t, f)
-			})
-		})
-	}
-}
-
-// brokerFixture is a broker behind a server in fake time. The test sets the fields
-// of broker before it calls serve.
-type brokerFixture struct {
-	t      *testing.T
-	opts   ssetest.ServerOptions
-	broker sse.Broker
-	server *ssetest.Server
-}
-
-// serve starts the server. When the test ends, the broker is shut down.
-func (f *brokerFixture) serve() {
-	f.t.Helper()
-	f.serveAround(&f.broker)
-}
-
-// serveAround is serve with a handler around the broker.
-func (f *brokerFixture) serveAround(handler http.Handler) {
-	f.t.Helper()
-	f.server = ssetest.NewServer(f.t, handler, &f.opts)
-	f.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := f.broker.Shutdown(ctx); err != nil {
-			f.t.Errorf("Shutdown: %v", err)
-		}
-	})
-}
-
-// publish publishes data on topics.
-func (f *brokerFixture) publish(data string, topics ...string) sse.Position {
-	f.t.Helper()
-	p, err := f.broker.Publish(f.t.Context(), sse.Event{Data: data}, topics...)
-	if err != nil {
-		f.t.Fatalf("Publish: %v", err)
-	}
-	return p
-}
-
-// listener is a client that collects what it gets.
-type listener struct {
-	client *sse.Client
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu     sync.Mutex
-	events []sse.Event
-	err    error
-}
-
-// listen subscribes with a query, and waits until the stream is open.
-func (f *brokerFixture) listen(query string, adjust ...func(*sse.Client)) *listener {
-	f.t.Helper()
-	ctx, cancel := context.WithCancel(f.t.Context())
-	l := &listener{cancel: cancel, done: make(chan struct{})}
-	l.client = &sse.Client{URL: f.server.URL() + "/" + query, HTTPClient: f.server.Client()}
-	for _, a := range adjust {
-		a(l.client)
-	}
-	go func() {
-		defer close(l.done)
-		for event, err := range l.client.Events(ctx) {
-			l.mu.Lock()
-			if err != nil {
-				l.err = err
-			} else {
-				l.events = append(l.events, event)
-			}
-			l.mu.Unlock()
-		}
-	}()
-	f.t.Cleanup(l.stop)
-	synctest.Wait()
-	return l
-}
-
-func (l *listener) stop() {
-	l.cancel()
-	<-l.done
-}
-
-// data is what has come, in order; a gap is "gap: " and why.
-func (l *listener) data() []string {
-	synctest.Wait()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return dataAndGaps(l.events)
-}
-
-func dataAndGaps(events []sse.Event) []string {
-	var data []string
-	for _, e := range events {
-		if e.Type == "sse.gap" {
-			gap, err := sse.Decode[sse.Gap](e)
-			if err != nil {
-				panic(err)
-			}
-			data = append(data, "gap: "+gap.Why)
-			continue
-		}
-		data = append(data, e.Data)
-	}
-	return data
-}
-
-func (l *listener) want(t *testing.T, want ...string) {
-	t.Helper()
-	if got := l.data(); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q (error %v)", got, want, l.err)
-	}
-}
-
 func TestBrokerMinimal(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		f.serve()
-		f.publish("before")
-		l := f.listen("")
-		p := f.publish("hello")
-		f.publish("elsewhere", "news")
-		l.want(t, "hello")
-		if got := l.events[0].ID; got != p.String() {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Serve()
+		f.Publish("before")
+		l := f.Listen("")
+		p := f.Publish("hello")
+		f.Publish("elsewhere", "news")
+		l.Want(t, "hello")
+		if got := l.Events()[0].ID; got != p.String() {
 			t.Errorf("got id %q, want %q", got, p)
 		}
 	})
 }
 
 func TestBrokerTopics(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		f.serve()
-		news := f.listen("?topic=news")
-		both := f.listen("?topic=news&topic=sport&withTopic=1")
-		f.publish("1", "news")
-		f.publish("2", "sport")
-		f.publish("3", "news", "sport", "news")
-		f.publish("4", "other")
-		f.publish("5")
-		news.want(t, "1", "3")
-		both.want(t, "1", "2", "3")
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Serve()
+		news := f.Listen("?topic=news")
+		both := f.Listen("?topic=news&topic=sport&withTopic=1")
+		f.Publish("1", "news")
+		f.Publish("2", "sport")
+		f.Publish("3", "news", "sport", "news")
+		f.Publish("4", "other")
+		f.Publish("5")
+		news.Want(t, "1", "3")
+		both.Want(t, "1", "2", "3")
 		var topics []string
-		for _, e := range both.events {
+		for _, e := range both.Events() {
 			topics = append(topics, e.Topic)
 		}
 		if want := []string{"news", "sport", "news"}; !slices.Equal(topics, want) {
@@ -187,82 +54,67 @@ func TestBrokerTopics(t *testing.T) {
 	})
 }
 
+// An event on several topics reaches the subscribers of each, although waking one of
+// them looks at its own topics.
+func TestEventOnSeveralTopics(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Serve()
+		listeners := []*brokertest.Listener{
+			f.Listen("?topic=c&topic=a"), f.Listen("?topic=b"), f.Listen("?topic=c"),
+		}
+		f.Publish("1", "a", "b", "c")
+		for _, l := range listeners {
+			l.Want(t, "1")
+		}
+	})
+}
+
 func TestBrokerResumes(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		f.serve()
-		l := f.listen("?topic=a")
-		f.publish("1", "a")
-		l.want(t, "1")
-		f.server.CutAll()
-		f.publish("2", "a")
-		f.publish("x", "b")
-		f.publish("3", "a")
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Serve()
+		l := f.Listen("?topic=a")
+		f.Publish("1", "a")
+		l.Want(t, "1")
+		f.Server.CutAll()
+		f.Publish("2", "a")
+		f.Publish("x", "b")
+		f.Publish("3", "a")
 		time.Sleep(2 * time.Second)
-		l.want(t, "1", "2", "3")
+		l.Want(t, "1", "2", "3")
 	})
 }
 
 func TestBrokerSince(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		f.broker.TopicRetention = []sse.Retention{{Pattern: mustPattern(t, "short"), Events: 2}}
-		f.serve()
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "short"), Events: 2}}
+		f.Serve()
 		for i := range 5 {
-			f.publish(fmt.Sprint(i), "short")
-			f.publish(fmt.Sprint(i), "long")
+			f.Publish(fmt.Sprint(i), "short")
+			f.Publish(fmt.Sprint(i), "long")
 			time.Sleep(time.Minute)
 		}
-		f.listen("?topic=long&since=earliest").want(t, "0", "1", "2", "3", "4")
-		f.listen("?topic=short&since=earliest").want(t, "3", "4")
-		f.listen("?topic=short&topic=long&since=earliest").want(t, "0", "1", "2", "3", "3", "4", "4")
-		f.listen("?topic=long&since=-2").want(t, "3", "4")
-		f.listen("?topic=short&since=-9").want(t, "3", "4")
-		f.listen("?topic=long&since=latest").want(t)
-		f.listen("?topic=long&since=2m30s").want(t, "3", "4")
-		f.listen("?topic=short&since=2m30s").want(t, "3", "4")
-		f.listen("?topic=short&since=3m30s").want(t, "gap: trimmed", "3", "4")
-	})
-}
-
-func TestBrokerGap(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		f.broker.Retention.Events = 3
-		f.serve()
-		first := f.publish("1", "a")
-		for _, data := range []string{"2", "3", "4", "5"} {
-			f.publish(data, "a")
-		}
-		f.publish("b", "b")
-		// 4, 5 and b are kept.
-		id := func(id string) func(*sse.Client) {
-			return func(c *sse.Client) { c.LastEventID = id }
-		}
-		f.listen("?topic=a", id(first.String())).want(t, "gap: trimmed", "4", "5")
-		f.listen("?topic=b", id(first.String())).want(t, "b")
-		f.listen("?topic=a", id("mine")).want(t, "gap: unknown", "4", "5")
-		foreign := first
-		foreign.Epoch++
-		f.listen("?topic=a", id(foreign.String())).want(t, "gap: epoch", "4", "5")
-		foreign = first
-		foreign.Seq = 99
-		f.listen("?topic=a", id(foreign.String())).want(t, "gap: future", "4", "5")
-		foreign = first
-		foreign.Seq = 5
-		f.listen("?topic=a", id(foreign.String())).want(t, "gap: check", "4", "5")
+		f.Listen("?topic=long&since=earliest").Want(t, "0", "1", "2", "3", "4")
+		f.Listen("?topic=short&since=earliest").Want(t, "3", "4")
+		f.Listen("?topic=short&topic=long&since=earliest").Want(t, "0", "1", "2", "3", "3", "4", "4")
+		f.Listen("?topic=long&since=-2").Want(t, "3", "4")
+		f.Listen("?topic=short&since=-9").Want(t, "3", "4")
+		f.Listen("?topic=long&since=latest").Want(t)
+		f.Listen("?topic=long&since=2m30s").Want(t, "3", "4")
+		f.Listen("?topic=short&since=2m30s").Want(t, "3", "4")
+		f.Listen("?topic=short&since=3m30s").Want(t, "gap: trimmed", "3", "4")
 	})
 }
 
 func TestBrokerHeartbeat(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		f.serve()
-		resp := get(t, f.server)
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Serve()
+		resp := get(t, f.Server)
 		first := make([]byte, 1)
 		if _, err := resp.Body.Read(first); err != nil {
 			t.Fatal(err)
 		}
-		cursor := "id: ~0."
-		read(t, resp.Body, cursor[1:])
+		read(t, resp.Body, "d: ~0.") // the cursor, after its first byte "i"
 		start := time.Now()
-		read(t, resp.Body, fmt.Sprintf("%16.16s", "")[:0])
 		skip := make([]byte, len("AAAAAAAAAAAAAAAA\nevent: sse.cursor\ndata: \n\n"))
 		if _, err := readFull(resp, skip); err != nil {
 			t.Fatal(err)
@@ -271,12 +123,69 @@ func TestBrokerHeartbeat(t *testing.T) {
 		if got := time.Since(start); got != 15*time.Second {
 			t.Errorf("the heartbeat came after %v", got)
 		}
-		p := f.publish("x", "foreign")
+		p := f.Publish("x", "foreign")
 		read(t, resp.Body, "id: "+p.String()+"\nevent: sse.cursor\ndata: \n\n")
 		if got := time.Since(start); got != 30*time.Second {
 			t.Errorf("the cursor came after %v", got)
 		}
 		read(t, resp.Body, ":\n")
+	})
+}
+
+// The heartbeat is a comment, a comment that is a block, or an event. A client
+// receives the event even if it receives its position at the same time.
+func TestBrokerHeartbeatForm(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		options    sse.StreamOptions
+		cursor     sse.CursorForm
+	}{
+		{"comment", ":\n", sse.StreamOptions{}, sse.CursorOff},
+		{"block", ":\n\n", sse.StreamOptions{HeartbeatBlock: true}, sse.CursorOff},
+		{"event", "event: ping\ndata: \n\n", sse.StreamOptions{HeartbeatEvent: "ping"}, sse.CursorOff},
+		{"event and cursor", "id: CURSOR\n\nevent: ping\ndata: \n\n",
+			sse.StreamOptions{HeartbeatEvent: "ping"}, sse.CursorBlock},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+				f.Broker.Streams, f.Broker.Cursor = test.options, test.cursor
+				f.Broker.Streams.Retry = time.Minute
+				f.Broker.Streams.Heartbeat = 7 * time.Second
+				f.Serve()
+				from, err := f.Broker.Position(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp := get(t, f.Server)
+				read(t, resp.Body, "retry: 60000\n\n")
+				if test.cursor == sse.CursorBlock {
+					read(t, resp.Body, "id: "+from.String()+"\n\n")
+				}
+				start := time.Now()
+				p := f.Publish("x", "foreign")
+				read(t, resp.Body, strings.ReplaceAll(test.want, "CURSOR", p.String()))
+				if got := time.Since(start); got != 7*time.Second {
+					t.Errorf("the heartbeat came after %v, want 7s", got)
+				}
+			})
+		})
+	}
+}
+
+// The last event of a stream that the broker ends is Streams.Final.
+func TestBrokerFinal(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Streams.Final = &sse.Event{Type: "bye", Data: "see you"}
+		f.Broker.Cursor = sse.CursorOff
+		f.Serve()
+		resp := get(t, f.Server)
+		read(t, resp.Body, ":\n")
+		time.AfterFunc(time.Second, func() { _ = f.Broker.Shutdown(t.Context()) })
+		body, err := io.ReadAll(resp.Body)
+		want := regexp.MustCompile(`^retry: \d+\n\nevent: bye\ndata: see you\n\n$`)
+		if err != nil || !want.Match(body) {
+			t.Errorf("the stream ends with %q, %v, want a retry field and the event bye", body, err)
+		}
 	})
 }
 
@@ -292,52 +201,193 @@ func readFull(resp *http.Response, p []byte) (int, error) {
 	return n, nil
 }
 
-func TestBrokerKickAndHooks(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokerFixture) {
-		var mu sync.Mutex
-		var log []string
-		f.broker.OnConnect = func(s sse.Subscriber) {
-			mu.Lock()
-			defer mu.Unlock()
-			log = append(log, fmt.Sprint("connect ", s.ID))
+// A received event can be published again unchanged. The broker ignores the
+// field Topic, which another kind of server may have set to an invalid topic, and
+// LastEventID, ClearID, and an ID that is a position.
+func TestPublishReceivedEvent(t *testing.T) {
+	id := sse.Position{Epoch: 7, Seq: 42, Check: 1}.String()
+	for _, event := range []sse.Event{
+		{Topic: "a\nb", Data: "x"},
+		{LastEventID: "a\nb", Data: "x"},
+		{ClearID: true, Data: "x"},
+		{ID: id, LastEventID: id, Data: "x"},
+	} {
+		inLogs(t, func(t *testing.T, b *sse.Broker) { publishReceived(t, b, event) })
+	}
+}
+
+// publishReceived checks that event is published as the data x without another
+// field.
+func publishReceived(t *testing.T, broker *sse.Broker, event sse.Event) {
+	t.Helper()
+	if _, err := broker.Publish(t.Context(), event, "news"); err != nil {
+		t.Error(err)
+	}
+	entries := []sse.Entry{{Event: event, Topics: []string{"news"}}}
+	if _, err := broker.Append(t.Context(), sse.AppendRequest{Entries: entries}); err != nil {
+		t.Error(err)
+	}
+	if entries[0].Event != event {
+		t.Errorf("Append has changed its argument to %+v", entries[0].Event)
+	}
+	page, err := broker.Read(t.Context(), sse.Selection{Topics: []string{"news"}}, sse.Start{Earliest: true}, 1<<20)
+	if err != nil || len(page.Entries) != 2 {
+		t.Fatal(page, err)
+	}
+	for _, e := range page.Entries {
+		if want := (sse.Event{Data: "x"}); e.Event != want {
+			t.Errorf("got the event %+v, want %+v", e.Event, want)
 		}
-		f.broker.OnDisconnect = func(s sse.Subscriber, err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			reason := "?"
-			for _, sentinel := range []error{sse.ErrKicked, sse.ErrPeerGone, sse.ErrShutdown} {
-				if errors.Is(err, sentinel) {
-					reason = sentinel.Error()
-				}
+	}
+	start := sse.Start{Earliest: true}
+	for got := range broker.Subscribe(t.Context(), sse.Selection{Topics: []string{"news"}}, start) {
+		id := page.Entries[0].Position.String()
+		if want := (sse.Event{ID: id, LastEventID: id, Data: "x"}); got != want {
+			t.Errorf("Subscribe: got %+v, want %+v", got, want)
+		}
+		break
+	}
+}
+
+// An ID that only looks like a position is refused, and so are both an ID and
+// ClearID.
+func TestPublishRefusesID(t *testing.T) {
+	id := sse.Position{Epoch: 7, Seq: 42, Check: 1}.String()
+	inLogs(t, func(t *testing.T, b *sse.Broker) {
+		for _, event := range []sse.Event{
+			{ID: "~"}, {ID: "~1"}, {ID: id + "x"}, {ID: id, ClearID: true}, {ID: "1", ClearID: true},
+		} {
+			_, err := b.Publish(t.Context(), event)
+			var field *sse.FieldError
+			if !errors.As(err, &field) || field.Field != "id" || field.Value != event.ID {
+				t.Errorf("%+v: got the error %v, want a FieldError for its ID", event, err)
 			}
-			log = append(log, fmt.Sprint("disconnect ", s.ID, " ", reason))
-		}
-		f.serve()
-		l := f.listen("?topic=a")
-		list := f.broker.Subscribers()
-		if len(list) == 1 && f.broker.Park && list[0].Wait != "parked" {
-			t.Errorf("it is held: %s", list[0].Why)
-		}
-		if len(list) != 1 || list[0].ID != 1 || !slices.Equal(list[0].Topics, []string{"a"}) {
-			t.Fatalf("got subscribers %+v", list)
-		}
-		if !f.broker.Kick(1) || f.broker.Kick(77) {
-			t.Error("Kick is wrong about who there is")
-		}
-		time.Sleep(2 * time.Second)
-		l.stop()
-		synctest.Wait()
-		f.listen("")
-		if err := f.broker.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		want := []string{"connect 1", "disconnect 1 sse: subscriber kicked",
-			"connect 2", "disconnect 2 sse: peer gone",
-			"connect 3", "disconnect 3 sse: server shutting down"}
-		if !slices.Equal(log, want) {
-			t.Errorf("got %q, want %q", log, want)
 		}
 	})
+}
+
+// A program can publish the events of one broker on another one. Each event gets
+// a position of the second broker, unless the application has set its ID.
+func TestRelay(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Serve()
+		l := f.Listen("?topic=a")
+		for _, event := range []sse.Event{
+			{Data: "1"}, {ID: "mine", Type: "x", Data: "2"}, {Data: "3", Retry: time.Second},
+		} {
+			if _, err := f.Broker.Publish(t.Context(), event, "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Want(t, "1", "2", "3")
+		var second sse.Broker
+		var want []sse.Event
+		for _, event := range l.Events() {
+			at, err := second.Publish(t.Context(), event, "b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.ID != "mine" {
+				event.ID, event.LastEventID = at.String(), at.String()
+			}
+			want = append(want, event)
+		}
+		var got []sse.Event
+		sel := sse.Selection{Topics: []string{"b"}}
+		for event := range second.Subscribe(t.Context(), sel, sse.Start{Earliest: true}) {
+			if got = append(got, event); len(got) == 3 {
+				break
+			}
+		}
+		if !slices.Equal(got, want) || got[0].ID == l.Events()[0].ID {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// Retention frees the memory of removed events even if the broker still stores
+// an older event on another topic.
+func TestRetentionBehindAnOldEvent(t *testing.T) {
+	var broker sse.Broker
+	broker.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "hot"), Events: 10}}
+	if _, err := broker.Publish(t.Context(), sse.Event{Data: "old"}, "config"); err != nil {
+		t.Fatal(err)
+	}
+	data := strings.Repeat("x", 1000)
+	before := heap.InUse()
+	for range 30_000 {
+		if _, err := broker.Publish(t.Context(), sse.Event{Data: data}, "hot"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := int64(heap.InUse()) - int64(before); grown > 5<<20 {
+		t.Errorf("the broker stores 10 events of 1 KB, but the heap has grown by %d KB", grown>>10)
+	}
+	runtime.KeepAlive(&broker)
+}
+
+// Events that a filter leaves out do not postpone heartbeats.
+func TestHeartbeatBetweenFilteredEvents(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+			return sse.Selection{Filter: func(*sse.Entry) bool { return false }}, nil
+		}
+		f.Broker.Cursor = sse.CursorOff
+		f.Serve()
+		resp := get(t, f.Server)
+		read(t, resp.Body, ":\n")
+		start := time.Now()
+		stop := make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Second):
+				}
+				_, _ = f.Broker.Publish(t.Context(), sse.Event{Data: "x"})
+			}
+		}()
+		time.AfterFunc(time.Minute, func() { resp.Body.Close() })
+		line := make([]byte, 2)
+		if _, err := io.ReadFull(resp.Body, line); err != nil {
+			t.Errorf("no heartbeat within %v: %v", time.Since(start), err)
+		} else if got := time.Since(start); got > 16*time.Second {
+			t.Errorf("the heartbeat came after %v", got)
+		}
+		close(stop)
+		<-done
+	})
+}
+
+// A time beyond the range of nanoseconds since 1970 does not overflow.
+func TestExpiresFarAway(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		expires := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+			return sse.Selection{Expires: expires}, nil
+		}
+		f.Serve()
+		var disconnected int
+		f.Broker.OnDisconnect = func(sse.Subscriber, error) { disconnected++ }
+		l := f.Listen("")
+		time.Sleep(time.Hour)
+		f.Publish("1")
+		l.Want(t, "1")
+		if disconnected != 0 {
+			t.Errorf("the stream ended %d times, want never", disconnected)
+		}
+		l.Stop()
+		synctest.Wait()
+	})
+}
+
+// inWaits runs a test of a broker in fake time, in each of the ways in which
+// streams wait.
+func inWaits(t *testing.T, test func(t *testing.T, f *brokertest.Fixture)) {
+	t.Helper()
+	waits := append(brokertest.Held(), brokertest.Parked(sse.ParkInMemory))
+	brokertest.InWaits(t, waits, test)
 }

@@ -19,127 +19,148 @@ const (
 	defaultMaxRetryDelay = 30 * time.Second
 )
 
-// Client receives one stream of events. It connects, and when the stream is
-// lost it reconnects and asks for what it missed, for ever by default. Only URL
+// Client receives one stream of events. When the stream is lost, the client
+// reconnects and asks for the events that it missed. By default, the number of
+// attempts has no limit, but some responses, such as 404, are final. Only URL
 // must be set.
 //
 // The fields must not be changed while Events runs.
 type Client struct {
-	// URL of the stream, http or https.
+	// URL is the address of the stream, with the scheme http or https.
 	URL string
 
-	// Method of the request. If empty, GET.
+	// Method is the HTTP method of the request. If empty, GET.
 	Method string
 
-	// GetBody returns the body of each request. If nil, there is none. The
-	// body's length is known to the server if it is a *bytes.Reader,
-	// *bytes.Buffer or *strings.Reader.
+	// Body is the body of each request. If nil, requests have no body, unless
+	// GetBody is set. The client does not change it.
+	Body []byte
+
+	// GetBody, if not nil, is called for each request and returns its body, for
+	// example a file. Body must then be nil. The request has a Content-Length if
+	// the body is a *bytes.Reader, *bytes.Buffer or *strings.Reader.
 	GetBody func() (io.Reader, error)
 
-	// Header is sent with each request. Accept, Accept-Encoding and
-	// Cache-Control have defaults that it may replace.
+	// Header is sent with each request. It may replace the defaults of Accept,
+	// Accept-Encoding and Cache-Control.
 	Header http.Header
 
-	// Prepare, if not nil, is called with each request before it is sent, so
-	// that a token is fresh on every attempt. If it fails, the attempt has
-	// failed, and is repeated as if the network had been at fault.
+	// Prepare, if not nil, is called with each request before it is sent, for
+	// example to set a fresh token. If Prepare returns an error, the attempt
+	// fails, and the client retries as after a failure of the network.
 	//
-	// What it and Header set is not sent to another origin that a redirect
-	// may lead to.
+	// If a redirect leads to another origin, that origin does not receive the
+	// header fields that Prepare and Header have set, except harmless ones such
+	// as Accept and User-Agent.
 	Prepare func(*http.Request) error
 
-	// HTTPClient sends the requests. If nil, one that uses
-	// [http.DefaultTransport]. Its Timeout must be zero, as it would cut every
-	// stream; see IdleTimeout.
+	// HTTPClient sends the requests. Its Timeout must be zero, because it would
+	// end every stream; set IdleTimeout instead. If nil, a client with
+	// [http.DefaultTransport] is used.
 	HTTPClient *http.Client
 
-	// LastEventID is the ID of the last event that was seen before, for example
-	// by an earlier run of the program. Events does not change it.
+	// LastEventID is the ID of the event after which Events begins, for example
+	// the [Event.LastEventID] that an earlier run of the program has stored. If
+	// empty, the server decides where to begin. Events does not change it.
 	LastEventID string
 
-	// RetryDelay is how long to wait before the first attempt to reconnect. If
-	// zero, 1 second. The server's retry field replaces it, but is not obeyed
-	// below 10 milliseconds, or RetryDelay if that is less, nor above a day;
-	// nor is its Retry-After header.
+	// RetryDelay is the time to wait before the first attempt to reconnect. If
+	// zero, 1 second. A retry field from the server replaces RetryDelay. The
+	// client raises a shorter value to 10 milliseconds, or to RetryDelay if
+	// that is shorter, and lowers a longer value to a day. A Retry-After header
+	// lengthens the delay, to at most a day.
 	RetryDelay time.Duration
 
-	// MaxRetryDelay limits the delay, which doubles with every attempt that
-	// brings no progress: no event, and no stream that stayed open for so long.
-	// From the second on it is drawn at random from the upper half, so that
-	// clients do not return all at once; and a delay below 100 milliseconds
-	// doubles from there. If zero, 30 seconds. If not more than RetryDelay, or
-	// negative, the delay is constant.
+	// MaxRetryDelay limits the delay. The delay doubles with every attempt
+	// without progress. An attempt makes progress if it receives an event, or
+	// if its stream stays open for the longest of MaxRetryDelay, the first
+	// delay and 1 second. From the second delay on, the client waits for a
+	// random time between half of the doubled delay and the whole, so that
+	// clients do not all reconnect at once. If the first delay is below 100
+	// milliseconds, the doubling starts at 100 milliseconds. If zero, 30
+	// seconds. If negative, or not greater than the first delay, the delay does
+	// not double.
 	MaxRetryDelay time.Duration
 
-	// MaxRetries is how many attempts in a row may bring no progress. If zero,
-	// there is no limit. If negative, nothing is retried: Events ends with the
-	// stream.
+	// MaxRetries limits the number of consecutive retries without progress. If
+	// zero, there is no limit. If negative, the client does not reconnect:
+	// Events ends when the stream ends.
 	MaxRetries int
 
-	// IdleTimeout is how long to wait for a byte, of the response's headers
-	// too, before the connection is taken for dead. If zero, for ever. Where
-	// the server sends heartbeats, two or three times their interval.
+	// IdleTimeout is how long the client waits for the next byte, or for the
+	// response header, before it considers the connection dead and closes it.
+	// If zero, there is no timeout. If the server sends heartbeats, set
+	// IdleTimeout to two or three times their interval.
 	IdleTimeout time.Duration
 
-	// MaxEventSize limits the bytes of one event, as in [DecoderOptions]. If
-	// zero, 16 MiB.
+	// MaxEventSize limits the size of one event in bytes, as in
+	// [DecoderOptions]. If zero, 16 MiB.
 	MaxEventSize int
 
-	// LikeBrowser makes every status but 200 final, as a browser does. By
-	// default 408, 425, 429 and all from 500 on are retried.
+	// LikeBrowser makes every status except 200 final, as in a browser. If
+	// false, 408, 425, 429 and every status from 500 on are retried.
 	LikeBrowser bool
 
-	// Resend allows a request to be sent again that is not on its own: one whose
-	// method is not GET, and one whose stream has begun when Terminal is set.
+	// Resend allows the client to repeat every request. If false, the client
+	// does not repeat a request whose method is not GET. If Terminal is set, it
+	// also does not repeat a request whose stream has begun.
 	Resend bool
 
-	// Terminal, if not nil, tells the event that ends the stream by agreement,
-	// such as data "[DONE]". It is the last that Events yields. A stream that
-	// ends without it is reported as [ErrTruncated], never as a success.
+	// Terminal, if not nil, reports whether an event ends the stream by
+	// agreement, such as an event with the data "[DONE]". Events yields that
+	// event and ends. If a stream ends without that event, and the client does
+	// not retry, Events yields [ErrTruncated].
 	Terminal func(Event) bool
 
-	// OnState, if not nil, is called whenever the state changes, by the
+	// OnState, if not nil, is called whenever the state changes, in the
 	// goroutine that runs Events.
 	OnState func(StateChange)
 
-	// OnComment, if not nil, is called with the text of each comment, by the
+	// OnCursor, if not nil, is called when an event of type sse.cursor, which
+	// Events does not yield, has changed the last event ID. A program that resumes
+	// later stores this ID like the LastEventID of an event. OnCursor is called in
+	// the goroutine that runs Events.
+	OnCursor func(lastEventID string)
+
+	// OnComment, if not nil, is called with the text of each comment, in the
 	// goroutine that runs Events.
 	OnComment func(text string)
 
-	// Logger is told of streams lost and regained. If nil, nothing is logged.
+	// OnSkip is called for each event that was skipped because it exceeds
+	// MaxEventSize, in the goroutine that runs Events. If nil, the client logs a
+	// warning with Logger, or with [slog.Default] if Logger is nil.
+	OnSkip func(*TooLargeError)
+
+	// Logger receives a record whenever a stream is opened or lost, or an
+	// attempt fails. If nil, nothing is logged, except skipped events and a last
+	// event ID that is too long to be sent.
 	Logger *slog.Logger
 
 	running atomic.Bool
 
-	mu  sync.Mutex              // guards the following
-	cut context.CancelCauseFunc // ends the connection, or the wait for the next
+	mu            sync.Mutex              // guards the following
+	cancelAttempt context.CancelCauseFunc // ends the attempt, or the wait for the next one
 }
 
-// State is what a Client is doing.
-type State int
+// State is the state of a Client, for example "open".
+type State string
 
-// The states of a Client. Browsers call the first and the third both
+// The states of a Client. Browsers call both StateConnecting and StateRetrying
 // CONNECTING.
 const (
-	StateConnecting State = iota // a request is under way
-	StateOpen                    // the stream is open
-	StateRetrying                // the stream is lost, the client waits
-	StateClosed                  // Events ends
-)
+	// StateConnecting: the client has sent a request and waits for the response.
+	StateConnecting State = "connecting"
 
-func (s State) String() string {
-	switch s {
-	case StateConnecting:
-		return "connecting"
-	case StateOpen:
-		return "open"
-	case StateRetrying:
-		return "retrying"
-	case StateClosed:
-		return "closed"
-	}
-	return fmt.Sprintf("State(%d)", int(s))
-}
+	// StateOpen: the stream is open.
+	StateOpen State = "open"
+
+	// StateRetrying: the stream is lost or was not opened, and the client waits
+	// before it reconnects.
+	StateRetrying State = "retrying"
+
+	// StateClosed: Events ends.
+	StateClosed State = "closed"
+)
 
 // StateChange describes a change of state.
 type StateChange struct {
@@ -148,45 +169,60 @@ type StateChange struct {
 	// Attempt is the number of the request, 1 for the first.
 	Attempt int
 
-	// Err is why the stream was lost (StateRetrying) or why Events ends
-	// (StateClosed). It is nil if the server ended the stream as one should, or
-	// if the caller broke out of the loop.
+	// LastEventID is the ID after which the client continues: the LastEventID of
+	// the last event that Events has yielded or skipped, or the ID of a later
+	// sse.cursor. It is empty if the server decides where to begin.
+	LastEventID string
+
+	// Err is the reason why the stream was lost (StateRetrying) or why Events
+	// ends (StateClosed). It is nil if the server ended the stream properly, or
+	// if the caller broke out of the loop. In StateConnecting, Err is a
+	// [*FieldError] if LastEventID has more than 8 KiB, so that the request does
+	// not contain it: events may then be missing or arrive twice. Otherwise it is
+	// nil.
 	Err error
 
-	// Delay is how long the client waits (StateRetrying).
+	// Delay is the time that the client waits (StateRetrying).
 	Delay time.Duration
 
-	// Response is the server's (StateOpen). Its body belongs to the client.
+	// Response is the server's response (StateOpen). Its Body must not be used.
 	Response *http.Response
 }
 
-// errInUse: a Client is one stream.
-var errInUse = errors.New("sse: client in use: Events is running already")
+// errReconnect is the cause with which Reconnect cancels an attempt.
+var errReconnect = errors.New("sse: Client.Reconnect was called")
 
-// errReconnect is the cause with which Reconnect cancels a connection.
-var errReconnect = errors.New("sse: reconnecting as asked")
-
-// Events connects and returns the events as they arrive. It runs in the
-// caller's goroutine, and has no other. The caller may break at any time, which
-// closes the connection.
+// Events returns an iterator that connects and yields the events as they
+// arrive. The iterator runs in the goroutine of the caller. It blocks while it
+// waits for the next event, and before it reconnects. It ends when ctx is done.
+// If the caller breaks out of the loop, the iterator closes the connection.
 //
-// A stream that ends or breaks is no error: the client reconnects and goes on
-// after the last event that it yielded. What is yielded as an error is what
-// retrying cannot mend, and is the last: a [*ResponseError], ErrTruncated, an
-// error in the configuration, or the cause of ctx when that is done. A
-// [*TooLargeError] alone is not: a caller who continues gets the next event.
+// When a stream ends or is lost, the client reconnects and asks for the events
+// after the last event that the iterator yielded. The iterator yields an error
+// only if the client does not reconnect, and then ends. The error is, or wraps,
 //
-// An event of type sse.cursor is not yielded, nor is it progress: its ID, the
-// position of the server's log, is what the client reconnects after. The types
-// that begin with "sse." are this package's; those of other events, such as
-// sse.gap, are yielded as any are.
+//   - a [*ResponseError], if the response is final;
+//   - [ErrTruncated], if the stream ended before it was complete;
+//   - [ErrGaveUp], after MaxRetries, and the reason why the last attempt failed;
+//   - the reason why the only attempt failed, if MaxRetries or Resend allows no
+//     other;
+//   - the cause of ctx;
+//   - [ErrInUse], or an error that names an invalid field of the Client.
 //
-// A Client is one stream: Events fails if it is running already. Every call starts
-// anew, with LastEventID.
+// An event over MaxEventSize is
+// not an error: it is skipped and reported to OnSkip.
+//
+// Of the event types that are reserved for this package, Events yields every
+// type except sse.cursor. The ID of an sse.cursor is the current position in
+// the server's log. When the client reconnects, it asks for the events after
+// this position.
+//
+// A Client is one stream: if Events is already running, a second call yields an
+// error. Each call begins after the event with the ID LastEventID.
 func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if !c.running.CompareAndSwap(false, true) {
-			yield(Event{}, errInUse)
+			yield(Event{}, ErrInUse)
 			return
 		}
 		defer c.running.Store(false)
@@ -195,35 +231,45 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 			err = s.run(yield)
 		}
 		if err == errStopped {
-			s.tell(StateChange{State: StateClosed})
+			s.report(StateChange{State: StateClosed})
 			return
 		}
-		s.tell(StateChange{State: StateClosed, Err: err})
+		s.report(StateChange{State: StateClosed, Err: err})
 		if err != nil {
 			yield(Event{}, err)
 		}
 	}
 }
 
-// Reconnect drops the connection, or ends the wait for the next, and connects
-// again at once, whatever the method. It is for a program that knows better, for
-// example that the network has changed. It does not block, and does nothing if Events is not
-// running. It may be called from any goroutine.
+// Reconnect closes the connection, or ends the wait for the next attempt, and
+// connects again at once, even if Method is not GET. Call it when the program
+// learns, for example, that the network has changed. It does not block, does
+// nothing if Events is not running, and is safe for concurrent use.
 func (c *Client) Reconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut != nil {
-		c.cut(errReconnect)
+	if c.cancelAttempt != nil {
+		c.cancelAttempt(errReconnect)
 	}
 }
 
-func (c *Client) setCut(cut context.CancelCauseFunc) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cut = cut
+// method returns the HTTP method of the requests.
+func (c *Client) method() string {
+	if c.Method == "" {
+		return http.MethodGet
+	}
+	return c.Method
 }
 
-// check reports what is wrong with the configuration, and parses the URL.
+// setCancelAttempt sets the function that Reconnect calls; nil if there is
+// none.
+func (c *Client) setCancelAttempt(cancel context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancelAttempt = cancel
+}
+
+// check returns the parsed URL, or an error if a field is invalid.
 func (c *Client) check() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
@@ -233,19 +279,22 @@ func (c *Client) check() (*url.URL, error) {
 		return nil, fmt.Errorf("sse: Client.URL %q: the scheme must be http or https", c.URL)
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("sse: Client.URL %q has no host", c.URL)
+		return nil, fmt.Errorf("sse: Client.URL %q: it must have a host", c.URL)
 	}
 	if c.HTTPClient != nil && c.HTTPClient.Timeout != 0 {
-		return nil, errors.New("sse: Client.HTTPClient has a Timeout, which would cut " +
-			"every stream: set it to zero, and IdleTimeout instead")
+		return nil, errors.New("sse: Client.HTTPClient.Timeout must be zero, because it " +
+			"would end every stream: set Client.IdleTimeout instead")
 	}
 	for _, d := range []struct {
 		name  string
 		value time.Duration
 	}{{"RetryDelay", c.RetryDelay}, {"IdleTimeout", c.IdleTimeout}} {
 		if d.value < 0 {
-			return nil, fmt.Errorf("sse: Client.%s is negative: %v", d.name, d.value)
+			return nil, fmt.Errorf("sse: Client.%s must not be negative: %v", d.name, d.value)
 		}
+	}
+	if c.Body != nil && c.GetBody != nil {
+		return nil, errors.New("sse: Client.Body and Client.GetBody must not both be set")
 	}
 	if err := checkHeader(c.Header); err != nil {
 		return nil, fmt.Errorf("sse: Client.Header: %w", err)

@@ -14,22 +14,24 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// answer is a stream that ends as one should.
+// answer is a stream that ends cleanly.
 func answer(chunks ...string) ssetest.Response {
 	return ssetest.Response{Chunks: chunks}
 }
 
-// broken is a stream that breaks off.
+// broken is a stream whose connection is cut.
 func broken(chunks ...string) ssetest.Response {
 	return ssetest.Response{Chunks: chunks, Cut: true}
 }
 
-// held is a stream that stays open in silence.
+// held is a stream that sends its chunks and then stays open without another
+// byte.
 func held(chunks ...string) ssetest.Response {
 	return ssetest.Response{Chunks: chunks, Stall: true}
 }
 
-// refusal is an answer that is no stream. The header is names and values.
+// refusal is a response that is no stream. The header alternates names and
+// values.
 func refusal(status int, header ...string) ssetest.Response {
 	r := ssetest.Response{Status: status, Header: http.Header{"Content-Type": {"text/plain"}}}
 	for i := 0; i < len(header); i += 2 {
@@ -38,16 +40,17 @@ func refusal(status int, header ...string) ssetest.Response {
 	return r
 }
 
-// times is n times the same response.
+// times returns a response n times.
 func times(n int, r ssetest.Response) []ssetest.Response {
 	return slices.Repeat([]ssetest.Response{r}, n)
 }
 
-// tooMany attempts fail a test. Without a limit, a client that should have given
-// up would go on until a clock that is fake overflows.
+// tooMany is the number of attempts that fails a test. Without a limit, a
+// client that wrongly does not give up would continue until the fake clock
+// overflows.
 const tooMany = 5000
 
-// fixture is a client, the scripted server that it asks, and what it tells.
+// fixture is a client, its scripted server, and its state changes.
 type fixture struct {
 	t      *testing.T
 	script *ssetest.Script
@@ -55,7 +58,7 @@ type fixture struct {
 	client *sse.Client
 	start  time.Time
 	states []sse.StateChange
-	// onState, if not nil, is called by the client's hook too.
+	// onState, if not nil, is called for each state change too.
 	onState func(sse.StateChange)
 }
 
@@ -83,7 +86,7 @@ func newFixtureWith(t *testing.T, opts *ssetest.ServerOptions,
 	return f
 }
 
-// inBubble runs each test in a bubble of its own.
+// inBubble runs a subtest in a separate bubble.
 func inBubble(t *testing.T, name string, test func(t *testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -92,8 +95,8 @@ func inBubble(t *testing.T, name string, test func(t *testing.T)) {
 	})
 }
 
-// receive returns the events until there are n, or until the end: then with the
-// error that came last. It fails the test if anything comes after that.
+// receive returns the first n events, or all events and the last error if the
+// stream ends before. It fails the test if anything follows the error.
 func (f *fixture) receive(ctx context.Context, n int) (events []sse.Event, last error) {
 	f.t.Helper()
 	for event, err := range f.client.Events(ctx) {
@@ -113,7 +116,7 @@ func (f *fixture) receive(ctx context.Context, n int) (events []sse.Event, last 
 	return events, last
 }
 
-// mustReceive is receive for streams that yield n events before they end.
+// mustReceive is like receive, but fails the test unless n events arrive.
 func (f *fixture) mustReceive(n int) []sse.Event {
 	f.t.Helper()
 	events, err := f.receive(f.t.Context(), n)
@@ -123,15 +126,11 @@ func (f *fixture) mustReceive(n int) []sse.Event {
 	return events
 }
 
-// receiveUntil returns the data of the events up to one with the given data. A
-// *TooLargeError is none, any other error fails the test.
+// receiveUntil returns the data of the events up to the event with the data
+// last. An error fails the test.
 func (f *fixture) receiveUntil(last string) (data []string) {
 	f.t.Helper()
 	for event, err := range f.client.Events(f.t.Context()) {
-		var large *sse.TooLargeError
-		if errors.As(err, &large) {
-			continue
-		}
 		if err != nil {
 			f.t.Fatalf("got the error %v after the data %q, want %q", err, data, last)
 		}
@@ -142,7 +141,7 @@ func (f *fixture) receiveUntil(last string) (data []string) {
 	return data
 }
 
-// mustFail is receive for streams that yield no event and end with an error.
+// mustFail is like receive, but fails the test unless there is only an error.
 func (f *fixture) mustFail() error {
 	f.t.Helper()
 	events, err := f.receive(f.t.Context(), 0)
@@ -159,7 +158,7 @@ func (f *fixture) wantRequests(want int) {
 	}
 }
 
-// wantRequestsAt checks when each request came, after the start.
+// wantRequestsAt checks the time of each request, since the start.
 func (f *fixture) wantRequestsAt(want ...time.Duration) {
 	f.t.Helper()
 	var got []time.Duration
@@ -174,11 +173,11 @@ func (f *fixture) wantRequestsAt(want ...time.Duration) {
 func (f *fixture) wantElapsed(want time.Duration) {
 	f.t.Helper()
 	if got := time.Since(f.start); got != want {
-		f.t.Errorf("it took %v, want %v", got, want)
+		f.t.Errorf("the test took %v, want %v", got, want)
 	}
 }
 
-// wantStates checks the states that the hook was told, as text.
+// wantStates checks the states that OnState has received, as text.
 func (f *fixture) wantStates(want ...string) {
 	f.t.Helper()
 	var got []string
@@ -190,8 +189,8 @@ func (f *fixture) wantStates(want ...string) {
 	}
 }
 
-// wantNoConnection checks that the client holds none, but for idle ones, which
-// are its transport's.
+// wantNoConnection checks that the client has no open connection, except idle
+// connections of its transport, which it closes first.
 func (f *fixture) wantNoConnection() {
 	f.t.Helper()
 	f.server.Client().CloseIdleConnections()
@@ -201,7 +200,7 @@ func (f *fixture) wantNoConnection() {
 	}
 }
 
-// delays are those that the hook was told before the client waited.
+// delays returns the delays that OnState has received.
 func (f *fixture) delays() []time.Duration {
 	var delays []time.Duration
 	for _, change := range f.states {
@@ -212,7 +211,7 @@ func (f *fixture) delays() []time.Duration {
 	return delays
 }
 
-// sentIDs are the Last-Event-IDs of the requests, "-" where there was none.
+// sentIDs returns the Last-Event-ID of each request, or "-" if it has none.
 func (f *fixture) sentIDs() []string {
 	var ids []string
 	for _, r := range f.script.Requests() {

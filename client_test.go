@@ -1,9 +1,12 @@
 package sse_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,9 +23,9 @@ func TestClientEvents(t *testing.T) {
 		f := newFixtureWith(t, opts, held("id: 1\ndata: a\n\n", "event: x\ndata: b\n\ndata: \n\n"))
 		got := f.mustReceive(3)
 		want := []sse.Event{
-			{ID: "1", Data: "a"},
-			{ID: "1", Type: "x", Data: "b"}, // HTML 9.2.6: the ID stays in force
-			{ID: "1", Data: ""},
+			{ID: "1", LastEventID: "1", Data: "a"},
+			{LastEventID: "1", Type: "x", Data: "b"}, // HTML 9.2.6: the last event ID stays set
+			{LastEventID: "1", Data: ""},
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -66,21 +69,10 @@ func TestClientStates(t *testing.T) {
 	})
 }
 
-func TestStateString(t *testing.T) {
-	for state, want := range map[sse.State]string{
-		sse.StateConnecting: "connecting", sse.StateOpen: "open",
-		sse.StateRetrying: "retrying", sse.StateClosed: "closed", 7: "State(7)",
-	} {
-		if got := state.String(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
-// FIELD.md, Client: "Cancel, break and Close in any state without leak or
-// deadlock."
+// The caller can cancel the context in any state. Events then returns, and no
+// goroutine is left.
 func TestClientCancel(t *testing.T) {
-	cause := errors.New("the caller has had enough")
+	cause := errors.New("the caller has canceled")
 	atState := func(state sse.State) func(*fixture, func()) {
 		return func(f *fixture, cancel func()) {
 			f.onState = func(change sse.StateChange) {
@@ -101,14 +93,14 @@ func TestClientCancel(t *testing.T) {
 		events   []string
 	}{
 		{"before", held(), func(_ *fixture, cancel func()) { cancel() }, 0, nil},
-		{"headers outstanding", ssetest.Response{Delay: time.Hour},
+		{"waiting for headers", ssetest.Response{Delay: time.Hour},
 			after(5 * time.Second), 5 * time.Second, nil},
 		{"open", held("data: a\n\n"), after(5 * time.Second), 5 * time.Second, []string{"a"}},
 		{"inside of an event", held("data: a\n\ndata: b"), after(time.Second), time.Second,
 			[]string{"a"}},
 		{"waiting to retry", refusal(503), after(time.Second / 2), time.Second / 2, nil},
-		{"waiting long", refusal(503, "Retry-After", "9999"), after(time.Hour), time.Hour, nil},
-		{"body of an error outstanding", ssetest.Response{Status: 404, Stall: true},
+		{"waiting for Retry-After", refusal(503, "Retry-After", "9999"), after(time.Hour), time.Hour, nil},
+		{"waiting for the body of an error", ssetest.Response{Status: 404, Stall: true},
 			after(time.Second), time.Second, nil},
 		{"hook, connecting", held(), atState(sse.StateConnecting), 0, nil},
 		{"hook, open", held("data: a\n\n"), atState(sse.StateOpen), 0, nil},
@@ -130,14 +122,14 @@ func TestClientCancel(t *testing.T) {
 			wantData(t, events, test.events...)
 			f.wantElapsed(test.elapsed)
 			if last := f.states[len(f.states)-1]; last.State != sse.StateClosed || last.Attempt != 1 {
-				t.Errorf("the hook was told %+v last, want closed after one attempt", last)
+				t.Errorf("the last state change is %+v, want closed after one attempt", last)
 			}
 			f.wantNoConnection()
 		})
 	}
 }
 
-// What is buffered already is not yielded after the caller has canceled.
+// Buffered events are not yielded after the caller has canceled.
 func TestClientCancelInTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("data: a\n\ndata: b\n\n"))
@@ -175,7 +167,7 @@ func TestClientPanicInTheBody(t *testing.T) {
 			}
 		}()
 		f.wantNoConnection()
-		f.mustReceive(1) // and it is not in use any more
+		f.mustReceive(1) // the client is no longer in use
 	})
 }
 
@@ -187,14 +179,12 @@ func TestClientInUse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			told := len(f.states)
+			changes := len(f.states)
 			for range 2 {
-				if err := f.mustFail(); !strings.Contains(err.Error(), "in use") {
-					t.Errorf("got the error %v, want that it is in use", err)
-				}
+				wantError(t, f.mustFail(), sse.ErrInUse)
 			}
-			if len(f.states) != told {
-				t.Errorf("the second Events has told the hook %+v", f.states[told:])
+			if len(f.states) != changes {
+				t.Errorf("the second Events has called OnState with %+v", f.states[changes:])
 			}
 			break
 		}
@@ -213,7 +203,7 @@ func TestClientInUse(t *testing.T) {
 	})
 }
 
-// A later Events starts anew.
+// A later call of Events starts from the fields of the Client.
 func TestClientEventsTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, answer("retry: 50000\nid: 7\ndata: a\n\n"), held("data: b\n\n"))
@@ -253,6 +243,10 @@ func TestClientConfiguration(t *testing.T) {
 		{"timeout", func(c *sse.Client) { c.HTTPClient.Timeout = time.Hour }, "IdleTimeout"},
 		{"negative RetryDelay", func(c *sse.Client) { c.RetryDelay = -1 }, "RetryDelay"},
 		{"negative IdleTimeout", func(c *sse.Client) { c.IdleTimeout = -1 }, "IdleTimeout"},
+		{"two bodies", func(c *sse.Client) {
+			c.Body = []byte{}
+			c.GetBody = func() (io.Reader, error) { return strings.NewReader("a"), nil }
+		}, "Client.Body and Client.GetBody"},
 		{"header name", header("X Y", "z"), "X Y"},
 		{"empty header name", header("", "z"), "name"},
 		{"header value with LF", header("X-Y", "a\nX-Z: b"), "X-Y"},
@@ -265,13 +259,13 @@ func TestClientConfiguration(t *testing.T) {
 			test.set(f.client)
 			err := f.mustFail()
 			if !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "sse: ") {
-				t.Errorf("got the error %q, want one that names %q", err, test.want)
+				t.Errorf("got the error %q, want an error that names %q", err, test.want)
 			}
 			f.wantElapsed(0)
 			f.wantRequests(0)
 			last := f.states[len(f.states)-1]
 			if last.State != sse.StateClosed || last.Err != err {
-				t.Errorf("the hook was told %+v, want closed for %v", last, err)
+				t.Errorf("the last state change is %+v, want closed for %v", last, err)
 			}
 		})
 	}
@@ -305,42 +299,47 @@ func TestClientDecode(t *testing.T) {
 	})
 }
 
-// FIELD.md, Decoding: "a typed error, the stream goes on with the next event."
-// Issue 2: "its id counts as seen, so that a client does not ask for it for
-// ever."
+// An event that is too large is reported to OnSkip, and the stream continues with
+// the next event. The client also stores the ID of the event that is too large;
+// otherwise it would ask for the same event after each reconnect.
 func TestClientTooLarge(t *testing.T) {
 	large := "id: 2\ndata: " + strings.Repeat("x", 100) + "\n\n"
 	for _, test := range []struct {
-		name   string
-		stream []string
-		breaks bool // at the error
-		want   []string
-		ids    []string // of requests
+		name    string
+		stream  []string
+		cancels bool // OnSkip cancels the context
+		want    []string
+		ids     []string // of requests
 	}{
-		{"goes on", []string{"id: 1\ndata: a\n\n" + large + "data: b\n\n"}, false,
+		{"next event", []string{"id: 1\ndata: a\n\n" + large + "data: b\n\n"}, false,
 			[]string{"1 a", "too large", "2 b", "2 c"}, []string{"-", "2"}},
-		{"lost after it", []string{"id: 1\ndata: a\n\n" + large}, false,
+		{"cut after it", []string{"id: 1\ndata: a\n\n" + large}, false,
 			[]string{"1 a", "too large", "2 c"}, []string{"-", "2"}},
-		{"lost inside of it", []string{"id: 1\ndata: a\n\n" + large[:50]}, false,
+		{"cut inside of it", []string{"id: 1\ndata: a\n\n" + large[:50]}, false,
 			[]string{"1 a", "1 c"}, []string{"-", "1"}},
-		{"break", []string{large}, true, []string{"too large"}, []string{"-"}},
+		{"cancel", []string{large + "data: b\n\n"}, true, []string{"too large", "canceled"},
+			[]string{"-"}},
 	} {
 		inBubble(t, test.name, func(t *testing.T) {
 			f := newFixture(t, broken(test.stream...), held("data: c\n\n"))
 			f.client.MaxEventSize = 20
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			var got []string
-			for event, err := range f.client.Events(t.Context()) {
-				var large *sse.TooLargeError
-				if errors.As(err, &large) {
-					if got = append(got, "too large"); large.Limit != 20 || large.ID != "2" {
-						t.Errorf("got %+v", large)
-					}
-					if test.breaks {
-						break
-					}
+			f.client.OnSkip = func(large *sse.TooLargeError) {
+				if got = append(got, "too large"); large.Limit != 20 || large.LastEventID != "2" {
+					t.Errorf("got %+v", large)
+				}
+				if test.cancels {
+					cancel()
+				}
+			}
+			for event, err := range f.client.Events(ctx) {
+				if errors.Is(err, context.Canceled) {
+					got = append(got, "canceled")
 					continue
 				}
-				if got = append(got, event.ID+" "+event.Data); err != nil || event.Data == "c" {
+				if got = append(got, event.LastEventID+" "+event.Data); err != nil || event.Data == "c" {
 					break
 				}
 			}
@@ -353,4 +352,127 @@ func TestClientTooLarge(t *testing.T) {
 			f.wantNoConnection()
 		})
 	}
+}
+
+// Without OnSkip, the client logs a warning: with its Logger, or with the default
+// logger if it has none.
+func TestClientTooLargeLogged(t *testing.T) {
+	for _, test := range []struct {
+		name                string
+		onSkip, logger      bool
+		toLogger, toDefault int // lines that report the skipped event
+	}{
+		{"hook", true, true, 0, 0},
+		{"hook, no logger", true, false, 0, 0},
+		{"logger", false, true, 1, 0},
+		{"neither", false, false, 0, 1},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			var own, shared bytes.Buffer
+			setDefaultLogger(t, &shared)
+			f := newFixture(t, held("data: "+xs(100)+"\n\ndata: a\n\n"))
+			f.client.MaxEventSize = 20
+			if test.logger {
+				f.client.Logger = textLogger(&own)
+			}
+			if test.onSkip {
+				f.client.OnSkip = func(*sse.TooLargeError) {}
+			}
+			f.mustReceive(1)
+			const want = `level=WARN msg="sse: an event was skipped" error="sse: event of 108 bytes`
+			if got := strings.Count(own.String(), want); got != test.toLogger {
+				t.Errorf("got %d lines in\n%s, want %d", got, own.String(), test.toLogger)
+			}
+			if got := strings.Count(shared.String(), want); got != test.toDefault {
+				t.Errorf("got %d lines in\n%s, want %d", got, shared.String(), test.toDefault)
+			}
+		})
+	}
+}
+
+// OnState and the logger report state changes. Log lines contain no secrets: the
+// user and the query of a URL are left out.
+func TestClientLogger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, answer("data: a\n\n"), refusal(503), broken(), held("data: b\n\n"))
+		var log bytes.Buffer
+		f.client.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		f.client.URL = "http://me:secret@one.example/events?token=secret"
+		f.client.MaxRetryDelay = -1
+		f.server.Stop()
+		time.AfterFunc(time.Second/2, f.server.Start)
+		f.mustReceive(2)
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		want := []string{"lost", "connected", "lost", "lost", "connected", "lost", "connected"}
+		if len(lines) != len(want) {
+			t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), log.String())
+		}
+		for i, line := range lines {
+			if !strings.Contains(line, want[i]) || !strings.Contains(line, "http://one.example/events") {
+				t.Errorf("line %d: got %q, want a line that says %q and names the URL", i+1, line, want[i])
+			}
+			if strings.Contains(line, "lost") && !strings.Contains(line, "delay=1s") {
+				t.Errorf("line %d: got %q, want a line that says delay=1s", i+1, line)
+			}
+			if strings.Contains(line, "secret") {
+				t.Errorf("line %d contains a secret: %s", i+1, line)
+			}
+		}
+		if !strings.Contains(lines[0], "refused") || !strings.Contains(lines[2], "EOF") ||
+			!strings.Contains(lines[3], "503") {
+			t.Errorf("the log must contain the reasons refused, EOF and 503:\n%s", log.String())
+		}
+	})
+}
+
+// Event.Topic: "of this event only", however the network cuts the stream.
+func TestClientTopic(t *testing.T) {
+	stream := "topic: news\nid: 1\ndata: a\n\ndata: b\n\n" +
+		"topic: room/é\ntopic: \xFF\nevent: x\ndata: c\n\n" +
+		"topic: lost\n\ntopic: hidden\n" + cursor("2") + "data: d\n\n"
+	want := []sse.Event{
+		{Topic: "news", ID: "1", LastEventID: "1", Data: "a"},
+		{LastEventID: "1", Data: "b"},
+		{Topic: fffd, LastEventID: "1", Type: "x", Data: "c"},
+		{LastEventID: "2", Data: "d"},
+		{LastEventID: "2", Data: "end"}, // another stream
+	}
+	for name, chunks := range map[string][]string{
+		"whole": {stream}, "byte by byte": strings.Split(stream, ""),
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			half := "topic: cut off\n"
+			f := newFixture(t, broken(append(chunks, half)...), held("data: end\n\n"))
+			if got := f.mustReceive(len(want)); !slices.Equal(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// An event whose topic is too large is skipped, and its ID counts.
+func TestClientTopicTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, broken("id: 1\ntopic: "+xs(100)+"\ndata: a\n\ntopic: b\ndata: c\n\n"),
+			held("data: end\n\n"))
+		f.client.MaxEventSize = 20
+		var got []string
+		f.client.OnSkip = func(large *sse.TooLargeError) {
+			got = append(got, "too large "+large.LastEventID)
+		}
+		for event, err := range f.client.Events(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, event.Topic+" "+event.Data); event.Data == "end" {
+				break
+			}
+		}
+		if want := []string{"too large 1", "b c", " end"}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got, want := f.sentIDs(), []string{"-", "1"}; !slices.Equal(got, want) {
+			t.Errorf("sent the IDs %q, want %q", got, want)
+		}
+	})
 }

@@ -1,8 +1,11 @@
 package sse_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +14,86 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// decodable returns the bodies of a case that are event streams, in order. A
-// case whose caller stops is about that and not about a stream.
+// vector is one case of testdata/conformance; its README explains the members.
+type vector struct {
+	Name, Source, Group, What string
+
+	BrowserOnly  bool // only a browser can run it
+	CallerCloses bool // the caller stops at Expect.CloseAt
+	Response     *vectorResponse
+	Then         []vectorResponse // to later requests; the last response is repeated
+	Expect       vectorExpect
+}
+
+// responses returns the responses to all requests, in order.
+func (v *vector) responses() []vectorResponse {
+	if v.Response == nil {
+		return nil
+	}
+	return append([]vectorResponse{*v.Response}, v.Then...)
+}
+
+// vectorResponse is a response of the server.
+type vectorResponse struct {
+	Status   int
+	Headers  map[string]string // "{{SELF}}" in one is the server's own address
+	Body     []byte
+	Chunks   [][]byte // the body, to be written one by one
+	DelayMs  int      // before the headers
+	KeepOpen bool     // the response does not end
+}
+
+// vectorExpect is the expected result. A case does not specify a field that is
+// nil or empty.
+type vectorExpect struct {
+	Events             []vectorEvent
+	Outcome            string // such as "reconnect", "fatal" or "open"
+	Requests           []vectorRequest
+	RequestCount       int
+	ReconnectionTimeMs *int
+	ReconnectionTime   any // a float64 (ms), or "initial"
+	LastEventID        *string
+	Error              bool
+	Errors             []string // the state at each error event
+	Open               bool
+	ReadyState         string
+	States             []string
+	CloseAt            string // when the caller stops: connecting, open
+	URL                string // an invalid URL to use
+	Preflight          *bool
+	Note               string
+}
+
+type vectorEvent struct{ Type, Data, LastEventID string }
+
+// vectorRequest describes a request: its method, headers, and headers it must
+// not have.
+type vectorRequest struct {
+	Method  string
+	Headers map[string]string
+	Absent  []string
+}
+
+// loadVectors returns all cases.
+func loadVectors(tb testing.TB) []vector {
+	tb.Helper()
+	file, err := os.Open(filepath.Join("testdata", "conformance", "wpt-vectors.json"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	decoder := json.NewDecoder(file)
+	decoder.DisallowUnknownFields() // so that every member is checked
+	var vectors []vector
+	if err := decoder.Decode(&vectors); err != nil {
+		tb.Fatal(err)
+	}
+	return vectors
+}
+
+// decodable returns the bodies of a case that are event streams, in order. It
+// returns none for a case whose caller stops, because that case is not about
+// decoding.
 func (v *vector) decodable() (bodies [][]byte) {
 	if v.BrowserOnly || v.CallerCloses {
 		return nil
@@ -51,7 +132,7 @@ func TestConformanceDecoder(t *testing.T) {
 		}
 		ran++
 		t.Run(v.Name, func(t *testing.T) {
-			// Each body in turn is cut everywhere, and the others are whole.
+			// Cut one body at every offset, and leave the others whole.
 			for i := range bodies {
 				forAnyPieces(bodies[i], func(name string, r io.Reader) {
 					readers := make([]io.Reader, len(bodies))
@@ -71,7 +152,8 @@ func TestConformanceDecoder(t *testing.T) {
 	}
 }
 
-// decodeVector decodes the bodies of a case and says what is not as expected.
+// decodeVector decodes the bodies of a case and describes the first mismatch,
+// or returns "".
 func decodeVector(v *vector, bodies []io.Reader) string {
 	const initial = 3000
 	var got []vectorEvent
@@ -88,9 +170,9 @@ func decodeVector(v *vector, bodies []io.Reader) string {
 			if event.Type == "" {
 				event.Type = "message"
 			}
-			got = append(got, vectorEvent{event.Type, event.Data, event.ID})
+			got = append(got, vectorEvent{event.Type, event.Data, event.LastEventID})
 		}
-		lastEventID = d.LastEventID()
+		lastEventID = sse.LastEventID(d)
 	}
 	if want := v.Expect.Events; !slices.Equal(got, want) {
 		return fmt.Sprintf("events:\n got %q\nwant %q", got, want)

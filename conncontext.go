@@ -7,41 +7,49 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/sse-go/sse/internal/poll"
 )
 
-// connKey is the context key under which ConnContext keeps the connection.
+// connKey is the context key under which ConnContext stores the connection.
 type connKey struct{}
 
-// ConnContext is for the field of that name in [http.Server]. It lets a stream
-// on HTTP/1 reach its socket, so that a peer that has vanished without a trace
-// (a pulled cable, a NAT that forgot) is noticed: on Linux what was sent, a
-// heartbeat at the latest, must be acknowledged within WriteTimeout
-// (TCP_USER_TIMEOUT, RFC 5482), also through TLS.
+// ConnContext lets the server notice a peer that has vanished without closing
+// its connection, for example because a cable was pulled or a NAT dropped its
+// entry. Set it as the field of the same name in [http.Server]:
 //
 //	server := &http.Server{ConnContext: sse.ConnContext}
 //
-// Clients that speak Multipath TCP, which Go's listeners accept, are left out:
-// the kernel has no such option for them. A listener made with
-// [net.ListenConfig] and SetMultipathTCP(false) makes them speak TCP.
+// [Broker.Attach] sets it, too.
 //
-// Without it, and on other systems, such a peer is noticed only when TCP gives
-// up retransmitting, after about 15 minutes on Linux. On HTTP/2 a connection
-// has many streams, and the server itself should ask whether the peer is
-// there: set SendPingTimeout and PingTimeout in http.Server.HTTP2.
+// ConnContext gives streams on HTTP/1 access to their sockets, also below TLS.
+// On Linux, the peer must then acknowledge all sent bytes within the
+// WriteTimeout of the stream (TCP_USER_TIMEOUT, RFC 5482). A stream is never
+// silent for longer than Heartbeat, so there are always bytes to acknowledge.
+//
+// The kernel has no such option for Multipath TCP, and Go's listeners accept
+// Multipath TCP by default. To accept only plain TCP, create the listener with
+// a [net.ListenConfig] after SetMultipathTCP(false).
+//
+// Without ConnContext, and on other systems, the server notices such a peer
+// only when TCP stops retransmitting, after about 15 minutes on Linux. An
+// HTTP/2 connection carries many streams, so there the server itself should
+// ping the peer: set SendPingTimeout and PingTimeout in http.Server.HTTP2.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// limitUnacknowledged bounds how long data sent on the connection that
-// ConnContext put into ctx may stay unacknowledged. It returns a function that
-// undoes it, as the connection may outlive the stream, or nil.
+// limitUnacknowledged limits the time that data may stay unacknowledged on the
+// connection that ConnContext put into ctx. It returns a function that restores
+// the previous limit, because the connection may outlive the stream, or nil if
+// it changed nothing.
 func limitUnacknowledged(ctx context.Context, d time.Duration, log *slog.Logger) func() {
 	conn, ok := ctx.Value(connKey{}).(net.Conn)
 	if !ok {
 		return nil
 	}
 	for {
-		wrapped, ok := conn.(interface{ NetConn() net.Conn }) // *tls.Conn, and others
+		wrapped, ok := conn.(interface{ NetConn() net.Conn }) // *tls.Conn and others
 		if !ok {
 			break
 		}
@@ -50,17 +58,17 @@ func limitUnacknowledged(ctx context.Context, d time.Duration, log *slog.Logger)
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
 		log.Debug("sse: a peer that vanishes will be noticed late",
-			"error", fmt.Sprintf("%T has neither SyscallConn nor NetConn", conn))
+			"error", fmt.Sprintf("%T must have a method SyscallConn or NetConn", conn))
 		return nil
 	}
-	before, err := swapUserTimeout(socket, d)
+	previous, err := poll.SwapUserTimeout(socket, d)
 	if err != nil {
 		log.Debug("sse: a peer that vanishes will be noticed late", "error", err)
 		return nil
 	}
 	return func() {
-		if _, err := swapUserTimeout(socket, before); err != nil {
-			log.Debug("sse: TCP_USER_TIMEOUT stays set", "error", err)
+		if _, err := poll.SwapUserTimeout(socket, previous); err != nil {
+			log.Debug("sse: TCP_USER_TIMEOUT could not be restored", "error", err)
 		}
 	}
 }

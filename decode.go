@@ -5,81 +5,97 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"log/slog"
 	"time"
 	"unicode/utf8"
 
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// defaultMaxEventSize is MaxEventSize where it is zero.
+// defaultMaxEventSize replaces a MaxEventSize of zero, in bytes.
 const defaultMaxEventSize = 16 << 20
 
-// DecoderOptions adjusts a [Decoder].
+// DecoderOptions configures a [Decoder]. The zero value works.
 type DecoderOptions struct {
-	// MaxEventSize limits the bytes of one event: its data, type, id and topic
-	// together, as UTF-8. A larger event is skipped and reported; its id counts
-	// as seen, unless the id alone is over the limit. If zero, 16 MiB.
+	// MaxEventSize limits the size of one event in bytes: its data, type, ID
+	// and topic together, as UTF-8. A larger event is skipped and reported with
+	// a [*TooLargeError]. Its ID still becomes the last event ID, unless the ID
+	// alone exceeds the limit. If zero, 16 MiB.
 	MaxEventSize int
 
-	// LastEventID is the last event ID in force when the stream begins: the
-	// ID of the events before one that sets its own.
+	// OnSkip is called by [Decoder.Events] for each event that was skipped
+	// because it exceeds MaxEventSize. If nil, Events logs a warning with
+	// [slog.Default]. [Decoder.Next] returns the error instead.
+	OnSkip func(*TooLargeError)
+
+	// LastEventID is the last event ID at the beginning of the stream. It is the
+	// LastEventID of each event until an event sets another ID.
 	LastEventID string
 
-	// OnComment, if not nil, is called with the text of each comment, without
-	// the colon and one leading space. A comment longer than MaxEventSize is
-	// skipped.
+	// OnComment, if not nil, is called with the text of each comment line,
+	// without the colon and one leading space. Comments longer than
+	// MaxEventSize are skipped.
 	OnComment func(text string)
 
-	// OnRetry, if not nil, is called with each valid retry value as soon as
-	// its line is complete, whether or not an event follows.
+	// OnRetry, if not nil, is called with the value of each valid retry field
+	// as soon as its line is complete, even if no event follows.
 	OnRetry func(time.Duration)
 }
 
-// RawEvent is an [Event] as bytes. They are the decoder's, valid until its
-// next call, and must not be modified.
+// RawEvent is an [Event] whose texts are byte slices. An empty text is nil or an
+// empty slice. The slices belong to the decoder: they are valid until its next
+// call and must not be modified.
 type RawEvent struct {
-	ID, Type, Data []byte
-	Retry          time.Duration
-	Topic          []byte
+	ID, LastEventID []byte
+	ClearID         bool
+	Type, Data      []byte
+	Retry           time.Duration
+	Topic           []byte
 }
 
-// Decoder reads an event stream, as HTML 9.2.6 says. It needs time linear in
-// the stream's length, however the reader cuts it, and memory for one event.
-// It must not be used concurrently.
-//
-// An event that the stream's end cuts off is not reported, and its id does not
-// count.
-type Decoder struct {
-	opts DecoderOptions
-	in   lineReader
+// errZeroDecoder is the error of a Decoder without a reader.
+var errZeroDecoder = errors.New("sse: a Decoder must have a reader: call NewDecoder")
 
-	// The event that is being read. Its data is in.buf[dataStart:dataEnd], where
-	// its lines are moved together, or in mended once a line was not UTF-8.
-	// The others are copies, as moving the data overwrites what is between.
+// Decoder reads an event stream and follows the rules of HTML 9.2.6. A Decoder
+// needs time linear in the length of the stream, even if each read returns only
+// a few bytes, and memory for one event. It must not be used concurrently.
+//
+// If the stream ends within an event, the Decoder discards that event and its
+// ID. The methods of the zero Decoder return an error: use [NewDecoder].
+type Decoder struct {
+	opts  DecoderOptions
+	lines lineReader
+
+	// The following fields describe the event that is being read. The data of
+	// the event is lines.buf[dataStart:dataEnd], because the decoder moves its
+	// lines together. If a line of data is not valid UTF-8, the data is in
+	// repaired instead. The other values are copies, because moving the lines
+	// of data overwrites the bytes between them.
 	dataStart, dataEnd int
 	hasData            bool
-	isMended           bool
-	mended             []byte
-	id                 []byte // to be raw.ID
-	hasID              bool
-	start              int64 // offset of its first byte, or noLineYet
-	tooLarge           bool  // and so skipped
-	returned           bool  // the caller has it; the next call begins another
+	isRepaired         bool
+	repaired           []byte
+	id                 []byte // becomes raw.LastEventID at dispatch
+	hasID              bool   // the event has an id field, which may be empty
+	eventStart         int64  // offset of the event's first byte, or noOffset
+	tooLarge           bool   // the event exceeds the limit, so it is skipped
+	returned           bool   // the caller has the event; the next call begins another
 
-	// raw is the event as Next returns it. Its Data is set last; its ID is the
-	// last event ID in force, that of the events before until dispatch.
+	// raw is the event that Next returns. Its Data is set last. Its LastEventID
+	// changes when an event with an id field is dispatched. Its ID is either nil
+	// or the same slice.
 	raw RawEvent
 
-	lastIDText string // raw.ID or one before it, for Events
-	lastType   string // a type seen before, for Events
-	lastTopic  string // likewise
+	lastIDText string // the last result of lastEventID
+	lastType   string // the last Type that toEvent returned
+	lastTopic  string // the last Topic that toEvent returned
 }
 
-// NewDecoder returns a Decoder that reads from r. If opts is nil, it is as if
-// all fields were zero. The Decoder buffers: it may read past the event that
-// it returns.
+// NewDecoder returns a Decoder that reads from r. A nil opts means the zero
+// DecoderOptions. The Decoder buffers its input, so it may read beyond the
+// event that it returns.
 func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
-	d := &Decoder{in: lineReader{r: r}, start: noLineYet}
+	d := &Decoder{lines: lineReader{r: r}, eventStart: noOffset}
 	if opts != nil {
 		d.opts = *opts
 	}
@@ -87,63 +103,84 @@ func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
 		d.opts.MaxEventSize = defaultMaxEventSize
 	}
 	d.lastIDText = d.opts.LastEventID
-	d.raw.ID = []byte(d.lastIDText)
+	d.raw.LastEventID = []byte(d.lastIDText)
 	return d
 }
 
-// LastEventID is the last event ID in force: that of the events returned so
-// far, or one set without an event since.
-func (d *Decoder) LastEventID() string {
-	if string(d.raw.ID) != d.lastIDText {
-		d.lastIDText = string(d.raw.ID)
+// lastEventID returns the current last event ID. It may be newer than the last
+// event that was returned, because a block without data sets it too.
+func (d *Decoder) lastEventID() string {
+	if string(d.raw.LastEventID) != d.lastIDText {
+		d.lastIDText = string(d.raw.LastEventID)
 	}
 	return d.lastIDText
 }
 
-// idBefore is the last event ID that was in force before the event that was
-// returned last.
-func (d *Decoder) idBefore() string {
+// previousID returns the value that lastEventID returned before the decoder
+// returned its most recent event.
+func (d *Decoder) previousID() string {
 	if d.hasID {
 		return string(d.id)
 	}
-	return d.LastEventID()
+	return d.lastEventID()
 }
 
-// Events returns the events of the stream, in order. It ends with the stream;
-// if reading fails otherwise, that error comes last. A [*TooLargeError] is not
-// the end: a caller who continues gets the next event.
+// Events returns an iterator over the events of the stream, in order. It ends
+// at the end of the stream. An error is always the last value: the reader's
+// error. An event over the limit is skipped and reported to
+// [DecoderOptions.OnSkip]. After a break, the next call continues with the next
+// event.
 //
-// An event costs at most one allocation for its data, and one each for an ID, a
-// Type and a Topic that differ from those of the event before.
+// Each event needs at most one allocation for its Data, and one for each of
+// LastEventID, Type and Topic if it differs from the value in the previous event.
 func (d *Decoder) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {
 			err := d.advance()
-			if err == io.EOF {
+			switch skipped := d.skipped(err); {
+			case skipped != nil:
+				reportSkipped(skipped, d.opts.OnSkip, slog.Default())
+			case err == io.EOF:
 				return
-			}
-			if err != nil {
-				if !yield(Event{}, err) || !isTooLarge(err) {
-					return
-				}
-			} else if !yield(d.copied(&d.raw), nil) {
+			case err != nil:
+				yield(Event{}, err)
+				return
+			case !yield(d.toEvent(&d.raw), nil):
 				return
 			}
 		}
 	}
 }
 
-func isTooLarge(err error) bool {
-	var tooLarge *TooLargeError
-	return errors.As(err, &tooLarge)
+// skipped returns the error of advance if it reports an event that was skipped,
+// and otherwise nil. The reader may return a *TooLargeError of its own: that
+// error ends the stream.
+func (d *Decoder) skipped(err error) *TooLargeError {
+	//nolint:errorlint // advance returns the error unwrapped
+	if tooLarge, ok := err.(*TooLargeError); ok && d.returned {
+		return tooLarge
+	}
+	return nil
 }
 
-// event copies raw, sharing strings that repeat.
-func (d *Decoder) event(raw RawEvent) Event { return d.copied(&raw) }
+// reportSkipped calls onSkip, or logs a warning if onSkip is nil.
+func reportSkipped(skipped *TooLargeError, onSkip func(*TooLargeError), logger *slog.Logger) {
+	if onSkip != nil {
+		onSkip(skipped)
+		return
+	}
+	logger.Warn("sse: an event was skipped", "error", skipped)
+}
 
-// copied is event without a copy of what is to be copied.
-func (d *Decoder) copied(raw *RawEvent) Event {
-	event := Event{ID: d.LastEventID(), Data: string(raw.Data), Retry: raw.Retry}
+// toEvent converts raw, and shares the strings that repeat from event to event.
+func (d *Decoder) toEvent(raw *RawEvent) Event {
+	event := Event{
+		LastEventID: d.lastEventID(), ClearID: raw.ClearID,
+		Data: string(raw.Data), Retry: raw.Retry,
+	}
+	if len(raw.ID) > 0 {
+		event.ID = event.LastEventID
+	}
 	if len(raw.Type) > 0 {
 		if string(raw.Type) != d.lastType {
 			d.lastType = string(raw.Type)
@@ -159,10 +196,11 @@ func (d *Decoder) copied(raw *RawEvent) Event {
 	return event
 }
 
-// Next returns the next event without allocating. At the end of the stream the
-// error is [io.EOF], also when the end cuts off an event. A [*TooLargeError]
-// stands for an event that was skipped; the next call goes on after it. Any
-// other error is the reader's, and final.
+// Next returns the next event without allocating. It blocks while the reader
+// blocks. At the end of the stream the error is [io.EOF], even if the stream
+// ends within an event. A [*TooLargeError] reports an event that was skipped;
+// the next call returns the event after it. Any other error means that reading
+// failed, and every further call returns it again.
 func (d *Decoder) Next() (RawEvent, error) {
 	if err := d.advance(); err != nil {
 		return RawEvent{}, err
@@ -170,38 +208,41 @@ func (d *Decoder) Next() (RawEvent, error) {
 	return d.raw, nil
 }
 
-// advance makes raw the next event.
+// advance reads the next event into raw.
 func (d *Decoder) advance() error {
 	if d.returned {
 		d.reset()
 	}
 	for {
-		line, ok := d.in.next()
+		line, ok := d.lines.next()
 		if !ok {
-			if err := d.fill(); err != nil {
+			if err := d.readMore(); err != nil {
 				return err
 			}
 			continue
 		}
-		if d.start == noLineYet {
-			d.start = d.in.offset(d.in.lineEnd - len(line))
+		if d.eventStart == noOffset {
+			d.eventStart = d.lines.offset(d.lines.lineEnd - len(line))
 		}
 		if len(line) != 0 {
-			d.field(line)
+			d.processField(line)
 			continue
 		}
 		// HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
 		d.raw.Data = d.data()
 		if d.hasID {
-			d.id, d.raw.ID = d.raw.ID, d.id // see idBefore
+			d.id, d.raw.LastEventID = d.raw.LastEventID, d.id // see previousID
+			if d.raw.ClearID = len(d.raw.LastEventID) == 0; !d.raw.ClearID {
+				d.raw.ID = d.raw.LastEventID
+			}
 		}
 		d.returned = true
 		if d.tooLarge {
 			return &TooLargeError{
-				Offset: d.start,
-				Size:   d.in.offset(d.in.pos) - d.start,
-				Limit:  d.opts.MaxEventSize,
-				ID:     string(d.raw.ID),
+				Offset:      d.eventStart,
+				Size:        d.lines.offset(d.lines.pos) - d.eventStart,
+				Limit:       d.opts.MaxEventSize,
+				LastEventID: string(d.raw.LastEventID),
 			}
 		}
 		if d.hasData {
@@ -211,42 +252,43 @@ func (d *Decoder) advance() error {
 	}
 }
 
-// reset forgets the event that is being read.
+// reset prepares for the next event.
 func (d *Decoder) reset() {
 	d.dataStart, d.dataEnd = 0, 0
-	d.hasData, d.isMended, d.hasID = false, false, false
+	d.hasData, d.isRepaired, d.hasID = false, false, false
 	d.tooLarge, d.returned = false, false
 	d.raw.Type, d.raw.Topic, d.id = d.raw.Type[:0], d.raw.Topic[:0], d.id[:0]
-	d.raw.Data, d.raw.Retry = nil, 0 // or it would pin a buffer that was replaced
-	d.start = noLineYet
-	if cap(d.mended) > maxKeptBuffer {
-		d.mended = nil
+	d.raw.Data, d.raw.Retry = nil, 0 // nil, so that Data does not retain a replaced buffer
+	d.raw.ID, d.raw.ClearID = nil, false
+	d.eventStart = noOffset
+	if cap(d.repaired) > maxRetainedBuffer {
+		d.repaired = nil
 	}
 }
 
-// incomplete reports whether the stream ended inside of an event.
-func (d *Decoder) incomplete() bool {
+// isIncomplete reports whether the stream has ended within an event.
+func (d *Decoder) isIncomplete() bool {
 	if d.returned {
 		return false
 	}
-	rest := d.in.rest()
+	rest := d.lines.partialLine()
 	return d.hasData || d.hasID || d.tooLarge || len(d.raw.Type)+len(d.raw.Topic) > 0 ||
 		len(rest) > 0 && rest[0] != ':'
 }
 
-// data is the event's data so far.
+// data returns the event's data so far.
 func (d *Decoder) data() []byte {
-	if d.isMended {
-		return d.mended
+	if d.isRepaired {
+		return d.repaired
 	}
-	return d.in.buf[d.dataStart:d.dataEnd]
+	return d.lines.buf[d.dataStart:d.dataEnd]
 }
 
-// field takes a line that is not empty.
+// processField processes a line that is not empty.
 //
 // HTML 9.2.6: "The steps to process the field given a field name and a field
 // value …"
-func (d *Decoder) field(line []byte) {
+func (d *Decoder) processField(line []byte) {
 	field, n := wire.Split(line)
 	value := line[n:]
 	switch field {
@@ -272,20 +314,19 @@ func (d *Decoder) field(line []byte) {
 	}
 }
 
-// setText replaces one of the event's short values, its type or its topic.
+// setText sets the event's type or topic.
 func (d *Decoder) setText(text *[]byte, value []byte) {
-	if *text = (*text)[:0]; d.fits(len(value)) {
+	if *text = (*text)[:0]; d.reserve(len(value)) {
 		*text = wire.AppendValid(*text, value)
-		d.fits(0)
+		d.reserve(0)
 	}
 }
 
-// setID sets the last event ID of the event. It is looked at in an event that
-// is too large as well: its id counts as seen, or a client would ask for the
-// event for ever.
+// setID sets the ID of the event, even if the event is too large: its ID must
+// become the last event ID, or a client would request the same event forever.
 func (d *Decoder) setID(value []byte) {
 	if len(value) > d.opts.MaxEventSize {
-		d.skip()
+		d.discardEvent()
 		return
 	}
 	if bytes.IndexByte(value, 0) >= 0 {
@@ -293,94 +334,99 @@ func (d *Decoder) setID(value []byte) {
 	}
 	d.id = wire.AppendValid(d.id[:0], value)
 	d.hasID = true
-	d.fits(0)
+	d.reserve(0)
 }
 
-// appendData adds a line to the event's data, in place: a line is moved back
-// to the end of the one before it.
+// appendData adds a line to the event's data in place: it moves the line
+// directly behind the previous line of data.
 func (d *Decoder) appendData(value []byte) {
 	size := len(value)
 	if d.hasData {
-		size++ // the LF between them
+		size++ // the LF between two lines
 	}
-	if !d.fits(size) {
+	if !d.reserve(size) {
 		return
 	}
-	if !d.isMended && !d.in.isASCII(d.in.lineEnd-len(value)) && !utf8.Valid(value) {
-		d.mended = append(d.mended[:0], d.data()...)
-		d.isMended = true
+	if !d.isRepaired && !d.lines.isASCII(d.lines.lineEnd-len(value)) && !utf8.Valid(value) {
+		d.repaired = append(d.repaired[:0], d.data()...)
+		d.isRepaired = true
 	}
 	switch {
-	case d.isMended:
+	case d.isRepaired:
 		if d.hasData {
-			d.mended = append(d.mended, '\n')
+			d.repaired = append(d.repaired, '\n')
 		}
-		d.mended = wire.AppendValid(d.mended, value)
-		d.fits(0)
+		d.repaired = wire.AppendValid(d.repaired, value)
+		d.reserve(0)
 	case d.hasData:
-		d.in.buf[d.dataEnd] = '\n'
-		d.dataEnd += 1 + copy(d.in.buf[d.dataEnd+1:], value)
+		d.lines.buf[d.dataEnd] = '\n'
+		d.dataEnd += 1 + copy(d.lines.buf[d.dataEnd+1:], value)
 	default:
-		d.dataEnd = d.in.lineEnd
+		d.dataEnd = d.lines.lineEnd
 		d.dataStart = d.dataEnd - len(value)
 	}
 	d.hasData = true
 }
 
-// fits reports whether the event is within the limit with so many bytes more,
-// and skips it if not. A value never becomes shorter when it is made valid
-// UTF-8, so it can be refused before.
-func (d *Decoder) fits(more int) bool {
+// reserve reports whether the event stays within the limit with n more bytes.
+// If not, it discards the event. The caller may pass the size of a value that
+// is not yet made valid UTF-8, because a value never becomes shorter by this.
+func (d *Decoder) reserve(n int) bool {
 	if d.tooLarge {
 		return false
 	}
 	size := len(d.data()) + len(d.raw.Type) + len(d.raw.Topic) + len(d.id)
-	if more > d.opts.MaxEventSize-size {
-		d.skip()
+	if n > d.opts.MaxEventSize-size {
+		d.discardEvent()
 		return false
 	}
 	return true
 }
 
-// skip lets go of the event's data, as it is too large.
-func (d *Decoder) skip() {
+// discardEvent marks the event as too large and discards its data.
+func (d *Decoder) discardEvent() {
 	d.tooLarge = true
 	d.dataStart, d.dataEnd = 0, 0
-	d.mended = d.mended[:0]
+	d.repaired = d.repaired[:0]
 }
 
-// fill reads more, keeping the data of the event that is being read.
-func (d *Decoder) fill() error {
-	if d.in.full() && d.dispensable(d.in.rest()) {
-		if d.start == noLineYet {
-			d.start = d.in.offset(d.in.pos) // the line may be the event's first
+// readMore reads more bytes into the buffer, and preserves the data of the
+// event that is being read.
+func (d *Decoder) readMore() error {
+	if d.lines.isFull() && d.canDiscard(d.lines.partialLine()) {
+		if d.eventStart == noOffset {
+			d.eventStart = d.lines.offset(d.lines.pos) // the discarded line may be the event's first
 		}
-		d.in.dropLine()
+		d.lines.discardLine()
 	}
-	kept := d.dataEnd - d.dataStart
-	if d.in.full() || d.in.pos == d.in.end && kept == 0 || d.in.wasteful(kept) {
-		d.in.makeRoom(d.dataStart, d.dataEnd, d.opts.MaxEventSize)
-		d.dataStart, d.dataEnd = 0, kept
+	retained := d.dataEnd - d.dataStart
+	if d.lines.isFull() || d.lines.pos == d.lines.end && retained == 0 ||
+		d.lines.shouldCompact(retained) {
+		d.lines.makeRoom(d.dataStart, d.dataEnd, d.opts.MaxEventSize)
+		d.dataStart, d.dataEnd = 0, retained
 	}
-	return d.in.fill()
+	if d.lines.r == nil {
+		return errZeroDecoder
+	}
+	return d.lines.fill()
 }
 
-// dispensable reports whether the beginning of a line need not be kept,
-// because the line says nothing or is too large. It must conclude what field
-// would from the complete line.
-func (d *Decoder) dispensable(line []byte) bool {
-	const named = len("event: ") // the longest: with so many bytes, the field is known
-	if len(line) < named {
+// canDiscard reports whether the beginning of a line need not be preserved,
+// because the line has no effect or is too large. It must make the same
+// decision as processField would make with the complete line.
+func (d *Decoder) canDiscard(line []byte) bool {
+	const minLen = len("event: ") // the longest name: with this many bytes, the field is known
+	if len(line) < minLen {
 		return false
 	}
 	field, n := wire.Split(line)
 	size := len(line) - n
 	switch field {
 	case wire.Data:
-		return !d.fits(size)
+		return !d.reserve(size)
 	case wire.Type, wire.Topic, wire.ID:
 		if size > d.opts.MaxEventSize {
-			d.skip()
+			d.discardEvent()
 			return true
 		}
 		return false

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +12,10 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
-// runDecoder returns the journal of a Decoder that reads from r.
+// runDecoder returns the journal of a Decoder that reads r.
 func runDecoder(tb testing.TB, r io.Reader, opts sse.DecoderOptions) []string {
 	tb.Helper()
 	var journal []string
@@ -28,19 +28,38 @@ func runDecoder(tb testing.TB, r io.Reader, opts sse.DecoderOptions) []string {
 		switch {
 		case err == nil:
 			journal = append(journal, journalTopic(string(raw.Topic), journalEvent(
-				string(raw.ID), string(raw.Type), string(raw.Data), raw.Retry)))
-			if got, want := d.LastEventID(), string(raw.ID); got != want {
-				tb.Errorf("LastEventID after an event: got %q, want its ID, %q", got, want)
+				journalID(string(raw.ID), raw.ClearID), string(raw.LastEventID),
+				string(raw.Type), string(raw.Data), raw.Retry)))
+			if got, want := sse.LastEventID(d), string(raw.LastEventID); got != want {
+				tb.Errorf("the last event id after an event: got %q, want %q", got, want)
 			}
 		case errors.As(err, &tooLarge):
 			journal = append(journal, journalTooLarge(*tooLarge))
 		default:
-			return append(journal, journalEnd(err, d.LastEventID()))
+			return append(journal, journalEnd(err, sse.LastEventID(d)))
 		}
 	}
 }
 
-// diffJournals describes where got and want part, or is empty.
+// received returns events as a Decoder returns them: with the LastEventID that
+// follows from their ID and ClearID, unless it is set. Before the first event,
+// the last event ID is last.
+func received(last string, events ...sse.Event) []sse.Event {
+	events = slices.Clone(events)
+	for i := range events {
+		e := &events[i]
+		if e.LastEventID == "" && e.ID == "" && !e.ClearID {
+			e.LastEventID = last
+		} else if e.LastEventID == "" {
+			e.LastEventID = e.ID
+		}
+		last = e.LastEventID
+	}
+	return events
+}
+
+// diffJournals describes the first difference between got and want, or returns
+// "".
 func diffJournals(got, want []string) string {
 	if slices.Equal(got, want) {
 		return ""
@@ -65,8 +84,8 @@ func abbreviate(s string) string {
 	return fmt.Sprintf("%s … (%d bytes) … %s", s[:300], len(s), s[len(s)-200:])
 }
 
-// pieces is a reader that returns one of its elements at each Read, also empty
-// ones, and then err, or io.EOF if that is nil.
+// pieces is a reader that returns one of its elements at each Read, even an
+// empty one, and then err, or io.EOF if err is nil.
 type pieces struct {
 	rest [][]byte
 	err  error
@@ -86,8 +105,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// inPieces cuts the stream into pieces of sizes that repeat. A size of zero is
-// an empty read.
+// inPieces cuts the stream into pieces of the given sizes, which repeat. A size
+// of zero is an empty read.
 func inPieces(stream []byte, sizes []byte) io.Reader {
 	p := &pieces{}
 	if !slices.ContainsFunc(sizes, func(n byte) bool { return n > 0 }) {
@@ -102,7 +121,7 @@ func inPieces(stream []byte, sizes []byte) io.Reader {
 }
 
 // forAnyPieces calls fn with readers of the same stream: whole, byte by byte,
-// cut in two at every offset, cut at random.
+// cut in two at every offset, and cut at random.
 func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
 	whole := func() io.Reader { return bytes.NewReader(stream) }
 	fn("whole", whole())
@@ -115,7 +134,7 @@ func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
 		fn(fmt.Sprintf("cut at %d", i), &pieces{rest: [][]byte{stream[:i], stream[i:]}})
 	}
 	for seed := range uint64(8) {
-		rng := rand.New(rand.NewPCG(seed, 0))
+		rng := testrand.WithSeed(seed)
 		sizes := make([]byte, 64)
 		for i := range sizes {
 			sizes[i] = byte(rng.IntN(1 << (1 + seed%5)))
@@ -124,8 +143,8 @@ func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
 	}
 }
 
-// forSomePieces is forAnyPieces for a stream too long to be cut everywhere: it
-// is cut around the sizes at which a buffer is likely to end.
+// forSomePieces is like forAnyPieces, for a stream too long to be cut at every
+// offset. It is cut near the sizes at which a buffer is likely to end.
 func forSomePieces(stream []byte, fn func(name string, r io.Reader)) {
 	fn("whole", bytes.NewReader(stream))
 	fn("byte by byte", iotest.OneByteReader(bytes.NewReader(stream)))
@@ -139,10 +158,10 @@ func forSomePieces(stream []byte, fn func(name string, r io.Reader)) {
 // cycle is an endless stream that repeats a unit.
 type cycle struct {
 	unit  []byte
-	buf   []byte // the unit repeated, so that a Read is one copy
-	pos   int    // in the unit
+	buf   []byte // the unit several times, so that a Read is one copy
+	pos   int    // offset in the unit
 	left  int64  // bytes until io.EOF
-	read  int    // most bytes that a Read returns, or 0
+	read  int    // limit of bytes for one Read, or 0
 	calls int
 }
 

@@ -1,9 +1,15 @@
 package sse_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"math"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,15 +17,15 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// xs is a text of n bytes.
+// xs returns a text of n bytes.
 func xs(n int) string { return strings.Repeat("x", n) }
 
-// Whether an event of so many bytes of data, type, id and topic passes a limit
-// of 10.
+// limitCases lists events and whether their data, type, id and topic together
+// exceed a limit of 10 bytes.
 var limitCases = []struct {
 	name, in string
 	tooLarge bool
-	id       string // the last event id in force after it
+	id       string // the last event id after it
 }{
 	{"data at the limit", "data: " + xs(10), false, ""},
 	{"data over the limit", "data: " + xs(11), true, ""},
@@ -51,20 +57,20 @@ var limitCases = []struct {
 	{"all four", "topic: x\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3), false, xs(3)},
 	{"all four, over", "topic: xx\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3),
 		true, xs(3)},
-	{"all three", "id: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(4), false, xs(3)},
-	{"all three, over", "id: " + xs(3) + "\nevent: " + xs(4) + "\ndata: " + xs(4), true, xs(3)},
+	{"id, type and data", "id: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(4), false, xs(3)},
+	{"id, type and data, over", "id: " + xs(3) + "\nevent: " + xs(4) + "\ndata: " + xs(4), true, xs(3)},
 	{"a replaced type does not count", "event: " + xs(9) + "\nevent: y\ndata: " + xs(9), false, ""},
 	{"a replaced id does not count", "id: " + xs(9) + "\nid: y\ndata: " + xs(9), false, "y"},
-	{"too large once is too large", "event: " + xs(11) + "\nevent: y\ndata", true, ""},
+	{"an oversized type that is replaced, over", "event: " + xs(11) + "\nevent: y\ndata", true, ""},
 	{"as UTF-8", "data: \xFF\xFF\xFFx", false, ""},
 	{"as UTF-8, over", "data: \xFF\xFF\xFFxx", true, ""},
 	{"as UTF-8, type over", "event: \xFF\xFF\xFFxx\ndata", true, ""},
 	{"as UTF-8, id over", "data: x\nid: \xFF\xFF\xFFx", true, fffd + fffd + fffd + "x"},
-	{"what is not kept does not count", ":" + xs(50) + "\nfoo: " + xs(50) + "\n" + xs(50) +
+	{"ignored lines do not count", ":" + xs(50) + "\nfoo: " + xs(50) + "\n" + xs(50) +
 		"\nretry: " + strings.Repeat("1", 50) + "\ndata: " + xs(10), false, ""},
-	{"an id seen after it was too large counts", "data: " + xs(11) + "\nid: 5", true, "5"},
-	{"the last id counts", "id: 4\ndata: " + xs(11) + "\nid: 5\ndata: " + xs(11), true, "5"},
-	{"id reset by it", "data: " + xs(11) + "\nid", true, ""},
+	{"an id after the limit is exceeded applies", "data: " + xs(11) + "\nid: 5", true, "5"},
+	{"the last id applies", "id: 4\ndata: " + xs(11) + "\nid: 5\ndata: " + xs(11), true, "5"},
+	{"the id is reset", "data: " + xs(11) + "\nid", true, ""},
 }
 
 func TestDecodeLimit(t *testing.T) {
@@ -79,18 +85,19 @@ func TestDecodeLimit(t *testing.T) {
 				}
 				_, err := d.Next()
 				checkTooLarge(t, name, err, test.tooLarge, sse.TooLargeError{
-					Offset: int64(len(before)),
-					Size:   int64(len(test.in + "\n\n")),
-					Limit:  10,
-					ID:     test.id,
+					Offset:      int64(len(before)),
+					Size:        int64(len(test.in + "\n\n")),
+					Limit:       10,
+					LastEventID: test.id,
 				})
-				if got, want := d.LastEventID(), test.id; got != want {
+				if got, want := sse.LastEventID(d), test.id; got != want {
 					t.Errorf("%s: last event id: got %q, want %q", name, got, want)
 				}
 				raw, err := d.Next()
-				if err != nil || string(raw.Data) != "after" || string(raw.ID) != test.id {
-					t.Errorf("%s: event after: got %q, id %q, %v, want %q, id %q",
-						name, raw.Data, raw.ID, err, "after", test.id)
+				if err != nil || string(raw.Data) != "after" || len(raw.ID) > 0 ||
+					string(raw.LastEventID) != test.id {
+					t.Errorf("%s: event after: got %q, id %q, last id %q, %v, want %q, no id, last id %q",
+						name, raw.Data, raw.ID, raw.LastEventID, err, "after", test.id)
 				}
 			})
 		})
@@ -103,7 +110,7 @@ func checkTooLarge(t *testing.T, name string, err error, tooLarge bool, want sse
 	switch {
 	case err == nil && !tooLarge:
 	case !errors.As(err, &got):
-		t.Fatalf("%s: got error %v, want too large: %t", name, err, tooLarge)
+		t.Fatalf("%s: got error %v, want a TooLargeError: %t", name, err, tooLarge)
 	case !tooLarge:
 		t.Fatalf("%s: got %+v, want the event", name, *got)
 	case *got != want:
@@ -111,10 +118,10 @@ func checkTooLarge(t *testing.T, name string, err error, tooLarge bool, want sse
 	}
 }
 
-// Offset is that of the event's first byte, whatever that byte belongs to, and
-// however much of it is skipped before the event is known to be too large.
+// Offset is the offset of the event's first byte, whichever line contains it,
+// and however many bytes were skipped before the event exceeded the limit.
 func TestTooLargeOffset(t *testing.T) {
-	const limit = 20_000 // several times what is read at first
+	const limit = 20_000 // several times the first read
 	long := xs(3 * limit)
 	firstLines := map[string]string{
 		"the data":        "",
@@ -143,13 +150,13 @@ func TestTooLargeOffset(t *testing.T) {
 			for _, size := range []int{1 << 20, 5000, 1024, 7} {
 				r := newCycle(stream, int64(len(stream)))
 				r.read = size
-				d := sse.NewDecoder(r, &sse.DecoderOptions{MaxEventSize: limit})
 				var got *sse.TooLargeError
 				last := ""
-				for event, err := range d.Events() {
-					if errors.As(err, &got) {
-						continue
-					}
+				d := sse.NewDecoder(r, &sse.DecoderOptions{
+					MaxEventSize: limit,
+					OnSkip:       func(e *sse.TooLargeError) { got = e },
+				})
+				for event := range d.Events() {
 					last = event.Data
 				}
 				want := sse.TooLargeError{
@@ -164,28 +171,30 @@ func TestTooLargeOffset(t *testing.T) {
 	}
 }
 
-// An event that the stream's end cuts off is not reported, also if it was too
-// large already.
+// An event that the end of the stream cuts off is not reported, even if it
+// already exceeds the limit.
 func TestTooLargeIncomplete(t *testing.T) {
 	for _, in := range []string{"data: 12345678901", "data: 12345678901\n", "data: " + xs(1e6)} {
 		d := sse.NewDecoder(strings.NewReader("id: 1\n"+in), &sse.DecoderOptions{MaxEventSize: 10})
-		if _, err := d.Next(); err != io.EOF || d.LastEventID() != "" {
-			t.Errorf("%.20q: got %v and id %q, want %v and none", in, err, d.LastEventID(), io.EOF)
+		if _, err := d.Next(); err != io.EOF || sse.LastEventID(d) != "" {
+			t.Errorf("%.20q: got %v and id %q, want %v and none", in, err, sse.LastEventID(d), io.EOF)
 		}
 	}
 }
 
+// Events reports each event over the limit to OnSkip and continues.
 func TestTooLargeThroughEvents(t *testing.T) {
 	in := "data: 12\n\nid: 1\ndata: 1234\n\ndata: 34\n\ndata: 5678\n\n"
-	d := sse.NewDecoder(strings.NewReader(in), &sse.DecoderOptions{MaxEventSize: 3})
 	var got []string
+	d := sse.NewDecoder(strings.NewReader(in), &sse.DecoderOptions{
+		MaxEventSize: 3,
+		OnSkip:       func(e *sse.TooLargeError) { got = append(got, journalTooLarge(*e)) },
+	})
 	for event, err := range d.Events() {
-		var tooLarge *sse.TooLargeError
-		if errors.As(err, &tooLarge) {
-			got = append(got, journalTooLarge(*tooLarge))
-		} else {
-			got = append(got, event.ID+event.Data)
+		if err != nil {
+			t.Fatal(err)
 		}
+		got = append(got, event.LastEventID+event.Data)
 	}
 	want := []string{
 		"12",
@@ -196,15 +205,65 @@ func TestTooLargeThroughEvents(t *testing.T) {
 	if diff := diffJournals(got, want); diff != "" {
 		t.Error(diff)
 	}
+}
 
-	d = sse.NewDecoder(strings.NewReader(in), &sse.DecoderOptions{MaxEventSize: 3})
-	for _, err := range d.Events() {
-		if err != nil {
-			break // a caller who does not want to go on
+// Without OnSkip, Events logs a warning with the default logger.
+func TestTooLargeLogged(t *testing.T) {
+	var log bytes.Buffer
+	setDefaultLogger(t, &log)
+	d := sse.NewDecoder(strings.NewReader("data: 1234\n\ndata: 5\n\n"),
+		&sse.DecoderOptions{MaxEventSize: 3})
+	for event, err := range d.Events() {
+		if err != nil || event.Data != "5" {
+			t.Errorf("got %q, %v, want 5", event.Data, err)
 		}
 	}
-	if raw, err := d.Next(); err != nil || string(raw.Data) != "34" {
-		t.Errorf("after a break at the error: got %q, %v, want %q", raw.Data, err, "34")
+	want := `level=WARN msg="sse: an event was skipped" error="sse: event of 12 bytes at offset 0 ` +
+		`skipped: it exceeds MaxEventSize, 3 bytes"` + "\n"
+	if got := log.String(); got != want {
+		t.Errorf("got the log\n\t%swant\n\t%s", got, want)
+	}
+}
+
+// setDefaultLogger makes the default logger write to w until the test ends.
+func setDefaultLogger(t *testing.T, w io.Writer) {
+	t.Helper()
+	logger, flags := slog.Default(), log.Flags()
+	t.Cleanup(func() {
+		slog.SetDefault(logger)
+		log.SetOutput(os.Stderr)
+		log.SetFlags(flags)
+	})
+	slog.SetDefault(textLogger(w))
+}
+
+// textLogger returns a logger that writes to w, without the time.
+func textLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// A reader may return a *TooLargeError of its own, for example because another
+// Decoder is its source. It is the last error, as any error of the reader.
+func TestTooLargeFromReader(t *testing.T) {
+	want := &sse.TooLargeError{Size: 7}
+	skips := 0
+	r := &pieces{rest: [][]byte{[]byte("data: a\n\n")}, err: want}
+	d := sse.NewDecoder(r, &sse.DecoderOptions{OnSkip: func(*sse.TooLargeError) { skips++ }})
+	var got []string
+	for event, err := range d.Events() {
+		if got = append(got, fmt.Sprint(event.Data, err)); len(got) > 2 {
+			break
+		}
+	}
+	if want := []string{"a<nil>", want.Error()}; !slices.Equal(got, want) || skips != 0 {
+		t.Errorf("got %q and %d skipped events, want %q and 0", got, skips, want)
 	}
 }
 
@@ -223,8 +282,8 @@ func TestCommentLimit(t *testing.T) {
 	}
 }
 
-// DecoderOptions: "If zero, 16 MiB." A limit that no event reaches is no
-// reason to allocate.
+// DecoderOptions: "If zero, 16 MiB." The decoder does not allocate the limit in
+// advance.
 func TestDefaultLimit(t *testing.T) {
 	const size = 16 << 20
 	for _, test := range []struct {
@@ -246,23 +305,23 @@ func TestDefaultLimit(t *testing.T) {
 	}
 }
 
-// A line that ends exactly where the reader's bytes or a buffer do is judged by
-// its size all the same: what is before it is swept through all positions.
+// The limit is exact for a line that ends exactly at the end of a read or of a
+// buffer: the test puts the line after comments of every length.
 func TestLimitAtBufferEnd(t *testing.T) {
 	const limit = 100
 	positions := 8400
 	if testing.Short() {
-		positions = 4200 // those of the first buffer
+		positions = 4200 // the first buffer only
 	}
 	digits := strings.Repeat("0", 4095) + "7"
 	lines := []struct{ name, line, want string }{
-		{"data", "data: " + xs(limit), journalEvent("", "", xs(limit), 0)},
+		{"data", "data: " + xs(limit), journalEvent("", "", "", xs(limit), 0)},
 		{"data lines", "data: " + xs(50) + "\ndata: " + xs(limit-51),
-			journalEvent("", "", xs(50)+"\n"+xs(limit-51), 0)},
-		{"type", "data\nevent: " + xs(limit), journalEvent("", xs(limit), "", 0)},
+			journalEvent("", "", "", xs(50)+"\n"+xs(limit-51), 0)},
+		{"type", "data\nevent: " + xs(limit), journalEvent("", "", xs(limit), "", 0)},
 		{"topic", "data\ntopic: " + xs(limit),
-			journalTopic(xs(limit), journalEvent("", "", "", 0))},
-		{"id", "data\nid: " + xs(limit), journalEvent(xs(limit), "", "", 0)},
+			journalTopic(xs(limit), journalEvent("", "", "", "", 0))},
+		{"id", "data\nid: " + xs(limit), journalEvent(xs(limit), xs(limit), "", "", 0)},
 		{"comment", ": " + xs(limit), journalComment(xs(limit))},
 		{"retry", "retry: " + digits, journalRetry(7 * time.Millisecond)},
 	}
@@ -271,12 +330,12 @@ func TestLimitAtBufferEnd(t *testing.T) {
 			for _, more := range []bool{false, true} {
 				stream := ":" + xs(200+n) + "\n" + test.line
 				if more {
-					stream += "1" // also a digit
+					stream += "1" // a digit, for the retry field
 				}
 				opts := sse.DecoderOptions{MaxEventSize: limit}
 				got := runDecoder(t, strings.NewReader(stream+"\n\n"), opts)[0]
 				if (got == test.want) == more {
-					t.Fatalf("%s after %d bytes, too long: %t: got %s", test.name, n, more, got)
+					t.Fatalf("%s after %d bytes, over the limit: %t: got %s", test.name, n, more, got)
 				}
 			}
 		}

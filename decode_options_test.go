@@ -3,6 +3,7 @@ package sse_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func TestDecodeCallbacks(t *testing.T) {
 		{"retry: 5\rretry: 6x\rretry:7\r", `retry: 5ms; retry: 7ms`},
 		{
 			":a\ndata: b\nretry: 1\n:c\n\n",
-			`comment: "a"; retry: 1ms; comment: "c"; event: id "", type "", data "b", retry 1ms`,
+			`comment: "a"; retry: 1ms; comment: "c"; event: id "", last id "", type "", data "b", retry 1ms`,
 		},
 	}
 	for _, test := range tests {
@@ -43,7 +44,7 @@ func TestDecodeCallbacks(t *testing.T) {
 	}
 }
 
-// Without an event a comment or a retry is told as soon as its line is there.
+// OnComment and OnRetry are called as soon as their line is complete.
 func TestDecodeCallbacksAtOnce(t *testing.T) {
 	for _, in := range []string{":a\r", ":a\n", "retry: 1\r", "data: x\nretry: 1\n"} {
 		calls := 0
@@ -65,34 +66,34 @@ func TestDecodeInitialLastEventID(t *testing.T) {
 		last string
 	}{
 		{"", nil, "7"},
-		{"data: a\n\nid: 8\ndata: b\n\n", []sse.Event{{ID: "7", Data: "a"}, {ID: "8", Data: "b"}}, "8"},
-		{"id\ndata: a\n\n", []sse.Event{{Data: "a"}}, ""},
+		{"data: a\n\nid: 8\ndata: b\n\n", []sse.Event{{Data: "a"}, {ID: "8", Data: "b"}}, "8"},
+		{"id\ndata: a\n\n", []sse.Event{{ClearID: true, Data: "a"}}, ""},
 		{"id: 8\ndata: a\n", nil, "7"},
 		{"id: 8\n\n", nil, "8"},
 	}
 	for _, test := range tests {
 		d := sse.NewDecoder(strings.NewReader(test.in), &sse.DecoderOptions{LastEventID: "7"})
-		if got, want := d.LastEventID(), "7"; got != want {
+		if got, want := sse.LastEventID(d), "7"; got != want {
 			t.Errorf("%q: at the start: got %q, want %q", test.in, got, want)
 		}
 		var got []sse.Event
 		for event := range d.Events() {
 			got = append(got, event)
 		}
-		if !slices.Equal(got, test.want) || d.LastEventID() != test.last {
-			t.Errorf("%q: got %q, last %q, want %q, last %q",
-				test.in, got, d.LastEventID(), test.want, test.last)
+		if !slices.Equal(got, received("7", test.want...)) || sse.LastEventID(d) != test.last {
+			t.Errorf("%q: got %+v, last %q, want %+v, last %q",
+				test.in, got, sse.LastEventID(d), test.want, test.last)
 		}
 	}
 }
 
-// The caller's options are not written to, and serve many decoders.
+// A decoder does not change the caller's options, so they can be used again.
 func TestDecodeOptionsUnchanged(t *testing.T) {
 	opts := sse.DecoderOptions{LastEventID: "1"}
 	for range sse.NewDecoder(strings.NewReader("id: 2\ndata\n\n"), &opts).Events() {
 	}
 	if opts.MaxEventSize != 0 || opts.LastEventID != "1" {
-		t.Errorf("options after use: got %+v, want them as they were", opts)
+		t.Errorf("options after use: got %+v, want them unchanged", opts)
 	}
 }
 
@@ -102,7 +103,7 @@ func TestDecodeReaderError(t *testing.T) {
 	for i := range len(stream) + 1 {
 		var want []string
 		if i >= len("id: 1\ndata: a\n\n") {
-			want = append(want, journalEvent("1", "", "a", 0))
+			want = append(want, journalEvent("1", "1", "", "a", 0))
 			want = append(want, journalEnd(broken, "1"))
 		} else {
 			want = append(want, journalEnd(broken, ""))
@@ -119,8 +120,8 @@ func TestDecodeReaderError(t *testing.T) {
 	}
 }
 
-// The reader's error is final: reading is not tried again.
-func TestDecodeErrorStays(t *testing.T) {
+// The reader's error is final: the decoder does not read again.
+func TestDecodeErrorPersists(t *testing.T) {
 	r := iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("\ndata: a\n\n")))
 	d := sse.NewDecoder(r, nil)
 	for range 3 {
@@ -139,18 +140,18 @@ func TestDecodeErrorStays(t *testing.T) {
 	}
 }
 
-func TestDecodeEOFStays(t *testing.T) {
+func TestDecodeEOFPersists(t *testing.T) {
 	d := sse.NewDecoder(strings.NewReader("data: a\n\ndata: b\n"), nil)
 	if _, err := d.Next(); err != nil {
 		t.Fatal(err)
 	}
-	for range 200 { // more than any counter of idle reads
+	for range 200 { // more than any limit of empty reads
 		if _, err := d.Next(); err != io.EOF {
 			t.Fatalf("after the end: got %v, want %v", err, io.EOF)
 		}
 	}
 	for event, err := range d.Events() {
-		t.Errorf("Events after the end: got %q, %v, want nothing", event, err)
+		t.Errorf("Events after the end: got %+v, %v, want nothing", event, err)
 	}
 }
 
@@ -162,15 +163,15 @@ func TestDecodeNoProgress(t *testing.T) {
 	calls := 0
 	r := readFunc(func([]byte) (int, error) { calls++; return 0, nil })
 	if _, err := sse.NewDecoder(r, nil).Next(); err != io.ErrNoProgress {
-		t.Errorf("reader of nothing: got %v, want %v", err, io.ErrNoProgress)
+		t.Errorf("reader without bytes: got %v, want %v", err, io.ErrNoProgress)
 	}
 	if calls > 1000 {
-		t.Errorf("reader of nothing: got %d calls, want it given up sooner", calls)
+		t.Errorf("reader without bytes: got %d calls, want at most 1000", calls)
 	}
 }
 
-// A reader that breaks io.Reader's contract must not make the decoder return
-// bytes that were never read.
+// A reader that violates the contract of io.Reader must not make the decoder
+// return bytes that were never read.
 func TestDecodeImpossibleCount(t *testing.T) {
 	for _, n := range []int{-1, 1 << 30} {
 		func() {
@@ -185,7 +186,7 @@ func TestDecodeImpossibleCount(t *testing.T) {
 	}
 }
 
-// Empty reads are allowed as long as bytes come now and then.
+// Empty reads are allowed between reads that return bytes.
 func TestDecodeEmptyReads(t *testing.T) {
 	stream := strings.Repeat("data: a\n\n", 100)
 	calls := 0
@@ -210,7 +211,7 @@ func TestDecodeEmptyReads(t *testing.T) {
 	}
 }
 
-// A caller who breaks off goes on where he was.
+// After a break, the next call continues with the next event.
 func TestDecodeBreak(t *testing.T) {
 	d := sse.NewDecoder(strings.NewReader("data: a\n\ndata: b\n\ndata: c\n\n"), nil)
 	var got []string
@@ -238,25 +239,93 @@ func TestDecodeJSON(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 	if _, err := sse.Decode[answer](sse.Event{}); !strings.Contains(err.Error(), `"message"`) {
-		t.Errorf("without a type: got error %v, want one that says message", err)
+		t.Errorf("without a type: got error %v, want an error that says message", err)
 	}
 	for _, text := range []string{"", "[DONE]", `{"n":`, `{"n":"x"}`, "{} {}"} {
 		_, err := sse.Decode[answer](sse.Event{Type: "token", Data: text})
 		if err == nil || !strings.Contains(err.Error(), `"token"`) {
-			t.Errorf("%q: got error %v, want one that names the event", text, err)
+			t.Errorf("%q: got error %v, want an error that names the event", text, err)
 		}
 		var want any = new(*json.SyntaxError)
 		if text == `{"n":"x"}` {
 			want = new(*json.UnmarshalTypeError)
 		}
 		if !errors.As(err, want) {
-			t.Errorf("%q: got error %v, want one that wraps %T", text, err, want)
+			t.Errorf("%q: got error %v, want an error that wraps %T", text, err, want)
 		}
 	}
 }
 
-// What Events has given is the caller's and does not change.
-func TestDecodeEventsKept(t *testing.T) {
+// DecodeEvents yields the values of the events, calls onGap, leaves out the other
+// events of the package, and ends after the first error.
+func TestDecodeEvents(t *testing.T) {
+	type price struct{ N, M int }
+	broken := errors.New("broken")
+	const gap = "event: sse.gap\ndata: {\"asked\":\"a\",\"available\":\"b\",\"why\":\"trimmed\"}\n\n"
+	value := func(n string) string { return "event: price\ndata: {\"n\":" + n + "}\n\n" }
+	for _, test := range []struct {
+		name, in string
+		noHook   bool
+		want     []string
+	}{
+		{"values", value("1") + "data: {\"n\":2}\n\n", false, []string{"{1 0} <nil>", "{2 0} <nil>", "{0 0} broken"}},
+		{"gap", value("1") + gap + value("2"), false,
+			[]string{"{1 0} <nil>", "gap a b trimmed", "{2 0} <nil>", "{0 0} broken"}},
+		{"gap, no hook", value("1") + gap + value("2"), true,
+			[]string{"{1 0} <nil>", "{0 0} *sse.Gap a b trimmed"}},
+		{"gap that is not JSON", "event: sse.gap\ndata: x\n\n" + value("1"), false,
+			[]string{"{0 0} *json.SyntaxError"}},
+		{"reserved types", "event: sse.cursor\ndata:\n\nevent: sse.end\ndata: x\n\n" + value("1"), true,
+			[]string{"{1 0} <nil>", "{0 0} broken"}},
+		{"not JSON", value("1") + "event: price\ndata: [DONE]\n\n" + value("2"), false,
+			[]string{"{1 0} <nil>", "{0 0} *json.SyntaxError"}},
+		{"another type", value("1") + value("3,\"m\":\"x\"") + value("2"), false,
+			[]string{"{1 0} <nil>", "{0 0} *json.UnmarshalTypeError"}},
+	} {
+		var got []string
+		onGap := func(g sse.Gap) {
+			got = append(got, fmt.Sprintf("gap %s %s %s", g.Asked, g.Available, g.Why))
+		}
+		if test.noHook {
+			onGap = nil
+		}
+		d := sse.NewDecoder(&pieces{rest: [][]byte{[]byte(test.in)}, err: broken}, nil)
+		for v, err := range sse.DecodeEvents[price](d.Events(), onGap) {
+			var gap *sse.Gap
+			var syntax *json.SyntaxError
+			var wrongType *json.UnmarshalTypeError
+			text := fmt.Sprint(err)
+			switch {
+			case errors.As(err, &gap):
+				text = fmt.Sprintf("%T %s %s %s", gap, gap.Asked, gap.Available, gap.Why)
+			case errors.As(err, &syntax):
+				text = fmt.Sprintf("%T", syntax)
+			case errors.As(err, &wrongType):
+				text = fmt.Sprintf("%T", wrongType)
+			}
+			got = append(got, fmt.Sprint(v, " ", text))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// A break out of DecodeEvents, and an error, end the iteration over the events.
+func TestDecodeEventsStops(t *testing.T) {
+	for _, in := range []string{"data: 1\n\ndata: 2\n\n", "data: x\n\ndata: 2\n\n"} {
+		d := sse.NewDecoder(strings.NewReader(in), nil)
+		for range sse.DecodeEvents[int](d.Events(), nil) {
+			break
+		}
+		if raw, err := d.Next(); err != nil || string(raw.Data) != "2" {
+			t.Errorf("%q: the next event is %q, %v, want 2", in, raw.Data, err)
+		}
+	}
+}
+
+// Events that were yielded do not change.
+func TestDecodeEventsUnchanged(t *testing.T) {
 	var want, got []sse.Event
 	var stream []byte
 	for i := range 3000 {
@@ -273,7 +342,7 @@ func TestDecodeEventsKept(t *testing.T) {
 		}
 		got = append(got, event)
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %d events of which some have changed, want %d", len(got), len(want))
+	if !slices.Equal(got, received("", want...)) {
+		t.Errorf("got %d events, some of them changed, want %d unchanged", len(got), len(want))
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// decodeCase is a stream and what a browser makes of it. The event's ID is its
-// lastEventId.
+// decodeCase is a stream and the events that a browser dispatches for it. The
+// LastEventID of an event is omitted; see received.
 type decodeCase struct {
 	name, source string
 	in           string
 	want         []sse.Event
-	lastID       string // at the end; "" also if no event set one
+	lastID       string // the last event ID at the end; "" if no event has set one
 }
 
-// ofData is what most cases expect: events with nothing but data.
+// ofData returns events that have only data, as most cases expect.
 func ofData(values ...string) (events []sse.Event) {
 	for _, value := range values {
 		events = append(events, sse.Event{Data: value})
@@ -51,19 +51,19 @@ var decodeCases = []decodeCase{
 	// The byte order mark.
 	{"BOM dropped", "HTML 9.2.6", bom + "data: a\n\n", ofData("a"), ""},
 	{"BOM dropped before a blank line", "HTML 9.2.6", bom + "\ndata: a\n\n", ofData("a"), ""},
-	{"second BOM kept", "WPT format-bom-2", bom + bom + "data: a\n\ndata: b\n\n", ofData("b"), ""},
-	{"later BOM kept", "WPT format-bom", "data: a\n\n" + bom + "data: b\n\n", ofData("a"), ""},
-	{"BOM after a line end kept", "HTML 9.2.6", "\n" + bom + "data: a\n\n", nil, ""},
-	{"BOM in data kept", "HTML 9.2.6", "data: " + bom + "a\n\n", ofData(bom + "a"), ""},
-	{"half a BOM is not one", "HTML 9.2.6", "\xEF\xBBdata: a\n\ndata: b\n\n", ofData("b"), ""},
+	{"second BOM is data", "WPT format-bom-2", bom + bom + "data: a\n\ndata: b\n\n", ofData("b"), ""},
+	{"later BOM is data", "WPT format-bom", "data: a\n\n" + bom + "data: b\n\n", ofData("a"), ""},
+	{"BOM after a line end is data", "HTML 9.2.6", "\n" + bom + "data: a\n\n", nil, ""},
+	{"BOM inside data stays", "HTML 9.2.6", "data: " + bom + "a\n\n", ofData(bom + "a"), ""},
+	{"half a BOM is data", "HTML 9.2.6", "\xEF\xBBdata: a\n\ndata: b\n\n", ofData("b"), ""},
 	{"half a BOM is the stream", "HTML 9.2.6", "\xEF\xBB", nil, ""},
 	{"BOM is the stream", "HTML 9.2.6", bom, nil, ""},
-	{"UTF-16's BOM is not one", "HTML 9.2.6", "\xFE\xFFdata: a\n\ndata: b\n\n", ofData("b"), ""},
+	{"UTF-16's BOM is data", "HTML 9.2.6", "\xFE\xFFdata: a\n\ndata: b\n\n", ofData("b"), ""},
 
 	// Dispatch.
 	{"no dispatch without data", "HTML 9.2.6", "event: x\nid: 1\n\ndata: a\n\n",
-		[]sse.Event{{ID: "1", Data: "a"}}, "1"},
-	{"type forgotten without data", "HTML 9.2.6", "event: x\n\ndata: a\n\n", ofData("a"), ""},
+		[]sse.Event{{LastEventID: "1", Data: "a"}}, "1"},
+	{"type discarded without data", "HTML 9.2.6", "event: x\n\ndata: a\n\n", ofData("a"), ""},
 	{"type of one event only", "HTML 9.2.6", "event: x\ndata: a\n\ndata: b\n\n",
 		[]sse.Event{{Type: "x", Data: "a"}, {Data: "b"}}, ""},
 	{"empty data dispatches", "HTML 9.2.6", "data:\n\n", ofData(""), ""},
@@ -71,7 +71,7 @@ var decodeCases = []decodeCase{
 	{"two empty data lines", "HTML 9.2.6", "data\ndata\n\n", ofData("\n"), ""},
 	{"one LF removed", "HTML 9.2.6", "data\ndata\ndata:\n\n", ofData("\n\n"), ""},
 	{"empty line between", "HTML 9.2.6", "data: a\ndata:\ndata: b\n\n", ofData("a\n\nb"), ""},
-	{"the last type counts", "HTML 9.2.6", "event: x\nevent: y\ndata: a\n\n",
+	{"the last type applies", "HTML 9.2.6", "event: x\nevent: y\ndata: a\n\n",
 		[]sse.Event{{Type: "y", Data: "a"}}, ""},
 	{"an empty type resets", "HTML 9.2.6", "event: x\nevent\ndata: a\n\n", ofData("a"), ""},
 	{"the type message", "HTML 9.2.6", "event: message\ndata: a\n\n",
@@ -91,22 +91,28 @@ var decodeCases = []decodeCase{
 	{"empty", "HTML 9.2.5", "", nil, ""},
 
 	// The last event ID.
-	{"id stays in force", "WPT format-field-id-3", "id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n",
-		[]sse.Event{{ID: "1", Data: "a"}, {ID: "1", Data: "b"}, {ID: "2", Data: "c"}}, "2"},
+	{"id stays set", "WPT format-field-id-3", "id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n",
+		[]sse.Event{{ID: "1", Data: "a"}, {Data: "b"}, {ID: "2", Data: "c"}}, "2"},
 	{"id after the data", "HTML 9.2.6", "data: a\nid: 1\n\n", []sse.Event{{ID: "1", Data: "a"}}, "1"},
 	{"empty id resets", "HTML 9.2.6", "id: 1\ndata: a\n\nid:\ndata: b\n\n",
-		[]sse.Event{{ID: "1", Data: "a"}, {Data: "b"}}, ""},
+		[]sse.Event{{ID: "1", Data: "a"}, {ClearID: true, Data: "b"}}, ""},
 	{"id without colon resets", "HTML 9.2.6", "id: 1\ndata: a\n\nid\ndata: b\n\n",
-		[]sse.Event{{ID: "1", Data: "a"}, {Data: "b"}}, ""},
+		[]sse.Event{{ID: "1", Data: "a"}, {ClearID: true, Data: "b"}}, ""},
 	{"id-only block", "HTML 9.2.6", "id: 1\n\ndata: a\n\nid: 2\n\n",
-		[]sse.Event{{ID: "1", Data: "a"}}, "2"},
+		[]sse.Event{{LastEventID: "1", Data: "a"}}, "2"},
+	{"an id after an empty id", "Event.ClearID", "id\nid: 1\ndata: a\n\n",
+		[]sse.Event{{ID: "1", Data: "a"}}, "1"},
+	{"an empty id after an id", "Event.ClearID", "id: 1\nid:\ndata: a\n\ndata: b\n\n",
+		[]sse.Event{{ClearID: true, Data: "a"}, {Data: "b"}}, ""},
+	{"empty id, then an id with NUL", "Event.ClearID", "id\nid: 2\x00\ndata: a\n\n",
+		[]sse.Event{{ClearID: true, Data: "a"}}, ""},
 	{"id-only block resets", "HTML 9.2.6", "id: 1\n\nid\n\ndata: a\n\n", ofData("a"), ""},
 	{"id with NUL ignored", "WPT format-field-id-null",
 		"id: 1\ndata: a\n\nid: \x00\nid: 2\x00\nid: \x003\ndata: b\n\n",
-		[]sse.Event{{ID: "1", Data: "a"}, {ID: "1", Data: "b"}}, "1"},
-	{"id with NUL leaves the one before", "HTML 9.2.6", "id: 2\nid: 3\x00\ndata: a\n\n",
+		[]sse.Event{{ID: "1", Data: "a"}, {Data: "b"}}, "1"},
+	{"id with NUL leaves the previous id", "HTML 9.2.6", "id: 2\nid: 3\x00\ndata: a\n\n",
 		[]sse.Event{{ID: "2", Data: "a"}}, "2"},
-	{"the last id counts", "HTML 9.2.6", "id: 1\nid: 2\ndata: a\n\n",
+	{"the last id applies", "HTML 9.2.6", "id: 1\nid: 2\ndata: a\n\n",
 		[]sse.Event{{ID: "2", Data: "a"}}, "2"},
 	{"id of any text", "HTML 9.2.6", "id:  …:1 \ndata: a\n\n",
 		[]sse.Event{{ID: " …:1 ", Data: "a"}}, " …:1 "},
@@ -131,7 +137,7 @@ var decodeCases = []decodeCase{
 	{"retry of digits only", "HTML 9.2.6", "retry: 10\nretry: 1x\nretry: -1\nretry:\nretry\n" +
 		"retry:  2\nretry: 3 \nretry: 4.5\ndata: a\n\n",
 		[]sse.Event{{Data: "a", Retry: 10 * time.Millisecond}}, ""},
-	{"the last retry counts", "HTML 9.2.6", "retry: 1\nretry: 2\ndata: a\n\n",
+	{"the last retry applies", "HTML 9.2.6", "retry: 1\nretry: 2\ndata: a\n\n",
 		[]sse.Event{{Data: "a", Retry: 2 * time.Millisecond}}, ""},
 	{"retry without an event", "HTML 9.2.6", "retry: 1\n\ndata: a\n\n", ofData("a"), ""},
 
@@ -144,11 +150,11 @@ var decodeCases = []decodeCase{
 		[]sse.Event{{Topic: "a", Data: "b\nc"}}, ""},
 	{"topic of one event only", "Event.Topic",
 		"topic: a\nid: 1\ndata: b\n\ndata: c\n\ntopic: d\ndata: e\n\n",
-		[]sse.Event{{Topic: "a", ID: "1", Data: "b"}, {ID: "1", Data: "c"},
-			{Topic: "d", ID: "1", Data: "e"}}, "1"},
-	{"topic forgotten without data", "Event.Topic", "topic: a\n\ndata: b\n\n", ofData("b"), ""},
+		[]sse.Event{{Topic: "a", ID: "1", Data: "b"}, {Data: "c"},
+			{Topic: "d", Data: "e"}}, "1"},
+	{"topic discarded without data", "Event.Topic", "topic: a\n\ndata: b\n\n", ofData("b"), ""},
 	{"no dispatch for a topic", "Event.Topic", "topic: a\nid: 1\n\n", nil, "1"},
-	{"the last topic counts", "Event.Topic", "topic: aaa\ntopic: b\ndata: c\n\n",
+	{"the last topic applies", "Event.Topic", "topic: aaa\ntopic: b\ndata: c\n\n",
 		[]sse.Event{{Topic: "b", Data: "c"}}, ""},
 	{"an empty topic resets", "Event.Topic", "topic: a\ntopic\ndata: b\n\ntopic: a\ntopic:\ndata\n\n",
 		ofData("b", ""), ""},
@@ -165,7 +171,7 @@ var decodeCases = []decodeCase{
 	{"ill-formed", "Encoding 8.1.1", "data: a\xFFb\xC3\n\n", ofData("a" + fffd + "b" + fffd), ""},
 	{"one U+FFFD for a maximal subpart", "Encoding 8.1.1", "data: \xF0\x9F\x98\xE2\x82x\n\n",
 		ofData(fffd + fffd + "x"), ""},
-	{"one U+FFFD for each byte that is none", "Encoding 8.1.1", "data: \xED\xA0\x80\xC0\xAF\n\n",
+	{"one U+FFFD for each invalid byte", "Encoding 8.1.1", "data: \xED\xA0\x80\xC0\xAF\n\n",
 		ofData(strings.Repeat(fffd, 5)), ""},
 	{"a sequence does not swallow a line end", "Encoding 8.1.1",
 		"data: a\xE2\x82\ndata: b\xF0\rdata: c\n\n", ofData("a" + fffd + "\nb" + fffd + "\nc"), ""},
@@ -188,11 +194,11 @@ func TestDecode(t *testing.T) {
 					}
 					got = append(got, event)
 				}
-				if !slices.Equal(got, test.want) {
-					t.Fatalf("%s: %s: %q:\n got %q\nwant %q",
-						name, test.source, test.in, got, test.want)
+				if want := received("", test.want...); !slices.Equal(got, want) {
+					t.Fatalf("%s: %s: %q:\n got %+v\nwant %+v",
+						name, test.source, test.in, got, want)
 				}
-				if got := d.LastEventID(); got != test.lastID {
+				if got := sse.LastEventID(d); got != test.lastID {
 					t.Fatalf("%s: %s: %q: got last event id %q, want %q",
 						name, test.source, test.in, got, test.lastID)
 				}
@@ -201,9 +207,9 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// An event is there when the CR or LF that ends its blank line is, not when the
-// next byte is: that may be an hour later.
-func TestDecodeAtOnce(t *testing.T) {
+// The decoder returns an event as soon as it has read the CR or LF that ends
+// the blank line. The next byte may come an hour later.
+func TestDecodeWithoutDelay(t *testing.T) {
 	early := errors.New("read before the event was returned")
 	for _, in := range []string{
 		"data: a\n\n", "data: a\r\r", "data: a\r\n\r", "data: a\r\n\n", bom + "data: a\n\n",
@@ -217,7 +223,7 @@ func TestDecodeAtOnce(t *testing.T) {
 	}
 }
 
-// A comment shows the state in the middle of an event: the id is not in force
+// A comment shows the state in the middle of an event: the id does not apply
 // before the event is complete.
 //
 // HTML 9.2.6: "Set the last event ID string of the event source to the value
@@ -227,7 +233,7 @@ func TestDecodeCommitsIDAtDispatch(t *testing.T) {
 	var got []string
 	opts := &sse.DecoderOptions{
 		LastEventID: "0",
-		OnComment:   func(text string) { got = append(got, text+d.LastEventID()) },
+		OnComment:   func(text string) { got = append(got, text+sse.LastEventID(d)) },
 	}
 	in := ":a\nid: 1\n:b\ndata: x\n:c\n\n:d\nid: 2\n:e\n\n:f\nid\n:g\ndata\n\n:h\n"
 	d = sse.NewDecoder(strings.NewReader(in), opts)

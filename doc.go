@@ -1,106 +1,149 @@
-// Package sse sends and receives Server-Sent Events, the event streams of the
-// HTML Living Standard, section 9.2. It has no dependency outside the standard
-// library, and everything you know about net/http still applies.
+// Package sse sends and receives Server-Sent Events, the event streams that
+// section 9.2 of the HTML Living Standard defines. It imports only the standard
+// library, and works with the handlers, middleware and servers of net/http.
 //
-// # Sending
+// The package has three parts:
 //
-// [Accept] turns a request into a [Stream]:
+//   - [Accept] turns one HTTP request into a [Stream]. Use it when each client
+//     receives its own events, such as the answer of a language model.
+//   - A [Broker] sends each published event to every client that has subscribed
+//     to its topic. Use it when several clients receive the same events, such
+//     as news, or changes to shared data.
+//   - A [Client] receives a stream from any server that speaks this protocol.
+//     It reconnects when the stream is lost.
+//
+// # One stream for each request
+//
+// The smallest server is a handler that calls Accept:
 //
 //	http.HandleFunc("GET /answer", func(w http.ResponseWriter, r *http.Request) {
 //		stream, err := sse.Accept(w, r, nil)
 //		if err != nil {
-//			return // the response says what is in the way
+//			return // Accept has written the error response
 //		}
 //		defer stream.Close()
-//		for token := range tokens(stream.Context()) {
-//			if err := stream.Send(sse.Event{Data: token}); err != nil {
-//				return // the client has gone
+//		for _, word := range []string{"hello", "world"} {
+//			if err := stream.Send(sse.Event{Data: word}); err != nil {
+//				return // the client has disconnected
 //			}
 //		}
 //	})
 //
-// The headers and a first byte go out at once, and a heartbeat after 15 seconds
-// of silence. The stream's context is done when the client goes, when it takes
-// nothing for 30 seconds, or when the server shuts down, if [AcceptOptions.Done]
-// says so.
+// Accept sends the response header and a first byte at once. Each Send writes
+// one event and flushes it, so the client receives "hello" before "world". When
+// the handler returns, the stream ends. Browsers and most other clients then
+// reconnect, so the handler runs again. "Finite streams" below describes
+// streams that must end.
+//
+// A stream that stays silent for 15 seconds sends a heartbeat. The context of
+// the stream, [Stream.Context], is canceled when the client disconnects, when a
+// write to the client is blocked for 30 seconds, and, if [AcceptOptions.Done]
+// is set, when the server shuts down.
 //
 // # Many subscribers
 //
-// A [Broker] sends what is published to all who have subscribed:
+// The smallest broker needs no configuration:
 //
 //	var broker sse.Broker
-//	http.Handle("GET /events", &broker) // /events?topic=news&topic=sport
+//	http.Handle("GET /events", &broker)
 //	broker.Publish(ctx, sse.Event{Data: "hello"}, "news")
 //
-// A client that was away gets what it has missed, once and in order, or is told
-// that it cannot ([Gap]). [Broker.Select] decides who may see what, an [EventLog]
-// makes it outlast a restart, and with [Broker.Park] a waiting stream costs less
-// than a kilobyte.
+// A client that requests /events?topic=news&topic=sport subscribes to two
+// topics. It receives each event that is published on one of them, once and in
+// the order of publishing. Publish never waits for a subscriber.
+//
+// The broker gives each event an ID and retains recent events in memory. A
+// client that reconnects sends the ID of its last event and receives the events
+// that it missed. If the broker no longer retains some of the missed events,
+// the client receives an event of type "sse.gap" first; see [Gap].
+//
+// [Broker.Select] decides which topics a request may subscribe to. An
+// [EventLog] in [Broker.Log] preserves events across restarts. With
+// [Broker.Park], an idle stream uses less than a kilobyte of memory.
+// [Broker.Attach] connects the broker to an [http.Server] and returns the
+// function that shuts down both. Its documentation shows a whole program.
 //
 // # Receiving
 //
-// A [Client] is one stream that reconnects and resumes:
+// The smallest client needs only a URL:
 //
-//	client := &sse.Client{URL: "http://localhost:3000/handshake"}
+//	client := &sse.Client{URL: "http://localhost:3000/events?topic=news"}
 //	for event, err := range client.Events(ctx) {
 //		if err != nil {
-//			return err // what retrying cannot mend
+//			return err // reconnecting cannot help
 //		}
 //		fmt.Println(event.Data)
 //	}
 //
-// A lost stream is not an error: the client waits, 1 second at first, connects
-// again and asks for what follows the last event that the loop has seen. It
-// gives up when the server says so, with a status such as 204 or 404, or with a
-// response that is not an event stream.
+// Events connects, and the loop runs once for each event. A lost stream is not
+// an error: the client waits, 1 second at first, then reconnects and asks for
+// the events after the last event that the loop received. Events yields an
+// error only when the client does not reconnect, for example because the server
+// answers with status 204 or 404, or with a response that is not an event
+// stream. If the data of each event is JSON, [DecodeEvents] yields the values
+// instead.
 //
-// For streams that are not HTTP responses there are [Encoder], [AppendEvent]
-// and [Decoder].
+// For streams that are not HTTP responses, such as files, there are [Encoder],
+// [AppendEvent] and [Decoder].
 //
 // # Finite streams
 //
-// An answer that is streamed, as language models do, has an end, and what comes
-// before its end is not the answer. [Client.Terminal] names the event that is
-// the end; a stream that ends without it is [ErrTruncated]:
+// Some streams, such as the streams of language models, carry one answer and
+// then end. Such an answer is complete only if its last event arrived.
+// [Client.Terminal] recognizes that event. If the stream ends without that
+// event, Events yields [ErrTruncated]:
 //
 //	client := &sse.Client{
 //		URL:      "https://api.example.com/v1/chat",
 //		Method:   "POST",
-//		GetBody:  func() (io.Reader, error) { return bytes.NewReader(question), nil },
+//		Body:     question,
 //		Terminal: func(e sse.Event) bool { return e.Data == "[DONE]" },
 //	}
 //
-// A POST is never sent twice on its own; see [Client.Resend].
+// The client does not repeat a POST unless [Client.Resend] is set. A handler that
+// fails in the middle of an answer calls [Stream.Abort] instead of Close, so that
+// [AcceptOptions.Final] is not sent.
 //
 // # Delivery
 //
-// An id of an event is what the client sends back as Last-Event-ID when it
-// reconnects; [Stream.LastEventID] returns it. A server that sends what follows
-// that event loses nothing. The id that the client sends is that of the last
-// event its caller has received, not the last that has reached the machine.
+// A client that reconnects sends the ID of its last event in the Last-Event-ID
+// header. In a handler, [Stream.LastEventID] returns this ID. No event is lost
+// if the handler continues with the event after this ID. A Broker does so. A
+// Client sends the ID of the last event that its caller received. The server
+// then sends again the events that the Client had read but not delivered.
+//
+// A program that resumes after a restart stores the [Event.LastEventID] of each
+// event and the IDs that [Client.OnCursor] receives, and sets
+// [Client.LastEventID] to the newest of them.
 //
 // # Concurrency
 //
-// A Stream may be used by several goroutines, and a Broker. A Client runs in the goroutine
-// that ranges over its Events; [Client.Reconnect] may be called from any other.
-// An Encoder or a Decoder belongs to one goroutine.
+// The methods of Stream and Broker are safe for concurrent use. A Client runs
+// in the goroutine that ranges over its Events; only [Client.Reconnect] may be
+// called from other goroutines. An Encoder or a Decoder must not be used
+// concurrently.
 //
 // # Limits
 //
-// A broker keeps 16384 events and 64 MiB of them, or what [Broker.Retention] says,
-// and lets a subscriber that was at the end fall behind by 4096 events or 16 MiB
-// ([Selection.MaxLag]). Topics have at most 1 KiB.
+// A broker retains up to 16384 events and up to 64 MiB, unless
+// [Broker.Retention] sets other limits. A subscriber that had caught up may
+// fall behind by 4096 events or 16 MiB ([Selection.MaxLag]). A topic of a
+// broker has at most 1024 bytes.
 //
-// A decoder skips events of more than 16 MiB, and says so ([TooLargeError]). A
-// peer that takes nothing for [AcceptOptions.WriteTimeout] is cut. Where a
-// connection dies silently, [ConnContext] lets the server notice in time, and
-// [Client.IdleTimeout] the client.
+// A Client and a Decoder skip each event of more than 16 MiB and report it with
+// a [TooLargeError] to their OnSkip. The server closes a stream whose peer
+// accepts bytes too slowly. The limit is [AcceptOptions.WriteTimeout], or
+// [StreamOptions.WriteTimeout] for a stream of a broker. If a network path can
+// fail silently, install [ConnContext] so that the server notices the failure
+// ([Broker.Attach] does so), and set [Client.IdleTimeout] so that the client
+// notices the failure.
 //
 // # Security
 //
-// No value of an event can forge another field or event: [AppendEvent] refuses
-// topics, ids and types with line ends, and splits data at them. Credentials, and
-// whatever else the caller puts into a request's header, are not sent to
-// another origin that a redirect leads to. The package writes nothing to any
-// log unless it is given a Logger.
+// No field of an event can inject another field or event: [AppendEvent] rejects
+// topics, IDs and types that contain line ends, and splits data into lines. If
+// a redirect leads a client to another origin, the client does not send
+// credentials or other header fields of the caller to that origin, except
+// harmless fields such as Accept and User-Agent. The package logs nothing unless
+// a Logger is set, except a warning for each skipped event if OnSkip is nil.
 package sse

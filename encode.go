@@ -1,49 +1,55 @@
 package sse
 
 import (
+	"errors"
 	"io"
 	"slices"
 
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// roomForFields is what an event's fields need besides their values.
-const roomForFields = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \n\n")
+// fieldOverhead is the number of bytes that an event needs besides its values,
+// if its data is one line.
+const fieldOverhead = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \n\n")
 
 // AppendEvent appends the event in wire form to dst and returns the extended
-// slice. Data is split at CR, LF and CRLF into as many data lines; an empty
-// Data is one empty line, which a client dispatches.
+// slice. It splits Data at CR, LF and CRLF into one data field for each line.
+// An empty Data becomes one empty data field, so that clients dispatch the
+// event.
 //
-// If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, or if Retry is
-// negative, the error is a [*FieldError] and dst is returned as it was: no
-// value of a field can make another one.
+// If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, if Retry is
+// negative, or if both ID and ClearID are set, AppendEvent returns dst unchanged
+// and a [*FieldError]. Therefore the value of a field can never inject another
+// field. The same applies if ID or Type has more than 1,024 bytes, or if ID
+// contains a control character or begins or ends with a space, because no client
+// could send such an ID back in a header field.
 func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	if err := event.check(); err != nil {
 		return dst, err
 	}
-	// Room for all but the names of data lines after the first: one allocation.
+	// One allocation suffices unless Data has several lines.
 	values := len(event.Topic) + len(event.ID) + len(event.Type) + len(event.Data)
 	if dst == nil {
-		dst = make([]byte, 0, values+roomForFields)
+		dst = make([]byte, 0, values+fieldOverhead)
 	} else {
-		dst = slices.Grow(dst, values+roomForFields)
+		dst = slices.Grow(dst, values+fieldOverhead)
 	}
 	return appendFields(dst, &event), nil
 }
 
-// appendFields appends an event that was checked.
+// appendFields appends an event that has been checked.
 func appendFields(dst []byte, event *Event) []byte {
-	dst = appendHead(dst, event)
+	dst = appendMetaFields(dst, event)
 	dst = wire.AppendLines(dst, "data", event.Data)
 	return append(dst, '\n')
 }
 
-// appendHead appends all fields but the data.
-func appendHead(dst []byte, event *Event) []byte {
+// appendMetaFields appends all fields except the data.
+func appendMetaFields(dst []byte, event *Event) []byte {
 	if event.Topic != "" {
 		dst = wire.AppendField(dst, "topic", event.Topic)
 	}
-	if event.ID != "" {
+	if event.ID != "" || event.ClearID {
 		dst = wire.AppendField(dst, "id", event.ID)
 	}
 	if event.Type != "" {
@@ -55,7 +61,7 @@ func appendHead(dst []byte, event *Event) []byte {
 	return dst
 }
 
-// appendEvents appends all events, or none if one of them is refused.
+// appendEvents appends all events, or none if one of them is invalid.
 func appendEvents(dst []byte, events []Event) ([]byte, error) {
 	buf := dst
 	for i := range events {
@@ -67,11 +73,15 @@ func appendEvents(dst []byte, events []Event) ([]byte, error) {
 	return buf, nil
 }
 
-// maxKeptBuffer is the capacity up to which a buffer is kept for the next
-// use, so that one huge event does not pin its memory for a stream's life.
-const maxKeptBuffer = 64 << 10
+// maxRetainedBuffer is the capacity in bytes up to which a buffer is reused, so
+// that one huge event does not occupy memory for the rest of a stream.
+const maxRetainedBuffer = 64 << 10
 
-// Encoder writes events to a writer. It must not be used concurrently.
+// errZeroEncoder is the error of an Encoder without a writer.
+var errZeroEncoder = errors.New("sse: an Encoder must have a writer: call NewEncoder")
+
+// Encoder writes events to a writer. It must not be used concurrently. The methods
+// of the zero Encoder return an error: use [NewEncoder].
 type Encoder struct {
 	w   io.Writer
 	buf []byte
@@ -82,11 +92,14 @@ func NewEncoder(w io.Writer) *Encoder {
 	return &Encoder{w: w}
 }
 
-// Encode writes all events with a single Write. If one of them cannot be
-// encoded the error is a [*FieldError], and nothing is written. Without events
-// it does nothing.
+// Encode writes all events with a single call of Write and returns its error.
+// If an event cannot be encoded, Encode writes nothing and returns a
+// [*FieldError]. Without events it does nothing.
 func (e *Encoder) Encode(events ...Event) error {
-	if len(events) == 0 {
+	switch {
+	case e.w == nil:
+		return errZeroEncoder
+	case len(events) == 0:
 		return nil
 	}
 	buf, err := appendEvents(e.buf[:0], events)
@@ -96,14 +109,18 @@ func (e *Encoder) Encode(events ...Event) error {
 	return e.write(buf)
 }
 
-// Comment writes text as comment lines, which clients ignore: one for each
-// line of text, split as data is. It does not end an event.
+// Comment writes text as a comment, with one comment line for each line of
+// text. Clients ignore comments. A comment does not end an event.
 func (e *Encoder) Comment(text string) error {
+	if e.w == nil {
+		return errZeroEncoder
+	}
 	return e.write(wire.AppendLines(e.buf[:0], "", text))
 }
 
+// write writes buf, which it retains as the next buffer unless it is too large.
 func (e *Encoder) write(buf []byte) error {
-	if e.buf = buf; cap(buf) > maxKeptBuffer {
+	if e.buf = buf; cap(buf) > maxRetainedBuffer {
 		e.buf = nil
 	}
 	_, err := e.w.Write(buf)

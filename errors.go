@@ -8,13 +8,15 @@ import (
 	"time"
 )
 
-// The reasons why a stream ends. They are what [Stream] methods return, and
-// what [context.Cause] of a stream's context says; use [errors.Is].
+// The reasons why a stream ends. If a stream has ended, the methods of [Stream]
+// return an error that wraps one of these errors, and so does [context.Cause]
+// for the stream's context. Compare with [errors.Is].
 var (
-	// ErrClosed: the stream was closed on this side.
+	// ErrClosed: the server itself has closed the stream.
 	ErrClosed = errors.New("sse: stream closed")
 
-	// ErrPeerGone: the client disconnected, or took nothing for WriteTimeout.
+	// ErrPeerGone: the client disconnected, or exceeded
+	// [AcceptOptions.WriteTimeout] or [StreamOptions.WriteTimeout].
 	ErrPeerGone = errors.New("sse: peer gone")
 
 	// ErrShutdown: the server is shutting down.
@@ -26,73 +28,92 @@ var (
 	// ErrKicked: [Broker.Kick] has ended the stream.
 	ErrKicked = errors.New("sse: subscriber kicked")
 
-	// ErrExpired: the stream has reached [Broker.MaxAge] or [Selection.Expires].
+	// ErrExpired: the stream has reached [Broker.MaxAge] or
+	// [Selection.Expires].
 	ErrExpired = errors.New("sse: stream expired")
 )
 
-// ErrTruncated is how [Client.Events] ends a stream that must come to an end of
-// its own and was cut before it did. What arrived is not all.
+// ErrTruncated is the error of [Client.Events] for a stream that ended before
+// it was complete. The events that arrived are only a part of the answer.
 var ErrTruncated = errors.New("sse: stream truncated")
 
-// FieldError says that an event has a field that the wire format cannot
-// carry, or a topic or pattern that is none. Nothing of the event was written.
+// ErrGaveUp is the error of [Client.Events] after [Client.MaxRetries] retries
+// without progress. The error also wraps the reason why the last attempt failed.
+var ErrGaveUp = errors.New("sse: gave up")
+
+// ErrInUse is the error of [Client.Events] if an earlier call still runs, because
+// a Client receives one stream at a time. Use another Client.
+var ErrInUse = errors.New("sse: Client.Events is already running; use another Client")
+
+// FieldError reports a field of an event that the wire format cannot carry, an
+// ID that a request cannot carry, or an invalid topic or pattern. No part of the
+// event has been written.
 type FieldError struct {
 	Field  string // "id", "event", "retry", "topic" or "pattern"
 	Value  string
-	Reason string // what is wrong with it, such as "contains LF"
+	Reason string // the rule that Value breaks, for example "contains LF"
 }
 
+// Error returns the field, the beginning of the value, and the reason.
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("sse: %s %q %s", e.Field, shorten(e.Value), e.Reason)
 }
 
-// TooLargeError says that an event was larger than the limit and was skipped.
-// It does not end a stream: reading on yields the next event.
+// TooLargeError reports an event that was skipped because it exceeds the limit.
+// The stream continues with the event after it. [DecoderOptions.OnSkip] and
+// [Client.OnSkip] receive a TooLargeError; only [Decoder.Next] returns it.
 type TooLargeError struct {
-	Offset int64  // of the event's first byte in the stream
-	Size   int64  // bytes of the event on the wire
-	Limit  int    // MaxEventSize
-	ID     string // the last event ID in force after it
+	Offset int64 // of the event's first byte in the stream
+	Size   int64 // bytes of the event on the wire
+	Limit  int   // the MaxEventSize that the event exceeds, in bytes
+
+	LastEventID string // the last event ID after the event
 }
 
+// Error returns the size of the event, its offset, and the limit.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("sse: event of %d bytes at offset %d skipped: "+
 		"it exceeds MaxEventSize, %d bytes", e.Size, e.Offset, e.Limit)
 }
 
-// WriterError says that a stream cannot be sent through a ResponseWriter,
-// because it does not pass on what a stream needs. It is most often the
-// wrapper of a middleware, which then needs an Unwrap method.
+// WriterError reports an [http.ResponseWriter] that cannot carry a stream. In
+// most cases, middleware has wrapped the server's writer in a type that does
+// not have a method that streams need. The remedy is an Unwrap method on that
+// type.
 type WriterError struct {
-	Type    string // the writer's Go type, such as "*http.timeoutWriter"
-	Missing string // what it lacks, such as "Flush"
+	Type    string // the writer's Go type, for example "*http.timeoutWriter"
+	Missing string // the method that it lacks, for example "Flush"
 
-	encodes bool // it compresses, so that Unwrap would lead past what it holds
+	compresses bool // so that Unwrap would bypass the bytes that it buffers
 }
 
+// Error returns the writer's type and the method that it must have.
 func (e *WriterError) Error() string {
-	if e.encodes {
-		return fmt.Sprintf("sse: cannot stream through %s: it compresses, and has no %s",
-			e.Type, e.Missing)
+	if e.compresses {
+		return fmt.Sprintf("sse: cannot stream through %s: "+
+			"it compresses, so it must have a method %s", e.Type, e.Missing)
 	}
-	return fmt.Sprintf("sse: cannot stream through %s: it has neither %s nor Unwrap",
+	return fmt.Sprintf("sse: cannot stream through %s: it must have a method %s or Unwrap",
 		e.Type, e.Missing)
 }
 
-// ResponseError says that a server's answer was not an event stream. A client
-// gets it; and [Broker.Select] returns it to refuse a request: with StatusCode,
-// the fields of Header, and Body or else Reason as the text.
+// ResponseError reports a response that is not an event stream. [Client.Events]
+// yields a ResponseError. [Broker.Select] returns a ResponseError to refuse a
+// request. The broker then responds with StatusCode (or 403, if StatusCode is
+// neither 204 nor from 400 to 599), the fields of Header, and Body as the text,
+// or Reason if Body is empty.
 type ResponseError struct {
-	StatusCode int         // such as 404
-	Status     string      // such as "404 Not Found"
+	StatusCode int         // for example 404
+	Status     string      // for example "404 Not Found"
 	Header     http.Header // of the response
-	Body       []byte      // its first bytes, at most 4 KiB
-	Reason     string      // what was wrong with it
+	Body       []byte      // the first bytes of the body, at most 4 KiB
+	Reason     string      // why the response is not an event stream
 
-	mayPass    bool          // another attempt may be answered otherwise
-	retryAfter time.Duration // until when the server asks to be left alone
+	retryable  bool          // the next attempt may get another response
+	retryAfter time.Duration // how long the server asks the client to wait
 }
 
+// Error returns the status, the reason, and the first line of the body.
 func (e *ResponseError) Error() string {
 	text := fmt.Sprintf("sse: %s: %s", e.Status, e.Reason)
 	line, _, _ := strings.Cut(strings.TrimSpace(string(e.Body)), "\n")
@@ -102,7 +123,7 @@ func (e *ResponseError) Error() string {
 	return text
 }
 
-// shorten keeps an error message to a line or two.
+// shorten cuts s to 100 bytes, so that an error message fits a line or two.
 func shorten(s string) string {
 	const limit = 100
 	if len(s) <= limit {

@@ -3,43 +3,66 @@ package sse
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
+// Types that begin with reservedPrefix belong to the events of this package.
+const reservedPrefix = "sse."
+
+// typeCursor is the type of an event whose ID is the server's current position.
+// A client needs the position to reconnect; its caller never sees the event.
+const typeCursor = reservedPrefix + "cursor"
+
 // Event is one event of a stream.
 //
-// Every event whose Data has no CR arrives as it was sent. CR cannot be
-// represented: it is a line end on the wire, as CRLF is, so both arrive as LF.
-// Bytes of Data that are not UTF-8 arrive as U+FFFD.
+// An event arrives exactly as it was sent, with three exceptions. LastEventID is
+// set. CR ends a line on the wire, as CRLF does, so CR and CRLF in Data arrive as
+// LF. Bytes of Data that are not valid UTF-8 arrive as U+FFFD.
 type Event struct {
-	// ID is what the client sends back as Last-Event-ID when it reconnects.
-	//
-	// In an event to be sent, empty means that the event has none. In an event
-	// that was received, ID is the last event ID in force, which an earlier
-	// event may have set: what a browser calls lastEventId.
+	// ID is the ID of this event itself. A client that reconnects after the
+	// event sends it as Last-Event-ID. If empty, the event has no ID. An event to
+	// send or publish must have an ID that a header field can carry: at most
+	// 1,024 bytes, no control characters, and no space at either end.
 	ID string
 
-	// Type is the name that a browser dispatches the event under. If empty, it
-	// is "message". Types that begin with "sse." are this package's.
+	// LastEventID is set only in a received event: it is the last event ID after
+	// the event. If the event has an ID, LastEventID is this ID, otherwise the ID
+	// that an earlier event has set. A program that resumes later stores it.
+	// Browsers call it lastEventId. Sending and publishing ignore it.
+	LastEventID string
+
+	// ClearID resets the client's last event ID: the event is sent with an empty
+	// id field. In a received event, ClearID means that the event has an empty id
+	// field. If ClearID is set, ID must be empty. [Broker.Publish] ignores
+	// ClearID, because a broker gives each event an ID.
+	ClearID bool
+
+	// Type is the name under which a browser dispatches the event. If Type is
+	// empty, browsers dispatch the event as "message". Types that begin with
+	// "sse." are reserved for this package. In an event to send or publish, Type
+	// must have at most 1,024 bytes.
 	Type string
 
-	// Data is the payload: any text, of any number of lines, also empty.
+	// Data is the payload: any text, with any number of lines. It may be empty.
 	Data string
 
-	// Retry, if not zero, tells the client how long to wait before it
-	// reconnects from now on. It is sent in milliseconds, rounded up.
+	// Retry is the time that the client waits before it reconnects, from this
+	// event on. It is sent in milliseconds, rounded up. If zero, the client's
+	// current setting remains.
 	Retry time.Duration
 
-	// Topic is the topic that the event came on, if the server tells; empty
-	// otherwise. It is sent as a field of its own, which other clients ignore
-	// (HTML 9.2.6), and it is of this event only.
+	// Topic is the topic on which the event was published. It is empty unless
+	// the server sends it. On the wire, the topic is a field of its own. Other
+	// clients ignore this field (HTML 9.2.6). The topic applies to this event
+	// only.
 	Topic string
 }
 
-// Decode parses the event's data as JSON into a value of type T. The error
-// names the event, and wraps that of encoding/json.
+// Decode parses the event's data as JSON into a value of type T. If that fails,
+// the error names the event's type and wraps the error of encoding/json.
 func Decode[T any](event Event) (T, error) {
 	var v T
 	if err := json.Unmarshal([]byte(event.Data), &v); err != nil {
@@ -52,7 +75,60 @@ func Decode[T any](event Event) (T, error) {
 	return v, nil
 }
 
-// check reports what in the event cannot be carried by the wire format.
+// DecodeEvents returns an iterator that parses the data of each event as JSON into
+// a value of type T, as [Decode] does. The argument events is, for example, the
+// result of [Client.Events], [Broker.Subscribe] or [Decoder.Events].
+//
+// An error is always the last value. It is an error that the iterator events
+// yields, or the error of an event whose data is not JSON for T. Leave out
+// events that are not JSON, such as a "[DONE]", before DecodeEvents receives
+// them.
+//
+// If an event has the type "sse.gap", DecodeEvents calls onGap with the [Gap] and
+// continues. If onGap is nil, the iteration ends with the *Gap as its error. All
+// other events whose type begins with "sse." are left out.
+func DecodeEvents[T any](events iter.Seq2[Event, error], onGap func(Gap)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for event, err := range events {
+			var v T
+			switch {
+			case err != nil:
+			case event.Type == typeGap:
+				if err = decodeGap(event, onGap); err == nil {
+					continue
+				}
+			case strings.HasPrefix(event.Type, reservedPrefix):
+				continue
+			default:
+				v, err = Decode[T](event)
+			}
+			if err != nil {
+				var zero T // Decode may have set a part of v
+				yield(zero, err)
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// decodeGap calls onGap with the gap that an event reports, or returns the gap as
+// an error if onGap is nil.
+func decodeGap(event Event, onGap func(Gap)) error {
+	gap, err := Decode[Gap](event)
+	switch {
+	case err != nil:
+		return err
+	case onGap == nil:
+		return &gap
+	}
+	onGap(gap)
+	return nil
+}
+
+// check returns a *FieldError if the wire format cannot carry the event.
 func (e *Event) check() error {
 	if e.Topic != "" {
 		if err := checkField("topic", e.Topic); err != nil {
@@ -60,12 +136,15 @@ func (e *Event) check() error {
 		}
 	}
 	if e.ID != "" {
-		if err := checkField("id", e.ID); err != nil {
+		if err := checkID(e.ID); err != nil {
 			return err
+		}
+		if e.ClearID {
+			return &FieldError{Field: "id", Value: e.ID, Reason: "must be empty, because ClearID is set"}
 		}
 	}
 	if e.Type != "" {
-		if err := checkField("event", e.Type); err != nil {
+		if err := checkType(e.Type); err != nil {
 			return err
 		}
 	}
@@ -75,8 +154,41 @@ func (e *Event) check() error {
 	return nil
 }
 
-// checkField refuses what would end the line and start another field, what a
-// client ignores (NUL), and what would not come back as it was sent.
+// maxNameLen limits the length of an ID or a type, in bytes.
+const maxNameLen = 1 << 10
+
+// checkID rejects an ID that the wire format cannot carry, or that a client
+// cannot send back unchanged in the header field Last-Event-ID. RFC 9110 5.5
+// excludes control characters except the tab, which a recipient may replace by a
+// space (5.2: "line folding"), and excludes white space at the ends.
+func checkID(id string) error {
+	reason := ""
+	switch {
+	case len(id) > maxNameLen:
+		reason = "has more than 1024 bytes"
+	case id != "" && (id[0] == ' ' || id[len(id)-1] == ' '):
+		reason = "begins or ends with a space: HTTP would remove it from Last-Event-ID"
+	default:
+		err := checkField("id", id)
+		if err != nil || isHeaderValue(id) && strings.IndexByte(id, '\t') < 0 {
+			return err
+		}
+		reason = "contains a control character: Last-Event-ID cannot carry it"
+	}
+	return &FieldError{Field: "id", Value: id, Reason: reason}
+}
+
+// checkType rejects a type that the wire format cannot carry, and a long one.
+func checkType(kind string) error {
+	if len(kind) > maxNameLen {
+		return &FieldError{Field: "event", Value: kind, Reason: "has more than 1024 bytes"}
+	}
+	return checkField("event", kind)
+}
+
+// checkField rejects a value with a line end, which would begin another field,
+// with NUL, which makes clients ignore the field, and with invalid UTF-8, which
+// would not arrive unchanged.
 func checkField(field, value string) error {
 	reason := ""
 	switch {

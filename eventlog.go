@@ -2,209 +2,213 @@ package sse
 
 import (
 	"context"
-	"encoding/json"
 	"hash/crc32"
 	"iter"
 	"math/bits"
-	"strconv"
 	"time"
+
+	"github.com/sse-go/sse/internal/wire"
 )
 
-// EventLog keeps events in one total order. It is what a [Broker] resumes from
-// when its own memory does not reach back far enough, as after a restart.
+// EventLog stores events in one total order. A [Broker] reads from it the
+// events that are no longer in memory, for example after a restart.
 //
-// Its methods are safe for concurrent use. The package ssetest has TestEventLog,
-// which every log must pass.
+// The methods must be safe for concurrent use. Every implementation must pass
+// TestEventLog of package ssetest.
 //
 // # Positions
 //
-// The log numbers its entries upwards from 1; numbers may be left out, but are
-// never used twice in an epoch. An entry's position has the entry's
-// [Entry.Check], and the epoch: a number that the log draws at random when it
-// begins, and again when it finds that it has lost entries that were kept.
+// The log numbers its entries upwards from 1. The log may leave out numbers,
+// but never uses a number twice in an epoch. An entry's position consists of
+// the epoch, the number, and [Entry.Check]. The log draws the epoch at random
+// when it is created, and draws a new one when it detects that it has lost
+// stored entries.
 //
 // # Retention
 //
-// A log may remove entries, and says so: for each topic, or for all, it keeps
-// the position of the newest entry that it has removed, which [Page.Lost] tells
-// whoever asks for older ones. A log that does not know exactly what it has
-// removed tells too much rather than too little.
+// A log may remove entries, but must report the loss. For each topic, or for
+// all topics together, the log stores the position of the newest entry that it
+// has removed. [Page.Lost] reports this position to a reader of older entries.
+// A log that does not know exactly which entries it has removed must report too
+// many rather than too few.
 type EventLog interface {
-	// Append keeps the entries, in order, and returns their positions. Those of
-	// another Append may come between. It returns when they are kept as safely as
-	// the log promises: an entry is never seen by Read or Follow before that, and
-	// always after. The Position of an entry is ignored; its Time is kept.
+	// Append stores the entries of the request, in order, and returns their
+	// positions. Entries of concurrent calls may be stored between them. Append
+	// blocks until the entries are stored as safely as the log promises. Read
+	// and Follow must not return an entry before that, and must return it after
+	// that. Append ignores the Position of an entry and stores its Time.
 	//
-	// On error it returns the positions of those that were kept: a prefix,
-	// perhaps of length zero. The entries after it are not kept, then or later.
-	Append(ctx context.Context, entries ...Entry) ([]Position, error)
+	// On error, the result has the positions of the entries that were stored.
+	// These are the first entries of the request, or none. The log must not
+	// store the others, not even later. If the request has a Key, a log that
+	// cannot store keys stores nothing and returns an error that wraps
+	// [errors.ErrUnsupported].
+	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
 
-	// Read returns entries that sel matches, after one position and up to and
-	// including another, in order: at least one if there is any, and otherwise
-	// about as many as have limit bytes of topics, ids, types and data. Only the
-	// numbers of the positions count. If through is the zero Position, it is the
-	// end of the log; with an epoch and the number zero it is the place before the
-	// first entry, up to which there is nothing.
+	// Read returns, in order, the entries that r.Selection matches and whose
+	// positions are later than r.After and not later than r.Through. It returns at
+	// least one entry if there is one, and stops after about r.Limit bytes of
+	// topics, IDs, types and data. Read compares only the Seq of the positions. A
+	// zero Through stands for the end of the log. If Through has an Epoch and a
+	// zero Seq, it is the place before the first entry, and Read returns no
+	// entries.
 	//
-	// Nothing is held between calls.
-	Read(ctx context.Context, after, through Position, sel Selection, limit int) (Page, error)
+	// The log must hold no resources for the reader between calls.
+	Read(ctx context.Context, r ReadRequest) (Page, error)
 
-	// Follow returns every entry after a position, those that are kept and then
-	// those to come, until ctx is done or an error, which comes last; that of ctx
-	// need not come. It leaves out none, but those that were removed before it came
-	// to them.
-	Follow(ctx context.Context, after Position) iter.Seq2[Entry, error]
+	// Follow returns an iterator over every entry after r.After: first the stored
+	// entries, then new ones as they are stored. It ignores the other fields of r.
+	// The iterator ends when ctx is done, or after it has yielded an error. It need
+	// not yield the error of ctx. It leaves out only entries that are removed
+	// before it reaches them.
+	Follow(ctx context.Context, r ReadRequest) iter.Seq2[Entry, error]
 
-	// Locate finds the position to read after, for someone who wants to start
-	// somewhere. If there is no such place the error is a [*Gap] that says why,
-	// "unknown", "epoch", "future" or "check", and the position is where the log
-	// begins for sel, as with [Start.Earliest]; Gap.Available is its text. The
-	// position of an entry that was removed is still a place, though its check
-	// can no longer be compared: Page.Lost tells what is missing after it.
+	// Locate returns, as Page.Next, the position to pass as After to Read, for
+	// a reader that begins at start. The page has no entries. If the log has no
+	// such place, Page.Gap has the reason: [GapUnknown], [GapEpoch],
+	// [GapFuture] or [GapCheck]. Next is then the position at which the log
+	// begins for sel, as with [Start.Earliest], and Gap.Available is its text.
+	// Locate also accepts the position of a removed entry, although it can no
+	// longer compare its Check. The later Read reports the entries missing
+	// after that position in Page.Lost.
 	//
-	// Every position that the log returns is one to come back with.
-	Locate(ctx context.Context, start Start, sel Selection) (Position, error)
+	// Locate must accept, as Start.After, every position that the log has
+	// returned.
+	Locate(ctx context.Context, start Start, sel Selection) (Page, error)
+}
+
+// AppendRequest is the argument of [EventLog.Append] and [Broker.Append].
+type AppendRequest struct {
+	// Entries are the entries to store, in order.
+	Entries []Entry
+
+	// Key, if not empty, makes the request idempotent: if the log has stored a
+	// request with the same Owner and Key before, Append stores nothing and
+	// returns the positions of that request. If a concurrent call uses the same
+	// Key, Append blocks until that call has ended. How long a log remembers a
+	// key is up to the log. A request with a Key is stored as a whole or not at
+	// all.
+	Key string
+
+	// Owner is the party that has chosen Key, for example a client. The keys of
+	// different owners are independent of each other.
+	Owner string
+
+	// Digest identifies the content of a request with a Key. If the log has stored
+	// another Digest with the Key, the error is a [*FieldError] for the field
+	// "key".
+	Digest [32]byte
+}
+
+// AppendResult is the result of [EventLog.Append] and [Broker.Append].
+type AppendResult struct {
+	// Positions are the positions of the stored entries, in order.
+	Positions []Position
+
+	// Replayed is true if an earlier request with the same Key has stored the
+	// entries.
+	Replayed bool
+}
+
+// ReadRequest is the argument of [EventLog.Read] and [EventLog.Follow].
+type ReadRequest struct {
+	// After is the position before the first entry to read. The zero Position
+	// stands for the beginning of the log.
+	After Position
+
+	// Through is the last position to read. If zero, the end of the log.
+	Through Position
+
+	// Selection selects the entries to read. Its Filter is ignored.
+	Selection Selection
+
+	// Limit is the approximate number of bytes to read.
+	Limit int
 }
 
 // Entry is an event in an [EventLog].
 type Entry struct {
-	// Position is where the entry is kept.
+	// Position is the entry's place in the log.
 	Position Position
 
-	// Time is when the event was published, in nanoseconds.
+	// Time is the time of publishing. A log stores it with nanosecond
+	// precision.
 	Time time.Time
 
-	// Topics are the event's topics, at least one. An empty one is that of
-	// events without a topic.
+	// Topics are the event's topics, at least one. The empty string stands for
+	// the topic of events that are published without a topic.
 	Topics []string
 
-	// Event is what was published. Its ID is the application's own, or empty: then
-	// it goes out with the text of Position. Its Topic is empty.
+	// Event is the published event. Its ID is the ID that the application gave
+	// to it. If the ID is empty, subscribers receive the text of Position in
+	// its place. The event's Topic is empty.
 	Event Event
 }
 
-// castagnoli is the polynomial that processors have an instruction for.
+// castagnoli is the CRC-32 polynomial for which processors have an instruction.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Check is a checksum of everything but the position. Two entries that differ
-// have different ones, but for one pair in 4 billion.
+// Check returns a checksum of the entry except its position. Two different
+// entries have the same checksum with a probability of one in 4 billion.
 func (e *Entry) Check() uint32 {
-	return checkAt(checkTexts(e.Topics, &e.Event), e.Time.UnixNano())
+	return finishChecksum(contentChecksum(e.Topics, &e.Event), e.Time.UnixNano())
 }
 
-// checkTexts is the part of the checksum that is known before the time is.
-func checkTexts(topics []string, event *Event) uint32 {
-	crc := uint32(1) // or nothing at all would have the check of what is not known
+// contentChecksum returns the part of the checksum that does not depend on the
+// time. finishChecksum adds the time.
+func contentChecksum(topics []string, event *Event) uint32 {
+	crc := uint32(1) // not 0, or an empty entry would have the checksum of an unknown one
 	for _, topic := range topics {
-		crc = checkText(crc, topic)
+		crc = hashText(crc, topic)
 	}
 	for _, text := range [...]string{event.ID, event.Type, event.Data} {
-		crc = checkText(crc, text)
+		crc = hashText(crc, text)
 	}
-	return checkNumber(crc, int64(event.Retry))
+	return hashNumber(crc, int64(event.Retry))
 }
 
-// checkAt completes the checksum.
-func checkAt(crc uint32, unixNano int64) uint32 { return checkNumber(crc, unixNano) }
+// finishChecksum adds the time to a checksum from contentChecksum.
+func finishChecksum(crc uint32, unixNano int64) uint32 { return hashNumber(crc, unixNano) }
 
-// checkText adds a text and its length, without which "ab", "c" would be as
-// good as "a", "bc".
-func checkText(crc uint32, text string) uint32 {
-	crc = checkNumber(crc, int64(len(text)))
+// hashText adds a text and its length to the checksum. Without the length,
+// "ab", "c" and "a", "bc" would have the same checksum.
+func hashText(crc uint32, text string) uint32 {
+	crc = hashNumber(crc, int64(len(text)))
 	if text == "" {
 		return crc
 	}
-	return crc32.Update(crc, castagnoli, bytesOf(text))
+	return crc32.Update(crc, castagnoli, wire.Bytes(text))
 }
 
-// checkNumber adds a number. Two that differ in their lower half never become the
-// same; a CRC of the bytes would cost as much as that of a short text.
-func checkNumber(crc uint32, n int64) uint32 {
-	const golden = 0x9E3779B1 // odd, so that multiplying loses nothing
+// hashNumber adds a number to the checksum. Numbers that differ in their lower
+// half never give the same result. A CRC of the number's bytes would cost as
+// much as the CRC of a short text.
+func hashNumber(crc uint32, n int64) uint32 {
+	const golden = 0x9E3779B1 // odd, so that the multiplication can be inverted
 	return bits.RotateLeft32(crc, 13) ^ (uint32(n)+uint32(n>>32)*31)*golden
 }
 
-// Page is a part of an [EventLog], as far as a selection goes.
+// Page is the result of [EventLog.Read], [EventLog.Locate] and [Broker.Read]:
+// consecutive entries of a log that a selection matches, or a place in the log.
 type Page struct {
-	// Entries are those that match, in order. They are shared, and must not be
-	// modified.
+	// Entries are the matching entries, in order. They are shared and must not
+	// be modified.
 	Entries []Entry
 
-	// Next is where to read on: the position of the last entry, or the end of what
-	// was asked for, if the log knows that there are no more before it, as it does
-	// if there are no Entries. That end is the position up to which was asked or
-	// the log's last, whichever is earlier; but never before that after which was.
+	// Next is the position to pass as After to the next Read. If matching
+	// entries may follow the last of Entries, Next is the position of that last
+	// entry. If the log knows that no matching entry follows (for example, if
+	// Entries is empty), Next is the earlier of Through and the log's last
+	// position, but never earlier than the After of this Read.
 	Next Position
 
-	// Lost, if not zero, is the newest position after the one that was asked for
-	// at which an entry that the selection matches may have been removed. It need
-	// not be within this page.
+	// Lost is the newest position at which the log may have removed a matching
+	// entry, if that position is later than the After of this Read. Lost need
+	// not lie within this page. If zero, no matching entry was removed.
 	Lost Position
-}
 
-// Start is where in an [EventLog] a subscriber begins. At most one field is set;
-// the zero Start is the end of the log: only what is published from then on.
-type Start struct {
-	// After is the position after which to begin: nothing is missed, and nothing
-	// comes twice. It is what [Broker.Position] has returned, or the parsed id of
-	// an event.
-	After Position
-
-	// ID is an id that an application has given to an event itself. Of several
-	// events with it, the earliest counts that is kept and selected: one of
-	// another topic says nothing of what has been missed.
-	ID string
-
-	// Last is how many of the newest selected events to begin with: all, if there
-	// are fewer.
-	Last int
-
-	// Time begins with the first selected event that was published at this time or
-	// later: right before it even if it was removed, so that it is known to be lost.
-	Time time.Time
-
-	// Earliest begins with the first selected event that is kept. What was removed
-	// before that is not lost; nor is what is removed before it could be delivered, if
-	// it is older than the newest of those, as it may be where each topic has a
-	// Retention of its own.
-	Earliest bool
-}
-
-// Gap says that events which a subscriber asked for are missing. A subscriber
-// gets it as an event of type "sse.gap", whose data is the Gap as JSON and whose
-// ID is where to go on:
-//
-//	if event.Type == "sse.gap" {
-//		gap, err := sse.Decode[sse.Gap](event)
-//		…
-//	}
-//
-// It comes before what is kept of the events after the place that was asked for.
-type Gap struct {
-	// Asked is the id or position after which events are missing: that with
-	// which the subscriber came, or up to which it had got everything.
-	Asked string `json:"asked"`
-
-	// Available is the position after which nothing is missing.
-	Available string `json:"available"`
-
-	// Why is the reason: "trimmed" (retention has removed them), "unknown" (no
-	// event with such an id is kept), "epoch" (the position is of another life of
-	// the log), "future" (it is after the log's end), "check" (another event is
-	// at that position now), "lagging" (the subscriber was too slow).
-	Why string `json:"why"`
-}
-
-// json is the Gap as the data of an event.
-func (g *Gap) json() string {
-	data, err := json.Marshal(g)
-	if err != nil {
-		panic(err) // it has only strings
-	}
-	return string(data)
-}
-
-// Error makes a Gap what [EventLog.Locate] fails with.
-func (g *Gap) Error() string {
-	return "sse: gap after " + strconv.Quote(shorten(g.Asked)) + ": " + g.Why
+	// Gap is not nil if the reader asked for a place that does not exist. Only
+	// [EventLog.Locate] and [Broker.Read] set Gap. The page of [Broker.Read]
+	// then begins with the earliest retained entry.
+	Gap *Gap
 }

@@ -6,9 +6,10 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/ssetest"
 )
 
-// checkedEntry is an entry with every field that is checked.
+// checkedEntry returns an entry in which every field that Check covers is set.
 func checkedEntry() sse.Entry {
 	return sse.Entry{
 		Position: sse.Position{Epoch: 1, Seq: 2, Check: 3},
@@ -18,8 +19,9 @@ func checkedEntry() sse.Entry {
 	}
 }
 
-// Positions that clients have, and logs on disk, depend on these values.
-func TestEntryCheckStays(t *testing.T) {
+// These values must not change: clients and logs on disk have positions that
+// contain them.
+func TestEntryCheckValues(t *testing.T) {
 	full, unnamed := checkedEntry(), sse.Entry{Time: time.Unix(0, 0), Topics: []string{""}}
 	for _, test := range []struct {
 		name  string
@@ -41,32 +43,32 @@ func TestEntryCheckDiffers(t *testing.T) {
 		name   string
 		change func(*sse.Entry)
 	}{
-		{"as it is", func(*sse.Entry) {}},
+		{"unchanged", func(*sse.Entry) {}},
 		{"a nanosecond later", func(e *sse.Entry) { e.Time = e.Time.Add(1) }},
 		{"before 1970", func(e *sse.Entry) { e.Time = time.Unix(-1, 0) }},
 		{"another topic", func(e *sse.Entry) { e.Topics[1] = "C" }},
-		{"a topic more", func(e *sse.Entry) { e.Topics = append(e.Topics, "d") }},
-		{"an unnamed topic more", func(e *sse.Entry) { e.Topics = append(e.Topics, "") }},
-		{"a topic less", func(e *sse.Entry) { e.Topics = e.Topics[:1] }},
+		{"an additional topic", func(e *sse.Entry) { e.Topics = append(e.Topics, "d") }},
+		{"an additional unnamed topic", func(e *sse.Entry) { e.Topics = append(e.Topics, "") }},
+		{"one topic less", func(e *sse.Entry) { e.Topics = e.Topics[:1] }},
 		{"no topic", func(e *sse.Entry) { e.Topics = nil }},
 		{"topics in another order", func(e *sse.Entry) { e.Topics = []string{"c", "ab"} }},
-		{"topics cut elsewhere", func(e *sse.Entry) { e.Topics = []string{"a", "bc"} }},
+		{"topics split elsewhere", func(e *sse.Entry) { e.Topics = []string{"a", "bc"} }},
 		{"topics joined", func(e *sse.Entry) { e.Topics = []string{"abc"} }},
 		{"a topic moved to the id", func(e *sse.Entry) {
 			e.Topics, e.Event.ID, e.Event.Type, e.Event.Data = e.Topics[:1], "c", "de", "fgh"
 		}},
 		{"another id", func(e *sse.Entry) { e.Event.ID = "dE" }},
 		{"no id", func(e *sse.Entry) { e.Event.ID = "" }},
-		{"id and type cut elsewhere", func(e *sse.Entry) { e.Event.ID, e.Event.Type = "d", "ef" }},
+		{"id and type split elsewhere", func(e *sse.Entry) { e.Event.ID, e.Event.Type = "d", "ef" }},
 		{"id and type exchanged", func(e *sse.Entry) { e.Event.ID, e.Event.Type = "f", "de" }},
 		{"another type", func(e *sse.Entry) { e.Event.Type = "F" }},
 		{"no type", func(e *sse.Entry) { e.Event.Type = "" }},
-		{"type and data cut elsewhere", func(e *sse.Entry) {
+		{"type and data split elsewhere", func(e *sse.Entry) {
 			e.Event.Type, e.Event.Data = "fg", "h"
 		}},
 		{"other data", func(e *sse.Entry) { e.Event.Data = "gH" }},
 		{"no data", func(e *sse.Entry) { e.Event.Data = "" }},
-		{"a NUL more", func(e *sse.Entry) { e.Event.Data += "\x00" }},
+		{"an additional NUL", func(e *sse.Entry) { e.Event.Data += "\x00" }},
 		{"another retry", func(e *sse.Entry) { e.Event.Retry++ }},
 		{"no retry", func(e *sse.Entry) { e.Event.Retry = 0 }},
 		{"zero", func(e *sse.Entry) { *e = sse.Entry{Time: time.Unix(0, 0)} }},
@@ -81,7 +83,8 @@ func TestEntryCheckDiffers(t *testing.T) {
 	}
 }
 
-// What is published and what is read from a log later have the same check.
+// A published entry and the entry that is later read from a log have the same
+// check.
 func TestEntryCheckSame(t *testing.T) {
 	want := checkedEntry()
 	for _, test := range []struct {
@@ -130,7 +133,7 @@ func TestGapError(t *testing.T) {
 	}
 }
 
-// A gap is told in an event: its JSON is what clients read.
+// Clients read a gap from the JSON in an event.
 func TestGapDecode(t *testing.T) {
 	want := sse.Gap{Asked: "7", Available: "~1.AAAAAAAAAAEAAAAA", Why: "unknown"}
 	got, err := sse.Decode[sse.Gap](sse.Event{
@@ -140,4 +143,30 @@ func TestGapDecode(t *testing.T) {
 	if got != want || err != nil {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
+}
+
+// The window of a broker is an EventLog and passes the conformance kit.
+func TestWindowIsAnEventLog(t *testing.T) {
+	ssetest.TestEventLog(t, ssetest.EventLogOptions{
+		Open: func(_ testing.TB, setup ssetest.EventLogSetup) sse.EventLog {
+			all := sse.Retention{Events: -1, Bytes: -1}
+			var rules []sse.TopicRetention
+			for _, r := range setup.Retention {
+				rule := sse.TopicRetention{Pattern: r.Pattern, Events: r.Entries, Bytes: r.Bytes, Age: r.Age}
+				switch {
+				case r.Pattern != sse.Pattern{}:
+					rules = append(rules, rule)
+				case r.Entries > 0:
+					all.Events = r.Entries
+				case r.Bytes > 0:
+					all.Bytes = r.Bytes
+				default:
+					all.Age = r.Age
+				}
+			}
+			return sse.NewWindowLog(all, rules, setup.Now)
+		},
+		ByCount: true, ByBytes: true, ByAge: true, ByPattern: true,
+		ExactLost: true, Gapless: true, Contiguous: true, Encoded: true, Bubble: true,
+	})
 }

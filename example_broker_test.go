@@ -1,11 +1,14 @@
 package sse_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,8 +16,9 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The whole of publish and subscribe. A real program has http.Handle("GET /events",
-// &broker) in place of the server in memory.
+// A broker is an http.Handler, and its zero value is ready to use. This example
+// publishes three events and reads them back. A program on a real network calls
+// http.Handle("GET /events", &broker) instead of using a server in memory.
 func ExampleBroker() {
 	var broker sse.Broker
 	server := ssetest.NewServer(t, &broker, nil)
@@ -38,9 +42,11 @@ func ExampleBroker() {
 	// ?since=-1&topic=sport&topic=news 3 : 1 <nil>
 }
 
-// A snapshot, and everything that changes it from then on. The position is taken
-// before the state is read: so nothing is missed, but an event may come that the
-// state has in it. It must not matter: publish the new value, not the difference.
+// A client fetches a snapshot of the state and then receives every later
+// change. The server takes the position before it reads the state. So no change
+// is missed, but an event may repeat a change that the snapshot already
+// contains. Publish the new value instead of the difference, so that a repeated
+// event does no harm.
 func ExampleBroker_Position() {
 	type snapshot struct {
 		Value int    `json:"value"`
@@ -53,21 +59,21 @@ func ExampleBroker_Position() {
 	)
 	set := func(n int) {
 		mu.Lock()
-		defer mu.Unlock() // after Publish, or two of them may change places
+		defer mu.Unlock() // after Publish, so that events are in the order of the changes
 		value = n
 		broker.Publish(context.Background(), sse.Event{Data: fmt.Sprint(n)})
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /events", &broker)
 	mux.HandleFunc("GET /value", func(w http.ResponseWriter, r *http.Request) {
-		at, err := broker.Position(r.Context()) // first
+		at, err := broker.Position(r.Context()) // before the state is read
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		json.NewEncoder(w).Encode(snapshot{value, at.String()}) // then
+		json.NewEncoder(w).Encode(snapshot{value, at.String()})
 	})
 	server := ssetest.NewServer(t, mux, nil)
 	defer server.Close()
@@ -84,7 +90,7 @@ func ExampleBroker_Position() {
 	response.Body.Close()
 	fmt.Println("snapshot:", state.Value)
 
-	set(3) // before the client is there
+	set(3) // before the client connects
 	client := &sse.Client{
 		URL:         server.URL() + "/events", // in a browser: /events?lastEventId=…
 		HTTPClient:  server.Client(),
@@ -99,10 +105,11 @@ func ExampleBroker_Position() {
 	// then: 3
 }
 
-// Who may have what is decided in one place. Here every user has the topics below
-// their own name, and what is for all.
+// Select decides which topics each request may receive. Here every user
+// receives the topics below their own name, and the topic "news", which is for
+// all users.
 func ExampleBroker_select() {
-	users := map[string]string{"Bearer 1234": "ann"} // by token; for example
+	users := map[string]string{"Bearer 1234": "ann"} // by token
 	broker := sse.Broker{Select: func(r *http.Request) (sse.Selection, error) {
 		user, ok := users[r.Header.Get("Authorization")]
 		if !ok {
@@ -111,7 +118,7 @@ func ExampleBroker_select() {
 				Reason:     "who are you?",
 			}
 		}
-		// What goes into a pattern is known not to be "*", nor to have a "/" in it.
+		// A user name in a pattern must not contain "*" or "/".
 		own, err := sse.ParsePattern("user/" + user + "/**")
 		return sse.Selection{
 			Topics:    []string{"news"},
@@ -152,12 +159,13 @@ func ExampleBroker_select() {
 	// 401: who are you?
 }
 
-// A client that was away for too long is told so, and gets what there still is.
+// A client that was disconnected for too long receives an event of type
+// sse.gap, and then the events that the broker still stores.
 func ExampleGap() {
 	broker := sse.Broker{Retention: sse.Retention{Events: 2}}
 	server := ssetest.NewServer(t, &broker, nil)
 	defer server.Close()
-	var seen sse.Position // the last that the client has seen
+	var seen sse.Position // of the last event that the client has received
 	for n := range 5 {
 		at, err := broker.Publish(context.Background(), sse.Event{Data: fmt.Sprint("event ", n)})
 		if err != nil {
@@ -181,7 +189,7 @@ func ExampleGap() {
 		if event.Type == "sse.gap" {
 			gap, err := sse.Decode[sse.Gap](event)
 			fmt.Println("gap:", gap.Why, gap.Asked == seen.String(), err)
-			// The place to read the state anew, if there is one; the stream goes on.
+			// Read the state again here, if there is one. The stream continues.
 			continue
 		}
 		fmt.Println(event.Data)
@@ -195,7 +203,7 @@ func ExampleGap() {
 	// event 4
 }
 
-// A subscription within the program, such as one that fills a cache.
+// A program subscribes to its own broker, for example to fill a cache.
 func ExampleBroker_Subscribe() {
 	var broker sse.Broker
 	publish := func(data, topic string) {
@@ -221,7 +229,7 @@ func ExampleBroker_Subscribe() {
 		}
 		fmt.Println(event.Topic, event.Data)
 		if event.Data == "started" {
-			publish("done", "job/1") // which this loop will see
+			publish("done", "job/1") // this loop receives it
 			continue
 		}
 		cancel()
@@ -232,34 +240,33 @@ func ExampleBroker_Subscribe() {
 	// true sse: context canceled
 }
 
-// The server closes its listener first, and then has the streams ended: clients
-// that come back are not refused by a server that is going away, which an
-// EventSource would take for good, but find its successor.
-func ExampleBroker_Shutdown() {
+// Attach returns the function that shuts down the server and the broker. It closes
+// the listener before the streams end. So the clients that reconnect reach the next
+// process instead of a server that refuses them. An EventSource would not try again
+// after a refusal. The documentation of Attach shows a whole program.
+func ExampleBroker_Attach() {
 	connected := make(chan struct{})
 	broker := sse.Broker{
 		OnConnect:    func(sse.Subscriber) { close(connected) },
 		OnDisconnect: func(_ sse.Subscriber, reason error) { fmt.Println("server:", reason) },
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	ended := make(chan error, 1)
+	var shutdown func(context.Context) error
 	server := ssetest.NewServer(t, &broker, &ssetest.ServerOptions{
-		Configure: func(server *http.Server) {
-			server.ConnContext = sse.ConnContext // notices clients that vanish
-			server.RegisterOnShutdown(func() { ended <- broker.Shutdown(ctx) })
-		},
+		Configure: func(server *http.Server) { shutdown = broker.Attach(server) },
 	})
 	defer server.Close()
 
 	client := &sse.Client{
 		URL:        server.URL(),
 		HTTPClient: server.Client(),
-		MaxRetries: -1, // or it would wait for the successor
+		MaxRetries: -1, // do not reconnect
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
 	go func() {
 		<-connected
-		server.Shutdown(ctx) // in a program: when it is interrupted
+		ended <- shutdown(ctx) // a program does this when it is interrupted
 	}()
 	for _, err := range client.Events(context.Background()) {
 		fmt.Println(err)
@@ -271,4 +278,208 @@ func ExampleBroker_Shutdown() {
 	// server: sse: server shutting down
 	// ended: <nil>
 	// publish: sse: server shutting down
+}
+
+// A program checks its configuration before it starts. Without this call, the first
+// use of the broker fails with the same error.
+func ExampleBroker_Validate() {
+	broker := sse.Broker{MaxPerKey: -1, MaxAge: -time.Hour}
+	fmt.Println(broker.Validate())
+	// Output:
+	// sse: Broker.MaxPerKey must not be negative: -1; Broker.MaxAge must not be negative: -1h0m0s
+}
+
+// Every stream begins with the reconnection delay, and its heartbeats are events that
+// a script in a browser can listen for.
+func ExampleStreamOptions() {
+	broker := sse.Broker{
+		Cursor: sse.CursorOff,
+		Streams: sse.StreamOptions{
+			Retry:          3 * time.Second,
+			Heartbeat:      time.Millisecond,
+			HeartbeatEvent: "ping",
+		},
+	}
+	server := ssetest.NewServer(t, &broker, nil)
+	defer server.Close()
+	response, err := server.Client().Get(server.URL())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	for event, err := range sse.NewDecoder(response.Body, nil).Events() {
+		fmt.Printf("type %q, data %q, %v\n", event.Type, event.Data, err)
+		break
+	}
+	// Output:
+	// type "ping", data "", <nil>
+}
+
+// A user loses access: Select refuses the user from now on, and Kick ends the user's
+// streams. OnConnect finds a stream that Select has accepted just before.
+func ExampleBroker_Kick() {
+	var revoked sync.Map // by user
+	isRevoked := func(user string) bool {
+		_, ok := revoked.Load(user)
+		return ok
+	}
+	var broker sse.Broker
+	broker.Select = func(r *http.Request) (sse.Selection, error) {
+		user := r.URL.Query().Get("user") // a real program checks a token
+		if isRevoked(user) {
+			return sse.Selection{}, &sse.ResponseError{
+				StatusCode: http.StatusForbidden,
+				Reason:     "your access was revoked",
+			}
+		}
+		return sse.Selection{Key: user}, nil
+	}
+	connected := make(chan struct{}, 1)
+	broker.OnConnect = func(s sse.Subscriber) {
+		if isRevoked(s.Key) {
+			broker.Kick(func(other sse.Subscriber) bool { return other.ID == s.ID })
+		}
+		connected <- struct{}{}
+	}
+	server := ssetest.NewServer(t, &broker, nil)
+	defer server.Close()
+
+	ended := make(chan int, 1)
+	go func() {
+		<-connected
+		revoked.Store("eve", true)
+		ended <- broker.Kick(func(s sse.Subscriber) bool { return s.Key == "eve" })
+	}()
+	client := &sse.Client{
+		URL:        server.URL() + "?user=eve",
+		HTTPClient: server.Client(),
+		RetryDelay: 100 * time.Millisecond,
+	}
+	for _, err := range client.Events(context.Background()) {
+		var refused *sse.ResponseError
+		if errors.As(err, &refused) {
+			fmt.Println("client:", refused.StatusCode)
+		}
+	}
+	fmt.Println("ended:", <-ended)
+	// Output:
+	// client: 403
+	// ended: 1
+}
+
+// The data of an event is often JSON. Decode reads it.
+func ExampleBroker_PublishJSON() {
+	type price struct {
+		Symbol string  `json:"symbol"`
+		Value  float64 `json:"value"`
+	}
+	var broker sse.Broker
+	ctx := context.Background()
+	_, err := broker.PublishJSON(ctx, sse.Event{Type: "price"}, price{"GOPH", 12.5}, "prices")
+	if err != nil {
+		fmt.Println(err)
+	}
+	sel := sse.Selection{Topics: []string{"prices"}}
+	for event, err := range broker.Subscribe(ctx, sel, sse.Start{Earliest: true}) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(event.Type, event.Data)
+		p, err := sse.Decode[price](event)
+		fmt.Println(p.Symbol, p.Value, err)
+		break
+	}
+	// Output:
+	// price {"symbol":"GOPH","value":12.5}
+	// GOPH 12.5 <nil>
+}
+
+// Each path has its own topics, and no request can select others.
+func ExampleBroker_Handler() {
+	var broker sse.Broker
+	mux := http.NewServeMux()
+	mux.Handle("GET /news", broker.Handler("news"))
+	mux.Handle("GET /all", broker.Handler("news", "sport"))
+	server := ssetest.NewServer(t, mux, nil)
+	defer server.Close()
+
+	ctx := context.Background()
+	broker.Publish(ctx, sse.Event{Data: "3 : 1"}, "sport")
+	broker.Publish(ctx, sse.Event{Data: "rain"}, "news")
+	for _, path := range []string{"/news?since=earliest&topic=sport", "/all?since=earliest"} {
+		client := &sse.Client{URL: server.URL() + path, HTTPClient: server.Client()}
+		for event, err := range client.Events(ctx) {
+			fmt.Println(path, event.Data, err)
+			break
+		}
+	}
+	// Output:
+	// /news?since=earliest&topic=sport rain <nil>
+	// /all?since=earliest 3 : 1 <nil>
+}
+
+// A comment is for people who watch the bytes of a stream. Clients ignore it.
+func ExampleBroker_Comment() {
+	broker := sse.Broker{Cursor: sse.CursorOff}
+	connected := make(chan struct{})
+	broker.OnConnect = func(sse.Subscriber) { close(connected) }
+	server := ssetest.NewServer(t, &broker, nil)
+	defer server.Close()
+	response, err := server.Client().Get(server.URL())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	<-connected
+	if err := broker.Comment("maintenance at noon"); err != nil {
+		fmt.Println(err)
+	}
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		fmt.Println(lines.Text())
+		if lines.Text() != ":" { // the first byte of every stream
+			break
+		}
+	}
+	// Output:
+	// :
+	// : maintenance at noon
+}
+
+// A relay publishes the events of one broker on another. It decides itself about
+// gaps, because Publish refuses the types of this package.
+func ExampleClient_relay() {
+	var upstream, downstream sse.Broker
+	server := httptest.NewServer(&upstream)
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	upstream.Publish(ctx, sse.Event{Data: "hello"}, "news")
+	upstream.Publish(ctx, sse.Event{ID: "mine", Data: "world"}, "news")
+
+	client := &sse.Client{URL: server.URL + "?topic=news&since=earliest"}
+	go func() {
+		for event, err := range client.Events(ctx) {
+			if err != nil {
+				return
+			}
+			if strings.HasPrefix(event.Type, "sse.") {
+				event = sse.Event{Type: "incomplete"} // a gap: events are missing
+			}
+			downstream.Publish(ctx, event, "news")
+		}
+	}()
+	sel := sse.Selection{Topics: []string{"news"}}
+	for event := range downstream.Subscribe(ctx, sel, sse.Start{Earliest: true}) {
+		position, _ := sse.ParsePosition(event.ID)
+		if fmt.Println(event.Data, position.Seq); event.ID == "mine" {
+			break
+		}
+	}
+	// Output:
+	// hello 1
+	// world 0
 }

@@ -1,7 +1,6 @@
 package sse_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +18,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// A handler sends events until it has no more, or the client goes.
+// A handler sends events and returns. If the client has disconnected, Send
+// returns an error.
 func ExampleAccept() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := sse.Accept(w, r, nil)
@@ -49,8 +49,8 @@ func ExampleAccept() {
 	// " world"
 }
 
-// A stream is resumed: the client says which event was its last, and the server
-// sends what follows it.
+// A client that reconnects sends the id of the last event it received, and the
+// handler continues after that event.
 func ExampleStream_LastEventID() {
 	events := []sse.Event{{ID: "1", Data: "one"}, {ID: "2", Data: "two"}, {ID: "3", Data: "three"}}
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +65,7 @@ func ExampleStream_LastEventID() {
 				next = i + 1
 			}
 		}
-		stream.Send(events[next]) // and the connection is lost
+		stream.Send(events[next]) // one event, then the stream ends
 	}
 	server := httptest.NewServer(http.HandlerFunc(handler))
 	defer server.Close()
@@ -83,7 +83,7 @@ func ExampleStream_LastEventID() {
 	// 3 three
 }
 
-// Values travel as JSON, with SendJSON on one side and Decode on the other.
+// SendJSON sends a value as JSON, and Decode decodes it on the client's side.
 func ExampleDecode() {
 	type price struct {
 		Symbol string  `json:"symbol"`
@@ -115,21 +115,122 @@ func ExampleDecode() {
 	// GOPH 41.5 <nil>
 }
 
-// The answer of a language model is all there, or it is an error.
-func ExampleClient_terminal() {
+// DecodeEvents is an iterator over the values of a stream whose events are JSON.
+func ExampleDecodeEvents() {
+	type price struct {
+		Symbol string
+		Value  float64
+	}
+	var broker sse.Broker
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, data := range []string{`{"Symbol":"GOPH","Value":41.5}`, `{"Symbol":"GOPH","Value":42}`} {
+		broker.Publish(ctx, sse.Event{Data: data}, "prices")
+	}
+	events := broker.Subscribe(ctx, sse.Selection{Topics: []string{"prices"}}, sse.Start{Earliest: true})
+	onGap := func(gap sse.Gap) { fmt.Println("events are missing:", gap.Why) }
+	for p, err := range sse.DecodeEvents[price](events, onGap) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if fmt.Println(p.Symbol, p.Value); p.Value == 42 {
+			break
+		}
+	}
+	// Output:
+	// GOPH 41.5
+	// GOPH 42
+}
+
+// A program that resumes after a restart stores the last event ID: of each event,
+// and of each cursor, which moves the position without an event.
+func ExampleClient_lastEventID() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(w, "data: {\"text\":\"Once upon\"}\n\n") // and it ends here
+		io.WriteString(w, "id: 7\ndata: hello\n\ndata: world\n\nid: 9\nevent: sse.cursor\ndata:\n\n")
 	}
 	server := httptest.NewServer(http.HandlerFunc(handler))
 	defer server.Close()
 
-	question := []byte(`{"prompt":"Tell me a story.","stream":true}`)
+	stored := ""
+	client := &sse.Client{
+		URL:         server.URL,
+		MaxRetries:  -1,
+		LastEventID: stored,
+		OnCursor:    func(lastEventID string) { stored = lastEventID },
+	}
+	for event, err := range client.Events(context.Background()) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		stored = event.LastEventID
+		fmt.Printf("%s: own ID %q, stored %q\n", event.Data, event.ID, stored)
+	}
+	fmt.Printf("at the end: stored %q\n", stored)
+	// Output:
+	// hello: own ID "7", stored "7"
+	// world: own ID "", stored "7"
+	// at the end: stored "9"
+}
+
+// With MaxRetries, the client gives up after some attempts without progress. The
+// error still contains the reason of the last failure.
+func ExampleClient_maxRetries() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "maintenance", http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+
+	client := &sse.Client{URL: server.URL, RetryDelay: time.Millisecond, MaxRetries: 2}
+	for _, err := range client.Events(context.Background()) {
+		var response *sse.ResponseError
+		if errors.Is(err, sse.ErrGaveUp) && errors.As(err, &response) {
+			fmt.Println("gave up:", response.Status)
+		}
+	}
+	// Output:
+	// gave up: 503 Service Unavailable
+}
+
+// A Client receives one stream at a time. For a second stream, use another Client.
+func ExampleClient_inUse() {
+	server := httptest.NewServer(new(sse.Broker))
+	defer server.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	client := &sse.Client{URL: server.URL}
+	client.OnState = func(change sse.StateChange) {
+		if change.State != sse.StateOpen {
+			return
+		}
+		for _, err := range client.Events(ctx) {
+			fmt.Println(errors.Is(err, sse.ErrInUse))
+		}
+		cancel()
+	}
+	for range client.Events(ctx) {
+	}
+	// Output:
+	// true
+}
+
+// With Terminal, the answer of a language model is complete, or the client
+// reports ErrTruncated.
+func ExampleClient_terminal() {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: {\"text\":\"Once upon\"}\n\n") // without data: [DONE]
+	}
+	server := httptest.NewServer(http.HandlerFunc(handler))
+	defer server.Close()
+
+	question := []byte(`{"prompt":"Write a story.","stream":true}`)
 	client := &sse.Client{
 		URL:      server.URL,
 		Method:   http.MethodPost,
 		Header:   http.Header{"Content-Type": {"application/json"}},
-		GetBody:  func() (io.Reader, error) { return bytes.NewReader(question), nil },
+		Body:     question,
 		Terminal: func(event sse.Event) bool { return event.Data == "[DONE]" },
 	}
 	for event, err := range client.Events(context.Background()) {
@@ -144,9 +245,9 @@ func ExampleClient_terminal() {
 	// truncated: true
 }
 
-// Authentication: the server checks before it accepts; the client fetches a
-// fresh token for every attempt, and an expired one ends the stream for good
-// only if the server says 401 or 403.
+// The server checks the token before it accepts the stream. The client sets a
+// fresh token before every attempt. It retries after status 503; after 401 or
+// 403 it gives up.
 func ExampleClient_authentication() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer token 2" {
@@ -181,10 +282,40 @@ func ExampleClient_authentication() {
 	// welcome <nil>
 }
 
+// Final tells the client that the answer is complete. After an error, Abort ends
+// the stream without it.
+func ExampleStream_Abort() {
+	generate := func() (string, error) { return "Once upon", errors.New("out of memory") }
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		stream, err := sse.Accept(w, r, &sse.AcceptOptions{Final: &sse.Event{Data: "[DONE]"}})
+		if err != nil {
+			return
+		}
+		defer stream.Close()
+		text, err := generate()
+		stream.Send(sse.Event{Data: text})
+		if err != nil {
+			stream.Abort()
+			return
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(handler))
+	defer server.Close()
+
+	client := &sse.Client{URL: server.URL, MaxRetries: -1}
+	client.Terminal = func(event sse.Event) bool { return event.Data == "[DONE]" }
+	for event, err := range client.Events(context.Background()) {
+		fmt.Printf("%q %v\n", event.Data, errors.Is(err, sse.ErrTruncated))
+	}
+	// Output:
+	// "Once upon" false
+	// "" true
+}
+
 type userKey struct{}
 
-// A stream's context has the values of the request's, such as the user that a
-// middleware has found.
+// The context of a stream has the values of the request's context, for example
+// the user that a middleware has authenticated.
 func ExampleStream_Context() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := sse.Accept(w, r, nil)
@@ -208,12 +339,15 @@ func ExampleStream_Context() {
 	// hello gopher
 }
 
-// Without Done, a server with a stream open does not shut down: Shutdown waits
-// for the handler, and the handler for the client.
+// Done ends the streams when the server shuts down. Without it, Shutdown waits
+// for the handler, and the handler waits for the client.
 func ExampleAcceptOptions_shutdown() {
 	done := make(chan struct{})
 	handler := func(w http.ResponseWriter, r *http.Request) {
-		stream, err := sse.Accept(w, r, &sse.AcceptOptions{Done: done})
+		stream, err := sse.Accept(w, r, &sse.AcceptOptions{
+			Done:           done,
+			HeartbeatEvent: "ping", // a script in a browser can listen for it
+		})
 		if err != nil {
 			return
 		}
@@ -224,7 +358,7 @@ func ExampleAcceptOptions_shutdown() {
 	}
 	server := &http.Server{
 		Handler:     http.HandlerFunc(handler),
-		ConnContext: sse.ConnContext, // notices clients that vanish
+		ConnContext: sse.ConnContext, // detects clients that vanish
 	}
 	server.RegisterOnShutdown(func() { close(done) })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -253,8 +387,8 @@ func (exampleT) Context() context.Context { return context.Background() }
 func (exampleT) Helper()                  {}
 func (exampleT) Cleanup(func())           {}
 
-// A handler is tested without a network: the recorder may be read while the
-// handler still writes.
+// A test of a handler needs no network. The test may read the recorder while
+// the handler still writes.
 func Example_testing() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := sse.Accept(w, r, nil)
@@ -276,13 +410,13 @@ func Example_testing() {
 	for _, event := range recorder.Wait(1) {
 		fmt.Println(event.Type, event.Data)
 	}
-	cancel() // the client goes
+	cancel() // the client disconnects
 	<-finished
 	// Output:
 	// greeting hello
 }
 
-// A stream that is not an HTTP response, such as a file.
+// A Decoder reads a stream that is not an HTTP response, for example a file.
 func ExampleDecoder() {
 	file := strings.NewReader("event: log\ndata: line 1\ndata: line 2\n\ndata: cut off")
 	for event, err := range sse.NewDecoder(file, nil).Events() {
@@ -292,7 +426,32 @@ func ExampleDecoder() {
 	// "log" "line 1\nline 2" <nil>
 }
 
-// An event in the form that goes over the wire.
+// An event over MaxEventSize is not an error. Without OnSkip, it is logged.
+func ExampleDecoderOptions_onSkip() {
+	file := strings.NewReader("data: too long\n\ndata: short\n\n")
+	decoder := sse.NewDecoder(file, &sse.DecoderOptions{
+		MaxEventSize: 5,
+		OnSkip:       func(err *sse.TooLargeError) { fmt.Println("skipped", err.Size, "bytes") },
+	})
+	for event, err := range decoder.Events() {
+		fmt.Println(event.Data, err)
+	}
+	// Output:
+	// skipped 16 bytes
+	// short <nil>
+}
+
+// An event with ClearID resets the client's last event ID: the next request of the
+// client asks for no earlier events.
+func ExampleEvent_clearID() {
+	wire, err := sse.AppendEvent(nil, sse.Event{ClearID: true, Data: "new game"})
+	fmt.Printf("%q %v\n", wire, err)
+	// Output:
+	// "id: \ndata: new game\n\n" <nil>
+}
+
+// An Encoder writes events in the wire format, and refuses an id that would
+// forge other fields.
 func ExampleEncoder() {
 	encoder := sse.NewEncoder(os.Stdout)
 	data, _ := json.Marshal(map[string]int{"answer": 42})

@@ -1,7 +1,8 @@
 package sse
 
-// For tests, which are outside of the package.
+// These variables give private functions to the tests in package sse_test.
 var (
 	CheckTopic   = checkTopic
 	RequestStart = requestStart
+	LastEventID  = (*Decoder).lastEventID
 )

@@ -14,7 +14,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// seedStreams are the streams of the tables and of the conformance cases.
+// seedStreams returns the streams of the tables and of the conformance cases.
 func seedStreams(f *testing.F) (streams [][]byte) {
 	for _, test := range decodeCases {
 		streams = append(streams, []byte(test.in))
@@ -28,8 +28,8 @@ func seedStreams(f *testing.F) (streams [][]byte) {
 	return streams
 }
 
-// expand makes each \x01 of the input a run of bytes, so that a short input can
-// reach the sizes at which buffers end and grow.
+// expand replaces each \x01 of the input with a run of bytes, so that a short
+// input reaches the sizes at which buffers end and grow.
 func expand(input []byte, run uint16) []byte {
 	const most = 64 << 10
 	if n := bytes.Count(input, []byte{1}); n*int(run) > most {
@@ -38,10 +38,10 @@ func expand(input []byte, run uint16) []byte {
 	return bytes.ReplaceAll(input, []byte{1}, bytes.Repeat([]byte("x"), int(run)))
 }
 
-// fuzzLimit makes small limits as likely as large ones; zero is the default.
+// fuzzLimit makes small limits as likely as large limits. Zero is the default.
 func fuzzLimit(limit uint16) int { return int(limit) >> (limit % 13) }
 
-// Any pieces give the same result: events, errors, comments and retries.
+// The result is the same for any pieces: events, errors, comments and retries.
 func FuzzDecodeChunking(f *testing.F) {
 	for i, stream := range seedStreams(f) {
 		f.Add(stream, []byte{byte(i), 1, 0, 7}, uint16(i), uint16(i*i))
@@ -59,14 +59,15 @@ func FuzzDecodeChunking(f *testing.F) {
 	})
 }
 
-// The decoder does what the specification says.
+// The decoder agrees with the oracle, which follows the specification.
 func FuzzOracle(f *testing.F) {
 	for i, stream := range seedStreams(f) {
 		f.Add(stream, []byte{0, 1, byte(i), 7}, uint16(0), uint16(0))
 		f.Add(stream, []byte{255}, uint16(i), uint16(i*i))
 	}
 	f.Add([]byte("data: \x01\xE2\x82\nid: \x01\n\n"), []byte{0}, uint16(2048), uint16(60000))
-	// A first line that is dropped before its end is read: where the event began.
+	// A first line that the decoder drops before it has read its end. The event's
+	// offset is still the start of that line.
 	f.Add([]byte("\x01\ndata: \x01\n\n"), []byte{0}, uint16(9000), uint16(130))
 	f.Add([]byte("\n:\x01\nid: 1\ndata: \x01\n\n"), []byte{200}, uint16(9000), uint16(130))
 	f.Fuzz(func(t *testing.T, input, sizes []byte, run, limit uint16) {
@@ -80,11 +81,13 @@ func FuzzOracle(f *testing.F) {
 	})
 }
 
-// What is encoded is decoded, and is all that is decoded: no value can make
-// another field or event. What cannot come back is refused.
+// An encoded event is decoded as the same event and nothing else: no value can
+// forge a field or an event. Values that cannot be decoded unchanged are
+// refused.
 func FuzzRoundTrip(f *testing.F) {
 	for _, test := range forged {
 		f.Add(test.event.Topic, test.event.ID, test.event.Type, "data", int64(test.event.Retry))
+		f.Add(test.event.Topic, test.event.ID, test.event.Type, "other", int64(test.event.Retry))
 	}
 	for _, test := range decodeCases {
 		f.Add("a", "1", "x", test.in, int64(time.Second))
@@ -95,6 +98,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic, id, typ, data string, retry int64) {
 		event := sse.Event{
 			Topic: topic, ID: id, Type: typ, Data: data, Retry: time.Duration(retry),
+			ClearID: id == "" && len(data)%2 == 0, // both values with every other field
 		}
 		good := sse.Event{ID: "last", Data: "good"}
 		stream, err := sse.AppendEvent(nil, event)
@@ -102,16 +106,20 @@ func FuzzRoundTrip(f *testing.F) {
 		carried := func(s string) bool {
 			return utf8.ValidString(s) && !strings.ContainsAny(s, "\r\n\x00")
 		}
-		if !carried(topic) || !carried(id) || !carried(typ) || retry < 0 {
+		// Last-Event-ID carries the ID back.
+		returned := len(id) <= 1024 && strings.Trim(id, " ") == id &&
+			!strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7F })
+		if !carried(topic) || !carried(id) || !carried(typ) || retry < 0 ||
+			!returned || len(typ) > 1024 {
 			var fieldErr *sse.FieldError
 			if !errors.As(err, &fieldErr) || len(stream) != 0 {
-				t.Fatalf("AppendEvent(%+q): got %q, %v, want nothing and a FieldError",
+				t.Fatalf("AppendEvent(%+v): got %q, %v, want nothing and a FieldError",
 					event, stream, err)
 			}
 			return
 		}
 		if err != nil {
-			t.Fatalf("AppendEvent(%+q): got %v, want no error", event, err)
+			t.Fatalf("AppendEvent(%+v): got %v, want no error", event, err)
 		}
 		if stream, err = sse.AppendEvent(stream, good); err != nil {
 			t.Fatal(err)
@@ -129,13 +137,14 @@ func FuzzRoundTrip(f *testing.F) {
 			}
 			got = append(got, event)
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("stream %q:\n got %q\nwant %q", stream, got, want)
+		if want = received("", want...); !slices.Equal(got, want) {
+			t.Errorf("stream %q:\n got %+v\nwant %+v", stream, got, want)
 		}
 	})
 }
 
-// wireRetry is d in whole milliseconds, rounded up, or the most that there are.
+// wireRetry returns d in whole milliseconds, rounded up if the result fits a
+// Duration.
 func wireRetry(d time.Duration) time.Duration {
 	whole := d.Truncate(time.Millisecond)
 	if whole == d || whole > math.MaxInt64-time.Millisecond {
@@ -144,15 +153,15 @@ func wireRetry(d time.Duration) time.Duration {
 	return whole + time.Millisecond
 }
 
-// No input makes the decoder panic or hold more than the limit allows, be it
-// ever so long.
+// No input, however long, makes the decoder panic or use more memory than the
+// limit allows.
 func FuzzNoPanicBounded(f *testing.F) {
 	for i, stream := range seedStreams(f) {
 		if i%8 == 0 { // each is a megabyte
 			f.Add([]byte("data: "), stream, uint16(i*i))
 		}
 	}
-	for _, test := range endless {
+	for _, test := range endlessStreams {
 		f.Add([]byte(test.head), []byte(test.unit), uint16(1000))
 	}
 	f.Fuzz(func(t *testing.T, head, unit []byte, limit uint16) {
@@ -164,11 +173,88 @@ func FuzzNoPanicBounded(f *testing.F) {
 		r := io.MultiReader(bytes.NewReader(head), tail)
 		most := fuzzLimit(limit) | 1
 		tooLarge := int64(0)
-		got := allocated(func() { tooLarge = drain(r, most) })
-		// An error and its ID are the caller's. The fuzzer itself allocates a
-		// little meanwhile.
+		got := measureAlloc(func() { tooLarge = drain(r, most) })
+		// Errors and their IDs belong to the caller. The fuzzer itself allocates
+		// a little at the same time.
 		if want := int64(4*most+512<<10) + (256+4*int64(most))*tooLarge; got > want {
 			t.Errorf("limit %d: got %d bytes allocated, want at most %d", most, got, want)
+		}
+	})
+}
+
+// A position has exactly one text.
+func FuzzParsePosition(f *testing.F) {
+	for _, test := range positions {
+		f.Add(test.text)
+	}
+	for _, test := range noPositions {
+		if len(test.text) < 1<<10 {
+			f.Add(test.text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		position, err := sse.ParsePosition(text)
+		switch got := position.String(); {
+		case err != nil:
+			if position != (sse.Position{}) {
+				t.Errorf("%q: got %#v with the error %v", text, position, err)
+			}
+		case got != text:
+			t.Errorf("%q is the position %#v, whose text is %q", text, position, got)
+		case position.Epoch == 0:
+			t.Errorf("%q is a position without an epoch", text)
+		}
+	})
+}
+
+// Parsing and matching agree with references written from the documentation.
+func FuzzParsePattern(f *testing.F) {
+	for _, test := range matchCases {
+		for _, topic := range append(test.yes, test.no...) {
+			f.Add(test.pattern, topic)
+		}
+	}
+	for _, test := range names {
+		f.Add(test.text, test.text)
+		f.Add("a/**", test.text)
+	}
+	for _, text := range []string{"**/a", "a*/b", "***", "**/**", "*/**/*"} {
+		f.Add(text, text)
+	}
+	f.Fuzz(func(t *testing.T, text, topic string) {
+		comparePattern(t, text, topic)
+		isTopic := referenceParse(strings.ReplaceAll(topic, "*", "+"))
+		if err := sse.CheckTopic(topic); (err == nil) != isTopic {
+			t.Errorf("topic %q: got error %v, want one: %v", topic, err, !isTopic)
+		}
+	})
+}
+
+// A parsed start has one field set, with a value that a log can represent.
+func FuzzParseStart(f *testing.F) {
+	for _, test := range starts {
+		f.Add(test.text)
+	}
+	for _, text := range noStarts {
+		if len(text) < 1<<10 {
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		start, err := sse.ParseStart(text)
+		var want sse.Start
+		switch {
+		case err != nil || text == "latest":
+		case text == "earliest":
+			want.Earliest = true
+		case start.Last != 0:
+			want.Last = min(max(1, start.Last), 1e9)
+		default:
+			nano := max(0, start.Time.UnixNano())
+			want.Time = time.Unix(0, nano).UTC()
+		}
+		if start != want {
+			t.Errorf("%q: got %+v, %v, want %+v", text, start, err, want)
 		}
 	})
 }

@@ -2,34 +2,34 @@ package sse
 
 import "slices"
 
-// checkLag applies the policy if the subscriber has fallen too far behind.
+// checkLag applies the lag policy if the subscriber is too far behind.
 func (s *subscriber) checkLag(w *window, b *batch) {
 	if !s.behind(w) {
 		return
 	}
-	switch s.terms.lag {
+	switch s.opts.lagPolicy {
 	case LagDisconnect:
-		s.end = ErrLagging
+		s.endCause = ErrLagging
 	case LagSkip:
-		s.skip(w, b)
+		s.skipToNewest(w, b)
 	case LagLatest:
 		s.skipToLatest(w, b)
 	}
 }
 
-// behind reports whether the subscriber is over its limit. One that has not been
-// at the end yet is catching up, however far behind it is.
+// behind reports whether the subscriber exceeds its lag limits. A subscriber that
+// has never reached the end is catching up, and exceeds none.
 func (s *subscriber) behind(w *window) bool {
-	if !s.live || s.idle {
+	if !s.caughtUp || s.idle {
 		return false
 	}
-	maxLag, maxBytes := s.terms.maxLag, s.terms.maxLagBytes
+	maxLag, maxBytes := s.opts.maxLag, s.opts.maxLagBytes
 	if maxLag < 0 && maxBytes < 0 {
 		return false
 	}
-	seq := max(s.cursor.Seq, s.conflate)
+	seq := max(s.cursor.Seq, s.conflateThrough)
 	if links := s.links(); len(links) == 1 {
-		// Mostly it is plain that it is not, without a search.
+		// In most cases the counts show without a search that it does not.
 		after := w.last.Seq - min(seq, w.last.Seq)
 		if (maxLag < 0 || after <= uint64(maxLag)) && (maxBytes < 0 || links[0].size() <= maxBytes) {
 			return false
@@ -39,17 +39,17 @@ func (s *subscriber) behind(w *window) bool {
 	return maxLag >= 0 && events > maxLag || maxBytes >= 0 && bytes > maxBytes
 }
 
-// lag is how many events and bytes come after a sequence.
+// lag returns the number of events after a sequence, and their bytes.
 func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
 	for i := range s.links() {
-		e, b := s.links()[i].behind(seq)
+		e, b := s.links()[i].countAfter(seq)
 		events, bytes = events+e, bytes+b
 	}
 	return events, bytes
 }
 
-// skip moves on to the newest event, if there are others before it.
-func (s *subscriber) skip(w *window, b *batch) {
+// skipToNewest skips every event before the newest.
+func (s *subscriber) skipToNewest(w *window, b *batch) {
 	w.merge.start(s.chains(w), s.cursor.Seq)
 	first := w.merge.next()
 	newest := first
@@ -59,19 +59,18 @@ func (s *subscriber) skip(w *window, b *batch) {
 	}
 	if b.dropped--; newest == first {
 		b.dropped = 0
-		return // or it was removed, which checkLoss will see
+		return // if the event was removed instead, checkLoss finds the loss
 	}
-	before := w.before(newest)
-	s.lapse(before, before)
+	before := w.positionBefore(newest)
+	s.skipTo(before, before)
 }
 
-// skipToLatest moves on to the first event that is the latest of its topic, and
-// notes that up to the end no others count.
+// skipToLatest skips every event that is followed by a newer one of the same topic.
 func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if s.cursor.Seq < w.base.Seq {
-		// Some may have their latest below the window.
-		s.lapse(s.cursor, w.last)
-		s.conflate = w.last.Seq
+		// The latest event of a topic may be in the log only.
+		s.skipTo(s.cursor, w.last)
+		s.conflateThrough = w.last.Seq
 		return
 	}
 	w.merge.start(s.chains(w), s.cursor.Seq)
@@ -86,28 +85,28 @@ func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if b.dropped == 0 {
 		return
 	}
-	s.lapse(w.before(first), w.last)
-	s.conflate = w.last.Seq
+	s.skipTo(w.positionBefore(first), w.last)
+	s.conflateThrough = w.last.Seq
 }
 
-// lapse moves the cursor to a position, and notes the gap that this is up to
-// another. What a gap before it covers is not covered again.
-func (s *subscriber) lapse(to, through Position) {
-	if s.gap == nil && through.Seq > s.told {
-		s.gap = &Gap{Asked: s.asked(), Available: through.String(), Why: "lagging"}
+// skipTo moves the cursor to a position, and sets a gap up to through. If there is
+// a gap already, it covers the skipped events.
+func (s *subscriber) skipTo(to, through Position) {
+	if s.gap == nil && through.Seq > s.knownLossSeq {
+		s.gap = &Gap{Asked: s.gapStart(), Available: through.String(), Why: GapLagging}
 	}
 	if to.Seq > s.cursor.Seq {
 		s.cursor = to
 	}
-	s.know(through)
-	s.conflate = 0
+	s.noteKnownLoss(through)
+	s.conflateThrough = 0
 }
 
-// dropSuperseded takes out of the batch what is not the latest of a topic, as far
-// as only that counts.
+// dropSuperseded removes from b the entries up to conflateThrough that are not the
+// latest of a topic.
 func (s *subscriber) dropSuperseded(b *batch) {
 	b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool {
-		if e.seq > s.conflate || !s.superseded(e) {
+		if e.seq > s.conflateThrough || !s.superseded(e) {
 			return false
 		}
 		b.dropped++
@@ -115,7 +114,7 @@ func (s *subscriber) dropSuperseded(b *batch) {
 	})
 }
 
-// superseded reports whether each selected topic of an entry has a newer one.
+// superseded reports whether every selected topic of an entry has a newer entry.
 func (s *subscriber) superseded(e *entry) bool {
 	for _, t := range e.topics {
 		if last := t.last(); (last == nil || last.seq <= e.seq) && s.selects(t) {
@@ -123,15 +122,4 @@ func (s *subscriber) superseded(e *entry) bool {
 		}
 	}
 	return true
-}
-
-// before is the position right before an entry.
-func (w *window) before(e *entry) Position {
-	if p := w.find(e.seq - 1); p != nil {
-		return p.position(w.epoch)
-	}
-	if w.base.Seq > 0 {
-		return w.base
-	}
-	return w.positionAt(e.seq - 1)
 }

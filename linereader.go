@@ -8,53 +8,55 @@ import (
 )
 
 const (
-	minBuffer    = 4 << 10   // what a quiet stream's reader holds
-	maxEmptyRead = 100       // reads of no bytes and no error in a row
-	shrinkAfter  = 64        // times a large buffer was hardly used
-	roomForName  = 64        // a field's name, colon, space and line end, generously
-	noLineYet    = int64(-1) // for an offset
+	minBuffer       = 4 << 10   // bytes; the buffer of a stream with small events
+	maxEmptyReads   = 100       // consecutive reads without a byte or an error
+	shrinkThreshold = 64        // the value of underused at which a large buffer shrinks
+	fieldNameRoom   = 64        // bytes; more than a field's name, colon, space and line end
+	noOffset        = int64(-1) // in place of an offset
 )
 
-// lineReader cuts a stream into lines that end in CR, LF or CRLF, and drops
-// one leading BOM.
+// lineReader splits a stream into lines that end in CR, LF or CRLF, and removes
+// one leading byte order mark.
 //
 //	buf   ┌─────────┬──────────────┬────────┬────────┐
-//	      │  taken  │ first line … │   …    │  room  │
+//	      │  used   │ first line … │   …    │  free  │
 //	      0        pos          lf or cr   end    len(buf)
 //
-// Invariants: 0 ≤ pos ≤ end ≤ len(buf). Where lf ≥ pos it is the index of the
-// first LF in buf[pos:end], or end if there is none; likewise cr, and high for
-// the first byte that is not ASCII. So no byte is searched twice, however small
-// the reads are, and one search serves many lines.
+// Invariants: 0 ≤ pos ≤ end ≤ len(buf). If lf ≥ pos, lf is the index of the
+// first LF in buf[pos:end], or end if there is none. The same holds for cr and
+// the first CR, and for nonASCII and the first byte that is not ASCII. So no
+// byte is searched twice, however small the reads are, and one search serves
+// many lines.
 type lineReader struct {
 	r   io.Reader
-	err error // of r; reported when all lines have been taken
+	err error // from r; returned when all lines have been used
 
 	buf      []byte
 	pos, end int
 	lf, cr   int
-	high     int
+	nonASCII int
 	lineEnd  int // index after the last byte of the line returned last
 
-	read     int64 // bytes read from r
-	started  bool  // a BOM has been looked for
-	afterCR  bool  // an LF at pos belongs to the line end before it
-	dropping bool  // the line at pos is not kept
-	greedy   bool  // the last read filled the buffer
-	small    int   // how often in a row a large buffer was hardly used
+	bytesRead    int64 // bytes read from r
+	bomChecked   bool  // a leading byte order mark has been removed, or there was none
+	afterCR      bool  // an LF at pos belongs to the preceding line end
+	discarding   bool  // the beginning of the line at pos was discarded, and the rest must be, too
+	bufferFilled bool  // the last read filled the buffer
+	underused    int   // how often in a row a large buffer was nearly empty
 }
 
-// offset is the place in the stream of the byte at buf[i].
-func (l *lineReader) offset(i int) int64 { return l.read - int64(l.end-i) }
+// offset returns the offset in the stream of the byte at buf[i].
+func (l *lineReader) offset(i int) int64 { return l.bytesRead - int64(l.end-i) }
 
-// rest is the beginning of a line whose end has not been read.
-func (l *lineReader) rest() []byte { return l.buf[l.pos:l.end] }
+// partialLine returns the beginning of a line whose end has not been read.
+func (l *lineReader) partialLine() []byte { return l.buf[l.pos:l.end] }
 
-// next returns the next complete line without its end, or false if more has to
-// be read first. The line is valid until the next fill.
+// next returns the next complete line without its line end, or false if more
+// must be read first. The line is valid until the next call of fill or
+// makeRoom.
 func (l *lineReader) next() ([]byte, bool) {
 	for {
-		if !l.started && !l.dropBOM() || l.pos == l.end {
+		if !l.bomChecked && !l.stripBOM() || l.pos == l.end {
 			return nil, false
 		}
 		if l.afterCR {
@@ -72,7 +74,7 @@ func (l *lineReader) next() ([]byte, bool) {
 		}
 		i := min(l.lf, l.cr)
 		if i == l.end {
-			if l.dropping {
+			if l.discarding {
 				l.pos = l.end
 			}
 			return nil, false
@@ -80,19 +82,20 @@ func (l *lineReader) next() ([]byte, bool) {
 		line := l.buf[l.pos:i]
 		l.lineEnd = i
 		l.pos = i + 1
-		// The event is dispatched at the CR: waiting for an LF that may
-		// belong to it would hold it back.
+		// The line ends at the CR: waiting for an LF that may belong to it
+		// would delay the event.
 		l.afterCR = i == l.cr
-		if !l.dropping {
+		if !l.discarding {
 			return line, true
 		}
-		l.dropping = false
+		l.discarding = false
 	}
 }
 
+// find returns the index of the first c in buf[from:end], or end.
 func (l *lineReader) find(c byte, from int) int {
 	if l.buf[from] == c {
-		return from // every other line of most streams is blank
+		return from // in most streams, every second line is blank
 	}
 	if i := bytes.IndexByte(l.buf[from:l.end], c); i >= 0 {
 		return from + i
@@ -100,22 +103,23 @@ func (l *lineReader) find(c byte, from int) int {
 	return l.end
 }
 
-// isASCII reports whether the line returned last is ASCII. From start on it is
-// that line.
+// isASCII reports whether the line that was returned last is ASCII from the
+// index start onward.
 func (l *lineReader) isASCII(start int) bool {
-	if l.high < start {
-		l.high = start + wire.IndexNonASCII(l.buf[start:l.end])
+	if l.nonASCII < start {
+		l.nonASCII = start + wire.IndexNonASCII(l.buf[start:l.end])
 	}
-	return l.high >= l.lineEnd
+	return l.nonASCII >= l.lineEnd
 }
 
-// dropBOM reports whether the stream's first bytes have been seen.
+// stripBOM removes a leading byte order mark. It returns false if more must be
+// read to decide whether there is one.
 //
 // HTML 9.2.6: "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order
 // Mark (BOM), if any."
-func (l *lineReader) dropBOM() bool {
+func (l *lineReader) stripBOM() bool {
 	n := min(len(wire.BOM), l.end-l.pos)
-	if string(l.rest()[:n]) == wire.BOM[:n] {
+	if string(l.partialLine()[:n]) == wire.BOM[:n] {
 		if n < len(wire.BOM) && l.err == nil {
 			return false
 		}
@@ -123,99 +127,103 @@ func (l *lineReader) dropBOM() bool {
 			l.pos += n
 		}
 	}
-	l.started = true
+	l.bomChecked = true
 	return true
 }
 
-// dropLine lets go of the line at pos, whose end has not been read.
-func (l *lineReader) dropLine() {
+// discardLine discards the line at pos, whose end has not been read.
+func (l *lineReader) discardLine() {
 	l.pos = l.end
-	l.dropping = true
+	l.discarding = true
 }
 
-// full reports whether there is no room to read into.
-func (l *lineReader) full() bool { return l.end == len(l.buf) }
+// isFull reports whether the buffer has no free space.
+func (l *lineReader) isFull() bool { return l.end == len(l.buf) }
 
-// makeRoom makes room to read into. It keeps buf[from:to], which is before
-// pos, as buf[0:to-from], and after it the line at pos. Unless what is kept
-// needs more, the buffer stays within limit bytes and room for a read.
+// makeRoom makes free space in the buffer, which may be replaced. It moves
+// buf[from:to], which lies before pos, to the start of the buffer, and the
+// partial line at pos after it. The buffer grows no larger than limit bytes and
+// room for a read, unless the preserved bytes need more.
 //
-// It must follow a next that returned false.
+// It must only be called after next has returned false.
 func (l *lineReader) makeRoom(from, to, limit int) {
-	kept := to - from
-	live := kept + l.end - l.pos
-	size := l.size(live, max(limit+roomForName+minBuffer, maxKeptBuffer))
+	retained := to - from
+	needed := retained + l.end - l.pos
+	size := l.chooseSize(needed, max(limit+fieldNameRoom+minBuffer, maxRetainedBuffer))
 	buf := l.buf
 	if size != len(buf) {
 		buf = make([]byte, size)
 	}
-	// What is in place already is not moved, so that each byte is moved a
-	// bounded number of times even where there is little room.
+	// Bytes that are already in place are not moved, so that each byte is moved
+	// a bounded number of times even if little space is free.
 	if size != len(l.buf) || from != 0 {
 		copy(buf, l.buf[from:to])
 	}
-	copy(buf[kept:], l.buf[l.pos:l.end])
-	l.high += kept - l.pos
-	l.buf, l.pos, l.end = buf, kept, live
-	l.lf, l.cr = live, live
+	copy(buf[retained:], l.buf[l.pos:l.end])
+	l.nonASCII += retained - l.pos
+	l.buf, l.pos, l.end = buf, retained, needed
+	l.lf, l.cr = needed, needed
 }
 
-// size is how large the buffer should be, given the bytes to be kept in it.
-func (l *lineReader) size(live, limit int) int {
+// chooseSize returns the size that the buffer should have, given the number of
+// bytes that it needs to preserve.
+func (l *lineReader) chooseSize(needed, limit int) int {
 	size := len(l.buf)
 	switch {
 	case size == 0:
 		return minBuffer
-	case live+minBuffer > size:
-		return max(min(2*size, limit), live+minBuffer, size+size/4)
-	case live > size/2 && size < limit, l.greedy && size < maxKeptBuffer:
+	case needed+minBuffer > size:
+		return max(min(2*size, limit), needed+minBuffer, size+size/4)
+	case needed > size/2 && size < limit, l.bufferFilled && size < maxRetainedBuffer:
 		return min(2*size, limit)
-	case l.idle(live):
-		return maxKeptBuffer
+	case l.shouldShrink(needed):
+		return maxRetainedBuffer
 	}
 	return size
 }
 
-// wasteful reports whether it is time to look if a large buffer is still
-// needed, of which kept bytes before pos are. Without it, a stream whose reads
-// end within events would keep the buffer of a huge one until it is full.
-func (l *lineReader) wasteful(kept int) bool {
-	if len(l.buf) <= maxKeptBuffer {
+// shouldCompact reports whether makeRoom should check if a large buffer is
+// still needed. Of the bytes before pos, it needs to preserve retained. Without
+// this check, a stream whose reads end within events would occupy the buffer of
+// a huge event until that buffer is full.
+func (l *lineReader) shouldCompact(retained int) bool {
+	if len(l.buf) <= maxRetainedBuffer {
 		return false
 	}
-	if kept+l.end-l.pos > maxKeptBuffer/2 {
-		l.small = 0
+	if retained+l.end-l.pos > maxRetainedBuffer/2 {
+		l.underused = 0
 		return false
 	}
-	return l.pos-kept > maxKeptBuffer
+	return l.pos-retained > maxRetainedBuffer
 }
 
-// idle reports whether the buffer has been far too large for long.
-func (l *lineReader) idle(live int) bool {
-	if len(l.buf) <= maxKeptBuffer {
+// shouldShrink reports whether the buffer has been far too large for a long
+// time.
+func (l *lineReader) shouldShrink(needed int) bool {
+	if len(l.buf) <= maxRetainedBuffer {
 		return false
 	}
-	if live > maxKeptBuffer/2 {
-		l.small = 0
+	if needed > maxRetainedBuffer/2 {
+		l.underused = 0
 		return false
 	}
-	if l.small++; l.small < shrinkAfter {
+	if l.underused++; l.underused < shrinkThreshold {
 		return false
 	}
-	l.small = 0
+	l.underused = 0
 	return true
 }
 
-// fill reads once. It returns the reader's error when there is nothing left
-// that came before it.
+// fill reads once into the free space. It returns the reader's error only after
+// all bytes that the reader returned before it have been used.
 func (l *lineReader) fill() error {
-	for range maxEmptyRead {
+	for range maxEmptyReads {
 		if l.err != nil {
 			return l.err
 		}
 		n, err := l.r.Read(l.buf[l.end:])
 		if n < 0 || n > len(l.buf)-l.end {
-			panic("sse: reader returned an impossible count")
+			panic("sse: the reader returned a count that is negative or larger than its buffer")
 		}
 		l.err = err
 		if n == 0 && err == nil {
@@ -223,10 +231,10 @@ func (l *lineReader) fill() error {
 		}
 		before := l.end
 		l.end += n
-		l.read += int64(n)
-		l.greedy = l.end == len(l.buf)
-		if n > maxKeptBuffer/2 {
-			l.small = 0
+		l.bytesRead += int64(n)
+		l.bufferFilled = l.end == len(l.buf)
+		if n > maxRetainedBuffer/2 {
+			l.underused = 0
 		}
 		if l.lf == before {
 			l.lf = l.find('\n', before)
@@ -234,8 +242,8 @@ func (l *lineReader) fill() error {
 		if l.cr == before {
 			l.cr = l.find('\r', before)
 		}
-		if l.high == before {
-			l.high = before + wire.IndexNonASCII(l.buf[before:l.end])
+		if l.nonASCII == before {
+			l.nonASCII = before + wire.IndexNonASCII(l.buf[before:l.end])
 		}
 		return nil
 	}

@@ -1,231 +1,147 @@
 package sse
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
-	"github.com/sse-go/sse/internal/wire"
+	"github.com/sse-go/sse/internal/poll"
 )
 
-// loop writes to parked streams.
+// loop is a goroutine that writes to parked streams, and its state.
+//
+//	ready ──gather──► jobs ──perform──► outs ──write──► sockets
+//	                   ▲                                   │
+//	                   └──────────────finish◄──────────────┘
 type loop struct {
-	c      *core
-	poller poller
-	signal chan struct{} // bound: 1; sent to when asleep becomes false
+	st     *state
+	pages  *pageWorkers
+	poller poll.Poller
+	wakeup chan struct{} // capacity 1; wake sends a value when it sets asleep to false
 
-	// Guarded by the lock of the broker.
-	ready    []*parked
-	table    []*parked
-	turns    []uint32 // how often each place in the table was used
-	free     []uint32
-	asleep   bool
-	stopping bool
+	// Guarded by state.mu.
+	ready       []*parked // streams that have work, without duplicates
+	streams     []*parked // table of all streams of the loop; the index is parked.tableIndex
+	generations []uint32  // how many streams have used each index
+	freeIndexes []uint32
+	asleep      bool // run waits for wakeup
+	stopping    bool
 
-	// The loop's own.
-	jobs    []job
-	outs    []*output // of jobs, to be written at once
-	buf     []byte    // what the outputs are, unless that is events
-	shared  []byte    // the last several events that were put together, in buf,
-	members []*entry  // and which they were; for streams that get the same
-	framed  bool
+	// Used by run only.
+	jobs          []job
+	outs          []*poll.Output // outputs of jobs, written together
+	buf           []byte         // data of the outputs, except of outputs with a single entry
+	shared        []byte         // part of buf: the bytes of sharedEntries, for other streams
+	sharedEntries []*entry       // entries of the last output that other streams can share
+	sharedChunked bool
 }
 
-// job is what the loop does for one stream without the lock.
+// job is the loop's work for one stream, done without the lock.
 type job struct {
 	*parked
 	batch
-	output
-	before place  // where the stream was before the batch
-	cut    []byte // what was not written of what is no event
-	mute   bool   // nothing can be written before the end
+	out         poll.Output
+	resumePoint resumePoint // of the stream before the batch
+	unsent      []byte      // rest of a gap, a comment or a heartbeat that was written in part
+	silent      bool        // nothing may be written before the descriptor is closed
 }
 
-const (
-	loopBatch = 256
-	loopBytes = 128 << 10 // of its own, after which a loop writes
-)
+// loopBytes is the size of buf at which a loop writes before it continues.
+const loopBytes = 128 << 10
 
-// loops are the goroutines that write to parked streams.
-type loops struct {
-	create func() (poller, error) // instead of the system's
-	all    []*loop
-	next   int
-	wait   sync.WaitGroup
-	ended  chan struct{} // made when they are stopped, closed when all have ended
-
-	fetching []*parked // those that wait for a page
-	fetchers int       // goroutines that fetch pages; bound: pagesAtOnce
-	ctx      context.Context
-	cancel   context.CancelFunc
-}
-
-// startLoops starts them, fewer than there are processors: writers on all of them
-// would leave none to the publishers. Called with mu held.
-func (c *core) startLoops() error {
-	l := &c.loops
-	if l.all != nil {
-		return nil
-	}
-	create := l.create
-	if create == nil {
-		create = newPoller
-	}
-	var all []*loop
-	for range max(1, runtime.GOMAXPROCS(0)-1) {
-		p, err := create()
-		if err != nil {
-			for _, started := range all {
-				started.poller.stop()
-				started.poller.free()
-			}
-			return err
-		}
-		all = append(all, &loop{c: c, poller: p, signal: signal()})
-	}
-	l.all = all
-	l.ctx, l.cancel = context.WithCancel(context.Background())
-	for _, loop := range all {
-		l.wait.Go(loop.run)
-		l.wait.Go(loop.poll)
-	}
-	return nil
-}
-
-func signal() chan struct{} { return make(chan struct{}, 1) }
-
-// stopLoops ends them, once nobody is parked any more. It waits for a little longer than
-// ctx allows.
-func (c *core) stopLoops(ctx context.Context) error {
-	c.mu.Lock()
-	for _, l := range c.loops.all {
-		l.stopping = true
-		l.rouse()
-		l.poller.stop()
-	}
-	if c.loops.cancel != nil {
-		c.loops.cancel()
-	}
-	ended := c.loops.ended
-	if ended == nil {
-		ended = make(chan struct{})
-		c.loops.ended = ended
-		go func() { // ends when the last hook has returned, which is the application's business
-			c.loops.wait.Wait()
-			for _, l := range c.loops.all {
-				l.poller.free()
-			}
-			close(ended)
-		}()
-	}
-	c.mu.Unlock()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-ended: // all is closed now that was cut off
-		return nil
-	case <-time.After(shutdownGrace):
-		return fmt.Errorf("sse: a hook or Broker.Log is still busy at shutdown: %w", context.Cause(ctx))
-	}
-}
-
-// reserve gives a stream a place in the table, and returns its token: the place,
-// and how often it was used, so that what was reported of a stream that has gone
-// is not taken for the next one's.
-func (l *loop) reserve(p *parked) uint64 {
-	if n := len(l.free); n > 0 {
-		p.slot = l.free[n-1]
-		l.free = l.free[:n-1]
+// add adds a stream to the table and returns its token: the index and its
+// generation, so that an event of an earlier stream with that index is not mistaken
+// for an event of this one.
+func (l *loop) add(p *parked) uint64 {
+	if n := len(l.freeIndexes); n > 0 {
+		p.tableIndex = l.freeIndexes[n-1]
+		l.freeIndexes = l.freeIndexes[:n-1]
 	} else {
-		p.slot = uint32(len(l.table))
-		l.table = append(l.table, nil)
-		l.turns = append(l.turns, 0)
+		p.tableIndex = uint32(len(l.streams))
+		l.streams = append(l.streams, nil)
+		l.generations = append(l.generations, 0)
 	}
-	l.table[p.slot] = p
-	l.turns[p.slot]++
-	return uint64(l.turns[p.slot])<<32 | uint64(p.slot)
+	l.streams[p.tableIndex] = p
+	l.generations[p.tableIndex]++
+	return uint64(l.generations[p.tableIndex])<<32 | uint64(p.tableIndex)
 }
 
-func (l *loop) release(p *parked) {
-	l.table[p.slot] = nil
-	if l.free = append(l.free, p.slot); l.stopping {
-		l.rouse() // it may have been the last
+// remove removes a stream from the table.
+func (l *loop) remove(p *parked) {
+	l.streams[p.tableIndex] = nil
+	if l.freeIndexes = append(l.freeIndexes, p.tableIndex); l.stopping {
+		l.wake() // the loop ends after its last stream
 	}
 }
 
-// over reports whether the loop is to end: nobody is parked any more, or about to be.
-func (l *loop) over() bool { return l.stopping && len(l.free) == len(l.table) }
+// mustEnd reports whether the loop must end: it is stopping, and has no
+// streams.
+func (l *loop) mustEnd() bool { return l.stopping && len(l.freeIndexes) == len(l.streams) }
 
-// lookup returns whose token it is, or nil.
+// lookup returns the stream with a token, or nil.
 func (l *loop) lookup(token uint64) *parked {
-	slot, turn := uint32(token), token>>32
-	if int(slot) >= len(l.table) || uint64(l.turns[slot]) != turn {
+	index, generation := uint32(token), token>>32
+	if int(index) >= len(l.streams) || uint64(l.generations[index]) != generation {
 		return nil
 	}
-	return l.table[slot]
+	return l.streams[index]
 }
 
-func (l *loop) rouse() {
+// wake wakes run if it is asleep. The caller holds state.mu.
+func (l *loop) wake() {
 	if l.asleep {
 		l.asleep = false
-		l.signal <- struct{}{}
+		l.wakeup <- struct{}{}
 	}
 }
 
-// poll tells the loop what happens to its descriptors.
+// poll passes the events of the poller to the streams, until the poller is stopped.
 func (l *loop) poll() {
-	events := make([]readiness, 128)
+	events := make([]poll.Readiness, 128)
 	for {
-		n, err := l.poller.wait(events)
+		n, err := l.poller.Wait(events)
 		if err != nil {
 			return
 		}
-		l.c.mu.Lock()
+		l.st.mu.Lock()
 		for _, event := range events[:n] {
-			if p := l.lookup(event.token); p != nil {
-				p.react(event)
+			if p := l.lookup(event.Token); p != nil {
+				p.handleReadiness(event)
 			}
 		}
-		l.c.mu.Unlock()
+		l.st.mu.Unlock()
 	}
 }
 
-// run does what is to be done, until the loop is stopped.
+// run does the work of the streams in the ready list, until the loop must end.
 func (l *loop) run() {
-	l.jobs = make([]job, 0, loopBatch)
+	l.jobs = make([]job, 0, poll.Batch)
 	for {
-		l.c.mu.Lock()
+		l.st.mu.Lock()
 		for i := range l.jobs {
 			l.finish(&l.jobs[i])
 		}
 		l.gather()
 		if len(l.jobs) == 0 {
-			if l.over() {
-				l.c.mu.Unlock()
+			if l.mustEnd() {
+				l.st.mu.Unlock()
 				return
 			}
 			l.asleep = true
-			l.c.mu.Unlock()
-			<-l.signal
+			l.st.mu.Unlock()
+			<-l.wakeup
 			continue
 		}
-		l.c.mu.Unlock()
+		l.st.mu.Unlock()
 		first := 0
 		for i := range l.jobs {
-			if l.callsHook(&l.jobs[i]) {
-				l.write(l.jobs[first:i]) // which is not to wait for that
+			if l.st.hooks.hasHookFor(&l.jobs[i].batch) {
+				l.write(l.jobs[first:i]) // so that no write waits for a hook
 				first = i
 			}
-			l.do(&l.jobs[i])
+			l.perform(&l.jobs[i])
 			if len(l.buf) >= loopBytes || i+1 == len(l.jobs) {
 				l.write(l.jobs[first : i+1])
 				first = i + 1
@@ -234,35 +150,28 @@ func (l *loop) run() {
 	}
 }
 
-// callsHook reports whether doing a job calls a hook.
-func (l *loop) callsHook(j *job) bool {
-	opts := l.c.opts
-	return j.batch.end != nil && opts.OnDisconnect != nil ||
-		j.gap != nil && opts.OnGap != nil || j.dropped > 0 && opts.OnDrop != nil
-}
-
-// gather makes jobs of what is ready.
+// gather makes jobs for the streams in the ready list. The caller holds state.mu.
 func (l *loop) gather() {
 	now := time.Now()
 	l.jobs = l.jobs[:0]
 	n := 0
-	for ; n < len(l.ready) && len(l.jobs) < loopBatch; n++ {
+	for ; n < len(l.ready) && len(l.jobs) < poll.Batch; n++ {
 		p := l.ready[n]
 		l.ready[n] = nil
 		p.queued = false
-		if !p.begun || p.blocked && p.end == nil {
+		if !p.connected || p.blocked && p.endCause == nil {
 			continue
 		}
 		l.jobs = l.jobs[:len(l.jobs)+1]
 		j := &l.jobs[len(l.jobs)-1]
-		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, before: p.place()}
+		*j = job{parked: p, batch: batch{entries: j.entries[:0]}, resumePoint: p.resumePoint()}
 		if !p.prepare(j, now) {
 			l.jobs = l.jobs[:len(l.jobs)-1]
-		} else if j.batch.end != nil {
-			// Whatever happens to it from here on, it ends once: the descriptor is
-			// another's when it has been closed.
-			p.over = true
-			j.mute = p.stuck != nil || p.lost
+		} else if j.batch.endCause != nil {
+			// From now on the stream ignores all events. So it ends only once:
+			// a second Close might close the descriptor of another connection.
+			p.ending = true
+			j.silent = p.backlog != nil || p.broken
 		}
 	}
 	if l.ready = l.ready[n:]; len(l.ready) == 0 {
@@ -270,169 +179,138 @@ func (l *loop) gather() {
 	}
 }
 
-// do puts together what is to be written, or ends the stream.
-func (l *loop) do(j *job) {
-	defer l.survive(j)
-	if j.batch.end != nil {
+// perform calls the hooks and sets the output of a job, or ends the stream.
+func (l *loop) perform(j *job) {
+	defer l.recoverPanic(j)
+	if j.batch.endCause != nil {
 		l.end(j)
 		return
 	}
-	l.c.report(&j.subscriber, &j.batch)
-	j.output = output{fd: int(j.parked.fd), data: l.data(j)}
+	l.st.hooks.callOnDropAndOnGap(&j.subscriber, &j.batch)
+	j.out = poll.Output{FD: int(j.parked.fd), Data: l.data(j)}
 }
 
-// write writes what was put together.
+// write writes the outputs of jobs.
 func (l *loop) write(jobs []job) {
 	if len(jobs) == 0 {
 		return
 	}
 	l.outs = l.outs[:0]
 	for i := range jobs {
-		if len(jobs[i].data) > 0 {
-			l.outs = append(l.outs, &jobs[i].output)
+		if len(jobs[i].out.Data) > 0 {
+			l.outs = append(l.outs, &jobs[i].out)
 		}
 	}
-	l.poller.writeAll(l.outs)
+	l.poller.WriteAll(l.outs)
 	for i := range jobs {
-		if j := &jobs[i]; j.n < len(j.data) && len(j.entries) == 0 && j.stuck == nil {
-			j.cut = slices.Clone(j.data[j.n:]) // l.buf is used for the next ones
+		if j := &jobs[i]; j.out.N < len(j.out.Data) && len(j.entries) == 0 && j.backlog == nil {
+			j.unsent = slices.Clone(j.out.Data[j.out.N:]) // the next jobs reuse l.buf
 		}
 	}
-	l.forget()
+	l.releaseShared()
 	if l.buf = l.buf[:0]; cap(l.buf) > 8*loopBytes {
-		l.buf = nil // a large event had a filter
+		l.buf = nil // do not retain the memory of a large event
 	}
 }
 
-// survive ends a stream whose hook or filter has panicked, as net/http would do:
-// the loop has others to serve.
-func (l *loop) survive(j *job) {
+// recoverPanic recovers from a panic of a hook, and ends the stream that called
+// it. The other streams of the loop continue. net/http does the same if a handler
+// panics.
+func (l *loop) recoverPanic(j *job) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	if cause != http.ErrAbortHandler {
-		l.c.logger.Error("sse: panic in a hook or a filter; a stream ends",
+		l.st.logger.Error("sse: a stream ends because a hook has panicked",
 			"panic", cause, "stack", string(debug.Stack()))
 	}
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	if j.subscriber.end == nil {
-		j.subscriber.end = ErrClosed
+	l.st.mu.Lock()
+	defer l.st.mu.Unlock()
+	if j.subscriber.endCause == nil {
+		j.subscriber.endCause = ErrClosed
 	}
-	j.err = ErrClosed
+	j.out.Err = ErrClosed
 }
 
-// data is what a job writes.
+// data returns the bytes that a job writes. They stay unchanged until l.buf is
+// reset, even when l.buf grows into a new array.
 func (l *loop) data(j *job) []byte {
-	start := len(l.buf) // what is there stays, also when it grows out of its array
+	start := len(l.buf)
 	switch {
-	case j.stuck != nil:
+	case j.backlog != nil:
 		return j.rest
 	case len(j.entries) == 0:
-		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
-	case j.terms.filter != nil || j.terms.withTopic:
-		l.appendOwn(j)
+		l.buf = l.st.renderer.appendFramed(l.buf, &j.subscriber, &j.batch, j.chunked)
+	case j.opts.withTopic: // other streams cannot share the bytes
+		for _, e := range j.entries {
+			l.buf = j.parked.appendEntry(l.buf, e)
+		}
 	case len(j.entries) == 1:
 		return j.entries[0].bytes(j.chunked)
-	case len(l.members) > 0 && l.framed == j.chunked && slices.Equal(l.members, j.entries):
+	case len(l.sharedEntries) > 0 && l.sharedChunked == j.chunked &&
+		slices.Equal(l.sharedEntries, j.entries):
 		return l.shared
 	default:
 		for _, e := range j.entries {
 			l.buf = append(l.buf, e.bytes(j.chunked)...)
 		}
-		l.forget()
+		l.releaseShared()
 		l.shared = l.buf[start:]
-		l.members = append(l.members, j.entries...)
-		l.framed = j.chunked
+		l.sharedEntries = append(l.sharedEntries, j.entries...)
+		l.sharedChunked = j.chunked
 	}
 	return l.buf[start:]
 }
 
-// forget lets go of the several events that were put together last.
-func (l *loop) forget() {
-	clear(l.members)
-	l.shared, l.members = nil, l.members[:0]
+// releaseShared removes the references to sharedEntries and their bytes.
+func (l *loop) releaseShared() {
+	clear(l.sharedEntries)
+	l.shared, l.sharedEntries = nil, l.sharedEntries[:0]
 }
 
-// appendOwn appends what only this stream gets, as its selection has a filter or wants
-// to know the topics.
-func (l *loop) appendOwn(j *job) {
-	kept := j.entries[:0]
-	for _, e := range j.entries {
-		if j.wants(e, j.epoch) {
-			kept = append(kept, e)
-			l.buf = j.parked.appendOwn(l.buf, e)
-		}
-	}
-	clear(j.entries[len(kept):])
-	if j.entries = kept; len(kept) == 0 && j.beat {
-		l.buf = l.c.renderChunk(l.buf, &j.subscriber, &j.batch, j.chunked)
-	}
-}
-
-// finish notes what has become of a job.
+// finish updates a stream with the result of its job. The caller holds state.mu.
 func (l *loop) finish(j *job) {
 	p := j.parked
 	switch {
-	case j.batch.end != nil:
-		l.release(p) // do has closed it
-	case j.err != nil:
-		p.lost = true
-		if p.subscriber.end == nil {
-			p.subscriber.end = fmt.Errorf("%w: %w", ErrPeerGone, j.err)
+	case j.batch.endCause != nil:
+		l.remove(p) // perform has closed the descriptor
+	case j.out.Err != nil:
+		p.broken = true
+		if p.subscriber.endCause == nil {
+			p.subscriber.endCause = fmt.Errorf("%w: %w", ErrPeerGone, j.out.Err)
 		}
 		p.idle = false
-		p.push()
-	case j.n < len(j.data):
-		p.block(j, l.c)
+		p.enqueue()
+	case j.out.N < len(j.out.Data):
+		p.storeBacklog(j, &l.st.timers)
 	default:
-		if p.terms.filter != nil && j.n > 0 {
-			p.active = time.Now().UnixNano()
-		}
-		p.unblock()
-		p.dropPage()
-		if !p.idle || p.subscriber.end != nil {
-			p.push()
+		p.clearBacklog()
+		p.releasePage()
+		if !p.idle || p.subscriber.endCause != nil {
+			p.enqueue()
 		}
 	}
 	j.parked = nil
-	j.data, j.cut = nil, nil
+	j.out.Data, j.unsent = nil, nil
 	clear(j.entries)
 }
 
-// end says farewell, if the stream is not in the middle of something, and closes
-// the descriptor. All that is left of it is its place in the table.
+// end ends a stream: it writes the end, unless an event was written in part, closes
+// the descriptor, and removes the subscriber. finish then removes the stream from
+// the table.
 func (l *loop) end(j *job) {
-	p, cause := j.parked, j.batch.end
-	if !j.mute {
-		last := l.c.farewell(nil, cause, p.chunked)
-		l.poller.write(&output{fd: int(p.fd), data: last}) // what there is room for
+	p, cause := j.parked, j.batch.endCause
+	if !j.silent {
+		last := l.st.renderer.appendEnd(nil, l.st.retryFor(cause), p.chunked)
+		l.poller.Write(&poll.Output{FD: int(p.fd), Data: last}) // only the bytes that fit
 	}
-	l.poller.close(int(p.fd))
-	defer func() { // also if the hook panics
-		l.c.freeFor(&p.subscriber)
-		l.c.mu.Lock()
-		defer l.c.mu.Unlock()
-		p.dropPage()
+	l.poller.Close(int(p.fd))
+	defer func() { // runs even if OnDisconnect panics
+		l.st.releaseStream(hostOf(p.remote()), p.key())
+		l.st.mu.Lock()
+		defer l.st.mu.Unlock()
+		p.releasePage()
 	}()
-	l.c.left(&p.subscriber, cause)
-}
-
-// farewell appends how a stream ends: when to come back, the application's last
-// event, and the mark that nothing was cut off.
-//
-// RFC 9112 7.1: last-chunk = 1*("0") CRLF
-func (c *core) farewell(dst []byte, cause error, chunked bool) []byte {
-	var last []byte
-	if errors.Is(cause, ErrShutdown) {
-		last = append(wire.AppendRetry(nil, c.comeBack()), '\n')
-	}
-	if c.stream.Final != nil {
-		last, _ = AppendEvent(last, *c.stream.Final) // checked by start
-	}
-	if !chunked {
-		return append(dst, last...)
-	}
-	return append(appendChunk(dst, last), "0\r\n\r\n"...)
+	l.st.disconnect(&p.subscriber, cause)
 }

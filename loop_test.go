@@ -12,11 +12,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/sse-go/sse/internal/memnet"
+	"github.com/sse-go/sse/internal/poll"
+	"github.com/sse-go/sse/internal/poll/polltest"
 )
 
-// loopHost is a server whose broker parks with a poller of the test's.
+// loopHost is a server whose broker parks streams with a given poller.
 type loopHost struct {
 	broker   *Broker
 	listener *memnet.Listener
@@ -24,15 +27,15 @@ type loopHost struct {
 	served   sync.WaitGroup
 }
 
-func newLoopHost(b *Broker, p poller) *loopHost {
+func newLoopHost(b *Broker, p poll.Poller) *loopHost {
 	b.Park = true
-	b.core.loops.create = func() (poller, error) { return p, nil }
+	b.state.loops.newPoller = func() (poll.Poller, error) { return p, nil }
 	h := &loopHost{broker: b, listener: memnet.Listen(0), server: &http.Server{Handler: b}}
 	h.served.Go(func() { _ = h.server.Serve(h.listener) })
 	return h
 }
 
-// listen subscribes, and collects what comes.
+// listen subscribes and collects the bytes of the stream.
 func (h *loopHost) listen(t *testing.T) *sink {
 	t.Helper()
 	conn, err := h.listener.Dial(t.Context())
@@ -48,7 +51,7 @@ func (h *loopHost) listen(t *testing.T) *sink {
 	return s
 }
 
-// close ends all, and reports what Shutdown says.
+// close shuts down the broker and the server and returns the error of Shutdown.
 func (h *loopHost) close(sinks ...*sink) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
@@ -61,7 +64,7 @@ func (h *loopHost) close(sinks ...*sink) error {
 	return err
 }
 
-// sink collects bytes.
+// sink collects the bytes that a connection receives.
 type sink struct {
 	conn net.Conn
 	mu   sync.Mutex // guards buf
@@ -81,25 +84,25 @@ func (s *sink) has(text string) bool {
 	return bytes.Contains(s.buf, []byte(text))
 }
 
-// What was put together for one stream does not wait for the hook of another that is
-// in the same batch.
-func TestHookHoldsNobodyBefore(t *testing.T) {
+// The output for one stream is written before the hook of another stream in the
+// same batch returns.
+func TestHookDelaysNoOtherStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		broker := &Broker{OnDisconnect: func(Subscriber, error) { <-hold }}
-		h := newLoopHost(broker, newFakePoller())
+		h := newLoopHost(broker, polltest.NewFake())
 		first, second := h.listen(t), h.listen(t)
-		c := &broker.core
+		c := &broker.state
 		event := Event{Data: "before the hook"}
 		d := newDraft(&event, defaultTopics)
-		c.mu.Lock() // so that both are of one batch
-		c.win.publish(&d, defaultTopics, time.Now())
-		c.tell(c.all[0])
-		c.endLocked(c.all[1], ErrKicked)
+		c.mu.Lock() // so that both are in one batch
+		c.window.publish(&d, defaultTopics, time.Now())
+		c.wakeSubscriber(c.subscribers[0])
+		c.endLocked(c.subscribers[1], ErrKicked)
 		c.mu.Unlock()
 		synctest.Wait()
 		if !first.has(event.Data) {
-			t.Error("the event waits for the hook of another")
+			t.Error("the event waits for the hook of another stream")
 		}
 		close(hold)
 		if err := h.close(first, second); err != nil {
@@ -108,8 +111,8 @@ func TestHookHoldsNobodyBefore(t *testing.T) {
 	})
 }
 
-// A stream whose OnConnect still runs when Shutdown has had its time ends once that
-// returns.
+// A stream whose OnConnect still runs when Shutdown returns ends as soon as
+// OnConnect returns.
 func TestShutdownDuringOnConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
@@ -118,18 +121,18 @@ func TestShutdownDuringOnConnect(t *testing.T) {
 			OnConnect:    func(Subscriber) { <-hold },
 			OnDisconnect: func(Subscriber, error) { left++ },
 		}
-		p := newFakePoller()
+		p := polltest.NewFake()
 		h := newLoopHost(broker, p)
 		s := h.listen(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := broker.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Shutdown returned %v", err)
+			t.Errorf("Shutdown returned %v, want DeadlineExceeded", err)
 		}
 		close(hold)
 		synctest.Wait()
-		if left != 1 || len(p.conns) != 0 {
-			t.Errorf("%d have left, %d descriptors are open", left, len(p.conns))
+		if left != 1 || p.Open() != 0 {
+			t.Errorf("%d streams have ended and %d descriptors are open, want 1 and 0", left, p.Open())
 		}
 		if err := h.close(s); err != nil {
 			t.Error(err)
@@ -138,24 +141,25 @@ func TestShutdownDuringOnConnect(t *testing.T) {
 }
 
 type freePoller struct {
-	*fakePoller
+	*polltest.Fake
 	freed *int
 }
 
-func (f freePoller) free() { *f.freed++ }
+func (f freePoller) Free() { *f.freed++ }
 
-// If there is no poller for each loop, those that there are do not stay.
+// If the system has no poller for one of the loops, the other pollers are
+// freed.
 func TestStartLoopsFails(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // for three loops
-	full := errors.New("no more")
+	full := errors.New("no more pollers")
 	made, freed := 0, 0
 	var broker Broker
-	broker.core.loops.create = func() (poller, error) {
+	broker.state.loops.newPoller = func() (poll.Poller, error) {
 		if made == 2 {
 			return nil, full
 		}
 		made++
-		return freePoller{newFakePoller(), &freed}, nil
+		return freePoller{polltest.NewFake(), &freed}, nil
 	}
 	c, err := broker.start(t.Context())
 	if err != nil {
@@ -163,7 +167,99 @@ func TestStartLoopsFails(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.startLoops(); !errors.Is(err, full) || freed != 2 {
-		t.Errorf("%v, and %d of 2 pollers were freed", err, freed)
+	if err := c.loops.start(c); !errors.Is(err, full) || freed != 2 {
+		t.Errorf("startLoops returned %v, and %d of 2 pollers were freed", err, freed)
+	}
+}
+
+// leavingPoller is a poller whose peers disconnect while the end of the stream
+// is being written.
+type leavingPoller struct {
+	*polltest.Fake
+	handled chan struct{} // bound: 1; has an element once all reports of wait are handled
+
+	mu     sync.Mutex // guards the following
+	token  uint64     // of the connection adopted last
+	closes int
+}
+
+func (l *leavingPoller) Adopt(conn net.Conn, token uint64, timeout time.Duration) (int, error) {
+	l.mu.Lock()
+	l.token = token
+	l.mu.Unlock()
+	return l.Fake.Adopt(conn, token, timeout)
+}
+
+func (l *leavingPoller) Wait(events []poll.Readiness) (int, error) {
+	select {
+	case l.handled <- struct{}{}:
+	default:
+	}
+	return l.Fake.Wait(events)
+}
+
+func (l *leavingPoller) Write(out *poll.Output) {
+	if p := out.Data; bytes.HasSuffix(p, []byte("\r\n0\r\n\r\n")) || string(p) == "0\r\n\r\n" {
+		<-l.handled
+		l.mu.Lock()
+		token := l.token
+		l.mu.Unlock()
+		l.Report(poll.Readiness{Token: token, Gone: true})
+		<-l.handled
+	}
+	l.Fake.Write(out)
+}
+
+func (l *leavingPoller) Close(fd int) {
+	l.mu.Lock()
+	first := l.closes == 0
+	l.closes++
+	l.mu.Unlock()
+	if first { // the system might have reused the descriptor before a second close
+		l.Fake.Close(fd)
+	}
+}
+
+// However a stream ends, and even if its peer disconnects at the same time, the
+// descriptor is closed once, and its slot in the table is freed once.
+func TestParkedEndsOnce(t *testing.T) {
+	for name, end := range map[string]func(*Broker){
+		"pulled": func(b *Broker) {
+			_, _ = b.Append(context.Background(), AppendRequest{Entries: []Entry{{}, {}, {}}}) // more than the window stores
+		},
+		"kicked":    func(b *Broker) { b.Kick(func(s Subscriber) bool { return s.ID == 1 }) },
+		"shut down": func(b *Broker) { _ = b.Shutdown(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &leavingPoller{Fake: polltest.NewFake(), handled: make(chan struct{}, 1)}
+				broker := &Broker{Retention: Retention{Events: 1}}
+				broker.Select = func(*http.Request) (Selection, error) { return Selection{Loss: LossRefuse}, nil }
+				h := newLoopHost(broker, l)
+				s := h.listen(t)
+				end(broker)
+				synctest.Wait()
+				if !s.has("0\r\n\r\n") {
+					t.Error("the stream has no last chunk")
+				}
+				if err := h.close(s); err != nil {
+					t.Error(err)
+				}
+				if l.closes != 1 {
+					t.Errorf("the descriptor was closed %d times, want once", l.closes)
+				}
+				if free := broker.state.loops.all[0].freeIndexes; len(free) != 1 {
+					t.Errorf("the free slots are %v, want one", free)
+				}
+			})
+		})
+	}
+}
+
+// A parked stream needs 240 bytes, so that a million of them fit a small server.
+func TestParkedSize(t *testing.T) {
+	const want = 240
+	if is64 := unsafe.Sizeof(uintptr(0)) == 8; is64 && unsafe.Sizeof(parked{}) != want {
+		t.Errorf("a parked stream needs %d bytes, want %d", unsafe.Sizeof(parked{}), want)
 	}
 }

@@ -2,15 +2,15 @@ package sse
 
 import "net/netip"
 
-// peer is the address of a subscriber's peer, as small as it can be: there may
-// be a million of them.
+// peer is the network address of a subscriber's peer, in a compact form because
+// there may be a million subscribers.
 type peer struct {
 	ip   [16]byte
 	port uint16
 }
 
-// parsePeer reads an address as net/http has it. It returns false for what is not
-// an IP address and a port.
+// parsePeer parses an address in the form of http.Request.RemoteAddr. It returns
+// false unless text is an IP address, without an IPv6 zone, and a port.
 func parsePeer(text string) (peer, bool) {
 	a, err := netip.ParseAddrPort(text)
 	if err != nil || a.Addr().Zone() != "" {
@@ -19,7 +19,8 @@ func parsePeer(text string) (peer, bool) {
 	return peer{a.Addr().As16(), a.Port()}, true
 }
 
-// String is the address, without the IPv6 form of IPv4.
+// String returns the address, or "" for the zero peer. An IPv4 address has its
+// IPv4 form.
 func (p peer) String() string {
 	if p == (peer{}) {
 		return ""
@@ -27,40 +28,10 @@ func (p peer) String() string {
 	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port).String()
 }
 
-// about is what few subscribers have.
-type about struct {
+// subscriberInfo holds rarely set attributes of a subscriber. It is allocated only
+// if one of them is set.
+type subscriberInfo struct {
 	key     string
-	remote  string // if it is not an IP address and a port
-	expires int64  // when the stream ends, or 0
-}
-
-// setAbout notes who the subscriber is.
-func (s *subscriber) setAbout(a about) {
-	if p, ok := parsePeer(a.remote); ok {
-		s.peer, a.remote = p, ""
-	}
-	if a != (about{}) {
-		s.about = &a
-	}
-}
-
-func (s *subscriber) key() string {
-	if s.about == nil {
-		return ""
-	}
-	return s.about.key
-}
-
-func (s *subscriber) remote() string {
-	if s.about != nil && s.about.remote != "" {
-		return s.about.remote
-	}
-	return s.peer.String()
-}
-
-func (s *subscriber) expires() int64 {
-	if s.about == nil {
-		return 0
-	}
-	return s.about.expires
+	remote  string // the peer, if it is not an IP address and a port
+	expires int64  // when the stream ends, in nanoseconds since 1970, or 0
 }

@@ -7,13 +7,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sse-go/sse/internal/poll"
 )
 
-// nowhere is a poller whose connections take everything and are nowhere: what is
-// left is what the broker itself costs.
+// nowhere is a poller without connections. Every write succeeds, so only the
+// cost of the broker itself remains.
 type nowhere struct {
 	written atomic.Int64
-	reached chan struct{} // sent to when as many writes were made as wanted
+	reached chan struct{} // receives an element when the number of writes reaches want
 	want    int64
 	once    sync.Once
 	done    chan struct{}
@@ -23,50 +25,51 @@ func newNowhere() *nowhere {
 	return &nowhere{reached: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-func (n *nowhere) adopt(net.Conn, uint64, time.Duration) (int, error) { return 0, nil }
-func (n *nowhere) close(int)                                          {}
-func (n *nowhere) stop()                                              { n.once.Do(func() { close(n.done) }) }
+func (n *nowhere) Adopt(net.Conn, uint64, time.Duration) (int, error) { return 0, nil }
+func (n *nowhere) Close(int)                                          {}
+func (n *nowhere) Stop()                                              { n.once.Do(func() { close(n.done) }) }
 
-func (n *nowhere) wait([]readiness) (int, error) {
+func (n *nowhere) Wait([]poll.Readiness) (int, error) {
 	<-n.done
 	return 0, net.ErrClosed
 }
 
-func (n *nowhere) write(out *output) {
+func (n *nowhere) Write(out *poll.Output) {
 	if n.written.Add(1) == n.want {
 		n.reached <- struct{}{}
 	}
-	out.n = len(out.data)
+	out.N = len(out.Data)
 }
 
-func (n *nowhere) writeAll(outs []*output) {
+func (n *nowhere) WriteAll(outs []*poll.Output) {
 	for _, out := range outs {
-		n.write(out)
+		n.Write(out)
 	}
 }
 
-func (n *nowhere) free() {}
+func (n *nowhere) Free() {}
 
-// subscribeNowhere adds parked subscribers to a topic.
+// subscribeNowhere adds n parked subscribers, each with the topic that topic
+// returns.
 func subscribeNowhere(tb testing.TB, b *Broker, n int, topic func(int) string) {
 	tb.Helper()
-	c, err := b.start(context.Background())
+	st, err := b.start(context.Background())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c.mu.Lock()
-	err = c.startLoops()
-	c.mu.Unlock()
+	st.mu.Lock()
+	err = st.loops.start(st)
+	st.mu.Unlock()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	for i := range n {
 		sel := Selection{Topics: []string{topic(i)}}
-		s, err := c.admit(context.Background(), &sel, Start{}, "", "192.0.2.1:1024")
+		s, err := st.admit(context.Background(), &sel, Start{}, "", "192.0.2.1:1024")
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if err := c.adopt(&parked{subscriber: *s, chunked: true}, nil, &visit{topics: sel.Topics}); err != nil {
+		if err := st.loops.adopt(&parked{subscriber: *s, chunked: true}, nil, &pendingStream{topics: sel.Topics}); err != nil {
 			tb.Fatal(err)
 		}
 	}

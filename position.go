@@ -8,21 +8,23 @@ import (
 	"strings"
 )
 
-// Position is a place in an [EventLog]: right after the event it names. Its
-// text is the id that a broker gives to events.
+// Position is a place in an [EventLog], directly after one event. Its text is
+// the ID that a broker gives to that event.
 //
-// The zero Position is no place. With an Epoch and a Seq of zero it is the
-// place before the first event of that epoch.
+// The zero Position is not a place. A Position with an Epoch and a zero Seq is
+// the place before the first event of that epoch.
 type Position struct {
-	// Epoch is which life of the log: a log that begins anew, or whose end was
-	// lost, draws another at random. It is not zero.
+	// Epoch identifies one lifetime of the log. A log draws a new epoch at
+	// random when it is created, and when it detects that it has lost its newest
+	// events. An epoch is not zero.
 	Epoch uint64
 
-	// Seq is the event's number. It grows in the order of the log, from 1.
+	// Seq is the event's sequence number. Numbers increase in the order of the
+	// log, and the first is 1 or greater.
 	Seq uint64
 
-	// Check is [Entry.Check] of the event. It recognises a number that was used
-	// twice, as after a backup was restored.
+	// Check is the checksum [Entry.Check] of the event. Check reveals that a
+	// sequence number was used twice, for example after a backup was restored.
 	Check uint32
 }
 
@@ -30,18 +32,18 @@ type Position struct {
 //
 //	~ sequence . 16 characters of base64url: 8 bytes of epoch, 4 of check
 //
-// It has one form only, and nothing that a header or a query changes. (zsh does
-// not like an unquoted word that begins with ~.)
+// Each position has exactly one text, and headers and queries carry it
+// unchanged. (zsh expands an unquoted word that begins with ~.)
 const (
-	positionMark = '~'
-	lifeSize     = 12
-	lifeLen      = 16 // lifeSize in base64
-	// maxPositionLen is the length of the longest text.
-	maxPositionLen = len("~18446744073709551615.") + lifeLen
+	positionPrefix = '~'
+	suffixSize     = 12
+	suffixLen      = 16 // suffixSize bytes in base64
+	// maxPositionLen is the length of the longest text, in bytes.
+	maxPositionLen = len("~18446744073709551615.") + suffixLen
 )
 
-// String is the position's text, such as "~42.3q2-7wAAAAHK_rq-". That of the
-// zero Position is empty.
+// String returns the position's text, for example "~42.3q2-7wAAAAHK_rq-". For
+// the zero Position it returns an empty string.
 func (p Position) String() string {
 	if p == (Position{}) {
 		return ""
@@ -49,18 +51,20 @@ func (p Position) String() string {
 	return string(p.appendTo(make([]byte, 0, maxPositionLen)))
 }
 
+// appendTo appends the text to dst.
 func (p Position) appendTo(dst []byte) []byte {
 	var text [maxPositionLen]byte
-	return append(dst, text[p.prepend(text[:]):]...)
+	return append(dst, text[p.formatRight(text[:]):]...)
 }
 
-// prepend writes the text at the end of dst, and returns where it begins.
-func (p Position) prepend(dst []byte) int {
-	var life [lifeSize]byte
-	binary.BigEndian.PutUint64(life[:], p.Epoch)
-	binary.BigEndian.PutUint32(life[8:], p.Check)
-	i := len(dst) - lifeLen
-	base64.RawURLEncoding.Encode(dst[i:], life[:])
+// formatRight writes the text to the end of dst and returns the index of its
+// first byte.
+func (p Position) formatRight(dst []byte) int {
+	var suffix [suffixSize]byte
+	binary.BigEndian.PutUint64(suffix[:], p.Epoch)
+	binary.BigEndian.PutUint32(suffix[8:], p.Check)
+	i := len(dst) - suffixLen
+	base64.RawURLEncoding.Encode(dst[i:], suffix[:])
 	i--
 	dst[i] = '.'
 	for n := p.Seq; ; n /= 10 {
@@ -70,36 +74,39 @@ func (p Position) prepend(dst []byte) int {
 		}
 	}
 	i--
-	dst[i] = positionMark
+	dst[i] = positionPrefix
 	return i
 }
 
-// ParsePosition is the inverse of [Position.String]: it reads what that writes,
-// and nothing else. It asks no log whether there is such an event.
+// ParsePosition returns the position with the given text. It accepts exactly
+// the texts that [Position.String] returns, except the empty string. It does
+// not check whether a log has an event at that position.
 func ParsePosition(text string) (Position, error) {
 	p, ok := parsePosition(text)
 	if !ok {
-		return Position{}, fmt.Errorf("sse: %q is not a position, which looks like %q",
+		return Position{}, fmt.Errorf("sse: %q is not a position: it must look like %q",
 			shorten(text), Position{Epoch: 1 << 63, Seq: 42})
 	}
 	return p, nil
 }
 
+// parsePosition is [ParsePosition] without an error value.
 func parsePosition(text string) (Position, bool) {
 	if !isGenerated(text) || len(text) > maxPositionLen {
 		return Position{}, false
 	}
-	number, life, ok := strings.Cut(text[1:], ".")
-	if !ok || len(life) != lifeLen {
+	number, suffix, ok := strings.Cut(text[1:], ".")
+	if !ok || len(suffix) != suffixLen {
 		return Position{}, false
 	}
 	seq, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return Position{}, false
 	}
-	var raw [lifeSize]byte
-	// Decode would pass over line ends; with them, life has too few others.
-	if n, err := base64.RawURLEncoding.Decode(raw[:], []byte(life)); err != nil || n != lifeSize {
+	var raw [suffixSize]byte
+	// Decode ignores line ends; a suffix that contains them decodes to fewer
+	// bytes.
+	if n, err := base64.RawURLEncoding.Decode(raw[:], []byte(suffix)); err != nil || n != suffixSize {
 		return Position{}, false
 	}
 	p := Position{
@@ -107,10 +114,10 @@ func parsePosition(text string) (Position, bool) {
 		Seq:   seq,
 		Check: binary.BigEndian.Uint32(raw[8:]),
 	}
-	// One form only: no sign, no leading zeros, and an epoch.
+	// Only one text is valid: without sign or leading zeros, and with an epoch.
 	return p, p.Epoch != 0 && p.String() == text
 }
 
-// isGenerated reports whether an id is of the kind that brokers give to events,
-// so that applications must not use it.
-func isGenerated(id string) bool { return len(id) > 0 && id[0] == positionMark }
+// isGenerated reports whether an ID has the form that is reserved for the IDs
+// that brokers generate. Applications must not use it.
+func isGenerated(id string) bool { return len(id) > 0 && id[0] == positionPrefix }

@@ -3,15 +3,16 @@ package sse_test
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
-// positions are places with their texts, which never change: clients have them.
+// positions lists positions and their texts. The texts must not change, because
+// clients have them.
 var positions = []struct {
 	position sse.Position
 	text     string
@@ -27,7 +28,7 @@ var positions = []struct {
 		"~9223372036854775808.AAAAAAAAAAH_____"},
 }
 
-// noPositions are texts that are none.
+// noPositions lists texts that are not positions.
 var noPositions = []struct{ name, text string }{
 	{"empty", ""},
 	{"mark alone", "~"},
@@ -92,7 +93,7 @@ func TestParsePositionRefuses(t *testing.T) {
 			t.Errorf("%s: %.80q: got %#v, %v, want an error", test.name, test.text, got, err)
 			continue
 		}
-		// It shows what was read, in short, and what would have been understood.
+		// The error contains the start of the text and an example of a position.
 		quoted := fmt.Sprintf("%.9q", test.text)
 		if message := err.Error(); !strings.HasPrefix(message, "sse: "+quoted[:len(quoted)-1]) ||
 			!strings.Contains(message, `"~42.gAAAAAAAAAAAAAAA"`) || len(message) > 500 {
@@ -101,17 +102,16 @@ func TestParsePositionRefuses(t *testing.T) {
 	}
 }
 
-// No place has no text, so that an event at it has no id.
+// The text of the zero position is empty, so that an event at it has no id.
 func TestPositionZero(t *testing.T) {
 	if got := (sse.Position{}).String(); got != "" {
 		t.Errorf("got text %q, want none", got)
 	}
 }
 
-// A position travels in a header, a query and a path as it is.
-func TestPositionTravels(t *testing.T) {
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 1))
+// The text of a position needs no escaping in a header, a query or a path.
+func TestPositionNeedsNoEscaping(t *testing.T) {
+	rng := testrand.New(t)
 	for range 10_000 {
 		// Numbers of all lengths are equally likely.
 		want := sse.Position{
@@ -121,10 +121,10 @@ func TestPositionTravels(t *testing.T) {
 		}
 		text := want.String()
 		if got, err := sse.ParsePosition(text); got != want || err != nil {
-			t.Fatalf("seed %d: %q: got %#v, %v, want %#v", seed, text, got, err, want)
+			t.Fatalf("%q: got %#v, %v, want %#v", text, got, err, want)
 		}
 		if url.QueryEscape(text) != text || url.PathEscape(text) != text {
-			t.Fatalf("seed %d: %q is changed in a URL", seed, text)
+			t.Fatalf("%q is changed in a URL", text)
 		}
 	}
 }

@@ -6,97 +6,106 @@ import (
 	"time"
 )
 
-// Selection is what a subscriber gets, and how. The zero Selection is the events
-// that are published without a topic.
+// Selection describes which events a subscriber receives, and how. The zero
+// Selection selects the events that are published without a topic.
 type Selection struct {
-	// Topics are those whose events to get. If there are neither Topics nor
-	// Patterns, the events that have no topic.
+	// Topics are the topics whose events the subscriber receives. If both
+	// Topics and Patterns are empty, it receives the events without a topic.
 	Topics []string
 
-	// Patterns select topics by their form. An event that several Topics or
-	// Patterns select comes once.
+	// Patterns select further topics. An event that several Topics or Patterns
+	// select is sent once.
 	Patterns []Pattern
 
-	// Filter, if not nil, is asked of every event that Topics and Patterns select;
-	// where it returns false, the subscriber does not get it. It is called for one
-	// event after the other, and holds up the stream, but nobody else. The entry is
-	// shared and must not be modified. An EventLog ignores it.
+	// Filter, if not nil, is called for every event that Topics and Patterns
+	// select. If it returns false, the subscriber does not receive the event.
+	// Calls for one subscriber do not overlap. A slow Filter delays only this
+	// stream. A stream with a Filter is held although [Broker.Park] is set. The
+	// entry is shared and must not be modified. An EventLog ignores Filter.
 	Filter func(*Entry) bool
 
-	// Key is who the subscriber is, such as a user or a tenant. [Broker.MaxPerKey]
-	// counts it.
+	// Key identifies the subscriber's owner, for example a user or a tenant.
+	// [Broker.MaxPerKey] limits the number of subscribers with the same Key.
 	Key string
 
-	// Lag is what happens to a subscriber that falls behind. If empty,
+	// Lag is the policy for a subscriber that falls too far behind. If empty,
 	// [LagDisconnect].
 	Lag LagPolicy
 
-	// MaxLag and MaxLagBytes are how far behind a subscriber may fall, once it has
-	// caught up: events, and their bytes on the wire, that are published and not
-	// yet taken by its connection. An event counts once for each of its topics
-	// that is selected. If zero, 4096 events and 16 MiB. If negative, there is no
-	// limit but what the broker keeps.
+	// MaxLag and MaxLagBytes limit how far a subscriber that has caught up may
+	// fall behind again. MaxLag is a number of events, MaxLagBytes their bytes
+	// on the wire. Events count until the subscriber's connection has accepted
+	// them. An event counts once for each of its selected topics. If zero, 4096
+	// events and 16 MiB. If negative, only the broker's Retention limits the
+	// lag.
 	MaxLag      int
 	MaxLagBytes int64
 
-	// Loss is what happens when events that the subscriber asked for are gone. If
-	// empty, it gets a [Gap], and then what there still is.
+	// Loss is the policy for a subscriber that asked for events that are no
+	// longer available. If empty, [LossRetained].
 	Loss LossPolicy
 
-	// WithTopic adds to each event the field topic, [Event.Topic]: the first of its
-	// topics that is selected.
+	// WithTopic adds the field topic to each event (see [Event.Topic]). Its
+	// value is the first of the event's topics that is selected.
 	WithTopic bool
 
-	// Expires, if not zero, is when the stream ends with [ErrExpired], as when it
-	// was authorised by a token that expires then.
+	// Expires is the time at which the stream ends with [ErrExpired], for
+	// example the expiry time of the token that authorized the stream. If zero,
+	// the stream does not expire.
 	Expires time.Time
 }
 
-// LagPolicy is what happens to a subscriber that has fallen too far behind: it
-// reads too slowly, or not at all.
+// LagPolicy is the broker's policy for a subscriber that has fallen too far behind,
+// because it reads too slowly or not at all.
 type LagPolicy string
 
-// The policies for subscribers that fall behind. None of them is silent, and
-// under none does a subscriber delay another.
+// The policies for subscribers that fall behind. Under each policy, the client
+// notices that events were skipped or that its stream ended, and a slow
+// subscriber delays no other subscriber.
 const (
-	// LagDisconnect ends the stream with [ErrLagging]. The client comes back and
-	// asks for what it has missed.
+	// LagDisconnect ends the stream with [ErrLagging]. The client reconnects
+	// and asks for the events that it missed.
 	LagDisconnect LagPolicy = "disconnect"
 
-	// LagSkip goes on with the newest event, after a [Gap].
+	// LagSkip sends a [Gap] and continues with the newest event.
 	LagSkip LagPolicy = "skip"
 
-	// LagLatest goes on with the latest event of each topic, after a [Gap].
+	// LagLatest sends a [Gap] and continues with the latest event of each
+	// topic.
 	LagLatest LagPolicy = "latest"
 )
 
-// LossPolicy is what a subscriber gets that asked for events which are gone. If it
-// is empty, or "retained", that is a [Gap], and then what there still is.
+// LossPolicy is the broker's policy for a subscriber that asked for events that
+// are no longer available.
 type LossPolicy string
 
-const lossRetained LossPolicy = "retained"
-
-// The other policies for events that are gone.
+// The policies for events that are no longer available.
 const (
-	// LossNew is a [Gap], and then only what is new.
+	// LossRetained sends a [Gap] and then the events that are still available.
+	LossRetained LossPolicy = "retained"
+
+	// LossNew sends a [Gap] and then only new events.
 	LossNew LossPolicy = "new"
 
-	// LossRefuse is an answer with the status 410 Gone, which ends an EventSource
-	// for good. A stream that has begun ends, so that it is asked for again.
+	// LossRefuse responds with the status 410 Gone. After this status, an
+	// EventSource does not reconnect. If the stream has already begun, the
+	// broker ends it. The client then reconnects and receives the 410.
 	LossRefuse LossPolicy = "refuse"
 )
 
-// Match reports whether an event with these topics is selected, Filter aside.
+// Match reports whether the Topics and Patterns select an event with these
+// topics. It ignores Filter.
 func (s *Selection) Match(topics []string) bool {
 	for _, topic := range topics {
-		if s.matches(topic) {
+		if s.matchesTopic(topic) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *Selection) matches(topic string) bool {
+// matchesTopic reports whether one of the Topics or Patterns selects topic.
+func (s *Selection) matchesTopic(topic string) bool {
 	if slices.Contains(s.Topics, topic) || topic == defaultTopic && s.isDefault() {
 		return true
 	}
@@ -108,9 +117,11 @@ func (s *Selection) matches(topic string) bool {
 	return false
 }
 
+// isDefault reports whether only the events without a topic are selected.
 func (s *Selection) isDefault() bool { return len(s.Topics) == 0 && len(s.Patterns) == 0 }
 
-// topicNames are the topics that are selected by name.
+// topicNames returns the topics that are selected by name. The caller must not
+// modify them.
 func (s *Selection) topicNames() []string {
 	if s.isDefault() {
 		return defaultTopics
@@ -120,7 +131,7 @@ func (s *Selection) topicNames() []string {
 
 var defaultTopics = []string{defaultTopic}
 
-// check refuses what cannot be selected.
+// check returns an error unless every topic, pattern and policy is valid.
 func (s *Selection) check() error {
 	if len(s.Topics)+len(s.Patterns) > maxTopics {
 		return &FieldError{Field: "topic", Value: "",
@@ -139,14 +150,14 @@ func (s *Selection) check() error {
 	switch s.Lag {
 	case "", LagDisconnect, LagSkip, LagLatest:
 	default:
-		return fmt.Errorf("sse: Selection.Lag %q is neither %q, %q nor %q",
+		return fmt.Errorf("sse: Selection.Lag %q: it must be empty, %q, %q or %q",
 			s.Lag, LagDisconnect, LagSkip, LagLatest)
 	}
 	switch s.Loss {
-	case "", lossRetained, LossNew, LossRefuse:
+	case "", LossRetained, LossNew, LossRefuse:
 	default:
-		return fmt.Errorf("sse: Selection.Loss %q is neither %q, %q nor %q",
-			s.Loss, lossRetained, LossNew, LossRefuse)
+		return fmt.Errorf("sse: Selection.Loss %q: it must be empty, %q, %q or %q",
+			s.Loss, LossRetained, LossNew, LossRefuse)
 	}
 	return nil
 }

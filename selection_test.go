@@ -1,10 +1,289 @@
 package sse_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/testrand"
 )
+
+// names lists texts and the reason why they are neither a topic nor a pattern,
+// or "". The rule is: UTF-8 without control characters, of 1 to 1024 bytes.
+var names = []struct{ name, text, reason string }{
+	{"word", "news", ""},
+	{"segments", "room/1/temperature", ""},
+	{"empty segments", "//a//", ""},
+	{"slash", "/", ""},
+	{"dots", "./../.", ""},
+	{"space", " ", ""},
+	{"punctuation", "a,b;c?d&e=f#g%2Fh+i~j\"k\\l", ""},
+	{"other scripts", "新聞/погода/😀", ""},
+	{"byte order mark", "\uFEFF", ""},
+	{"no-break space", "\u00A0", ""},
+	{"separators", "\u2028\u2029", ""},
+	{"right to left", "\u202E\u200F", ""},
+	{"noncharacter", "\uFFFF\U0010FFFF", ""},
+	{"replacement character", "\uFFFD", ""},
+	{"longest", strings.Repeat("x", 1024), ""},
+	{"longest, not ASCII", strings.Repeat("é", 512), ""},
+	{"too long", strings.Repeat("x", 1025), "has more than 1024 bytes"},
+	{"too long, in bytes", strings.Repeat("é", 512) + "x", "has more than 1024 bytes"},
+	{"empty", "", "is empty"},
+	{"NUL", "a\x00b", "contains a control character"},
+	{"tab", "a\tb", "contains a control character"},
+	{"LF", "a\n", "contains a control character"},
+	{"CR", "\ra", "contains a control character"},
+	{"ESC", "\x1B[2J", "contains a control character"},
+	{"last of C0", "\x1F", "contains a control character"},
+	{"DEL", "\x7F", "contains a control character"},
+	{"first of C1", "\u0080", "contains a control character"},
+	{"NEL", "a\u0085b", "contains a control character"},
+	{"last of C1", "\u009F", "contains a control character"},
+	{"ill-formed", "a\xFF", "is not UTF-8"},
+	{"Latin-1", "caf\xE9", "is not UTF-8"},
+	{"C1 as a byte", "\x9F", "is not UTF-8"},
+	{"cut", "\xE2\x82", "is not UTF-8"},
+	{"surrogate", "\xED\xA0\x80", "is not UTF-8"},
+	{"pair of surrogates", "\xED\xA0\xBD\xED\xB8\x80", "is not UTF-8"},
+	{"overlong", "\xC0\xAF", "is not UTF-8"},
+	{"overlong NUL", "\xC0\x80", "is not UTF-8"},
+	{"beyond Unicode", "\xF4\x90\x80\x80", "is not UTF-8"},
+}
+
+// checkReason checks that err is a FieldError with the wanted reason, or nil if
+// that is "".
+func checkReason(t *testing.T, field, text string, err error, want string) {
+	t.Helper()
+	var fieldErr *sse.FieldError
+	switch {
+	case want == "":
+		if err != nil {
+			t.Errorf("%s %.40q: got error %v, want none", field, text, err)
+		}
+	case !errors.As(err, &fieldErr):
+		t.Errorf("%s %.40q: got error %v, want a FieldError", field, text, err)
+	case *fieldErr != sse.FieldError{Field: field, Value: text, Reason: want}:
+		t.Errorf("%s %.40q: got error %+v, want that it %s", field, text, fieldErr, want)
+	}
+}
+
+func TestTopicNames(t *testing.T) {
+	for _, test := range names {
+		t.Run(test.name, func(t *testing.T) {
+			checkReason(t, "topic", test.text, sse.CheckTopic(test.text), test.reason)
+			pattern, err := sse.ParsePattern(test.text)
+			checkReason(t, "pattern", test.text, err, test.reason)
+			if err == nil && (pattern.String() != test.text || !pattern.Match(test.text)) {
+				t.Errorf("the pattern %q does not match itself", pattern)
+			}
+		})
+	}
+}
+
+// In a topic, an asterisk is an ordinary character.
+func TestTopicWithAsterisk(t *testing.T) {
+	for _, topic := range []string{"*", "**", "a*b", "a/*/b", "**/a"} {
+		checkReason(t, "topic", topic, sse.CheckTopic(topic), "")
+	}
+}
+
+func TestParsePattern(t *testing.T) {
+	const (
+		within = `has a "*" within a segment; it must be the whole segment`
+		before = `has "**" before its last segment`
+	)
+	for _, test := range []struct{ text, reason string }{
+		{"*", ""}, {"**", ""}, {"*/*", ""}, {"*/**", ""}, {"a/*/b", ""}, {"*//*", ""},
+		{"/**", ""}, {"/*", ""}, {"*/", ""},
+		{"a*", within}, {"*a", within}, {"a*b", within}, {"***", within}, {"a/b*/c", within},
+		{"**a", within}, {"* ", within}, {"a/***", within}, {"*,*", within},
+		{"**/a", before}, {"**/", before}, {"**/**", before}, {"a/**/b", before},
+		{"**/*", before},
+	} {
+		pattern, err := sse.ParsePattern(test.text)
+		checkReason(t, "pattern", test.text, err, test.reason)
+		want := test.text
+		if test.reason != "" {
+			want = ""
+		}
+		if pattern.String() != want {
+			t.Errorf("%q: got the pattern %q, want %q", test.text, pattern, want)
+		}
+	}
+}
+
+// matchCases lists patterns with topics that they match and do not match.
+var matchCases = []struct {
+	pattern string
+	yes, no []string
+}{
+	{"news", []string{"news"},
+		[]string{"", "new", "newsx", "News", "news/", "/news", "news/a", "*"}},
+	{"*", []string{"a", "*", "**", "a*b", "", " "}, []string{"a/b", "/", "a/", "/a"}},
+	{"**", []string{"a", "a/b", "a/b/c", "*", "**/a", "", "/", "//"}, nil},
+	{"room/*", []string{"room/1", "room/*", "room/"},
+		[]string{"room", "room/1/2", "room//", "", "x/1"}},
+	{"room/**", []string{"room/1", "room/1/2", "room/", "room//", "room/*"},
+		[]string{"room", "rooms/1", "", "/room/1"}},
+	{"room/*/**", []string{"room/1/2", "room/1/2/3", "room//"}, []string{"room/1", "room", "room/"}},
+	{"*/b", []string{"a/b", "/b", "*/b"}, []string{"b", "a/c", "a/b/", "a/a/b"}},
+	{"*/*", []string{"a/b", "/", "a/"}, []string{"a", "", "a/b/c", "//"}},
+	{"a//b", []string{"a//b"}, []string{"a/b", "a/x/b", "a///b"}},
+	{"a/*/b", []string{"a//b", "a/x/b", "a/*/b"}, []string{"a/b", "a///b"}},
+	{"/", []string{"/"}, []string{"", "//", "a/", "/a"}},
+	{"/*", []string{"/", "/a"}, []string{"", "a", "//"}},
+	{"/**", []string{"/", "/a", "//", "/a/b"}, []string{"", "a", "a/b"}},
+	{"é", []string{"é"}, []string{"e\u0301"}}, // bytes are compared, without normalization
+}
+
+func TestPatternMatch(t *testing.T) {
+	for _, test := range matchCases {
+		pattern := mustPattern(t, test.pattern)
+		for _, topic := range test.yes {
+			if !pattern.Match(topic) {
+				t.Errorf("the pattern %q does not match %q", pattern, topic)
+			}
+		}
+		for _, topic := range test.no {
+			if pattern.Match(topic) {
+				t.Errorf("the pattern %q matches %q", pattern, topic)
+			}
+		}
+	}
+}
+
+func TestPatternZero(t *testing.T) {
+	for _, topic := range []string{"", "a", "/", "*", "**"} {
+		if (sse.Pattern{}).Match(topic) {
+			t.Errorf("the zero pattern matches %q", topic)
+		}
+	}
+	one, same := mustPattern(t, "a/*"), mustPattern(t, "a/*")
+	if one != same || mustPattern(t, "*") == mustPattern(t, "**") {
+		t.Error("patterns are not compared by their text")
+	}
+}
+
+func mustPattern(t testing.TB, text string) sse.Pattern {
+	t.Helper()
+	pattern, err := sse.ParsePattern(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pattern
+}
+
+// referenceParse reports whether text is a pattern according to the
+// documentation.
+func referenceParse(text string) bool {
+	if text == "" || len(text) > 1024 || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if unicode.Is(unicode.Cc, r) {
+			return false
+		}
+	}
+	segments := strings.Split(text, "/")
+	for i, segment := range segments {
+		single, many := segment == "*", segment == "**" && i == len(segments)-1
+		if strings.Contains(segment, "*") && !single && !many {
+			return false
+		}
+	}
+	return true
+}
+
+// referenceMatch matches segments according to the documentation. It also
+// allows "**" before the last segment.
+func referenceMatch(pattern, topic []string) bool {
+	if len(pattern) == 0 || len(topic) == 0 {
+		return len(pattern) == len(topic)
+	}
+	switch pattern[0] {
+	case "**":
+		for n := 1; n <= len(topic); n++ {
+			if referenceMatch(pattern[1:], topic[n:]) {
+				return true
+			}
+		}
+		return false
+	case "*", topic[0]:
+		return referenceMatch(pattern[1:], topic[1:])
+	}
+	return false
+}
+
+// comparePattern compares ParsePattern and Match with the references. It
+// reports whether text is a pattern and whether it matches the topic.
+func comparePattern(t *testing.T, text, topic string) (parsed, matched bool) {
+	t.Helper()
+	pattern, err := sse.ParsePattern(text)
+	if parsed = err == nil; parsed != referenceParse(text) {
+		t.Fatalf("pattern %+q: got %v, want an error: %v", text, err, parsed)
+	}
+	want := parsed && referenceMatch(strings.Split(text, "/"), strings.Split(topic, "/"))
+	if matched = pattern.Match(topic); matched != want {
+		t.Fatalf("pattern %+q, topic %+q: got match %v, want %v", text, topic, matched, want)
+	}
+	return parsed, matched
+}
+
+const patternAlphabet = "ab*/"
+
+// TestPatternMatchAll tests every short pattern with every short topic.
+func TestPatternMatchAll(t *testing.T) {
+	texts := []string{""}
+	for i := 0; i < len(texts) && len(texts[i]) < 4; i++ {
+		for _, c := range patternAlphabet {
+			texts = append(texts, texts[i]+string(c))
+		}
+	}
+	for _, text := range texts {
+		for _, topic := range texts {
+			comparePattern(t, text, topic)
+		}
+	}
+}
+
+// TestPatternMatchRandom tests long patterns with topics derived from them, so
+// that many match.
+func TestPatternMatchRandom(t *testing.T) {
+	rng := testrand.New(t)
+	pick := func(words ...string) string { return words[rng.IntN(len(words))] }
+	patterns, matches := 0, 0
+	const n = 50_000
+	for range n {
+		pattern := make([]string, 1+rng.IntN(6))
+		topic := make([]string, len(pattern))
+		for i := range pattern {
+			pattern[i] = pick("a", "b", "", "*", "ab", "ba")
+			topic[i] = pattern[i]
+			if pattern[i] == "*" || rng.IntN(20) == 0 {
+				topic[i] = pick("a", "b", "", "*", "**", "a*", "ab", "b/a")
+			}
+		}
+		if rng.IntN(3) == 0 {
+			pattern[len(pattern)-1-rng.IntN(3)%len(pattern)] = pick("**", "**", "**", "a*", "***")
+		}
+		parsed, matched := comparePattern(t, strings.Join(pattern, "/"), strings.Join(topic, "/"))
+		if parsed {
+			patterns++
+		}
+		if matched {
+			matches++
+		}
+	}
+	if patterns < n/2 || matches < n/4 || matches > patterns*9/10 {
+		t.Errorf("%d patterns and %d matches of %d: the random cases test too little", patterns, matches, n)
+	}
+}
 
 func TestSelectionMatch(t *testing.T) {
 	patterns := func(texts ...string) (patterns []sse.Pattern) {
@@ -13,7 +292,7 @@ func TestSelectionMatch(t *testing.T) {
 		}
 		return patterns
 	}
-	unnamed := []string{""} // the topics of an event that is published without one
+	unnamed := []string{""} // the topics of an event published without a topic
 	for _, test := range []struct {
 		name    string
 		sel     sse.Selection
@@ -26,7 +305,7 @@ func TestSelectionMatch(t *testing.T) {
 			[][]string{{"a"}, {"b", "a"}}, [][]string{unnamed, {"b"}, {"a/b"}, {"A"}}},
 		{"topics", sse.Selection{Topics: []string{"a", "b"}},
 			[][]string{{"a"}, {"b"}, {"c", "b"}, {"b", "a"}}, [][]string{unnamed, {"c"}}},
-		{"the unnamed and another", sse.Selection{Topics: []string{"", "a"}},
+		{"the unnamed topic and another", sse.Selection{Topics: []string{"", "a"}},
 			[][]string{unnamed, {"a"}}, [][]string{{"b"}}},
 		{"a topic is no pattern", sse.Selection{Topics: []string{"*", "a/**"}},
 			[][]string{{"*"}, {"a/**"}}, [][]string{unnamed, {"a"}, {"a/b"}}},
@@ -42,7 +321,7 @@ func TestSelectionMatch(t *testing.T) {
 			[][]string{{"x"}, {"a/b"}, {"y", "x"}}, [][]string{unnamed, {"y"}, {"a"}}},
 		{"zero pattern", sse.Selection{Patterns: make([]sse.Pattern, 1)},
 			nil, [][]string{unnamed, {"a"}, {"**"}}},
-		{"filter aside", sse.Selection{Filter: func(*sse.Entry) bool { panic("called") }},
+		{"the filter is not called", sse.Selection{Filter: func(*sse.Entry) bool { panic("called") }},
 			[][]string{unnamed}, [][]string{{"a"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,4 +337,24 @@ func TestSelectionMatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A filter selects events by more than their topic. It runs for every event of the
+// selected topics. A stream with a filter is held even if the broker parks.
+func ExampleSelection_filter() {
+	var broker sse.Broker
+	ctx := context.Background()
+	for _, kind := range []string{"debug", "error", "debug"} {
+		broker.Publish(ctx, sse.Event{Type: kind, Data: "a line of the log"}, "log")
+	}
+	sel := sse.Selection{
+		Topics: []string{"log"},
+		Filter: func(e *sse.Entry) bool { return e.Event.Type == "error" },
+	}
+	for event, err := range broker.Subscribe(ctx, sel, sse.Start{Earliest: true}) {
+		fmt.Println(event.Type, err)
+		break
+	}
+	// Output:
+	// error <nil>
 }

@@ -15,21 +15,23 @@ const (
 	day     = 24 * time.Hour
 )
 
-// ParseStart reads where to begin, as people write it and as a query has it
-// under "since":
+// ParseStart parses the text form of a [Start], as users write it and as the
+// query parameter since contains it:
 //
-//	earliest               the first event that is kept
-//	latest                 only what is new
-//	-10                    the last 10 events; at most a billion
-//	10m, 1h30m, 7d, 1d12h  so long ago: a duration, with days of 24 hours
-//	2006-01-02T15:04:05Z   a time of RFC 3339, perhaps with a fraction or a zone
+//	earliest               the first event that is retained
+//	latest                 only new events
+//	-10                    the last 10 events; at most the last billion
+//	10m, 1h30m, 7d, 1d12h  the events since that long ago; a day has 24 hours
+//	2006-01-02T15:04:05Z   the events since a time in the format of RFC 3339
 //
-// In a query "+" stands for a space, so that "+02:00" needs escaping; a space in
-// its place is understood. A time outside of the years that a log can tell, 1970
-// to 2262, is the nearest one within.
+// In a query "+" stands for a space, so a time zone such as "+02:00" should be
+// escaped; ParseStart also accepts a space in place of the plus sign. A time
+// outside the range that a log can represent, the years 1970 to 2262, becomes
+// the nearest time in that range.
 //
-// It is no place for an id: [ParsePosition] reads those of events, and
-// [Start.ID] takes those that an application has given.
+// ParseStart does not accept IDs. For the ID that a broker gave to an event,
+// use [ParsePosition] and Start.After; for an ID of the application, use
+// Start.ID.
 func ParseStart(text string) (Start, error) {
 	switch text {
 	case "earliest":
@@ -43,28 +45,28 @@ func ParseStart(text string) (Start, error) {
 		}
 	} else if t, ok := parseTime(text); ok {
 		return Start{Time: t}, nil
-	} else if d, ok := parseAgo(text); ok {
-		return Start{Time: keepable(time.Now().Add(-d))}, nil
+	} else if d, ok := parseAge(text); ok {
+		return Start{Time: clampTime(time.Now().Add(-d))}, nil
 	}
-	return Start{}, fmt.Errorf("sse: cannot start at %q: it is none of earliest, latest, "+
+	return Start{}, fmt.Errorf("sse: cannot start at %q: it must be earliest, latest, "+
 		"-N for the last N events (1 to %d), a duration such as 10m or 7d, "+
-		"and a time such as 2006-01-02T15:04:05Z", shorten(text), maxLast)
+		"or an RFC 3339 time such as 2006-01-02T15:04:05Z", shorten(text), maxLast)
 }
 
-// parseTime reads a time of RFC 3339.
+// parseTime parses a time in the format of RFC 3339.
 func parseTime(text string) (time.Time, bool) {
 	if at := len(text) - len("+01:00"); at > 0 && text[at] == ' ' {
 		text = text[:at] + "+" + text[at+1:]
 	}
 	// RFC 3339 5.6: "T" and "Z" may be in lower case.
 	t, err := time.Parse(time.RFC3339, strings.ToUpper(text))
-	return keepable(t), err == nil
+	return clampTime(t), err == nil
 }
 
-// keepable brings a time within those of which the nanoseconds since 1970 are a
-// number that is not negative. Others would wrap around in a log that compares
-// numbers, and the zero Time would be no Start at all.
-func keepable(t time.Time) time.Time {
+// clampTime returns the time nearest to t whose nanoseconds since 1970 are a
+// non-negative int64. Other times would wrap around in a log that compares
+// nanoseconds, and the zero Time would not count as a Start.
+func clampTime(t time.Time) time.Time {
 	first, last := time.Unix(0, 0), time.Unix(0, math.MaxInt64)
 	switch {
 	case t.Before(first):
@@ -72,13 +74,13 @@ func keepable(t time.Time) time.Time {
 	case t.After(last):
 		t = last
 	}
-	return t.UTC() // and without the monotonic clock, which no log keeps
+	return t.UTC() // also drops the monotonic clock, which no log stores
 }
 
-// parseAgo reads a duration: of Go's, but for the sign, and with whole days
-// before it. A lone 0 is refused, though Go takes it: it may as well be meant to
-// be a number, or the beginning.
-func parseAgo(text string) (time.Duration, bool) {
+// parseAge parses a duration: whole days, then a duration of Go without a sign.
+// Either part may be missing. A single 0 is rejected although Go accepts it,
+// because the caller may have meant a number of events, or the earliest event.
+func parseAge(text string) (time.Duration, bool) {
 	days, rest, ok := strings.Cut(text, "d")
 	if !ok {
 		days, rest = "0", text
@@ -98,20 +100,23 @@ func parseAgo(text string) (time.Duration, bool) {
 	return whole + d, err == nil && d <= math.MaxInt64-whole
 }
 
-// requestStart finds out where a request wants to begin:
+// requestStart returns the start that a request asks for. It uses the first of
+// these that is present:
 //
-//  1. after the id in the header Last-Event-ID, as browsers send it,
-//  2. after the id in the query's lastEventId, for those that cannot,
-//  3. where the query's since says, for those that come for the first time.
+//  1. the header Last-Event-ID: after the event with this ID. Browsers send it.
+//  2. the query parameter lastEventId: the same, for clients that cannot set a
+//     header.
+//  3. the query parameter since, for clients that connect for the first time.
 //
-// So a browser that comes back with the URL it came with at first does not begin
-// again. What is not used is not looked at. Of several headers or parameters of
-// the same name the first counts, unless it is an empty id: that is none.
+// A browser that reconnects repeats the parameter since of its URL. Because of
+// this order it continues after the last event nevertheless. requestStart does
+// not parse the rest of the list. If a header or parameter occurs several times,
+// it uses the first value. It treats an empty ID as absent.
 //
-// asked is the id, or the text of since. Without any of them the start is zero:
-// only what is new. A query that is malformed is an error, not half a query:
-// what it leaves out may have been what was missed.
-func requestStart(r *http.Request) (start Start, asked string, err error) {
+// requested is the ID, or the text of since. If none is present, the start is
+// zero: only new events. A malformed query is an error, because the part that
+// cannot be parsed might say which events the client missed.
+func requestStart(r *http.Request) (start Start, requested string, err error) {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return startAfter(id), id, nil
 	}
@@ -125,17 +130,51 @@ func requestStart(r *http.Request) (start Start, asked string, err error) {
 	if !query.Has("since") {
 		return Start{}, "", nil
 	}
-	asked = query.Get("since")
-	start, err = ParseStart(asked)
-	return start, asked, err
+	requested = query.Get("since")
+	start, err = ParseStart(requested)
+	return start, requested, err
 }
 
-// startAfter is the start after the event with the given id. One that looks like
-// a position but is none is left to [EventLog.Locate], which will not know it: a
-// subscriber is told of a gap rather than turned away.
+// startAfter returns the start after the event with the given ID. A malformed
+// position is treated as an ID of the application: [EventLog.Locate] will not
+// find it, so the subscriber receives a gap instead of an error.
 func startAfter(id string) Start {
 	if p, ok := parsePosition(id); ok {
 		return Start{After: p}
 	}
 	return Start{ID: id}
+}
+
+// Start is the place in an [EventLog] where a subscriber begins. At most one
+// field may be set. The zero Start is the end of the log: the subscriber
+// receives only events that are published from then on.
+type Start struct {
+	// After, if not zero, is a position: the subscriber begins with the first
+	// selected event after it, so it misses no event and receives none twice.
+	// The position comes from [Broker.Position], or from [ParsePosition] of an
+	// event's ID.
+	After Position
+
+	// ID, if not empty, is the ID that the application itself gave to an event:
+	// the subscriber begins after that event. If several retained events have
+	// the ID, the subscriber begins after the earliest selected event of them.
+	// Events of other topics are not considered.
+	ID string
+
+	// Last, if not zero, is the number of newest selected events that the
+	// subscriber begins with. If there are fewer, it receives all of them.
+	Last int
+
+	// Time begins with the first selected event that was published at this time
+	// or later. If the log has removed that event, the subscriber receives a
+	// [Gap].
+	Time time.Time
+
+	// Earliest begins with the first selected event that is retained. Events
+	// that were removed before this start are not reported as lost. If an event
+	// is removed after the start, but before its delivery, it is reported as
+	// lost, unless a newer event had already been removed before the start.
+	// Such a newer event can be removed first only if a topic has retention
+	// limits of its own ([TopicRetention]).
+	Earliest bool
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// starts are texts and what they mean, in which ago is a duration before now.
+// starts lists texts and their starts; ago is a duration before now.
 var starts = []struct {
 	text string
 	want sse.Start
@@ -46,11 +46,11 @@ var starts = []struct {
 	{"2006-01-02T15:04:05-00:00", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 4.3
 	{"2006-01-02T15:04:05-07:00", at(2006, 1, 2, 22, 4, 5, 0), 0},
 	{"2006-01-02T15:04:05+05:30", at(2006, 1, 2, 9, 34, 5, 0), 0},
-	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // a "+" once
+	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // a "+" in a query, decoded
 	{"2006-01-02T15:04:05.25 05:30", at(2006, 1, 2, 9, 34, 5, 25e7), 0},
 	{"2024-02-29T00:00:00Z", at(2024, 2, 29, 0, 0, 0, 0), 0},
 
-	// Years that nanoseconds do not reach, and the zero Time.
+	// Years beyond the range of nanoseconds since 1970, and the zero Time.
 	{"0001-01-01T00:00:00Z", at(1970, 1, 1, 0, 0, 0, 0), 0},
 	{"0000-01-01T00:00:00+23:59", at(1970, 1, 1, 0, 0, 0, 0), 0},
 	{"1969-12-31T23:59:59.999999999Z", at(1970, 1, 1, 0, 0, 0, 0), 0},
@@ -66,12 +66,12 @@ func at(year int, month time.Month, day, hour, minute, second, nano int) sse.Sta
 	return sse.Start{Time: time.Date(year, month, day, hour, minute, second, nano, time.UTC)}
 }
 
-// noStarts are texts that are none.
+// noStarts lists texts that are not starts.
 var noStarts = []string{
 	"", " ", "Earliest", "LATEST", "latest ", " latest", "newest", "all", "now", "*",
 	"-", "-0", "-1000000001", "-18446744073709551616", "--1", "-+1", "-1.5", "-1e3", "- 1",
 	"-1_0", "-0x1", "-١",
-	"0", "1", "10", "+10", "1700000000", // a number of what?
+	"0", "1", "10", "+10", "1700000000", // a number without a unit
 	"-10m", "-1d", "+10m", "m", "10 m", " 10m", "10M", "10min", "1h-30m", "1m,", "1e3s", "inf",
 	"d", "1.5d", "+1d", "1d0", "1d ", "1dd", "1d2d", "1d-1h", "1d+1h", "12h1d", "1d12", "1w",
 	"106752d", "106751d24h", "9223372037s", "18446744073709551616d", "2562048h",
@@ -107,9 +107,9 @@ func TestParseStartRefuses(t *testing.T) {
 		}
 	}
 	_, err := sse.ParseStart("yester\nday")
-	want := `sse: cannot start at "yester\nday": it is none of earliest, latest, ` +
+	want := `sse: cannot start at "yester\nday": it must be earliest, latest, ` +
 		`-N for the last N events (1 to 1000000000), a duration such as 10m or 7d, ` +
-		`and a time such as 2006-01-02T15:04:05Z`
+		`or an RFC 3339 time such as 2006-01-02T15:04:05Z`
 	if err == nil || err.Error() != want {
 		t.Errorf("got the error %v\nwant          %s", err, want)
 	}
@@ -118,8 +118,8 @@ func TestParseStartRefuses(t *testing.T) {
 	}
 }
 
-// DESIGN 6: the Last-Event-ID header beats every query form; ids come in the
-// query only as lastEventId.
+// requestStart prefers the header Last-Event-ID to the query. In the query, an
+// ID must be the parameter lastEventId.
 func TestRequestStart(t *testing.T) {
 	const text = "~42.gAAAAAAAAAAAAAAA"
 	after := sse.Start{After: sse.Position{Epoch: 1 << 63, Seq: 42}}
@@ -141,7 +141,7 @@ func TestRequestStart(t *testing.T) {
 		{"header: not escaped", "", []string{"%7E42+a"}, id("%7E42+a"), "%7E42+a"},
 		{"header: text", "", []string{"日本 語"}, id("日本 語"), "日本 語"},
 		{"header: Latin-1", "", []string{"\xE9"}, id("\xE9"), "\xE9"}, // RFC 9110 5.5
-		{"header: what since takes", "", []string{"earliest"}, id("earliest"), "earliest"},
+		{"header: a value of since", "", []string{"earliest"}, id("earliest"), "earliest"},
 		{"header twice", "", []string{"1", "2"}, id("1"), "1"}, // RFC 9110 5.3 allows no list
 		{"header: list", "", []string{"1, 2"}, id("1, 2"), "1, 2"},
 		{"empty header", "", []string{""}, sse.Start{}, ""},
@@ -150,7 +150,7 @@ func TestRequestStart(t *testing.T) {
 		{"header beats lastEventId", "lastEventId=1", []string{"2"}, id("2"), "2"},
 		{"header beats since", "since=-10", []string{text}, after, text},
 		{"header beats all", "since=-10&lastEventId=1", []string{"2"}, id("2"), "2"},
-		{"header beats what is wrong", "since=x&lastEventId=%", []string{"2"}, id("2"), "2"},
+		{"header beats a malformed query", "since=x&lastEventId=%", []string{"2"}, id("2"), "2"},
 		{"an empty header does not", "lastEventId=1", []string{""}, id("1"), "1"},
 		{"an empty header does not beat since", "since=-5", []string{""}, sse.Start{Last: 5}, "-5"},
 
@@ -160,7 +160,7 @@ func TestRequestStart(t *testing.T) {
 		{"query: no position", "lastEventId=~x", nil, id("~x"), "~x"},
 		{"query: escaped", "lastEventId=a%26b+c%2Bd%00%C3%A9", nil, id("a&b c+d\x00é"), "a&b c+d\x00é"},
 		{"query: escaped name", "last%45ventId=7", nil, id("7"), "7"},
-		{"query: what since takes", "lastEventId=-10", nil, id("-10"), "-10"},
+		{"query: a value of since", "lastEventId=-10", nil, id("-10"), "-10"},
 		{"query twice", "lastEventId=1&lastEventId=2", nil, id("1"), "1"},
 		{"empty query", "lastEventId=", nil, sse.Start{}, ""},
 		{"empty query first", "lastEventId=&lastEventId=1&since=-5", nil, sse.Start{Last: 5}, "-5"},
@@ -190,7 +190,8 @@ func TestRequestStart(t *testing.T) {
 	}
 }
 
-// What was meant is not known: to begin with what is new might lose events.
+// A request with an invalid start is refused, because starting with new events
+// might lose events.
 func TestRequestStartRefuses(t *testing.T) {
 	for _, test := range []struct{ query, want string }{
 		{"since=", `sse: cannot start at "": `},
@@ -214,7 +215,7 @@ func TestRequestStartRefuses(t *testing.T) {
 	}
 }
 
-// Every position comes back from a client, whichever way it goes.
+// A client can send every position back, in the header and in the query.
 func TestRequestStartPositions(t *testing.T) {
 	for _, test := range positions {
 		r := httptest.NewRequest("GET", "/?lastEventId="+url.QueryEscape(test.text), nil)

@@ -15,78 +15,90 @@ import (
 )
 
 const (
-	// pieceSize is how much is written under one deadline: a peer that takes
-	// less than that in WriteTimeout counts as taking nothing. Below it, the
-	// sizes in which kernels report room would decide.
-	pieceSize = 16 << 10
+	// maxPieceSize is the number of bytes written under one deadline: a peer
+	// that accepts fewer within WriteTimeout counts as stalled. With smaller
+	// pieces, the result would depend on how kernels report free buffer space.
+	maxPieceSize = 16 << 10
 
-	// shutdownGrace is how long writes may go on when the server shuts down.
+	// shutdownGrace is how long writes may continue when the server shuts down.
 	shutdownGrace = time.Second
 )
 
-// Stream is one response that carries events. Its methods are safe for
-// concurrent use.
+// Stream is an HTTP response that carries events. [Accept] returns it; the methods
+// of the zero Stream return an error. The methods are safe for concurrent use.
 //
-// A handler must call Close before it returns, best with defer: heartbeats are
-// sent from another goroutine, and once its handler has returned a
-// ResponseWriter must not be used; a heartbeat could land in another response.
+// A handler must call Close or Abort before it returns, preferably with defer.
+// The stream sends heartbeats from another goroutine, but a ResponseWriter must not
+// be used after its handler has returned: a heartbeat could become part of
+// another response.
 type Stream struct {
-	opts        *AcceptOptions // with defaults; shared if bare
+	opts        *AcceptOptions // with defaults; shared if brokerOwned
 	w           http.ResponseWriter
 	rc          *http.ResponseController
-	flushers    []func() error // of w and what it wraps, outermost first
+	flushers    []func() error // of w and the writers it wraps, outermost first
 	lastEventID string
 	heartbeat   []byte
 	final       []byte
 	deadlines   bool // w can set write deadlines
-	hasBody     bool // the request does, on HTTP/1
+	multiplexed bool // the stream shares its connection with others (HTTP/2)
+	watched     bool // the broker's timers end the stream if a write is stuck
 
-	// A bare stream is a broker's, which needs no context of the stream's own: ctx is
-	// the request's, and cause is set when the stream ends for another reason.
-	bare  bool
-	cause atomic.Pointer[error]
+	// writing is the time at which the current write, or the current piece of
+	// it, began, in nanoseconds since 1970. It is 0 while nothing is written, and
+	// is set only if the stream is watched.
+	writing atomic.Int64
+	hasBody bool // the request has a body, on HTTP/1
 
-	ctx         context.Context // canceled when the stream ends; its cause says why
-	cancel      context.CancelCauseFunc
-	stopRequest func() bool // stops watching the request's context
-	restore     func()      // of the socket's options
-	watcher     sync.WaitGroup
-	ending      atomic.Pointer[ending] // set when the stream is to end soon
+	// A stream that a broker owns needs no context of its own: ctx is the
+	// request's, and cause is set when the stream ends for another reason.
+	brokerOwned bool
+	cause       atomic.Pointer[error]
 
-	mu        lock // guards the following, and every use of w and rc
+	ctx           context.Context // canceled when the stream ends, with the reason as its cause
+	cancel        context.CancelCauseFunc
+	stopRequest   func() bool            // stops watching the request's context
+	restoreSocket func()                 // restores the socket's options; nil if they are unchanged
+	goroutines    sync.WaitGroup         // Close waits for them
+	ending        atomic.Pointer[ending] // set when the stream is to end soon
+
+	mu        chanMutex // guards the following, and every use of w and rc
 	buf       []byte
 	lastWrite time.Time
 	timer     *time.Timer // of the next heartbeat; nil if there are none
 }
 
-// ending is why a stream ends, and until when what is being written may be.
+// errZeroStream is the error of a Stream that Accept has not returned.
+var errZeroStream = errors.New("sse: a Stream must come from Accept")
+
+// ending is the reason why a stream will end soon, and the deadline for writes.
 type ending struct {
 	deadline time.Time
 	cause    error
 }
 
-// begin starts to watch for what ends the stream, sends its first bytes, and
-// starts the heartbeats.
+// begin starts to watch the request's context and AcceptOptions.Done, sends the
+// first bytes, and starts the heartbeats.
 func (s *Stream) begin(r *http.Request, first []byte) error {
 	request := r.Context()
-	if s.bare {
-		s.ctx, s.cancel = request, s.end
+	s.multiplexed = r.ProtoMajor > 1
+	if s.brokerOwned {
+		s.ctx, s.cancel = request, s.setCause
 		s.stopRequest = func() bool { return true }
 	} else {
 		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
-		s.stopRequest = context.AfterFunc(request, func() { s.cancel(s.why(request)) })
+		s.stopRequest = context.AfterFunc(request, func() { s.cancel(s.requestCause(request)) })
 	}
 	if s.opts.WriteTimeout > 0 && r.ProtoMajor == 1 {
-		s.restore = limitUnacknowledged(request, s.opts.WriteTimeout, s.opts.Logger)
+		s.restoreSocket = limitUnacknowledged(request, s.opts.WriteTimeout, s.opts.Logger)
 	}
 	if s.opts.Done != nil {
-		s.watcher.Go(s.watchDone)
+		s.goroutines.Go(s.watchDone)
 	}
 	s.mu.Lock()
 	err := s.writeLocked(first)
-	s.liftBodyLimit()
+	s.removeBodyLimit()
 	if err == nil && s.opts.Heartbeat > 0 {
-		s.timer = time.AfterFunc(s.opts.Heartbeat, s.beat)
+		s.timer = time.AfterFunc(s.opts.Heartbeat, s.sendHeartbeat)
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -95,11 +107,11 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 	return err
 }
 
-// why is why the request's context is done.
-func (s *Stream) why(request context.Context) error {
+// requestCause returns the reason why the request's context is done.
+func (s *Stream) requestCause(request context.Context) error {
 	cause := context.Cause(request)
 	switch end := s.ending.Load(); {
-	case !errors.Is(cause, context.Canceled): // which is what net/http says
+	case !errors.Is(cause, context.Canceled): // the cause that net/http sets
 		return cause
 	case end != nil:
 		return end.cause
@@ -107,52 +119,64 @@ func (s *Stream) why(request context.Context) error {
 	return ErrPeerGone
 }
 
-// end is cancel for a bare stream.
-func (s *Stream) end(cause error) { s.cause.CompareAndSwap(nil, &cause) }
+// setCause replaces cancel in a stream that a broker owns.
+func (s *Stream) setCause(cause error) { s.cause.CompareAndSwap(nil, &cause) }
 
-// over is why the stream has ended, or nil.
-func (s *Stream) over() error {
+// endCause returns the reason why the stream has ended, or nil if it has not.
+func (s *Stream) endCause() error {
 	switch cause := s.cause.Load(); {
 	case cause != nil:
 		return *cause
 	case s.ctx.Err() == nil:
 		return nil
-	case s.bare:
-		return s.why(s.ctx)
+	case s.brokerOwned:
+		return s.requestCause(s.ctx)
 	}
 	return context.Cause(s.ctx)
 }
 
-// lock is a mutual exclusion that may be held for long: a goroutine that waits
-// for it while another waits for the peer is durably blocked in the sense of
-// testing/synctest, as it would not be with a sync.Mutex, and fake time goes on.
-type lock chan struct{}
+// chanMutex is a mutex that may be held while a write waits for the peer. A
+// goroutine that waits for it is durably blocked in the sense of
+// testing/synctest, so fake time can advance. With a sync.Mutex it would not
+// be.
+type chanMutex chan struct{}
 
-func newLock() lock { return make(lock, 1) }
+func newChanMutex() chanMutex { return make(chanMutex, 1) }
 
-func (l lock) Lock()   { l <- struct{}{} }
-func (l lock) Unlock() { <-l }
+func (l chanMutex) Lock()   { l <- struct{}{} }
+func (l chanMutex) Unlock() { <-l }
 
-// Context is done when the stream has ended. [context.Cause] says why:
-// [ErrPeerGone], [ErrShutdown] or [ErrClosed], or the cause of the request's
-// context if that was canceled for a reason of its own, such as a timeout. Its
-// values are those of the request.
-func (s *Stream) Context() context.Context { return s.ctx }
+// Context returns a context that is canceled when the stream ends.
+// [context.Cause] returns an error that wraps [ErrPeerGone], [ErrShutdown] or
+// [ErrClosed]. If another reason, such as a timeout, has canceled the request's
+// context, it returns the cause of the request's context. The context has the
+// values of the request's context.
+func (s *Stream) Context() context.Context {
+	if s.ctx == nil {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(errZeroStream)
+		return ctx
+	}
+	return s.ctx
+}
 
-// LastEventID is the ID of the last event that the client has seen, or empty:
-// from the Last-Event-ID header, or from the query parameter lastEventId for
-// clients that cannot set a header.
+// LastEventID returns the ID of the last event that the client has received, or
+// an empty string. It comes from the header Last-Event-ID, or from the query
+// parameter lastEventId for clients that cannot set a header.
 func (s *Stream) LastEventID() string { return s.lastEventID }
 
-// Send sends the events, in order, with one write and one flush. Without
-// events it does nothing.
+// Send sends the events, in order, with one write and one flush. Without events
+// it does nothing.
 //
-// It blocks while another Send does, and while the peer's buffers are full: up
-// to WriteTimeout for each 16 KiB.
-// If an event cannot be encoded, the error is a [*FieldError], and nothing is
-// sent. All other errors are final, and wrap what ended the stream, as the cause
-// of its context does.
+// Send blocks while another call is sending, and while the peer's buffers are
+// full: for at most WriteTimeout for each 16 KiB. If an event cannot be
+// encoded, Send sends nothing and returns a [*FieldError]. Any other error
+// means that the stream has ended. It wraps the reason, as the cause of the
+// stream's context does.
 func (s *Stream) Send(events ...Event) error {
+	if s.mu == nil {
+		return errZeroStream
+	}
 	if len(events) == 0 {
 		return nil
 	}
@@ -165,12 +189,13 @@ func (s *Stream) Send(events ...Event) error {
 	return s.writeBufferLocked(buf)
 }
 
-// SendJSON sends the event with the JSON encoding of v as its data, which must
-// be empty. If v cannot be encoded, the error wraps that of encoding/json and
-// nothing is sent. Otherwise it is as Send.
+// SendJSON sends the event with the JSON encoding of v as its Data. In event,
+// Data must be empty. If v cannot be encoded, SendJSON sends nothing and
+// returns an error that wraps the error of encoding/json. Otherwise it behaves
+// as [Stream.Send].
 func (s *Stream) SendJSON(event Event, v any) error {
 	if event.Data != "" {
-		return errors.New("sse: SendJSON: the event has data of its own")
+		return errors.New("sse: SendJSON: Event.Data must be empty")
 	}
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -180,15 +205,18 @@ func (s *Stream) SendJSON(event Event, v any) error {
 	return s.Send(event)
 }
 
-// Comment sends text as a comment, which clients ignore: one line for each
-// line of it. It blocks and fails as Send does.
+// Comment sends text as a comment, with one comment line for each line of text.
+// Clients ignore comments. It blocks and fails as [Stream.Send] does.
 func (s *Stream) Comment(text string) error {
+	if s.mu == nil {
+		return errZeroStream
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
 }
 
-// sendRaw sends bytes that are shared and must not change.
+// sendRaw sends bytes in wire form. They are shared and must not change.
 func (s *Stream) sendRaw(p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -198,90 +226,100 @@ func (s *Stream) sendRaw(p []byte) error {
 	return s.writeLocked(p)
 }
 
-// sendLast is sendRaw for a stream that is to end soon.
+// sendLast is sendRaw for the last bytes of a stream for which endWithin was
+// called.
 func (s *Stream) sendLast(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.over(); err != nil {
+	if err := s.endCause(); err != nil {
 		return err
 	}
 	return s.transmitLocked(p)
 }
 
-// Close ends the stream. It sends AcceptOptions.Final, if there is one and the
-// stream has not ended already, and returns the error of that. When it has
-// returned, nothing uses the ResponseWriter any more: the handler may return,
-// which lets net/http end the response. It waits for a write that is under
-// way. Closing again does nothing.
+// Close ends the stream. If the stream has not ended before, Close first sends
+// AcceptOptions.Final, if it is set, and returns the error of sending it. Close
+// blocks until a concurrent write has finished. After Close has returned, the
+// stream no longer uses the ResponseWriter, so the handler may return, and
+// net/http ends the response. A Close after Close or Abort does nothing.
 func (s *Stream) Close() error {
+	if s.mu == nil {
+		return errZeroStream
+	}
 	s.mu.Lock()
 	err := s.endLocked(ErrClosed)
 	s.releaseLocked()
 	s.mu.Unlock()
-	s.watcher.Wait()
+	s.goroutines.Wait()
 	return err
 }
 
-// endLocked sends the final frame and ends the stream for the given reason,
-// if it has not ended before.
+// Abort ends the stream as [Stream.Close] does, but does not send
+// AcceptOptions.Final. A handler calls Abort after an error, so that its client
+// does not mistake a part of the answer for the whole answer:
+//
+//	defer stream.Close()
+//	…
+//	if err != nil {
+//		stream.Abort()
+//		return
+//	}
+//
+// Abort returns an error only if the Stream does not come from [Accept].
+func (s *Stream) Abort() error {
+	if s.mu == nil {
+		return errZeroStream
+	}
+	s.mu.Lock()
+	s.releaseLocked()
+	s.mu.Unlock()
+	s.goroutines.Wait()
+	return nil
+}
+
+// endLocked sends the final event and ends the stream for the given reason,
+// unless it has already ended.
 func (s *Stream) endLocked(cause error) (err error) {
-	if s.over() == nil && s.final != nil {
+	if s.endCause() == nil && s.final != nil {
 		err = s.transmitLocked(s.final)
 	}
 	s.cancel(cause)
 	return err
 }
 
-// releaseLocked lets go of all that the stream holds.
+// releaseLocked stops the heartbeats and releases all resources of the stream.
 func (s *Stream) releaseLocked() {
 	s.cancel(ErrClosed)
 	s.stopRequest()
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	// net/http has the end of the response to write yet, and clears the
-	// deadline after it.
+	// net/http still writes the end of the response, and clears the deadline
+	// after that.
 	s.setDeadlineLocked()
 	s.limitBody()
-	if s.restore != nil {
-		s.restore()
-		s.restore = nil
+	if s.restoreSocket != nil {
+		s.restoreSocket()
+		s.restoreSocket = nil
 	}
 }
 
-// limitBody bounds how long net/http waits for a body that the handler has not
-// read. On HTTP/1 it does that before it sends the header, and again when the
-// handler has returned, after which it sets deadlines of its own.
-func (s *Stream) limitBody() {
-	if s.hasBody && s.opts.WriteTimeout > 0 {
-		// Without deadlines there is no limit; probeDeadlines has said so.
-		_ = s.rc.SetReadDeadline(time.Now().Add(s.opts.WriteTimeout))
-	}
-}
-
-// liftBodyLimit takes the deadline back, lest it ends the stream.
-func (s *Stream) liftBodyLimit() {
-	if s.hasBody && s.opts.WriteTimeout > 0 {
-		_ = s.rc.SetReadDeadline(time.Time{})
-	}
-}
-
-// watchDone ends the stream when the server shuts down.
+// watchDone ends the stream when AcceptOptions.Done is closed.
 func (s *Stream) watchDone() {
 	select {
 	case <-s.ctx.Done():
 		return
 	case <-s.opts.Done:
 	}
-	s.hurry(shutdownGrace, ErrShutdown)
+	s.endWithin(shutdownGrace, ErrShutdown)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.endLocked(ErrShutdown) // failing, it has ended all the same
+	_ = s.endLocked(ErrShutdown) // the stream has ended even if Final was not sent
 }
 
-// hurry makes the stream end after a time at the latest, also when it is stuck in
-// a write. It must not be called once Close has returned.
-func (s *Stream) hurry(d time.Duration, cause error) {
+// endWithin makes writes fail after d, so that the stream ends by then even if
+// a write is blocked. It must not be called after Close has returned.
+func (s *Stream) endWithin(d time.Duration, cause error) {
 	end := &ending{time.Now().Add(d), cause}
 	s.ending.Store(end)
 	if s.deadlines {
@@ -289,13 +327,14 @@ func (s *Stream) hurry(d time.Duration, cause error) {
 	}
 }
 
-// beat sends a heartbeat if there was silence, and otherwise waits for the
-// rest of it: a timer that every event reset would cost more than the event.
-func (s *Stream) beat() {
+// sendHeartbeat sends a heartbeat if the stream has been silent for long
+// enough. Otherwise it sets the timer to the remaining time. This is cheaper
+// than resetting the timer for every event.
+func (s *Stream) sendHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.forgotten()
-	if s.over() != nil {
+	defer s.recoverLateWrite()
+	if s.endCause() != nil {
 		return
 	}
 	wait := s.opts.Heartbeat - time.Since(s.lastWrite)
@@ -308,26 +347,28 @@ func (s *Stream) beat() {
 	s.timer.Reset(wait)
 }
 
-// forgotten keeps a handler that has returned without Close, whose writer is no
-// more, from taking the whole process with it.
-func (s *Stream) forgotten() {
+// recoverLateWrite recovers from the panic of a write after the handler has
+// returned without Close, so that the process survives.
+func (s *Stream) recoverLateWrite() {
 	if p := recover(); p != nil {
 		s.cancel(ErrClosed)
-		s.opts.Logger.Error("sse: a handler has returned without Stream.Close", "panic", p)
+		s.opts.Logger.Error("sse: a handler must call Stream.Close before it returns", "panic", p)
 	}
 }
 
-// writeBufferLocked writes what was encoded into s.buf, which it keeps.
+// writeBufferLocked writes buf, which it retains as s.buf unless it is too
+// large.
 func (s *Stream) writeBufferLocked(buf []byte) error {
-	if s.buf = buf; cap(buf) > maxKeptBuffer {
+	if s.buf = buf; cap(buf) > maxRetainedBuffer {
 		s.buf = nil
 	}
 	return s.writeLocked(buf)
 }
 
-// writeLocked writes and flushes p, unless the stream has ended or is about to.
+// writeLocked writes and flushes p, unless the stream has ended or will end
+// soon.
 func (s *Stream) writeLocked(p []byte) error {
-	if err := s.over(); err != nil {
+	if err := s.endCause(); err != nil {
 		return err
 	}
 	if end := s.ending.Load(); end != nil {
@@ -336,8 +377,10 @@ func (s *Stream) writeLocked(p []byte) error {
 	return s.transmitLocked(p)
 }
 
-// transmitLocked writes and flushes p. A deadline stands only while it does: on
-// HTTP/2 one that is left standing resets an idle stream.
+// transmitLocked writes and flushes p, and ends the stream if that fails. On HTTP/2
+// it removes the write deadline afterwards, because an expired deadline resets an
+// idle stream there. On HTTP/1 an expired deadline concerns only writes, and the
+// next write sets its own.
 func (s *Stream) transmitLocked(p []byte) error {
 	if err := s.writePiecesLocked(p); err != nil {
 		cause := ErrPeerGone
@@ -345,23 +388,28 @@ func (s *Stream) transmitLocked(p []byte) error {
 		case s.ending.Load() != nil:
 			cause = s.ending.Load().cause
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			err = fmt.Errorf("it took nothing for %v: %w", s.opts.WriteTimeout, err)
+			err = fmt.Errorf("it did not accept the bytes within %v: %w", s.opts.WriteTimeout, err)
 		}
 		err = fmt.Errorf("%w: %w", cause, err)
 		s.cancel(err)
 		return err
 	}
-	if s.deadlines {
+	if s.deadlines && s.multiplexed {
 		s.rc.SetWriteDeadline(time.Time{})
 	}
-	s.lastWrite = time.Now()
+	if !s.brokerOwned { // the broker has its own heartbeats
+		s.lastWrite = time.Now()
+	}
 	return nil
 }
 
+// writePiecesLocked writes p in pieces, each with its own deadline, and
+// flushes.
 func (s *Stream) writePiecesLocked(p []byte) error {
+	defer s.writing.Store(0)
 	for len(p) > 0 {
-		piece := p[:min(len(p), pieceSize)]
-		s.setDeadlineLocked()
+		piece := p[:min(len(p), maxPieceSize)]
+		s.limitPieceLocked()
 		if _, err := s.w.Write(piece); err != nil {
 			return err
 		}
@@ -375,8 +423,20 @@ func (s *Stream) writePiecesLocked(p []byte) error {
 	return nil
 }
 
-// setDeadlineLocked allows the next piece WriteTimeout, but no piece more than
-// the time that the server's shutdown leaves.
+// limitPieceLocked limits the duration of the next piece: by a deadline, or, which
+// costs less, by the time at which it begins.
+func (s *Stream) limitPieceLocked() {
+	if s.watched && s.ending.Load() == nil {
+		s.writing.Store(time.Now().UnixNano())
+		if s.ending.Load() == nil {
+			return
+		}
+	}
+	s.setDeadlineLocked()
+}
+
+// setDeadlineLocked sets the deadline of the next piece: after WriteTimeout,
+// but not after the deadline of ending.
 func (s *Stream) setDeadlineLocked() {
 	if !s.deadlines {
 		return
@@ -390,7 +450,7 @@ func (s *Stream) setDeadlineLocked() {
 		return
 	}
 	s.rc.SetWriteDeadline(deadline)
-	if end != s.ending.Load() { // watchDone was faster, and is overwritten
+	if end != s.ending.Load() { // endWithin has set a deadline, which was overwritten
 		s.setDeadlineLocked()
 	}
 }

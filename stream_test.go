@@ -33,8 +33,9 @@ func inModes(t *testing.T, test func(t *testing.T, opts *ssetest.ServerOptions))
 	}
 }
 
-// streamHandler accepts, hands the stream over, and closes it when use returns.
-// The stream's end is reported on ended.
+// streamHandler returns a handler that accepts a stream, calls use, and closes
+// the stream. It sends the stream's cause, or the error of Accept, on the
+// channel.
 func streamHandler(opts *sse.AcceptOptions, use func(*sse.Stream)) (http.Handler, <-chan error) {
 	ended := make(chan error, 10)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +52,7 @@ func streamHandler(opts *sse.AcceptOptions, use func(*sse.Stream)) (http.Handler
 
 func untilDone(stream *sse.Stream) { <-stream.Context().Done() }
 
-// get sends a request whose response stays open until the test ends.
+// get sends a request; its response stays open until the test ends.
 func get(t *testing.T, server *ssetest.Server, header ...string) *http.Response {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -73,7 +74,7 @@ func get(t *testing.T, server *ssetest.Server, header ...string) *http.Response 
 	return resp
 }
 
-// read reads exactly len(want) bytes and compares them.
+// read reads len(want) bytes and compares them with want.
 func read(t *testing.T, r io.Reader, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
@@ -82,7 +83,7 @@ func read(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-// DESIGN 3 and FIELD "Server": headers and a first body byte go out at once.
+// Accept sends the headers and a first byte of the body at once.
 func TestAcceptSendsHeadersAndAFirstByte(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(nil, untilDone)
@@ -136,7 +137,7 @@ func TestSend(t *testing.T) {
 	})
 }
 
-// flushCounter counts what reaches the network.
+// flushCounter counts writes and flushes.
 type flushCounter struct {
 	*ssetest.Recorder
 	flushes, writes int
@@ -168,7 +169,7 @@ func TestBatchIsOneWriteAndOneFlush(t *testing.T) {
 	}
 }
 
-// A refused event leaves nothing behind, not even the good one before it.
+// Send writes no event if one of its events is refused.
 func TestRefusedEventSendsNothing(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	handler, _ := streamHandler(nil, func(stream *sse.Stream) {
@@ -221,14 +222,14 @@ func TestConcurrentSendsDoNotMix(t *testing.T) {
 	}
 }
 
-// DESIGN 6: the Last-Event-ID header beats the query.
+// Stream.LastEventID prefers the header Last-Event-ID to the query.
 func TestLastEventID(t *testing.T) {
 	for _, tt := range []struct{ name, target, header, want string }{
 		{"none", "/", "", ""},
 		{"header", "/", "7", "7"},
 		{"query", "/?lastEventId=a%20b", "", "a b"},
 		{"header wins", "/?lastEventId=1", "2", "2"},
-		{"no other query", "/?since=10m&last-event-id=9", "", ""},
+		{"other parameters", "/?since=10m&last-event-id=9", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			request := httptest.NewRequest("GET", tt.target, nil)
@@ -253,8 +254,8 @@ func TestHeartbeats(t *testing.T) {
 		wait time.Duration
 	}{
 		{"default", sse.AcceptOptions{}, ":\n", 15 * time.Second},
-		{"block", sse.AcceptOptions{HeartbeatForm: ":\n\n"}, ":\n\n", 15 * time.Second},
-		{"event", sse.AcceptOptions{HeartbeatForm: "ping", Heartbeat: time.Minute},
+		{"block", sse.AcceptOptions{HeartbeatBlock: true}, ":\n\n", 15 * time.Second},
+		{"event", sse.AcceptOptions{HeartbeatEvent: "ping", Heartbeat: time.Minute},
 			"event: ping\ndata: \n\n", time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -274,12 +275,12 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
-// A heartbeat follows silence, not a clock: traffic puts it off.
-func TestTrafficPutsHeartbeatsOff(t *testing.T) {
+// A heartbeat follows a time of silence: traffic postpones it.
+func TestTrafficPostponesHeartbeats(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(nil, func(stream *sse.Stream) {
 			for range 3 {
-				time.Sleep(10 * time.Second) // the bubble's
+				time.Sleep(10 * time.Second) // fake time
 				stream.Send(sse.Event{Data: "x"})
 			}
 			untilDone(stream)
@@ -296,7 +297,7 @@ func TestTrafficPutsHeartbeatsOff(t *testing.T) {
 func TestNoHeartbeats(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(&sse.AcceptOptions{Heartbeat: -1}, func(stream *sse.Stream) {
-			time.Sleep(24 * time.Hour) // the bubble's
+			time.Sleep(24 * time.Hour) // fake time
 			stream.Send(sse.Event{Data: "x"})
 		})
 		read(t, get(t, ssetest.NewServer(t, handler, opts)).Body, ":\ndata: x\n\n")
@@ -308,7 +309,7 @@ func TestHeartbeatsAreInvisibleToTheClient(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(&sse.AcceptOptions{Heartbeat: time.Second},
 			func(stream *sse.Stream) {
-				time.Sleep(time.Minute) // the bubble's
+				time.Sleep(time.Minute) // fake time
 				stream.Send(sse.Event{Data: "x"})
 			})
 		scanner := bufio.NewScanner(get(t, ssetest.NewServer(t, handler, opts)).Body)
@@ -323,7 +324,7 @@ func TestHeartbeatsAreInvisibleToTheClient(t *testing.T) {
 	})
 }
 
-// HTTP 9110 9.3.2: a HEAD request gets the header and no stream.
+// RFC 9110 9.3.2: the response to a HEAD request has the header and no stream.
 func TestHead(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, ended := streamHandler(nil, untilDone)
@@ -340,4 +341,29 @@ func TestHead(t *testing.T) {
 			t.Errorf("Accept: %v, want %v", err, http.ErrBodyNotAllowed)
 		}
 	})
+}
+
+// The methods of the zero Stream do not block: they return an error.
+func TestZeroStream(t *testing.T) {
+	var stream sse.Stream
+	ctx := stream.Context()
+	cause := context.Cause(ctx)
+	if ctx.Err() == nil || cause == nil || !strings.Contains(cause.Error(), "Accept") {
+		t.Fatalf("Context: got the cause %v, want a done context whose cause names Accept", cause)
+	}
+	for name, err := range map[string]error{
+		"Send":                 stream.Send(sse.Event{Data: "a"}),
+		"Send, without events": stream.Send(),
+		"SendJSON":             stream.SendJSON(sse.Event{}, 1),
+		"Comment":              stream.Comment("a"),
+		"Close":                stream.Close(),
+		"Abort":                stream.Abort(),
+	} {
+		if err != cause {
+			t.Errorf("%s: got the error %v, want %v", name, err, cause)
+		}
+	}
+	if id := stream.LastEventID(); id != "" {
+		t.Errorf("LastEventID: got %q, want none", id)
+	}
 }

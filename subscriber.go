@@ -6,12 +6,12 @@ const (
 	defaultMaxLag      = 4 << 10
 	defaultMaxLagBytes = 16 << 20
 
-	// batchSize is how many bytes of events are written at once, unless one event
-	// alone has more.
+	// batchSize is the number of bytes of events that are written to a parked
+	// stream at once, unless one event has more.
 	batchSize = 64 << 10
 
-	// heldBatch is the same for a stream that is held. It has them in memory until
-	// its peer has taken them, which may be never.
+	// heldBatch is the same for a held stream. It is smaller, because the handler
+	// has a copy of the batch in memory until the peer has accepted it.
 	heldBatch = 16 << 10
 )
 
@@ -20,467 +20,437 @@ type Subscriber struct {
 	// ID is the subscriber's number in this broker, from 1.
 	ID uint64
 
-	// Key is that of its [Selection].
+	// Key is the Key of its [Selection].
 	Key string
 
 	// Remote is the network address of the peer; empty for [Broker.Subscribe].
 	Remote string
 
-	// Since is when it subscribed.
+	// Since is the time at which the subscriber connected.
 	Since time.Time
 
-	// Topics and Patterns are those of its Selection.
+	// Topics and Patterns are the topics and patterns of its Selection.
 	Topics   []string
 	Patterns []Pattern
 
-	// Position is up to where it was given everything.
+	// Position is the subscriber's cursor. The subscriber has received every
+	// selected event up to this position, or a gap in place of the event.
 	Position Position
 
-	// Lag and LagBytes are how many events, and bytes of them, it was not yet
-	// given. An event counts once for each of its topics that is selected. What
-	// is not in the broker's memory does not count.
+	// Lag and LagBytes are the number of events that the subscriber has not
+	// received yet, and their bytes on the wire. An event counts once for each
+	// of its topics that is selected. Events that are no longer in the broker's
+	// memory do not count.
 	Lag      int
 	LagBytes int64
 
 	// Wait is how the stream waits: "held" in the goroutine of its handler,
-	// "parked" without one, or "called" by whoever uses Broker.Subscribe.
+	// "parked" without a goroutine, or "called" in the loop over
+	// [Broker.Subscribe].
 	Wait string
 
-	// Why says why a stream is held although the broker parks.
+	// Why is the reason why a stream is held although the broker parks, or empty.
 	Why string
 }
 
-// subscriber is one connected stream: what it wants, and a cursor into the log.
-// Its fields are guarded by the lock of its broker, but for those that never
-// change.
+// subscriber is one connected stream: a selection of topics, and a cursor into the
+// log. The broker's lock guards its fields, except the fields that never change.
 //
-//	        ┌───── nothing more ────► idle ─┐
+//	        ┌──── no more events ───► idle ─┐
 //	        │                               │ an event, a heartbeat, an end
 //	pull, then write ◄──────────────────────┘
 //
-// Invariants: everything of the selection up to cursor was given to the
-// connection, or is covered by a gap. While it is idle, it is at the end of all
-// its chains.
+// Invariants: every selected event up to cursor was handed to the transport, or is
+// covered by a gap. While the subscriber is idle, no event in its chains is after
+// cursor.
 type subscriber struct {
-	id    uint64
-	since int64
-	about *about // or nil
-	terms *terms
-	one   [1]link // its membership, if it is only one
-	many  *[]link // or all of them
-	wait  transport
+	id          uint64
+	connectedAt int64           // in nanoseconds since 1970
+	info        *subscriberInfo // nil if every attribute is zero
+	opts        *deliveryOptions
+	oneLink     [1]link // the subscriber's membership, if it has only one
+	manyLinks   *[]link // its memberships, if it has several; otherwise nil
+	transport   transport
 
-	cursor Position
-	sent   uint64 // the sequence in the last id that was sent
-	told   uint64 // losses up to this sequence are known to it
-	end    error  // why it is to end, or nil
-	active int64  // when something was written last
-	slot   int32  // in the wheel, or -1
-	slotAt int32  // its index there
-	listed int32  // its index in the list of all
-	check  uint32 // of told
-	peer   peer
+	cursor         Position
+	sentSeq        uint64 // sequence of the last id that the client has received
+	knownLossSeq   uint64 // the client has received a gap for losses up to here, or accepts them
+	endCause       error  // reason to end the stream, or nil
+	lastActivity   int64  // time of the last write or heartbeat, in nanoseconds since 1970
+	wheelSlot      int32  // slot in the wheel, or -1
+	wheelIndex     int32  // index in that slot
+	listIndex      int32  // index in state.subscribers
+	knownLossCheck uint32 // check of the event at knownLossSeq
+	peer           peer
+	lastComment    uint32 // number of the last comment that was handed to the transport
 
-	gap       *Gap   // to be told, before all else
-	conflate  uint64 // up to this sequence only the latest of each topic counts
-	idle      bool   // has nothing more to do than what it was given, until it is woken
-	live      bool   // has once been at the end
-	accepting bool   // does not want to hear what was lost before it came
-	beat      bool   // is to send a heartbeat
-	begun     bool   // its handler has said so to the hooks
+	gap             *Gap   // gap to send before anything else, or nil
+	conflateThrough uint64 // up to this sequence, only the latest event of each topic is sent
+	idle            bool   // waits to be woken
+	caughtUp        bool   // has reached the end of the window at least once
+	acceptsPastLoss bool   // losses before its first event are no gap
+	heartbeatDue    bool
+	connected       bool // OnConnect has returned
 }
 
-// links are its memberships in chains; none, if it has left.
-func (s *subscriber) links() []link {
-	switch {
-	case s.many != nil:
-		return *s.many
-	case s.one[0].chain == nil:
-		return nil
-	}
-	return s.one[:]
-}
-
-// link is a subscriber's membership in a chain.
-type link struct {
-	*chain
-	index int // in chain.members
-}
-
-// terms are what many subscribers have in common.
-type terms struct {
-	lag         LagPolicy
-	loss        LossPolicy
+// deliveryOptions are the options of a selection that many subscribers share. They
+// never change.
+type deliveryOptions struct {
+	lagPolicy   LagPolicy
+	lossPolicy  LossPolicy
 	maxLag      int
 	maxLagBytes int64
 	withTopic   bool
 	filter      func(*Entry) bool
 }
 
-// termsOf returns the terms of a selection. Those of the last subscriber serve, if
-// they are the same.
-func (c *core) termsOf(sel *Selection) *terms {
-	t := newTerms(sel)
-	if t.filter == nil {
-		if last := c.terms.Load(); last != nil && last.equal(&t) {
-			return last
-		}
-		c.terms.Store(&t)
-	}
-	return &t
+// equal reports whether neither has a filter, and everything else is equal.
+func (o *deliveryOptions) equal(p *deliveryOptions) bool {
+	return o.filter == nil && p.filter == nil && o.lagPolicy == p.lagPolicy &&
+		o.lossPolicy == p.lossPolicy && o.maxLag == p.maxLag &&
+		o.maxLagBytes == p.maxLagBytes && o.withTopic == p.withTopic
 }
 
-// equal compares terms without a filter.
-func (t *terms) equal(u *terms) bool {
-	return t.filter == nil && u.filter == nil && t.lag == u.lag && t.loss == u.loss &&
-		t.maxLag == u.maxLag && t.maxLagBytes == u.maxLagBytes && t.withTopic == u.withTopic
-}
-
-func newTerms(sel *Selection) terms {
-	t := terms{
-		lag: sel.Lag, loss: sel.Loss, withTopic: sel.WithTopic, filter: sel.Filter,
+// newDeliveryOptions returns the options of a selection, with defaults.
+func newDeliveryOptions(sel *Selection) deliveryOptions {
+	o := deliveryOptions{
+		lagPolicy: sel.Lag, lossPolicy: sel.Loss, withTopic: sel.WithTopic, filter: sel.Filter,
 		maxLag: sel.MaxLag, maxLagBytes: sel.MaxLagBytes,
 	}
-	if t.lag == "" {
-		t.lag = LagDisconnect
+	if o.lagPolicy == "" {
+		o.lagPolicy = LagDisconnect
 	}
-	if t.loss == "" {
-		t.loss = lossRetained
+	if o.lossPolicy == "" {
+		o.lossPolicy = LossRetained
 	}
-	if t.maxLag == 0 {
-		t.maxLag = defaultMaxLag
+	if o.maxLag == 0 {
+		o.maxLag = defaultMaxLag
 	}
-	if t.maxLagBytes == 0 {
-		t.maxLagBytes = defaultMaxLagBytes
+	if o.maxLagBytes == 0 {
+		o.maxLagBytes = defaultMaxLagBytes
 	}
-	return t
+	return o
 }
 
-// transport is how a subscriber waits. Its methods do not block; all are called
-// with the lock of the broker held, and not once the subscriber has left.
+// transport is the way in which a subscriber waits and writes: held, parked or
+// called. Its methods do not block. The caller holds the broker's lock, and calls
+// none of them once the subscriber has left.
 type transport interface {
-	wake()                 // there is something to do
-	interrupt(cause error) // it is to end soon, although it may be writing
-	cut()                  // it is to end now
-	overdue() int64        // since when it has taken nothing of what it is given, or 0
+	wake()                 // the subscriber is no longer idle
+	interrupt(cause error) // end soon, also during a write
+	abort()                // end now
+	stalledSince() int64   // time of the last progress of a blocked write, or 0
 	kind() (wait, why string)
 }
 
-// batch is what a subscriber is to write next. At most one of its parts is set,
-// but for beat.
+// batch is the next thing that a subscriber does: write entries, a gap, a comment or
+// a heartbeat, read a page of the log, or end. heartbeat may be set beside entries or
+// a comment.
 type batch struct {
-	epoch   uint64
-	entries []*entry
-	gap     *Gap
-	gapAt   Position
-	seat    *seat // of entries that were fetched, or nil
-	fetch   bool  // from the log: what follows has left the window
-	after   Position
-	through Position
-	beat    bool     // also with entries, in case the filter lets none through
-	cursor  Position // with beat: what the client does not know yet, or zero
-	end     error
-	idle    bool // after this there is nothing more, until it is woken
+	epoch       uint64
+	entries     []*entry
+	gap         *Gap
+	gapPosition Position
+	permit      *pagePermit // of the page that entries are from, or nil
+	fetch       bool        // read the entries after and through from the log
+	after       Position
+	through     Position
+	heartbeat   bool     // set with entries if the filter may drop all of them
+	cursor      Position // sent as the heartbeat, unless zero
+	endCause    error
+	comment     []byte // in wire format, or nil; set only without entries and gap
+	idle        bool   // no more events follow until the subscriber is woken
 
-	filtered bool // set by who writes: the filter has let some of the entries through
+	passedFilter bool // set by the transport: the filter has accepted an entry
 
-	dropped int // events that will not come, as told by the hooks
+	dropped int // events that the lag policy has skipped
 }
 
-// pull decides what the subscriber is to do next, and moves its cursor past it.
-func (s *subscriber) pull(w *window, b *batch, limit int, now time.Time) {
-	if b.filtered {
-		s.active = now.UnixNano()
+// release drops the references to the entries.
+func (b *batch) release() {
+	if clear(b.entries); b.idle {
+		b.entries = nil
+	}
+}
+
+func (b *batch) empty() bool {
+	return len(b.entries) == 0 && b.gap == nil && !b.heartbeat && b.comment == nil
+}
+
+// pull sets b to the next thing that the subscriber does, and moves the cursor past
+// it. limit is the number of bytes of entries, unless one entry has more.
+func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.Time) {
+	if b.passedFilter {
+		s.lastActivity = now.UnixNano()
 	}
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
-	if s.end != nil {
-		b.end = s.end
+	if s.endCause != nil {
+		b.endCause = s.endCause
 		return
 	}
 	s.checkLag(w, b)
-	if s.end == nil {
+	if s.endCause == nil {
 		s.checkLoss(w)
 	}
-	if s.end != nil {
-		b.end = s.end
+	if s.endCause != nil {
+		b.endCause = s.endCause
 		return
 	}
 	if s.cursor.Seq < w.base.Seq {
 		b.fetch, b.after, b.through = true, s.cursor, w.base
 		return
 	}
-	s.accepting = false // from here on the window has everything
-	if s.take(w, b, limit) {
-		s.live, s.idle = true, true
-		b.idle = true
+	s.acceptsPastLoss = false // the window has every event from here on
+	if s.gap == nil && s.takeComment(c, b) {
+		return // newer events follow the comment
+	}
+	if s.takeFromWindow(w, b, limit) {
+		s.caughtUp = true
+		if len(b.entries) == 0 {
+			s.takeComment(c, b) // the cursor is at the end now
+		}
+		s.idle = s.lastComment == c.last
+		b.idle = s.idle
 	}
 	switch {
-	case b.gap != nil || len(b.entries) > 0 && s.terms.filter == nil:
-		s.active = now.UnixNano()
-	case s.beat:
-		s.active = now.UnixNano()
-		b.beat = true
-		if s.cursor.Seq != s.sent {
-			b.cursor, s.sent = s.cursor, s.cursor.Seq
+	case b.gap != nil || len(b.entries) > 0 && s.opts.filter == nil:
+		s.lastActivity = now.UnixNano()
+	case s.heartbeatDue:
+		s.lastActivity = now.UnixNano()
+		b.heartbeat = true
+		if s.cursor.Seq != s.sentSeq {
+			b.cursor, s.sentSeq = s.cursor, s.cursor.Seq
 		}
 	}
-	s.beat = false
+	s.heartbeatDue = false
 }
 
-// take takes entries out of the window, or the gap if it comes before them. It
-// reports whether there is nothing more.
-func (s *subscriber) take(w *window, b *batch, limit int) (end bool) {
+// takeComment sets b.comment to the subscriber's next comment, if it has one and has
+// received all events that were published before it. A comment postpones no
+// heartbeat, because a heartbeat may carry the cursor.
+func (s *subscriber) takeComment(c *comments, b *batch) bool {
+	next, number := c.next(s.lastComment)
+	if next == nil || s.cursor.Seq < next.after {
+		return false
+	}
+	b.comment, s.lastComment = next.wire, number
+	return true
+}
+
+// takeFromWindow sets b to the gap, if there is one, or to the next entries of the
+// window. It reports whether no entry follows.
+func (s *subscriber) takeFromWindow(w *window, b *batch, limit int) (end bool) {
 	chains := s.chains(w)
 	if s.gap != nil {
-		lost := s.lost(w)
-		kept, _ := w.page(b.entries, chains, s.cursor.Seq, lost.seq, 1)
-		clear(kept)
-		s.tellGap(b, Position{w.epoch, lost.seq, lost.check}, len(kept) > 0)
+		lost := s.newestLoss(w)
+		retained, _ := w.page(b.entries, chains, s.cursor.Seq, lost.seq, 1)
+		clear(retained)
+		s.takeGap(b, Position{w.epoch, lost.seq, lost.check}, len(retained) > 0)
 		return false
 	}
 	more := true
 	for more && len(b.entries) == 0 {
 		b.entries, more = w.page(b.entries, chains, s.cursor.Seq, 1<<64-1, limit)
-		s.took(w, b)
+		s.advance(w, b)
 	}
 	if more {
 		return false
 	}
 	if w.last.Seq > s.cursor.Seq {
-		s.cursor = w.last // which is past all that it has not selected
+		s.cursor = w.last // past the events that the subscriber has not selected
 	}
 	return true
 }
 
-// took moves the cursor past the entries of the batch.
-func (s *subscriber) took(w *window, b *batch) {
+// advance moves the cursor past the entries of b.
+func (s *subscriber) advance(w *window, b *batch) {
 	n := len(b.entries)
 	if n == 0 {
 		return
 	}
 	s.cursor = b.entries[n-1].position(w.epoch)
-	s.sent = s.cursor.Seq
-	if s.conflate > 0 {
+	s.sentSeq = s.cursor.Seq
+	if s.conflateThrough > 0 {
 		s.dropSuperseded(b)
-		if s.cursor.Seq >= s.conflate {
-			s.conflate = 0
+		if s.cursor.Seq >= s.conflateThrough {
+			s.conflateThrough = 0
 		}
 	}
-	if s.terms.filter != nil || len(b.entries) < n || b.entries[n-1].ownID {
-		// Perhaps the last one does not go out, and its id with it; and an id of the
-		// application's is good only for as long as the event is kept.
-		s.sent = 0
+	if s.opts.filter != nil || len(b.entries) < n || b.entries[n-1].ownID {
+		// The client may not receive the id of the last entry; and an id that the
+		// application has chosen is valid only as long as the event is retained.
+		s.sentSeq = 0
 	}
 }
 
-// tellGap makes the gap what comes next. Nothing is missing after lost, nor after
-// the cursor. What is kept of the events before that comes after the gap, which
-// then does not move the cursor: or else they, or the gap, would be lost with a
-// connection that ends between them.
-func (s *subscriber) tellGap(b *batch, lost Position, kept bool) {
+// takeGap sets b to the gap. No event is missing after lost, nor after the cursor.
+// If retained is true, some events before lost are still stored: they follow the
+// gap, which then does not move the cursor. Otherwise a connection that ended after
+// the gap would lose those events.
+func (s *subscriber) takeGap(b *batch, lost Position, retained bool) {
 	if lost.Seq <= s.cursor.Seq {
 		lost = s.cursor
 	}
-	if !kept {
+	if !retained {
 		s.cursor = lost
 	}
-	b.gap, b.gapAt = s.gap, s.cursor
-	if b.gap.Available == "" || lost.Seq > s.told {
+	b.gap, b.gapPosition = s.gap, s.cursor
+	if b.gap.Available == "" || lost.Seq > s.knownLossSeq {
 		b.gap.Available = lost.String()
 	}
-	s.know(lost)
-	s.gap, s.sent = nil, s.cursor.Seq
+	s.noteKnownLoss(lost)
+	s.gap, s.sentSeq = nil, s.cursor.Seq
 }
 
-// know notes that losses up to a position are known to the subscriber.
-func (s *subscriber) know(p Position) {
-	if p.Seq > s.told {
-		s.told, s.check = p.Seq, p.Check
+// noteKnownLoss records that the client needs no gap for losses up to p.
+func (s *subscriber) noteKnownLoss(p Position) {
+	if p.Seq > s.knownLossSeq {
+		s.knownLossSeq, s.knownLossCheck = p.Seq, p.Check
 	}
 }
 
-// asked is the position after which the next gap begins.
-func (s *subscriber) asked() string {
-	if s.told > s.cursor.Seq {
-		return Position{s.cursor.Epoch, s.told, s.check}.String()
+// gapStart returns the text of the position after which the next gap begins.
+func (s *subscriber) gapStart() string {
+	if s.knownLossSeq > s.cursor.Seq {
+		return Position{s.cursor.Epoch, s.knownLossSeq, s.knownLossCheck}.String()
 	}
 	return s.cursor.String()
 }
 
-// lost is the newest place at which the window has lost something that the
-// subscriber has selected.
-func (s *subscriber) lost(w *window) mark {
-	newest := w.floor
+// newestLoss returns the mark of the newest event that the subscriber has selected
+// and the window has lost.
+func (s *subscriber) newestLoss(w *window) lossMark {
+	newest := w.lossFloor
 	for i := range s.links() {
-		newest.raise(s.links()[i].mark)
+		newest.raise(s.links()[i].lost)
 	}
 	return newest
 }
 
-// checkLoss finds out whether something after the cursor is gone.
+// checkLoss sets the gap if an event after the cursor is lost.
 func (s *subscriber) checkLoss(w *window) {
-	lost := s.lost(w)
-	if s.accepting {
-		s.accepting = s.cursor.Seq < w.base.Seq // then the log tells more
-		s.know(Position{w.epoch, lost.seq, lost.check})
+	lost := s.newestLoss(w)
+	if s.acceptsPastLoss {
+		s.acceptsPastLoss = s.cursor.Seq < w.base.Seq // the log may know of more losses
+		s.noteKnownLoss(Position{w.epoch, lost.seq, lost.check})
 	}
-	if lost.seq > max(s.told, s.cursor.Seq) {
-		s.miss(w, "trimmed")
+	if lost.seq > max(s.knownLossSeq, s.cursor.Seq) {
+		s.noteGap(w, GapTrimmed)
 	}
 }
 
-// miss notes that something after the cursor is missing, and applies the policy.
-func (s *subscriber) miss(w *window, why string) {
+// noteGap sets the gap, unless there is one already, and applies the loss policy.
+func (s *subscriber) noteGap(w *window, why GapReason) {
 	if s.gap == nil {
-		s.gap = &Gap{Asked: s.asked(), Why: why}
+		s.gap = &Gap{Asked: s.gapStart(), Why: why}
 	}
-	s.applyLoss(w)
+	s.applyLossPolicy(w)
 }
 
-func (s *subscriber) applyLoss(w *window) {
-	switch s.terms.loss {
+// applyLossPolicy does with a subscriber that misses an event what its LossPolicy
+// says.
+func (s *subscriber) applyLossPolicy(w *window) {
+	switch s.opts.lossPolicy {
 	case LossNew:
 		if s.cursor.Seq < w.last.Seq {
 			s.cursor = w.last
 		}
 	case LossRefuse:
-		s.end = ErrLagging
+		s.endCause = ErrLagging
 	}
 }
 
-// settle is pull for what was fetched from the log. The entries are those of the
-// page, in the window's form.
-func (s *subscriber) settle(w *window, page *Page, entries []*entry, b *batch, now time.Time) {
+// takePage is pull for a page of the log. entries are the entries of the page, in
+// the window's form.
+func (s *subscriber) takePage(w *window, page *Page, entries []*entry, b *batch, now time.Time) {
 	through := b.through
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	lost := page.Lost
 	if lost.Seq > through.Seq {
-		lost = through // the window has all that comes after it
+		lost = through // the window has every event after it
 	}
-	if s.accepting {
-		s.accepting = false
-		s.know(lost)
+	if s.acceptsPastLoss {
+		s.acceptsPastLoss = false
+		s.noteKnownLoss(lost)
 	}
-	if lost.Seq > max(s.told, s.cursor.Seq) {
-		s.miss(w, "trimmed")
+	if lost.Seq > max(s.knownLossSeq, s.cursor.Seq) {
+		s.noteGap(w, GapTrimmed)
 	}
-	if s.end != nil {
-		b.end = s.end
+	if s.endCause != nil {
+		b.endCause = s.endCause
 		return
 	}
 	if s.gap != nil {
-		kept := len(entries) > 0 && entries[0].seq <= lost.Seq
-		s.tellGap(b, lost, kept)
-		s.active = now.UnixNano()
+		retained := len(entries) > 0 && entries[0].seq <= lost.Seq
+		s.takeGap(b, lost, retained)
+		s.lastActivity = now.UnixNano()
 		return
 	}
 	if b.entries = append(b.entries, entries...); len(entries) == 0 {
 		s.cursor = through
 		return
 	}
-	s.took(w, b)
-	if s.terms.filter == nil {
-		s.active = now.UnixNano()
+	s.advance(w, b)
+	if s.opts.filter == nil {
+		s.lastActivity = now.UnixNano()
 	}
 }
 
-// selects reports whether the subscriber has selected a topic. It may be called
-// without the lock.
-func (s *subscriber) selects(t *topic) bool {
-	for i := range s.links() {
-		l := &s.links()[i]
-		if l.topic == t || l.topic == nil && l.pattern.Match(t.name) {
-			return true
-		}
-	}
-	return false
-}
-
-// topicOf is the first of an entry's topics that the subscriber has selected.
-func (s *subscriber) topicOf(e *entry) string {
-	for _, t := range e.topics {
-		if s.selects(t) {
-			return t.name
-		}
-	}
-	return defaultTopic
-}
-
-// chains are those of the links. The slice is reused.
-func (s *subscriber) chains(w *window) []*chain {
-	chains := w.chains[:0]
-	for i := range s.links() {
-		chains = append(chains, s.links()[i].chain)
-	}
-	w.chains = chains
-	return chains
-}
-
-// selection is what was selected, for a log.
-func (s *subscriber) selection() Selection {
-	var sel Selection
-	for i := range s.links() {
-		switch l := &s.links()[i]; {
-		case l.topic == nil:
-			sel.Patterns = append(sel.Patterns, l.pattern)
-		case l.topic.name != defaultTopic:
-			sel.Topics = append(sel.Topics, l.topic.name)
-		}
-	}
-	return sel
-}
-
-// describe is the description for hooks and lists.
+// describe returns the public description of the subscriber.
 func (s *subscriber) describe() Subscriber {
 	d := Subscriber{
-		ID: s.id, Key: s.key(), Remote: s.remote(), Since: time.Unix(0, s.since),
+		ID: s.id, Key: s.key(), Remote: s.remote(), Since: time.Unix(0, s.connectedAt),
 		Position: s.cursor,
 	}
 	sel := s.selection()
 	d.Topics, d.Patterns = sel.Topics, sel.Patterns
 	d.Lag, d.LagBytes = s.lag(s.cursor.Seq)
-	d.Wait, d.Why = s.wait.kind()
+	d.Wait, d.Why = s.transport.kind()
 	return d
 }
 
-// join links the subscriber to the chains of its selection.
-func (s *subscriber) join(w *window, topics []string, patterns []Pattern) {
-	if n := len(topics) + len(patterns); n > 1 {
-		many := make([]link, 0, n)
-		s.many = &many
+// resumePoint is the part of a subscriber that is restored if a batch was not
+// written.
+type resumePoint struct {
+	cursor          Position
+	conflateThrough uint64
+	caughtUp        bool
+}
+
+func (s *subscriber) resumePoint() resumePoint {
+	return resumePoint{s.cursor, s.conflateThrough, s.caughtUp}
+}
+
+// setInfo sets the subscriber's rarely set attributes.
+func (s *subscriber) setInfo(info subscriberInfo) {
+	if p, ok := parsePeer(info.remote); ok {
+		s.peer, info.remote = p, ""
 	}
-	for _, name := range topics {
-		s.linkTo(link{chain: &w.topic(name).chain})
-	}
-	for _, p := range patterns {
-		s.linkTo(link{chain: w.patternChain(p, s.cursor.Seq)})
+	if info != (subscriberInfo{}) {
+		s.info = &info
 	}
 }
 
-func (s *subscriber) linkTo(l link) {
-	// Who is in the chain already has just come: nobody else did meanwhile.
-	if n := len(l.members); n > 0 && l.members[n-1].subscriber == s {
-		return
+func (s *subscriber) key() string {
+	if s.info == nil {
+		return ""
 	}
-	if s.many == nil {
-		s.one[0] = l
-	} else {
-		*s.many = append(*s.many, l)
-	}
-	l.add(s, len(s.links())-1)
+	return s.info.key
 }
 
-// leave undoes join.
-func (s *subscriber) leave(w *window) {
-	for i := range s.links() {
-		l := &s.links()[i]
-		l.remove(s, i)
-		switch {
-		case l.topic != nil:
-			w.vacate(l.topic)
-		case len(l.members) == 0:
-			w.dropPattern(l.chain)
-		}
+// remote returns the network address of the peer.
+func (s *subscriber) remote() string {
+	if s.info != nil && s.info.remote != "" {
+		return s.info.remote
 	}
-	s.one[0], s.many = link{}, nil
+	return s.peer.String()
+}
+
+// expires returns the time limit of the stream in nanoseconds since 1970, or 0
+// if there is none.
+func (s *subscriber) expires() int64 {
+	if s.info == nil {
+		return 0
+	}
+	return s.info.expires
 }

@@ -3,29 +3,36 @@ package sse
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sse-go/sse/internal/trie"
 )
 
-// maxTopicLen is how long a topic or a pattern may be, in bytes.
+// maxTopicLen limits the length of a topic or a pattern, in bytes.
 const maxTopicLen = 1 << 10
 
-// defaultTopic is that of an event which is published without one. It has no
-// name: nobody can spell it, and nothing but a pattern of one segment, or the
-// lack of a topic, selects it.
+// maxTopics limits the topics of an event, and the topics and patterns of a
+// selection together.
+const maxTopics = 1 << 10
+
+// defaultTopic is the topic of an event that is published without a topic. No
+// request can name it: only a Selection without topics selects it, or a pattern
+// whose only segment is a wildcard.
 const defaultTopic = ""
 
-// checkTopic refuses what is not a topic.
+// checkTopic returns a *FieldError unless topic is valid.
 func checkTopic(topic string) error {
 	if topic == defaultTopic {
 		return &FieldError{Field: "topic", Value: topic, Reason: "is empty"}
 	}
-	if reason := unfit(topic); reason != "" {
+	if reason := invalidReason(topic); reason != "" {
 		return &FieldError{Field: "topic", Value: topic, Reason: reason}
 	}
 	return nil
 }
 
-// unfit says why text is neither a topic nor a pattern, or nothing.
-func unfit(text string) string {
+// invalidReason returns the rule for topics and patterns that text breaks, or
+// an empty string.
+func invalidReason(text string) string {
 	switch {
 	case len(text) > maxTopicLen:
 		return "has more than 1024 bytes"
@@ -39,7 +46,7 @@ func unfit(text string) string {
 	return ""
 }
 
-// isPrintable reports whether text is of ASCII's printable characters, as most is.
+// isPrintable reports whether text is printable ASCII, as most topics are.
 func isPrintable(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' {
@@ -49,33 +56,34 @@ func isPrintable(text string) bool {
 	return true
 }
 
-// isControl reports whether r is of Unicode's category Cc.
+// isControl reports whether r is in Unicode's category Cc.
 func isControl(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 }
 
-// Pattern selects topics. It is a type of its own, so that a topic may contain
-// any character, and no topic is ever taken for a pattern.
+// Pattern selects topics. Pattern is a separate type. Therefore a topic may
+// contain any character except control characters, even "*", and is never
+// mistaken for a pattern.
 //
-// A pattern has segments, separated by "/". The segment "*" matches any one
-// segment of a topic; "**", which may only be the last, matches one or more;
-// any other matches itself, and has no "*" in it. So "room/*" matches "room/1"
-// but neither "room" nor "room/1/2", which "room/**" does match; "**" matches
-// every topic, and the events that have none.
+// A pattern consists of segments separated by "/":
+//
+//   - "*" matches exactly one segment of a topic.
+//   - "**" matches one or more segments. It must be the last segment.
+//   - Any other segment matches itself. It must not contain "*".
+//
+// For example, "room/*" matches "room/1" but neither "room" nor "room/1/2";
+// "room/**" matches "room/1" and "room/1/2". The pattern "**" matches every
+// topic, and also the events without a topic.
 //
 // The zero Pattern matches nothing. Patterns can be compared with ==.
 type Pattern struct{ text string }
 
-const (
-	oneSegment   = "*"
-	manySegments = "**"
-)
-
-// ParsePattern returns the pattern with the given text. If that is not one, the
-// error is a [*FieldError] that says why.
+// ParsePattern returns the pattern with the given text. If the text is not a
+// valid pattern, the error is a [*FieldError] whose Reason says which rule the
+// text breaks.
 //
-// A text that is put together from names that users choose is checked first: a
-// user called "*" would otherwise select the topics of all.
+// Before you build a pattern from a name that a user chose, check the name: a
+// user named "*" would otherwise select the topics of all users.
 func ParsePattern(text string) (Pattern, error) {
-	reason := unfit(text)
+	reason := invalidReason(text)
 	switch {
 	case reason != "":
 	case text == "":
@@ -89,14 +97,16 @@ func ParsePattern(text string) (Pattern, error) {
 	return Pattern{text}, nil
 }
 
+// checkSegments returns the rule for wildcards that text breaks, or an empty
+// string.
 func checkSegments(text string) string {
 	for {
 		segment, rest, more := strings.Cut(text, "/")
 		switch {
-		case segment == manySegments && more:
+		case segment == trie.Many && more:
 			return `has "**" before its last segment`
-		case segment != oneSegment && segment != manySegments && strings.Contains(segment, "*"):
-			return `has a "*" within a segment; it can only be all of it`
+		case segment != trie.One && segment != trie.Many && strings.Contains(segment, "*"):
+			return `has a "*" within a segment; it must be the whole segment`
 		case !more:
 			return ""
 		}
@@ -104,28 +114,28 @@ func checkSegments(text string) string {
 	}
 }
 
-// String is the pattern's text.
+// String returns the pattern's text.
 func (p Pattern) String() string { return p.text }
 
-// Match reports whether the pattern selects the topic. The empty topic is that
-// of events without one.
+// Match reports whether the pattern selects the topic. The empty string stands
+// for the topic of events that were published without a topic.
 func (p Pattern) Match(topic string) bool {
 	if p.text == "" {
 		return false
 	}
 	pattern := p.text
 	for {
-		want, morePattern, inPattern := strings.Cut(pattern, "/")
-		if want == manySegments {
+		want, patternRest, patternMore := strings.Cut(pattern, "/")
+		if want == trie.Many {
 			return true
 		}
-		got, moreTopic, inTopic := strings.Cut(topic, "/")
-		if want != oneSegment && want != got || inPattern != inTopic {
+		got, topicRest, topicMore := strings.Cut(topic, "/")
+		if want != trie.One && want != got || patternMore != topicMore {
 			return false
 		}
-		if !inPattern {
+		if !patternMore {
 			return true
 		}
-		pattern, topic = morePattern, moreTopic
+		pattern, topic = patternRest, topicRest
 	}
 }

@@ -2,59 +2,64 @@ package sse
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/sse-go/sse/internal/epoch"
 )
 
-// WindowLog is the window of a broker as an EventLog, for the conformance kit.
+// WindowLog makes the window of a broker an EventLog, for the conformance kit.
 type WindowLog struct {
 	now func() time.Time
 
 	mu      sync.Mutex // guards the following
 	win     window
-	changed chan struct{} // closed, and replaced, when there is a new entry
+	changed chan struct{} // closed, and replaced, by Append
 }
 
-func NewWindowLog(limits Retention, rules []Retention, now func() time.Time) *WindowLog {
+func NewWindowLog(limits Retention, rules []TopicRetention, now func() time.Time) *WindowLog {
 	l := &WindowLog{now: now, win: newWindow(limits, rules), changed: make(chan struct{})}
-	l.win.begin(Position{Epoch: newEpoch()})
+	l.win.begin(Position{Epoch: epoch.New()})
 	return l
 }
 
-func (l *WindowLog) Append(ctx context.Context, entries ...Entry) ([]Position, error) {
+func (l *WindowLog) Append(ctx context.Context, r AppendRequest) (AppendResult, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return AppendResult{}, err
+	}
+	if r.Key != "" {
+		return AppendResult{}, errors.ErrUnsupported
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var positions []Position
-	for _, x := range entries {
+	for _, x := range r.Entries {
 		x.Position = Position{Epoch: l.win.epoch, Seq: l.win.last.Seq + 1, Check: x.Check()}
-		l.win.append(kept(&x), x.Topics)
+		l.win.append(entryFromLog(&x), x.Topics)
 		positions = append(positions, x.Position)
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
-	return positions, nil
+	return AppendResult{Positions: positions}, nil
 }
 
-func (l *WindowLog) Read(ctx context.Context, after, through Position, sel Selection, limit int) (
-	Page, error) {
+func (l *WindowLog) Read(ctx context.Context, r ReadRequest) (Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.win.read(after, through, &sel, limit, l.now()), ctx.Err()
+	return l.win.read(r.After, r.Through, &r.Selection, r.Limit, l.now()), ctx.Err()
 }
 
-func (l *WindowLog) Follow(ctx context.Context, after Position) iter.Seq2[Entry, error] {
+func (l *WindowLog) Follow(ctx context.Context, r ReadRequest) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		at := after.Seq
+		at := r.After.Seq
 		for {
 			l.mu.Lock()
 			var next []Entry
-			for _, e := range l.win.entries[l.win.head:] {
-				if e.seq > at && !e.gone {
-					next = append(next, e.export(l.win.epoch))
+			for _, e := range l.win.entries[l.win.first:] {
+				if e.seq > at && !e.removed {
+					next = append(next, e.public(l.win.epoch))
 				}
 			}
 			changed := l.changed
@@ -74,11 +79,12 @@ func (l *WindowLog) Follow(ctx context.Context, after Position) iter.Seq2[Entry,
 	}
 }
 
-func (l *WindowLog) Locate(ctx context.Context, start Start, sel Selection) (Position, error) {
+func (l *WindowLog) Locate(ctx context.Context, start Start, sel Selection) (Page, error) {
 	if err := ctx.Err(); err != nil {
-		return Position{}, err
+		return Page{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.win.locate(start, &sel, l.now())
+	after, gap := l.win.locate(start, &sel, l.now())
+	return Page{Next: after, Gap: gap}, nil
 }

@@ -1,5 +1,5 @@
-// Package examples_test runs the examples as people do: as processes, on port
-// 3000, which no other test of the repository uses.
+// Package examples_test runs the examples as processes. Some use port 3000; no other
+// test of the repository does.
 package examples_test
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// What the programs log, minimal and quickstart alike.
+// The log messages of the programs, the same in minimal and quickstart.
 const (
 	trying      = "TRY_OPEN_CONNECTION"
 	established = "connection established.."
@@ -41,7 +41,7 @@ func TestConsoles(t *testing.T) {
 			t.Run("clients first", func(t *testing.T) { testClientsFirst(t, server, client) })
 			t.Run("server first", func(t *testing.T) { testServerFirst(t, server, client) })
 			t.Run("every message once", func(t *testing.T) { testMessages(t, server, client) })
-			t.Run("client goes", func(t *testing.T) { testClientGoes(t, server, client) })
+			t.Run("client leaves", func(t *testing.T) { testClientLeaves(t, server, client) })
 			t.Run("server ends connections", func(t *testing.T) { testServerEnds(t, server, client) })
 			t.Run("server restarts", func(t *testing.T) { testRestart(t, server, client) })
 		})
@@ -55,15 +55,15 @@ func TestConsoles(t *testing.T) {
 	}
 }
 
-// TestLateStart lets clients of both kinds try SSE_TEST_LATE times (3 if it is
-// not set), which is as many seconds, until there is a server.
+// TestLateStart starts a server after clients of both kinds have tried SSE_TEST_LATE
+// times to connect, once a second. If SSE_TEST_LATE is not set, 3 times.
 func TestLateStart(t *testing.T) {
 	needPort(t)
 	late := 3
 	if s := os.Getenv("SSE_TEST_LATE"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			t.Fatalf("SSE_TEST_LATE is %q, want a number of attempts", s)
+			t.Fatalf("SSE_TEST_LATE is %q, must be a number of attempts", s)
 		}
 		late = n
 	}
@@ -83,7 +83,7 @@ func TestLateStart(t *testing.T) {
 				client.waitLog(established, 1)
 				client.waitLog(waiting, 1)
 				if n := client.countLog(trying) - before; n > 2 {
-					t.Errorf("connected at attempt %d after the server's start, want the next two at most", n)
+					t.Errorf("connected at attempt %d after the server's start, want attempt 1 or 2", n)
 				}
 			}
 			server.waitLog(connected, len(clients))
@@ -95,7 +95,7 @@ func TestLateStart(t *testing.T) {
 	}
 }
 
-// TestDemo runs a command of the README.
+// TestDemo runs examples/demo and checks its output.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the demo takes seconds")
@@ -107,8 +107,8 @@ func TestDemo(t *testing.T) {
 	demo.wantLast("client: has received the events 1 2 3 4 5")
 	for _, line := range []string{
 		"server: stops",
-		"server: a client connects, and has the events up to 3",
-		"client: event 4: four, while nobody listens",
+		"server: a client connects; its last event is 3",
+		"client: event 4: four, while no client is connected",
 	} {
 		demo.waitOutput(line)
 	}
@@ -146,7 +146,7 @@ func testMessages(t *testing.T, server, client string) {
 	clients := []*program{start(t, client), start(t, client), start(t, client)}
 	s.waitLog(connected, len(clients))
 
-	long := strings.Repeat("0123456789abcdef", 64<<10) // 1 MiB, past every scanner's buffer
+	long := strings.Repeat("0123456789abcdef", 64<<10) // 1 MiB, larger than the buffer of a bufio.Scanner
 	var want []string
 	for i, test := range []struct{ body, want string }{
 		{"", "Hello 1"},
@@ -165,7 +165,7 @@ func testMessages(t *testing.T, server, client string) {
 	} {
 		curl(t, test.body).wantReached(len(clients))
 		want = append(want, test.want)
-		for _, client := range clients { // in step, so that nobody falls behind
+		for _, client := range clients { // wait for all, so that no client falls behind
 			client.waitMessages(i + 1)
 		}
 	}
@@ -178,12 +178,12 @@ func testMessages(t *testing.T, server, client string) {
 	}
 }
 
-func testClientGoes(t *testing.T, server, client string) {
+func testClientLeaves(t *testing.T, server, client string) {
 	s := startServer(t, server)
-	stays, goes := start(t, client), start(t, client)
+	stays, leaves := start(t, client), start(t, client)
 	s.waitLog(connected, 2)
 	curl(t, "").wantReached(2)
-	goes.interrupt()
+	leaves.interrupt()
 	s.waitLog(left, 1)
 	curl(t, "").wantReached(1)
 	stays.wantMessages("Hello 1", "Hello 2")
@@ -216,7 +216,7 @@ func testRestart(t *testing.T, server, client string) {
 	}
 	s.interrupt()
 	for _, client := range clients {
-		client.waitLog(trying, 3) // and at least one in vain
+		client.waitLog(trying, 3) // at least one attempt has failed
 	}
 	s = startServer(t, server)
 	s.waitLog(connected, len(clients))
@@ -237,8 +237,8 @@ func testBusyPort(t *testing.T, server string) {
 	second.waitLog(":3000", 1)
 }
 
-// testSlowClient has a client that never reads beside one that does. The
-// curls are answered all the same, and in the end the slow one is not counted.
+// testSlowClient connects a client that reads and a client that never reads. The
+// server answers every curl, and at last reports only the client that reads.
 func testSlowClient(t *testing.T, server, client string) {
 	s := startServer(t, server)
 	reads := start(t, client)
@@ -250,7 +250,7 @@ func testSlowClient(t *testing.T, server, client string) {
 	fmt.Fprintf(slow, "GET /handshake HTTP/1.1\r\nHost: %s\r\n\r\n", address)
 	s.waitLog(connected, 2)
 
-	const most = 200 // MiB, beyond any kernel's buffers
+	const most = 200 // MiB, more than the buffers of any kernel
 	body := strings.Repeat("0123456789abcdef", 64<<10)
 	for n := 1; ; n++ {
 		reached := curl(t, body).reached
@@ -259,7 +259,7 @@ func testSlowClient(t *testing.T, server, client string) {
 			return
 		}
 		if reached != 2 || n == most {
-			t.Fatalf("curl %d reached %d clients, want 2, and only 1 when the slow one is full", n, reached)
+			t.Fatalf("curl %d reached %d clients, want 2, and 1 once the slow client's buffers are full", n, reached)
 		}
 	}
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// TestDashboard does what the page does, as far as that needs no browser.
+// TestDashboard sends the requests of the page without a browser.
 func TestDashboard(t *testing.T) {
 	_, address := startListening(t, builder(t)("dashboard"), "-addr=localhost:0")
 	status, page := get(t, address, "/")
 	if status != http.StatusOK || !strings.Contains(page, "new EventSource(") {
 		t.Errorf("the page: status %d, %.200q", status, page)
 	}
-	for _, elsewhere := range []string{`src="`, "@import", "url(http", "import "} {
-		if strings.Contains(page, elsewhere) {
-			t.Errorf("the page has %q: it is to work offline", elsewhere)
+	for _, external := range []string{`src="`, "@import", "url(http", "import "} {
+		if strings.Contains(page, external) {
+			t.Errorf("the page has %q, but it must work offline", external)
 		}
 	}
 
-	// What comes first is what was there before; a metric of one's own is among it.
+	// The stream begins with earlier events. A posted value is among them.
 	mustPost(t, address, "/latency", "987.6")
 	first := readStream(t, address, "/events?since=-240", func(events []sse.Event) bool {
 		return len(events) >= 8 && len(typesOf(events)) == 4
@@ -37,7 +37,7 @@ func TestDashboard(t *testing.T) {
 	if !slices.ContainsFunc(first, func(e sse.Event) bool {
 		return e.Type == "latency" && strings.Contains(e.Data, `"v":987.6`)
 	}) {
-		t.Errorf("the value of one's own is not among %q", first)
+		t.Errorf("the posted value is not among %+v", first)
 	}
 	for _, event := range first {
 		if !strings.Contains(page, `name: "`+event.Type+`"`) {
@@ -52,11 +52,12 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("an unknown metric: status %d, %q", status, text)
 	}
 	if _, err := post(address, "/latency", "fast"); err == nil {
-		t.Error(`the value "fast" was taken`)
+		t.Error(`the value "fast" was accepted`)
 	}
 }
 
-// testEndedStream has all streams ended: what comes then is what was missed.
+// testEndedStream ends all streams, and checks that the client receives the missed
+// event after it has reconnected.
 func testEndedStream(t *testing.T, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
@@ -69,17 +70,17 @@ func testEndedStream(t *testing.T, address string) {
 			case sse.StateOpen:
 				opened++
 			case sse.StateRetrying:
-				mustPost(t, address, "/errors", "77") // while it is away
+				mustPost(t, address, "/errors", "77") // while the client is not connected
 			}
 		},
 	}
-	asked := false
+	ended := false
 	for event, err := range client.Events(ctx) {
 		if err != nil || event.Type != "errors" {
 			t.Fatalf("got %+v, %v", event, err)
 		}
-		if !asked {
-			asked = true
+		if !ended {
+			ended = true
 			request(t, http.MethodDelete, address, "")
 		}
 		if strings.Contains(event.Data, `"v":77`) {
@@ -99,7 +100,7 @@ func typesOf(events []sse.Event) []string {
 	return slices.Sorted(maps.Keys(types))
 }
 
-// readStream reads events until there are enough.
+// readStream reads events until enough returns true.
 func readStream(t *testing.T, address, path string, enough func([]sse.Event) bool) []sse.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
@@ -108,7 +109,7 @@ func readStream(t *testing.T, address, path string, enough func([]sse.Event) boo
 	var events []sse.Event
 	for event, err := range client.Events(ctx) {
 		if err != nil {
-			t.Fatalf("%s: %v, after %q", path, err, events)
+			t.Fatalf("%s: %v, after %+v", path, err, events)
 		}
 		if events = append(events, event); enough(events) {
 			break

@@ -9,16 +9,14 @@ import (
 	"testing"
 )
 
-// TestHub is the story of the consoles with "sse serve" as the server: the clients do
-// not know the difference, but that to that of quickstart nothing is lost while it is
-// away.
+// TestHub runs the clients of minimal and quickstart with "sse serve" as the server. Both
+// receive messages. The client of quickstart also receives the messages that were
+// published while it was not connected.
 func TestHub(t *testing.T) {
 	needPort(t)
 	hub := filepath.Join(t.TempDir(), "sse.exe")
 	if output, err := exec.Command("go", "build", "-o", hub, "../cmd/sse").CombinedOutput(); err != nil {
-		if strings.Contains(string(output), "main module") {
-			t.Skip("the command is another module, and there is no workspace")
-		}
+		skipWithoutWorkspace(t, output)
 		t.Fatalf("go build ../cmd/sse: %v\n%s", err, output)
 	}
 	build := builder(t)
@@ -30,13 +28,22 @@ func TestHub(t *testing.T) {
 	}
 }
 
+// skipWithoutWorkspace skips the test if the output of a failed build shows that there
+// is no go.work.
+func skipWithoutWorkspace(t *testing.T, output []byte) {
+	t.Helper()
+	if strings.Contains(string(output), "main module") {
+		t.Skip("cmd/sse is another module, so this test needs go.work")
+	}
+}
+
 func testHub(t *testing.T, hub, path string, resumes bool) {
 	client := start(t, path)
 	client.waitLog(trying, 1)
 	serve := func() *program {
 		t.Helper()
 		server := start(t, hub, "serve")
-		server.waitLog("serving http://localhost:3000", 1)
+		server.waitLog("http://"+address, 1)
 		return server
 	}
 	server := serve()
@@ -50,11 +57,11 @@ func testHub(t *testing.T, hub, path string, resumes bool) {
 		client.waitLog(waiting, 2)
 	}
 	publish(t, "hello again")
-	client.wantMessages("hello", "hello again") // wherever it was meanwhile
+	client.wantMessages("hello", "hello again") // even if it was not connected at that time
 	server.interrupt()
 }
 
-// publish is `curl -d data localhost:3000/handshake`.
+// publish sends the request of `curl -d data localhost:3000/handshake`.
 func publish(t *testing.T, data string) {
 	t.Helper()
 	response, err := http.Post("http://"+address+"/handshake", "", strings.NewReader(data))

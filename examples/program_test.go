@@ -17,22 +17,23 @@ import (
 	"time"
 )
 
-// deadline bounds every wait. It is there to fail a test, never to time it.
+// deadline bounds every wait. A test that reaches it fails.
 const deadline = 30 * time.Second
 
 const address = "localhost:3000"
 
-// needPort fails a test that would meet somebody else's server.
+// needPort fails the test if another program uses port 3000.
 func needPort(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Fatalf("this test needs port 3000 for itself; stop what uses it: %v", err)
+		t.Fatalf("port 3000 must be free; stop the program that uses it: %v", err)
 	}
 	listener.Close()
 }
 
-// builder returns a function that builds a program of this directory, once.
+// builder returns a function that builds a program of this directory, on the first
+// call for the program.
 func builder(t *testing.T) func(program string) string {
 	dir, built := t.TempDir(), map[string]string{}
 	return func(program string) string {
@@ -49,7 +50,7 @@ func builder(t *testing.T) func(program string) string {
 	}
 }
 
-// program is a running process, and the lines it has written.
+// program is a running process and the lines it has written.
 type program struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -58,7 +59,7 @@ type program struct {
 
 	mu      sync.Mutex    // guards the following
 	stdout  []string      // complete lines
-	stderr  []string      // likewise
+	stderr  []string      // complete lines
 	changed chan struct{} // closed, and replaced, when a line is added
 }
 
@@ -86,19 +87,26 @@ func start(t *testing.T, path string, args ...string) *program {
 	return p
 }
 
-// startServer starts a server and returns once it accepts connections.
+// startServer starts a server, and returns once the server accepts connections.
 func startServer(t *testing.T, path string) *program {
 	t.Helper()
 	p := start(t, path)
 	p.waitLog("server on", 1)
-	retry := time.NewTicker(time.Millisecond) // it logs just before it listens
+	waitListening(t, p)
+	return p
+}
+
+// waitListening waits until the server p accepts connections on port 3000.
+func waitListening(t *testing.T, p *program) {
+	t.Helper()
+	retry := time.NewTicker(time.Millisecond)
 	defer retry.Stop()
 	timeout := time.After(deadline)
 	for {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
-			return p
+			return
 		}
 		select {
 		case <-retry.C:
@@ -110,34 +118,34 @@ func startServer(t *testing.T, path string) *program {
 	}
 }
 
-// startListening starts a server that says where it listens once it does, and
-// returns the address.
+// startListening starts a server that logs its address once it listens, and returns
+// the address.
 func startListening(t *testing.T, path string, args ...string) (p *program, address string) {
 	t.Helper()
 	p = start(t, path, args...)
-	const before = "server on http://"
-	p.waitLog(before, 1)
+	const prefix = "server on http://"
+	p.waitLog(prefix, 1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, line := range p.stderr {
-		if _, rest, ok := strings.Cut(line, before); ok {
+		if _, rest, ok := strings.Cut(line, prefix); ok {
 			address, _, _ = strings.Cut(rest, ";")
 		}
 	}
 	return p, address
 }
 
-// kill is kill -9, and waits for the process to end.
+// kill sends SIGKILL, and waits until the process has ended.
 func (p *program) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// interrupt is Ctrl-C, and waits for the process to end.
+// interrupt sends an interrupt, as Ctrl-C does, and waits until the process has ended.
 func (p *program) interrupt() {
 	p.t.Helper()
 	interrupt := p.cmd.Process.Signal
-	if runtime.GOOS == "windows" { // has no such signal
+	if runtime.GOOS == "windows" { // Windows has no such signal
 		interrupt = func(os.Signal) error { return p.cmd.Process.Kill() }
 	}
 	if err := interrupt(os.Interrupt); err != nil {
@@ -152,13 +160,13 @@ func (p *program) waitExit() error {
 	case <-p.done:
 		return p.exit
 	case <-time.After(deadline):
-		p.t.Fatal("the program does not end")
+		p.t.Fatal("the program has not ended")
 		return nil
 	}
 }
 
-// wait blocks until ok, which may read what mu guards, is true.
-func (p *program) wait(what string, timeout time.Duration, ok func() bool) {
+// wait blocks until ok returns true. ok may read the fields that mu guards.
+func (p *program) wait(condition string, timeout time.Duration, ok func() bool) {
 	p.t.Helper()
 	expired := time.After(timeout)
 	ended := p.done
@@ -170,14 +178,14 @@ func (p *program) wait(what string, timeout time.Duration, ok func() bool) {
 		case reached:
 			return
 		case ended == nil:
-			p.t.Fatalf("the program has ended (%v) without %s", p.exit, what)
+			p.t.Fatalf("the program has ended (%v) without %s", p.exit, condition)
 		}
 		select {
 		case <-changed:
 		case <-ended:
-			ended = nil // all lines are there: look once more
+			ended = nil // all lines are complete: check once more
 		case <-expired:
-			p.t.Fatalf("still without %s", what)
+			p.t.Fatalf("after %v, the program is still without %s", timeout, condition)
 		}
 	}
 }
@@ -190,7 +198,7 @@ func (p *program) waitLog(text string, n int) {
 
 func (p *program) waitLogFor(text string, n int, timeout time.Duration) {
 	p.t.Helper()
-	p.wait(fmt.Sprintf("%d times %q in its log", n, text), timeout, func() bool {
+	p.wait(fmt.Sprintf("%d lines of the log with %q", n, text), timeout, func() bool {
 		return countLines(p.stderr, text) >= n
 	})
 }
@@ -217,11 +225,11 @@ func countLines(lines []string, text string) (n int) {
 	return n
 }
 
-// waitLogOrder waits until the log has lines with these texts in this order,
-// and any others in between.
+// waitLogOrder waits until the log has lines with these texts in this order. There
+// may be other lines in between.
 func (p *program) waitLogOrder(texts ...string) {
 	p.t.Helper()
-	p.wait(fmt.Sprintf("a log with %q in this order", texts), deadline, func() bool {
+	p.wait(fmt.Sprintf("log lines with %q in this order", texts), deadline, func() bool {
 		missing := texts
 		for _, line := range p.stderr {
 			if len(missing) > 0 && strings.Contains(line, missing[0]) {
@@ -232,14 +240,14 @@ func (p *program) waitLogOrder(texts ...string) {
 	})
 }
 
-// waitMessages waits until n messages are printed.
+// waitMessages waits until the program has printed n messages.
 func (p *program) waitMessages(n int) {
 	p.t.Helper()
 	p.wait(fmt.Sprintf("%d messages", n), deadline, func() bool { return len(p.stdout) >= n })
 }
 
-// wantMessages wants exactly these messages, one line each, waiting for them
-// to come.
+// wantMessages waits for len(want) messages, and checks that the program has printed
+// exactly these messages, one per line.
 func (p *program) wantMessages(want ...string) {
 	p.t.Helper()
 	p.waitMessages(len(want))
@@ -266,11 +274,11 @@ func (p *program) wantLast(want string) {
 	}
 }
 
-// lineWriter adds what is written to the lines of a program.
+// lineWriter splits its input into lines and appends them to lines.
 type lineWriter struct {
 	program *program
 	lines   *[]string
-	partial []byte // of the last line
+	partial []byte // the last line, without its end
 }
 
 func (w *lineWriter) Write(b []byte) (int, error) {
@@ -291,13 +299,13 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// answer is what a curl prints.
+// answer is the output of a curl.
 type answer struct {
 	t       *testing.T
 	reached int
 }
 
-// curl stands for `curl localhost:3000`, with -d body if there is one.
+// curl sends the request of `curl localhost:3000`, with -d body if body is not empty.
 func curl(t *testing.T, body string) answer {
 	t.Helper()
 	method := http.MethodGet
@@ -338,7 +346,8 @@ func request(t *testing.T, method, address, body string) string {
 	return string(text)
 }
 
-// post stands for `curl -d body address/path`, and fails as that does with -f.
+// post sends the request of `curl -f -d body address/path`. A status of 300 or more
+// is an error.
 func post(address, path, body string) (string, error) {
 	client := &http.Client{Timeout: deadline, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Post("http://"+address+path, "text/plain", strings.NewReader(body))

@@ -8,30 +8,32 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sse-go/sse"
 )
 
 func TestResume(t *testing.T) {
 	build := builder(t)
 	server, client := build("resume/server"), build("resume/client")
-	t.Run("killed", func(t *testing.T) { testKilled(t, server, client) })
+	t.Run("kill", func(t *testing.T) { testKill(t, server, client) })
 	t.Run("without a log", func(t *testing.T) { testWithoutLog(t, server, client) })
-	t.Run("interrupted", func(t *testing.T) { testInterrupted(t, server, client) })
+	t.Run("interrupt", func(t *testing.T) { testInterrupt(t, server, client) })
 }
 
-// testKilled kills the server again and again, while events are being published.
-// The client prints every event that was kept, once and in order.
-func testKilled(t *testing.T, serverPath, clientPath string) {
+// testKill kills the server several times while events are published. The client
+// prints every stored event, once and in order.
+func testKill(t *testing.T, serverPath, clientPath string) {
 	events := filepath.Join(t.TempDir(), "events.jsonl")
 	server, address := startListening(t, serverPath, "-addr=localhost:0", "-log="+events)
 	client := start(t, clientPath, "-url=http://"+address+"/events?since=earliest")
 
-	var kept, sent []string
+	var stored, sent []string
 	publish := func() (ok bool) {
 		data := fmt.Sprint("event ", len(sent)+1)
 		sent = append(sent, data)
 		id, err := post(address, "/", data)
 		if ok = err == nil && strings.HasSuffix(id, "\n"); ok { // the whole answer
-			kept = append(kept, data)
+			stored = append(stored, data)
 		}
 		return ok
 	}
@@ -41,52 +43,53 @@ func testKilled(t *testing.T, serverPath, clientPath string) {
 			publish()
 		}
 		if kill%2 == 0 {
-			client.waitMessages(len(kept)) // it is there, and has everything
+			client.waitMessages(len(stored)) // the client is connected and has all events
 		}
 		var killed sync.WaitGroup
-		killed.Go(func() { server.kill() })
-		for publish() { // until the server is gone
+		killed.Go(server.kill)
+		for publish() { // until the server is killed
 		}
 		killed.Wait()
 		server, _ = startListening(t, serverPath, "-addr="+address, "-log="+events)
 	}
 	if !publish() {
-		t.Fatal("the last server does not publish")
+		t.Fatal("the last server does not publish an event")
 	}
-	client.waitOutput(kept[len(kept)-1])
-	wantResumed(t, client.output(), sent, kept)
+	client.waitOutput(stored[len(stored)-1])
+	wantResumed(t, client.output(), sent, stored)
 	if n := client.countLog("connected"); n < kills/2 {
-		t.Errorf("the client has connected %d times: nothing was resumed", n)
+		t.Errorf("the client has connected only %d times, want at least one per two kills", n)
 	}
 	if n := client.countLog("gap"); n > 0 {
-		t.Errorf("the client was told of %d gaps, want none", n)
+		t.Errorf("the client has received %d gaps, want none", n)
 	}
 
-	// A client of a later day begins where an earlier one has ended.
+	// A later client starts after the last event of an earlier client.
 	position := strings.TrimSpace(mustPost(t, address, "/", "the end"))
 	mustPost(t, address, "/", "after the end")
 	late := start(t, clientPath, "-url=http://"+address+"/events", "-after="+position)
 	late.wantMessages("after the end")
 }
 
-// wantResumed wants all that was kept. What was sent to a server that did not
-// answer may have been kept or not.
-func wantResumed(t *testing.T, got, sent, kept []string) {
+// wantResumed checks that got has all stored events in order. An event that was sent
+// without an answer may be stored or not.
+func wantResumed(t *testing.T, got, sent, stored []string) {
 	t.Helper()
 	i := 0
 	for _, data := range sent {
 		if i < len(got) && got[i] == data {
 			i++
-		} else if slices.Contains(kept, data) {
-			t.Fatalf("the client has not printed %q in its place, which was kept: %q", data, got)
+		} else if slices.Contains(stored, data) {
+			t.Fatalf("the client has not printed the stored event %q in its place: %q", data, got)
 		}
 	}
 	if i < len(got) {
-		t.Fatalf("the client has printed %q again, or too early: %q", got[i], got)
+		t.Fatalf("the client has printed %q twice or too early: %q", got[i], got)
 	}
 }
 
-// testWithoutLog shows what a restart does to events that are only in memory.
+// testWithoutLog restarts a server whose events are only in memory: the client
+// receives a gap.
 func testWithoutLog(t *testing.T, serverPath, clientPath string) {
 	server, address := startListening(t, serverPath, "-addr=localhost:0", "-log=")
 	client := start(t, clientPath, "-url=http://"+address+"/events?since=earliest")
@@ -99,8 +102,8 @@ func testWithoutLog(t *testing.T, serverPath, clientPath string) {
 	client.wantMessages("before", "after")
 }
 
-// testInterrupted shows that the server ends well when it is asked to.
-func testInterrupted(t *testing.T, serverPath, clientPath string) {
+// testInterrupt checks that the server ends without an error after an interrupt.
+func testInterrupt(t *testing.T, serverPath, clientPath string) {
 	server, address := startListening(t, serverPath,
 		"-addr=localhost:0", "-log="+filepath.Join(t.TempDir(), "events.jsonl"))
 	client := start(t, clientPath, "-url=http://"+address+"/events")
@@ -108,9 +111,9 @@ func testInterrupted(t *testing.T, serverPath, clientPath string) {
 	server.interrupt()
 	client.waitLog("lost (", 1)
 	if runtime.GOOS == "windows" {
-		return // where it was killed
+		return // interrupt kills the process there
 	}
-	server.waitLog("client left: sse: server shutting down", 1)
+	server.waitLog("client left: "+sse.ErrShutdown.Error(), 1)
 	if server.exit != nil {
 		t.Errorf("the server has ended with %v", server.exit)
 	}

@@ -16,14 +16,14 @@ import (
 
 func TestTenants(t *testing.T) {
 	path := builder(t)("tenants")
-	t.Run("tenants see their own", func(t *testing.T) { testOwn(t, startTenants(t, path)) })
+	t.Run("isolation", func(t *testing.T) { testIsolation(t, startTenants(t, path)) })
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, startTenants(t, path)) })
 	t.Run("cookie", func(t *testing.T) { testCookie(t, startTenants(t, path)) })
 	t.Run("logout", func(t *testing.T) { testLogout(t, startTenants(t, path)) })
-	t.Run("token expires", func(t *testing.T) { testExpires(t, startTenants(t, path, "-session=3s")) })
+	t.Run("expiry", func(t *testing.T) { testExpiry(t, startTenants(t, path, "-session=3s")) })
 }
 
-// tenants is the server, and who is logged in.
+// tenants is a running server.
 type tenants struct {
 	*program
 	t       *testing.T
@@ -70,7 +70,7 @@ func (s *tenants) curl(method, path, token, body string) (*http.Response, string
 	}
 	defer response.Body.Close()
 	if response.Header.Get("Content-Type") == "text/event-stream" {
-		s.t.Fatalf("%s has a stream, and should have been refused", path)
+		s.t.Fatalf("%s: the server sent a stream, want a refusal", path)
 	}
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -79,19 +79,18 @@ func (s *tenants) curl(method, path, token, body string) (*http.Response, string
 	return response, string(text)
 }
 
-// reader reads a stream until the context of its tenants' test is done, or it is
-// refused.
+// reader reads a stream until the test ends or the server refuses the stream.
 type reader struct {
 	t    *testing.T
-	done chan struct{} // closed when it ends, and err is set
+	done chan struct{} // closed when reading has ended and err is set
 	err  error
 
 	mu      sync.Mutex    // guards the following
-	got     []string      // the data
+	got     []string      // data of the events so far
 	changed chan struct{} // closed, and replaced, when got grows
 }
 
-// read starts reading, and returns once the stream is open.
+// read starts to read a stream, and returns once the stream is open.
 func (s *tenants) read(token, path string, via *http.Client) *reader {
 	s.t.Helper()
 	r := &reader{t: s.t, done: make(chan struct{}), changed: make(chan struct{})}
@@ -138,7 +137,7 @@ func (r *reader) add(data string) {
 	r.changed = make(chan struct{})
 }
 
-// want waits for as many events as it wants, and wants no others.
+// want waits for len(want) events, and checks that there are no other events.
 func (r *reader) want(want ...string) {
 	r.t.Helper()
 	for {
@@ -159,7 +158,7 @@ func (r *reader) want(want ...string) {
 	}
 }
 
-// wantRefused waits for the end.
+// wantRefused waits until the stream ends, and checks the status of the refusal.
 func (r *reader) wantRefused(status int) {
 	r.t.Helper()
 	<-r.done
@@ -169,14 +168,15 @@ func (r *reader) wantRefused(status int) {
 	}
 }
 
-// testOwn shows that nobody gets what is another tenant's, or not for their role.
-func testOwn(t *testing.T, s *tenants) {
+// testIsolation checks that a user receives no event of another tenant, and none that
+// the user's role excludes.
+func testIsolation(t *testing.T, s *tenants) {
 	ann, bob, eve := s.login("ann"), s.login("bob"), s.login("eve")
 	all := s.read(ann, "/events", nil)
 	clerk := s.read(bob, "/events", nil)
 	orders := s.read(bob, "/events?topic=orders/2&topic=news", nil)
 	other := s.read(eve, "/events", nil)
-	// What eve can spell is always a topic of her own tenant.
+	// Every name that eve can use is a topic of her own tenant.
 	sly := s.read(eve, "/events?topic=acme/orders/1&topic=../acme/orders/1&topic=**&topic=acme/**"+
 		"&topic=orders/2&since=earliest", nil)
 
@@ -200,7 +200,7 @@ func testOwn(t *testing.T, s *tenants) {
 	sly.want(hers, forged)
 }
 
-// testRefusals shows what curl -i shows.
+// testRefusals checks the status and body of refused requests.
 func testRefusals(t *testing.T, s *tenants) {
 	bob := s.login("bob")
 	wantStatus := func(status int, text, method, path, token string) *http.Response {
@@ -212,30 +212,30 @@ func testRefusals(t *testing.T, s *tenants) {
 		return response
 	}
 	const get, post = http.MethodGet, http.MethodPost
-	response := wantStatus(401, "log in first, or again", get, "/events", "")
+	response := wantStatus(401, "log in: ", get, "/events", "")
 	if got := response.Header.Get("WWW-Authenticate"); got != "Bearer" {
 		t.Errorf("401 without a token has WWW-Authenticate %q, want Bearer", got)
 	}
-	wantStatus(401, "log in first, or again", get, "/events", "stolen")
-	wantStatus(401, "log in first, or again", post, "/news", "")
-	wantStatus(401, "log in first, or again", post, "/logout", "")
-	wantStatus(403, `bob may not have "billing"`, get, "/events?topic=news&topic=billing", bob)
-	wantStatus(403, `bob may not have "orders/1/items"`, get, "/events?topic=orders/1/items", bob)
-	wantStatus(403, `bob may not have "billing"`, post, "/billing", bob)
-	wantStatus(400, `sse: topic "acme/a\nb" contains a control character`, get, "/events?topic=a%0Ab", s.login("ann"))
-	wantStatus(400, "sse: cannot start at", get, "/events?since=yesterday", bob)
+	wantStatus(401, "log in: ", get, "/events", "stolen")
+	wantStatus(401, "log in: ", post, "/news", "")
+	wantStatus(401, "log in: ", post, "/logout", "")
+	wantStatus(403, `bob may not use "billing"`, get, "/events?topic=news&topic=billing", bob)
+	wantStatus(403, `bob may not use "orders/1/items"`, get, "/events?topic=orders/1/items", bob)
+	wantStatus(403, `bob may not use "billing"`, post, "/billing", bob)
+	wantStatus(400, `sse: `, get, "/events?topic=a%0Ab", s.login("ann"))
+	wantStatus(400, "sse: ", get, "/events?since=yesterday", bob)
 
 	for range 3 {
 		s.read(bob, "/events", nil)
 	}
-	response = wantStatus(503, "sse: there are 3 subscribers with this key already", get, "/events", bob)
+	response = wantStatus(503, "sse: ", get, "/events", bob)
 	if response.Header.Get("Retry-After") == "" {
 		t.Error("503 has no Retry-After")
 	}
-	s.read(s.login("ann"), "/events", nil) // bob's limit is not hers
+	s.read(s.login("ann"), "/events", nil) // the limit is per user
 }
 
-// testCookie does what a browser does.
+// testCookie uses the cookie of the login, as a browser does.
 func testCookie(t *testing.T, s *tenants) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -252,7 +252,7 @@ func testCookie(t *testing.T, s *tenants) {
 	s.publish(s.login("eve"), "/news", "hello")
 	stream.want(`{"topic":"news","text":"hello"}`)
 
-	// A page of another origin has the cookie sent, and is refused all the same.
+	// A request by a page of another origin carries the cookie, and is refused.
 	request, err := http.NewRequest(http.MethodPost, "http://"+s.address+"/logout", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -264,15 +264,18 @@ func testCookie(t *testing.T, s *tenants) {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusForbidden {
-		t.Errorf("a logout from elsewhere: %s, want 403", response.Status)
+		t.Errorf("a logout by another origin: %s, want 403", response.Status)
 	}
 }
 
-// testLogout ends one of a user's sessions. The other goes on, without loss.
+// testLogout ends one of a user's two sessions. The other continues without loss.
 func testLogout(t *testing.T, s *tenants) {
 	phone, desk, eve := s.login("ann"), s.login("ann"), s.login("eve")
 	onPhone, onDesk := s.read(phone, "/events", nil), s.read(desk, "/events", nil)
 	other := s.read(eve, "/events", nil)
+	// A response begins before the broker has the stream, and logout ends only the
+	// streams that the broker has.
+	s.waitLog("acme/ann connected", 2)
 	s.publish(desk, "/news", "before")
 	onDesk.want(`{"topic":"news","text":"before"}`)
 	s.curl(http.MethodPost, "/logout", phone, "")
@@ -280,7 +283,7 @@ func testLogout(t *testing.T, s *tenants) {
 	onPhone.wantRefused(http.StatusUnauthorized)
 	onPhone.want(`{"topic":"news","text":"before"}`)
 	onDesk.want(`{"topic":"news","text":"before"}`, `{"topic":"news","text":"after"}`)
-	s.waitLog("acme/ann left: sse: subscriber kicked", 2)
+	s.waitLog("acme/ann left: "+sse.ErrKicked.Error(), 2)
 	s.publish(eve, "/news", "hers")
 	other.want(`{"topic":"news","text":"hers"}`)
 	if n := s.countLog("globex/eve left"); n != 0 {
@@ -288,9 +291,9 @@ func testLogout(t *testing.T, s *tenants) {
 	}
 }
 
-// testExpires outlives a token.
-func testExpires(t *testing.T, s *tenants) {
+// testExpiry keeps a stream open until its token expires.
+func testExpiry(t *testing.T, s *tenants) {
 	stream := s.read(s.login("bob"), "/events", nil)
 	stream.wantRefused(http.StatusUnauthorized)
-	s.waitLog("acme/bob left: sse: stream expired", 1)
+	s.waitLog("acme/bob left: "+sse.ErrExpired.Error(), 1)
 }

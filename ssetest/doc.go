@@ -1,18 +1,21 @@
-// Package ssetest helps to test code that sends or receives Server-Sent Events,
-// without a network and without waiting.
+// Package ssetest helps to test code that sends or receives Server-Sent Events.
+// Tests that use this package need no real network and spend no real time on
+// waiting.
 //
-//   - [Server] is an HTTP server on a network in memory, to run a handler for
-//     real: net/http on both sides, HTTP/1.1 or HTTP/2. The network can be cut,
-//     go silent, or not be there yet.
-//   - [Recorder] is a [net/http.ResponseWriter] that shows which events a handler
-//     has flushed, while the handler is still running.
-//   - [Script] is a [net/http.Handler] that answers as it is told, well or badly,
-//     to test a client.
-//   - [TestEventLog] tests whether a [sse.EventLog] keeps what that promises.
+//   - [Server] is an HTTP server on a network in memory. It runs a handler with
+//     the real net/http on both sides, over HTTP/1.1 or HTTP/2. A test can cut
+//     the network, make it silent, or stop and start the server.
+//   - [Recorder] is a [net/http.ResponseWriter] that shows which events a
+//     handler has flushed, while the handler is still running.
+//   - [Events] returns the events of a body that a test has recorded otherwise.
+//   - [Script] is a [net/http.Handler] that sends prepared responses, correct
+//     or broken, to test a client.
+//   - [TestEventLog] tests whether an implementation of [sse.EventLog] fulfills
+//     the contract of that interface.
 //
-// All of it works in a bubble of [testing/synctest], and is best used in one:
-// heartbeats, timeouts and waits between reconnects then take no time, and their
-// durations are exact.
+// All of them work in a bubble of [testing/synctest]. In a bubble, heartbeats,
+// timeouts and reconnection delays take no real time, and their durations are
+// exact. Therefore most tests should use a bubble.
 //
 //	func TestReconnects(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
@@ -26,7 +29,8 @@
 //		})
 //	}
 //
-// What a bubble asks for: make the server or recorder inside it and with its own
-// t, end what the test has started before the test returns (close response
-// bodies, cancel the context of a client), and use no real network.
+// A test in a bubble has three obligations. It creates the server or recorder
+// inside the bubble, with the t of the bubble. Before the test returns, it ends
+// everything that it has started: it closes response bodies and cancels the
+// contexts of clients. And it uses no real network.
 package ssetest

@@ -11,89 +11,99 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// EventLogOptions tell [TestEventLog] how to get a log, and what that log can do.
-// Only Open is needed. What is not declared is not tested, and listed in the
-// test's log.
+// EventLogOptions describe a log to [TestEventLog]: how to open it, and which
+// optional capabilities it has. Only Open is required. TestEventLog does not
+// test a capability that is not declared here; it lists the omitted cases in
+// the test's log.
 type EventLogOptions struct {
-	// Open returns a new and empty log. Every case has its own. It registers with
-	// t.Cleanup what is to be done when the case is over.
+	// Open returns a new, empty log for one case. It registers the cleanup at the
+	// end of the case with t.Cleanup.
 	Open func(t testing.TB, setup EventLogSetup) sse.EventLog
 
-	// Reopen closes a log, or better: leaves it as if the process had been killed,
-	// and opens what is kept again, with the same setup. If nil, the log does not
-	// outlive its closing.
+	// Reopen opens the stored contents of a log again, with the setup that Open
+	// received. Before that it closes the log or, better, leaves it as a killed
+	// process would. If nil, the log does not survive a restart.
 	Reopen func(t testing.TB, log sse.EventLog) sse.EventLog
 
-	// Lose closes a log, takes the newest n entries away from what is kept, as
-	// somebody does who restores a backup, and opens it again. If nil, what the
-	// log does then is not tested.
+	// Lose closes a log, deletes the newest n entries from its storage, as
+	// restoring an old backup does, and opens it again. If nil, TestEventLog does
+	// not test how the log handles lost entries.
 	Lose func(t testing.TB, log sse.EventLog, n int) sse.EventLog
 
-	// Fail makes the next Append of a log keep n of its entries, at most, and
-	// return an error. If nil, that is tested by canceled contexts alone.
+	// Fail makes the next Append of a log store at most n of its entries and
+	// return an error. If nil, TestEventLog tests a failing Append only with
+	// canceled contexts.
 	Fail func(log sse.EventLog, n int)
 
-	// Trim returns when a log has removed what its retention does not keep. If
-	// nil, Append does that before it returns.
+	// Trim blocks until the log has removed the entries that exceed its
+	// retention. If nil, Append removes them before it returns.
 	Trim func(t testing.TB, log sse.EventLog)
 
-	// ByCount, ByBytes and ByAge say which rules of retention the log knows:
-	// those with Entries, Bytes or Age. ByPattern says that it knows such rules
-	// for a pattern.
+	// ByCount, ByBytes and ByAge declare the kinds of retention rules that the log
+	// supports: rules with Entries, with Bytes and with Age. ByPattern declares
+	// that it supports rules of these kinds with a Pattern.
 	ByCount, ByBytes, ByAge, ByPattern bool
 
-	// Slack is how much more than a rule allows the log may keep, as a part of
-	// that: with 0.5, 15 entries instead of 10. If zero, nothing.
+	// Slack is how far the log may exceed a retention rule, as a fraction of the
+	// rule's limit: with 0.5, the log may store 15 entries under a limit of 10. If
+	// zero, the log may not exceed a rule.
 	Slack float64
 
-	// ExactLost says that [sse.Page.Lost] is always the newest position at which a
-	// selected entry was removed, and zero if there is none. If false, it may be a
-	// newer one.
+	// ExactLost declares that [sse.Page.Lost] is exactly the newest position at
+	// which a selected entry was removed, and zero if none was removed. If false,
+	// Lost may be a newer position.
 	ExactLost bool
 
-	// Gapless says that no number is left out.
+	// Gapless declares that the log leaves out no sequence number.
 	Gapless bool
 
-	// Contiguous says that the entries of one Append follow each other, without
-	// those of others in between.
+	// Keys declares that the log stores idempotency keys: see the Key of
+	// [sse.AppendRequest].
+	Keys bool
+
+	// Contiguous declares that the entries of one Append are adjacent in the log,
+	// with no entries of concurrent Appends between them.
 	Contiguous bool
 
-	// Encoded says that the log keeps events in the form of the wire, as those of
-	// a [sse.Broker] have already: a CR in data comes back as LF, and Retry in whole
-	// milliseconds.
+	// Encoded declares that the log stores events in wire format, so that it
+	// changes them as encoding does: a CR in data is read back as LF, and Retry in
+	// whole milliseconds. The events that a [sse.Broker] appends already have
+	// this form.
 	Encoded bool
 
-	// Bubble runs every case in a bubble of [testing/synctest], where no log can
-	// make it wait for long. It suits logs that use no network.
+	// Bubble runs every case in a bubble of [testing/synctest], so that no case
+	// spends real time on waiting. Set it if the log uses no network.
 	Bubble bool
 }
 
-// EventLogSetup is what a log is to be opened with.
+// EventLogSetup is the configuration with which Open opens a log.
 type EventLogSetup struct {
-	// Retention are the rules by which the log removes entries, of the kinds that
-	// are declared. If empty, it removes none.
+	// Retention are the rules by which the log removes entries. They are of the
+	// declared kinds only. If empty, the log removes nothing.
 	Retention []Retention
 
-	// Now is the clock by which entries grow old, if ByAge is declared.
+	// Now is the clock that determines the age of entries, if ByAge is declared.
 	Now func() time.Time
 }
 
-// Retention is a rule by which a log removes entries, the oldest first.
+// Retention is a rule that limits the entries that a log stores. The log
+// removes the oldest entries first.
 type Retention struct {
-	// Pattern is whose entries the rule is about. If zero, those of the whole log.
-	// No case depends on whether a limit is for all topics that it matches, or for
-	// each.
+	// Pattern selects the entries to which the rule applies. If zero, the rule
+	// applies to the whole log. If the pattern matches several topics, the limit
+	// may hold for all of them together or for each: TestEventLog allows both.
 	Pattern sse.Pattern
 
 	// Exactly one of the following is not zero.
-	Entries int           // how many are kept
-	Bytes   int64         // of topics, ids, types and data, and what the log adds
-	Age     time.Duration // how old they become
+	Entries int           // maximum number of entries
+	Bytes   int64         // maximum bytes of topics, ids, types, data and the log's overhead
+	Age     time.Duration // maximum age of an entry
 }
 
-// TestEventLog tests whether a log keeps the promises of [sse.EventLog]. Each case
-// is a subtest with a log of its own. One that fails says what the promise is,
-// what breaks without it, and what was seen instead.
+// TestEventLog tests whether a log fulfills the contract of [sse.EventLog].
+// Each case is a subtest with a log of its own. The message of a failed case
+// quotes the promise that the log has broken, explains why the promise matters,
+// and shows the observed and the expected result.
 //
 //	func TestLog(t *testing.T) {
 //		ssetest.TestEventLog(t, ssetest.EventLogOptions{
@@ -110,8 +120,8 @@ func TestEventLog(t *testing.T, opts EventLogOptions) {
 			continue
 		}
 		run := func(t *testing.T) {
-			if findings := c.check(t, &opts); len(findings) > 0 {
-				t.Error(c.report(findings))
+			if failures := c.check(t, &opts); len(failures) > 0 {
+				t.Error(c.report(failures))
 			}
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -122,60 +132,63 @@ func TestEventLog(t *testing.T, opts EventLogOptions) {
 			}
 		})
 	}
-	if left := leftOut(&opts); len(left) > 0 {
-		t.Logf("ssetest: not tested, as not declared: %s", strings.Join(left, "; "))
+	if names := omittedCases(&opts); len(names) > 0 {
+		t.Logf("ssetest: cases omitted because the options do not declare what they need: %s",
+			strings.Join(names, "; "))
 	}
 }
 
-// leftOut names the cases that are not for a log with such options, and why.
-func leftOut(opts *EventLogOptions) []string {
-	var left []string
+// omittedCases returns the names of the cases that opts rule out, each with the
+// undeclared capabilities in parentheses.
+func omittedCases(opts *EventLogOptions) []string {
+	var omitted []string
 	for _, c := range eventLogCases() {
 		if missing := c.needs.missing(opts); len(missing) > 0 {
-			left = append(left, c.name+" ("+strings.Join(missing, ", ")+")")
+			omitted = append(omitted, c.name+" ("+strings.Join(missing, ", ")+")")
 		}
 	}
-	return left
+	return omitted
 }
 
-// eventLogCase is a promise, and how to find out whether a log keeps it.
+// eventLogCase tests one promise of the contract.
 type eventLogCase struct {
 	name    string
-	promise string // what the documentation of sse.EventLog says
-	why     string // what breaks without it
+	promise string // from the documentation of sse.EventLog
+	why     string // the damage if a log breaks the promise
 	needs   needs
 	run     func(k *kit)
 }
 
 func eventLogCases() []eventLogCase {
-	return slices.Concat(appendCases, entryCases, readCases, followCases, locateCases,
-		retentionCases, reopenCases)
+	return slices.Concat(appendCases, keyCases, entryCases, readCases, followCases, locateCases,
+		retentionCases, clockCases, reopenCases)
 }
 
-// check runs the case, and returns what is wrong with the log.
-func (c *eventLogCase) check(tb testing.TB, opts *EventLogOptions) []finding {
+// check runs the case and returns its failures.
+func (c *eventLogCase) check(tb testing.TB, opts *EventLogOptions) []failure {
 	k := newKit(tb, opts)
 	defer k.cancel()
 	k.run(c.run)
-	return k.findings
+	return k.failures
 }
 
-// report is what a test prints that fails.
-func (c *eventLogCase) report(findings []finding) string {
+// report returns the message of a failed case.
+func (c *eventLogCase) report(failures []failure) string {
 	const limit = 5
 	var text strings.Builder
-	fmt.Fprintf(&text, "the log breaks a promise\npromise: %s\nwhy:     %s\n", c.promise, c.why)
-	for i, finding := range findings {
+	fmt.Fprintf(&text, "the log breaks a promise of sse.EventLog\n"+
+		"promise: %s\nwhy:     %s\n", c.promise, c.why)
+	for i, failure := range failures {
 		if i == limit {
-			fmt.Fprintf(&text, "\nand %d more\n", len(findings)-limit)
+			fmt.Fprintf(&text, "\nand %d more failures\n", len(failures)-limit)
 			break
 		}
-		fmt.Fprintf(&text, "\nseen:    %s\n", finding)
+		fmt.Fprintf(&text, "\nchecked: %s\n", failure)
 	}
 	return text.String()
 }
 
-// needs are capabilities without which a case makes no sense.
+// needs are the capabilities that a case requires.
 type needs uint
 
 const (
@@ -186,12 +199,13 @@ const (
 	needBytes
 	needAge
 	needPattern
-	needRetention // of any kind
+	needRetention // any kind of rule
 	needGapless
 	needContiguous
+	needKeys
 )
 
-// missing names those that are not declared.
+// missing returns the names of the capabilities in n that opts do not declare.
 func (n needs) missing(opts *EventLogOptions) []string {
 	var missing []string
 	for _, capability := range []struct {
@@ -206,9 +220,10 @@ func (n needs) missing(opts *EventLogOptions) []string {
 		{needBytes, opts.ByBytes, "ByBytes"},
 		{needAge, opts.ByAge, "ByAge"},
 		{needPattern, opts.ByPattern, "ByPattern"},
-		{needRetention, opts.ByCount || opts.ByBytes || opts.ByAge, "any retention"},
+		{needRetention, opts.ByCount || opts.ByBytes || opts.ByAge, "ByCount, ByBytes or ByAge"},
 		{needGapless, opts.Gapless, "Gapless"},
 		{needContiguous, opts.Contiguous, "Contiguous"},
+		{needKeys, opts.Keys, "Keys"},
 	} {
 		if n&capability.need != 0 && !capability.declared {
 			missing = append(missing, capability.name)

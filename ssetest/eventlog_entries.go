@@ -9,40 +9,43 @@ import (
 )
 
 const (
-	whyContent = "a subscriber that resumes would get another event than one that was there; " +
-		"and its checksum would be another, so that no position were good after that"
-	whyForeign = "subscribers would get what they have not asked for, perhaps must not see, or " +
-		"miss what they have"
+	whyContent = "a resuming subscriber would receive a different event than a connected one; " +
+		"and the checksum of the entry would no longer match its position, so that a client " +
+		"could not resume from it"
+	whyForeign = "subscribers would receive events that they did not select, and perhaps must " +
+		"not see, or would miss events that they did select"
 )
 
 var entryCases = []eventLogCase{
 	{
-		name:    "entries/as-published",
-		promise: "an entry comes back as it was published, every byte of it",
+		name:    "entries/unchanged",
+		promise: "Read and Follow return an entry exactly as it was appended, byte for byte",
 		why:     whyContent,
 		run: func(k *kit) {
 			l := k.open()
-			for _, event := range k.strangeEvents() {
+			for _, event := range k.unusualEvents() {
 				entry := k.entry("", "a")
 				entry.Event = event
 				l.append(entry)
 			}
-			for _, entry := range l.all {
+			for _, entry := range l.appended {
 				after := sse.Position{Seq: entry.Position.Seq - 1}
-				page := l.read(after, entry.Position, topics("a"), plenty)
-				k.same("the entry", page.Entries, []sse.Entry{entry})
+				page := l.read(after, entry.Position, topics("a"), unlimited)
+				k.equalEntries("the entry from Read", page.Entries, []sse.Entry{entry})
 			}
-			k.same("what Follow shows", l.follow(sse.Position{}).take(len(l.all)), l.all)
-			for _, entry := range l.all {
+			k.equalEntries("the entries from Follow", l.follow(sse.Position{}).take(len(l.appended)),
+				l.appended)
+			for _, entry := range l.appended {
 				if got, want := entry.Position.Check, entry.Check(); got != want {
-					k.found("the check of data "+quote(entry.Event.Data), got, want)
+					k.fail("the position's Check of the entry with data "+quote(entry.Event.Data),
+						got, want)
 				}
 			}
 		},
 	},
 	{
 		name:    "entries/time",
-		promise: "an entry's Time is kept, in nanoseconds",
+		promise: "the log stores the Time of an entry with a precision of nanoseconds",
 		why:     whyContent,
 		run: func(k *kit) {
 			l := k.open()
@@ -51,35 +54,40 @@ var entryCases = []eventLogCase{
 				entry.Time = entry.Time.Truncate(time.Second).Add(time.Duration(nano))
 				l.append(entry)
 			}
-			// Times are kept, also those that go back: clocks do.
-			back := k.entry("earlier", "a")
-			back.Time = back.Time.Add(-time.Minute).In(time.FixedZone("elsewhere", 3600))
-			l.append(back)
-			k.same("what Read shows", l.kept(topics("a")), l.all)
+			// A time may be earlier than the one before it, because clocks are
+			// sometimes set back.
+			earlier := k.entry("earlier", "a")
+			earlier.Time = earlier.Time.Add(-time.Minute).In(time.FixedZone("elsewhere", 3600))
+			l.append(earlier)
+			k.equalEntries("the entries from Read", l.readAll(topics("a")), l.appended)
 		},
 	},
 	{
 		name: "entries/topics",
-		promise: "a topic is any UTF-8 text without controls, of up to 1024 bytes; only the very " +
-			"same text selects it",
+		promise: "a topic is any UTF-8 text of at most 1024 bytes without control characters; " +
+			"only the identical text selects it",
 		why: whyForeign,
 		run: func(k *kit) {
 			l := k.open()
-			names := strangeTopics()
+			names := unusualTopics()
 			for _, name := range names {
 				l.append(k.entry("on "+quote(name), name))
 			}
 			for i, name := range names {
-				k.same("topic "+quote(name), l.kept(topics(name)), l.all[i:i+1])
+				k.equalEntries("the entries of topic "+quote(name), l.readAll(topics(name)),
+					l.appended[i:i+1])
 			}
-			k.same("all of them", l.kept(topics(names...)), l.all)
-			k.same("what Follow shows", l.follow(sse.Position{}).take(len(l.all)), l.all)
+			k.equalEntries("the entries of all topics", l.readAll(topics(names...)), l.appended)
+			k.equalEntries("the entries from Follow", l.follow(sse.Position{}).take(len(l.appended)),
+				l.appended)
 		},
 	},
 	{
-		name:    "entries/two-topics",
-		promise: "an event with several topics is one entry, which each of them selects once",
-		why:     "a subscriber of both topics would get the event twice, or one of one never",
+		name: "entries/two-topics",
+		promise: "an event with several topics is one entry: each of its topics selects it, and " +
+			"a selection of several of them returns it once",
+		why: "a subscriber of two topics would receive the event twice, or a subscriber of one " +
+			"of them would never receive it",
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entry("1", "a"), k.entry("2", "a", "b"), k.entry("3", "b"),
@@ -96,15 +104,17 @@ var entryCases = []eventLogCase{
 				{patterns("room/*", "a"), "1 2 4 5"},
 				{everything, "1 2 3 4 5"},
 			} {
-				l.selects(c.sel, c.want)
+				l.checkSelection(c.sel, c.want)
 			}
-			k.same("what Follow shows", l.follow(sse.Position{}).take(len(l.all)), l.all)
+			k.equalEntries("the entries from Follow", l.follow(sse.Position{}).take(len(l.appended)),
+				l.appended)
 		},
 	},
 	{
 		name: "entries/selection",
-		promise: "Read returns the entries that the selection matches, in the order of the log: " +
-			"exact topics, patterns, or, by default, events without a topic",
+		promise: "Read returns the entries that the selection matches, in the order of the log; " +
+			"a selection consists of exact topics and patterns, and an empty selection matches " +
+			"events without a topic",
 		why: whyForeign,
 		run: entriesSelection,
 	},
@@ -140,29 +150,32 @@ func entriesSelection(k *kit) {
 		{sse.Selection{Topics: []string{"rooms/1", "room/1"},
 			Patterns: patterns("room/*").Patterns}, "1 3 7 9 10 12"},
 	} {
-		l.selects(c.sel, c.want)
+		l.checkSelection(c.sel, c.want)
 	}
 }
 
-// selects checks which entries, by their data, a selection gets, in pages of any
-// size.
-func (l *tested) selects(sel sse.Selection, datas string) {
+// checkSelection checks that sel selects the entries with the listed data, in
+// pages of any size.
+func (l *testLog) checkSelection(sel sse.Selection, datas string) {
 	var want []sse.Entry
 	for _, data := range strings.Fields(datas) {
-		for _, entry := range l.all {
+		for _, entry := range l.appended {
 			if entry.Event.Data == data {
 				want = append(want, entry)
 			}
 		}
 	}
-	for _, limit := range []int{plenty, 1} {
-		l.same(fmt.Sprintf("%s, in pages of %d bytes", show(sel), limit),
-			l.readAll(sse.Position{}, sse.Position{}, sel, limit), want)
+	for _, limit := range []int{unlimited, 1} {
+		l.equalEntries(fmt.Sprintf("the entries for %s, in pages of %d bytes", showSelection(sel),
+			limit),
+			l.readPages(sse.Position{}, sse.Position{}, sel, limit), want)
 	}
 }
 
-func (k *kit) strangeEvents() []sse.Event {
-	events := strangeEvents()
+// unusualEvents returns the events of the function unusualEvents in the form in
+// which the log stores them.
+func (k *kit) unusualEvents() []sse.Event {
+	events := unusualEvents()
 	if k.opts.Encoded {
 		for i := range events {
 			e := &events[i]
@@ -173,7 +186,9 @@ func (k *kit) strangeEvents() []sse.Event {
 	return events
 }
 
-func strangeEvents() []sse.Event {
+// unusualEvents returns events with contents that a log might change by
+// mistake.
+func unusualEvents() []sse.Event {
 	return []sse.Event{
 		{},
 		{Data: "hello"},
@@ -196,7 +211,9 @@ func strangeEvents() []sse.Event {
 	}
 }
 
-func strangeTopics() []string {
+// unusualTopics returns distinct topics that a log might confuse, for example
+// because they contain wildcards or separators.
+func unusualTopics() []string {
 	return []string{
 		"", " ", "a", "A", " a", "a ", "/", "//", "/a", "a/", "a/a", "*", "**", "a/*", "*/a",
 		"a*", "?", "+", "#", ">", "a.>", "a.b", ".", "..", "%2F", "%", `"quoted"`, "'", "`", `\`,

@@ -15,27 +15,29 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// onEntries breaks what is appended.
+// onEntries returns a function that makes Append change the entries.
 func onEntries(change func(e *sse.Entry)) func(b *broken) {
 	return func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
 			for i := range entries {
 				change(&entries[i])
 			}
-			return b.EventLog.Append(ctx, entries...)
+			return b.appendEntries(ctx, entries...)
 		}
 	}
 }
 
+// onData returns a function that makes Append change the data of the entries.
 func onData(change func(data string) string) func(b *broken) {
 	return onEntries(func(e *sse.Entry) { e.Event.Data = change(e.Event.Data) })
 }
 
-// onPositions breaks what Append returns.
+// onPositions returns a function that makes Append change the positions that it
+// returns.
 func onPositions(change func(positions []sse.Position)) func(b *broken) {
 	return func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
-			positions, err := b.EventLog.Append(ctx, entries...)
+			positions, err := b.appendEntries(ctx, entries...)
 			change(positions)
 			return positions, err
 		}
@@ -43,71 +45,71 @@ func onPositions(change func(positions []sse.Position)) func(b *broken) {
 }
 
 var appendFaults = []fault{
-	{"keeps times in milliseconds", "entries/time", onEntries(func(e *sse.Entry) {
+	{"stores times in milliseconds", "entries/time", onEntries(func(e *sse.Entry) {
 		e.Time = e.Time.Truncate(time.Millisecond)
 	})},
-	{"takes its own time", "entries/as-published", onEntries(func(e *sse.Entry) {
+	{"replaces the time", "entries/unchanged", onEntries(func(e *sse.Entry) {
 		e.Time = time.Now()
 	})},
-	{"trims data", "entries/as-published", onData(strings.TrimSpace)},
-	{"changes line ends", "entries/as-published", onData(func(data string) string {
+	{"trims data", "entries/unchanged", onData(strings.TrimSpace)},
+	{"changes line ends", "entries/unchanged", onData(func(data string) string {
 		return strings.ReplaceAll(data, "\r\n", "\n")
 	})},
-	{"makes data UTF-8", "entries/as-published", onData(func(data string) string {
+	{"makes data valid UTF-8", "entries/unchanged", onData(func(data string) string {
 		return strings.ToValidUTF8(data, "\uFFFD")
 	})},
-	{"cuts data after 64 KiB", "entries/as-published", onData(func(data string) string {
+	{"truncates data at 64 KiB", "entries/unchanged", onData(func(data string) string {
 		return data[:min(len(data), 64<<10)]
 	})},
-	{"forgets retry", "entries/as-published", onEntries(func(e *sse.Entry) { e.Event.Retry = 0 })},
-	{"keeps the first topic only", "entries/two-topics", onEntries(func(e *sse.Entry) {
+	{"drops Retry", "entries/unchanged", onEntries(func(e *sse.Entry) { e.Event.Retry = 0 })},
+	{"stores the first topic only", "entries/two-topics", onEntries(func(e *sse.Entry) {
 		e.Topics = e.Topics[:1]
 	})},
 	{"trims topics", "entries/topics", onEntries(func(e *sse.Entry) {
 		e.Topics = []string{strings.TrimSpace(e.Topics[0])}
 	})},
-	{"gives the number of another entry", "append/positions", onPositions(func(p []sse.Position) {
+	{"returns the number of another entry", "append/positions", onPositions(func(p []sse.Position) {
 		for i := range p {
 			p[i].Seq = max(p[i].Seq, 2) - 1
 		}
 	})},
-	{"leaves out the check", "append/positions", onPositions(func(p []sse.Position) {
+	{"returns positions without Check", "append/positions", onPositions(func(p []sse.Position) {
 		for i := range p {
 			p[i].Check = 0
 		}
 	})},
-	{"keeps what it says has failed", "append/canceled", func(b *broken) {
+	{"stores entries although Append fails", "append/canceled", func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
-			positions, err := b.EventLog.Append(context.WithoutCancel(ctx), entries...)
+			positions, err := b.appendEntries(context.WithoutCancel(ctx), entries...)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			return positions, err
 		}
 	}},
-	{"keeps the tail of a failed append", "append/failed", func(b *broken) {
+	{"stores the rest of a failed Append", "append/failed", func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
-			positions, err := b.EventLog.Append(ctx, entries...)
+			positions, err := b.appendEntries(ctx, entries...)
 			if err != nil && ctx.Err() == nil {
-				_, _ = b.EventLog.Append(ctx, entries[len(positions):]...)
+				_, _ = b.appendEntries(ctx, entries[len(positions):]...)
 			}
 			return positions, err
 		}
 	}},
-	{"says nothing of what it kept before it failed", "append/failed", func(b *broken) {
+	{"a failed Append returns no positions", "append/failed", func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
-			positions, err := b.EventLog.Append(ctx, entries...)
+			positions, err := b.appendEntries(ctx, entries...)
 			if err != nil {
 				positions = nil
 			}
 			return positions, err
 		}
 	}},
-	{"mixes batches", "append/contiguous", func(b *broken) {
+	{"interleaves batches", "append/contiguous", func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
 			var positions []sse.Position
 			for _, entry := range entries {
-				p, err := b.EventLog.Append(ctx, entry)
+				p, err := b.appendEntries(ctx, entry)
 				if err != nil {
 					return positions, err
 				}
@@ -117,14 +119,14 @@ var appendFaults = []fault{
 			return positions, nil
 		}
 	}},
-	{"can be read only with the next append", "append/visible-when-kept", func(b *broken) {
+	{"an entry is readable after the next Append only", "append/visible-when-stored", func(b *broken) {
 		var mu sync.Mutex
 		var shown, last uint64
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			shown = last
-			positions, err := b.EventLog.Append(ctx, entries...)
+			positions, err := b.appendEntries(ctx, entries...)
 			if n := len(positions); n > 0 {
 				last = positions[n-1].Seq
 			}
@@ -133,7 +135,7 @@ var appendFaults = []fault{
 		b.read = func(ctx context.Context, q query) (sse.Page, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			page, err := b.ask(ctx, q)
+			page, err := b.readCorrect(ctx, q)
 			page.Entries = slices.DeleteFunc(slices.Clone(page.Entries), func(e sse.Entry) bool {
 				return e.Position.Seq > shown
 			})
@@ -142,10 +144,10 @@ var appendFaults = []fault{
 	}},
 }
 
-// visibleBeforeKept shows an entry to those that follow, lets them look around,
-// and then keeps it.
-func visibleBeforeKept(b *broken) {
-	var waiting sync.Mutex // held to wait: one goroutine of a bubble can
+// visibleBeforeStored makes Follow yield an entry before Append stores it, and
+// gives the followers time to read it.
+func visibleBeforeStored(b *broken) {
+	var waiting sync.Mutex // held during synctest.Wait, which allows one caller at a time
 	var mu sync.Mutex      // guards the following
 	var next sse.Entry
 	changed := make(chan struct{})
@@ -157,7 +159,7 @@ func visibleBeforeKept(b *broken) {
 		changed = make(chan struct{})
 	}
 	b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
-		end, err := b.EventLog.Locate(ctx, sse.Start{}, sse.Selection{})
+		end, err := b.position(ctx, sse.Start{}, sse.Selection{})
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +171,7 @@ func visibleBeforeKept(b *broken) {
 			synctest.Wait()
 			waiting.Unlock()
 		}
-		return b.EventLog.Append(ctx, entries...)
+		return b.appendEntries(ctx, entries...)
 	}
 	b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 		return func(yield func(sse.Entry, error) bool) {
@@ -178,7 +180,7 @@ func visibleBeforeKept(b *broken) {
 				mu.Lock()
 				entry, wake := next, changed
 				mu.Unlock()
-				page, _ := b.ask(ctx, query{after: sse.Position{Seq: seen}, sel: everything(), limit: 1})
+				page, _ := b.readCorrect(ctx, query{after: sse.Position{Seq: seen}, sel: everything(), limit: 1})
 				if len(page.Entries) > 0 {
 					entry = page.Entries[0]
 				}
@@ -198,12 +200,13 @@ func visibleBeforeKept(b *broken) {
 	}
 }
 
-// onFollow breaks what is yielded; change reports whether it is at all.
+// onFollow returns a function that makes Follow change its entries; it yields
+// an entry only if change returns true.
 func onFollow(change func(e *sse.Entry) bool) func(b *broken) {
 	return func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 			return func(yield func(sse.Entry, error) bool) {
-				for entry, err := range b.EventLog.Follow(ctx, after) {
+				for entry, err := range b.followAfter(ctx, after) {
 					if change(&entry) && !yield(entry, err) {
 						return
 					}
@@ -214,43 +217,43 @@ func onFollow(change func(e *sse.Entry) bool) func(b *broken) {
 }
 
 var followFaults = []fault{
-	{"shows entries before they are kept", "append/visible-when-kept", visibleBeforeKept},
-	{"misses what comes between catching up and waiting", "follow/appended-meanwhile",
-		func(b *broken) { b.follow = followWithASeam(b) }},
-	{"follows from the end only", "follow/from", func(b *broken) {
+	{"Follow yields entries before they are stored", "append/visible-when-stored", visibleBeforeStored},
+	{"Follow misses entries before it waits", "follow/concurrent-append",
+		func(b *broken) { b.follow = followTwoPhases(b) }},
+	{"Follow begins at the end", "follow/from", func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
-			end, _ := b.EventLog.Locate(ctx, sse.Start{}, sse.Selection{})
-			return b.EventLog.Follow(ctx, end)
+			end, _ := b.position(ctx, sse.Start{}, sse.Selection{})
+			return b.followAfter(ctx, end)
 		}
 	}},
-	{"follows from the entry itself", "follow/again", func(b *broken) {
+	{"Follow repeats the entry at after", "follow/resume", func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 			after.Seq = max(after.Seq, 1) - 1
-			return b.EventLog.Follow(ctx, after)
+			return b.followAfter(ctx, after)
 		}
 	}},
-	{"follows only events with a topic", "follow/from", onFollow(func(e *sse.Entry) bool {
+	{"Follow omits events without a topic", "follow/from", onFollow(func(e *sse.Entry) bool {
 		return len(e.Topics) == 0 || e.Topics[0] != ""
 	})},
-	{"shows another position to those that follow", "append/one-place",
+	{"Follow yields a different position", "append/same-positions",
 		onFollow(func(e *sse.Entry) bool {
 			e.Position.Check = 0
 			return true
 		})},
-	{"does not end with its context", "follow/ends", func(b *broken) {
+	{"Follow does not end with its context", "follow/ends", func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
-			// Long after the kit has lost its patience it does end.
+			// It does end, but long after TestEventLog has stopped waiting.
 			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Hour)
 			return func(yield func(sse.Entry, error) bool) {
 				defer cancel()
-				b.EventLog.Follow(late, after)(yield)
+				b.followAfter(late, after)(yield)
 			}
 		}
 	}},
-	{"ends with an error of its own", "follow/ends", func(b *broken) {
+	{"Follow ends with an error other than the context's", "follow/ends", func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 			return func(yield func(sse.Entry, error) bool) {
-				for entry, err := range b.EventLog.Follow(ctx, after) {
+				for entry, err := range b.followAfter(ctx, after) {
 					if err != nil {
 						err = errors.New("connection closed")
 					}
@@ -261,38 +264,38 @@ var followFaults = []fault{
 			}
 		}
 	}},
-	{"can be followed once", "follow/break", func(b *broken) {
+	{"Follow can be called once only", "follow/break", func(b *broken) {
 		var busy atomic.Bool
-		good := b.EventLog
+		correct := b.correct
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 			return func(yield func(sse.Entry, error) bool) {
 				if busy.Swap(true) {
 					yield(sse.Entry{}, errors.New("busy"))
 					return
 				}
-				good.Follow(ctx, after)(yield)
+				correct.followAfter(ctx, after)(yield)
 			}
 		}
 	}},
 }
 
-// followWithASeam shows what there is, and then waits for what is appended after
-// that; not for what was appended meanwhile.
-func followWithASeam(b *broken) func(context.Context, sse.Position) iter.Seq2[sse.Entry, error] {
+// followTwoPhases returns a Follow that yields the stored entries and then new
+// ones. It misses the entries that are appended between the two phases.
+func followTwoPhases(b *broken) func(context.Context, sse.Position) iter.Seq2[sse.Entry, error] {
 	return func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 		return func(yield func(sse.Entry, error) bool) {
-			page, _ := b.ask(ctx, query{after: after, sel: everything(), limit: 1 << 30})
+			page, _ := b.readCorrect(ctx, query{after: after, sel: everything(), limit: 1 << 30})
 			for _, entry := range page.Entries {
 				if !yield(entry, nil) {
 					return
 				}
 			}
-			end, err := b.EventLog.Locate(ctx, sse.Start{}, sse.Selection{})
+			end, err := b.position(ctx, sse.Start{}, sse.Selection{})
 			if err != nil {
 				yield(sse.Entry{}, err)
 				return
 			}
-			b.EventLog.Follow(ctx, end)(yield)
+			b.followAfter(ctx, end)(yield)
 		}
 	}
 }

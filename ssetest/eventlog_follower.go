@@ -8,17 +8,17 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// follower runs one Follow in a goroutine of its own.
+// follower runs one call of Follow in its own goroutine.
 type follower struct {
 	*kit
 	cancel  context.CancelFunc
 	entries chan sse.Entry
 	done    chan struct{} // closed when Follow has ended
-	err     error         // with which it has; read it after done
+	err     error         // the last error of Follow; read it only after done is closed
 }
 
-// follow begins to follow. The case's end ends it.
-func (l *tested) follow(after sse.Position) *follower {
+// follow starts a follower. It ends when the case ends, or before.
+func (l *testLog) follow(after sse.Position) *follower {
 	ctx, cancel := context.WithCancel(l.ctx)
 	f := &follower{
 		kit: l.kit, cancel: cancel,
@@ -27,9 +27,9 @@ func (l *tested) follow(after sse.Position) *follower {
 	l.followers = append(l.followers, f)
 	go func() {
 		defer close(f.done)
-		for entry, err := range l.log.Follow(ctx, after) {
+		for entry, err := range l.log.Follow(ctx, sse.ReadRequest{After: after}) {
 			if f.err != nil {
-				l.found("what Follow yields after an error", showEntry(entry), "nothing")
+				l.fail("a value that Follow yields after an error", showEntry(entry), "none")
 				return
 			}
 			if err != nil {
@@ -38,15 +38,15 @@ func (l *tested) follow(after sse.Position) *follower {
 			}
 			select {
 			case f.entries <- entry:
-			case <-ctx.Done(): // nobody takes it; the loop goes on to the end
+			case <-ctx.Done(): // discard the entry and wait for Follow to end
 			}
 		}
 	}()
 	return f
 }
 
-// take waits for n entries. It returns fewer if Follow ends, or too much time
-// has passed.
+// take waits for n entries. If Follow ends early or the case times out, it
+// records a failure and returns the entries so far.
 func (f *follower) take(n int) []sse.Entry {
 	var entries []sse.Entry
 	for len(entries) < n {
@@ -54,28 +54,29 @@ func (f *follower) take(n int) []sse.Entry {
 		case entry := <-f.entries:
 			entries = append(entries, entry)
 		case <-f.done:
-			f.found(fmt.Sprintf("Follow, of which %d entries are expected", n),
-				fmt.Sprintf("its end, with error %v, after %s", f.err, showEntries(entries)),
-				"that it goes on until its context is done")
+			f.fail(fmt.Sprintf("waiting for %d entries from Follow", n),
+				fmt.Sprintf("Follow ended with error %v after %s", f.err, showEntries(entries)),
+				"Follow ends only when its context is done")
 			return entries
 		case <-f.ctx.Done():
-			f.found(fmt.Sprintf("Follow, of which %d entries are expected", n),
-				"nothing more, for long, after "+showEntries(entries), "the rest")
+			f.fail(fmt.Sprintf("waiting for %d entries from Follow", n),
+				"a timeout after "+showEntries(entries), "all entries")
 			return entries
 		}
 	}
 	return entries
 }
 
-// end cancels the context and waits for Follow to end. What comes meanwhile is
-// thrown away.
+// end cancels the context of Follow and waits until Follow has ended. Entries
+// that arrive meanwhile are discarded.
 func (f *follower) end() {
 	f.cancel()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(caseTimeout)
 	defer timer.Stop()
 	select {
 	case <-f.done:
 	case <-timer.C:
-		f.found("Follow, after its context is done", "it goes on", "its end")
+		f.fail("Follow, after its context is done",
+			fmt.Sprint("still running after ", caseTimeout), "Follow ends")
 	}
 }

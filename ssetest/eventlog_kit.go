@@ -12,44 +12,45 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// patience is how long a case may take, and how long Follow may take to end.
-const patience = 30 * time.Second
+// caseTimeout limits the duration of a case, and the time that Follow takes to
+// end after its context is done.
+const caseTimeout = 30 * time.Second
 
-// finding is what is wrong with a log.
-type finding struct {
-	what      string // is looked at
+// failure is one result that differs from the contract.
+type failure struct {
+	subject   string // the call or property that was checked
 	got, want string
 }
 
-func (f finding) String() string {
-	return fmt.Sprintf("%s\ngot:     %s\nwant:    %s", f.what, f.got, f.want)
+func (f failure) String() string {
+	return fmt.Sprintf("%s\ngot:     %s\nwant:    %s", f.subject, f.got, f.want)
 }
 
-// kit is one case at work.
+// kit is the state of one running case.
 type kit struct {
 	tb     testing.TB
 	opts   *EventLogOptions
-	ctx    context.Context // done when the case has taken too long
+	ctx    context.Context // done when the case exceeds caseTimeout
 	cancel context.CancelFunc
 	limit  *time.Timer // cancels ctx
 
 	mu        sync.Mutex // guards the following
 	now       time.Time
-	findings  []finding
+	failures  []failure
 	followers []*follower
 }
 
 func newKit(tb testing.TB, opts *EventLogOptions) *kit {
 	k := &kit{tb: tb, opts: opts, now: time.Now()}
 	k.ctx, k.cancel = context.WithCancel(tb.Context())
-	k.limit = time.AfterFunc(patience, k.cancel)
+	k.limit = time.AfterFunc(caseTimeout, k.cancel)
 	return k
 }
 
-// stopped is what stop panics with.
-type stopped struct{}
+// caseStopped is the value with which fatal panics.
+type caseStopped struct{}
 
-// run calls a case's function, and then ends what that has left running.
+// run calls the function of a case and then ends the followers that it started.
 func (k *kit) run(f func(k *kit)) {
 	defer k.limit.Stop()
 	defer func() {
@@ -58,47 +59,56 @@ func (k *kit) run(f func(k *kit)) {
 		}
 	}()
 	defer func() {
-		if r := recover(); r != nil && r != (stopped{}) {
+		if r := recover(); r != nil && r != (caseStopped{}) {
 			panic(r)
 		}
 	}()
 	f(k)
 }
 
-// found notes what is wrong with the log. It may be called from any goroutine.
-func (k *kit) found(what string, got, want any) {
+// fail records a failure. It may be called from any goroutine.
+func (k *kit) fail(subject string, got, want any) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.findings = append(k.findings, finding{what, fmt.Sprint(got), fmt.Sprint(want)})
+	k.failures = append(k.failures, failure{subject, fmt.Sprint(got), fmt.Sprint(want)})
 }
 
-// stop is found, after which the case makes no sense. Only the goroutine of the
-// case may call it.
-func (k *kit) stop(what string, got, want any) {
-	k.found(what, got, want)
-	panic(stopped{})
+// fatal records a failure and ends the case. Only the goroutine of the case may
+// call it.
+func (k *kit) fatal(subject string, got, want any) {
+	k.fail(subject, got, want)
+	panic(caseStopped{})
 }
 
-// clock is the time by which entries grow old.
+// clock returns the current time of the log, which determines the age of
+// entries.
 func (k *kit) clock() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.now
 }
 
-// advance lets time pass, also for a log that looks at the clock of its bubble.
+// advance moves clock forward by d, and in a bubble also the bubble's clock,
+// for logs that read that one.
 func (k *kit) advance(d time.Duration) {
 	if k.opts.Bubble {
 		k.limit.Stop()
 		<-time.After(d)
-		k.limit.Reset(patience)
+		k.limit.Reset(caseTimeout)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now = k.now.Add(d)
 }
 
-// entry makes an entry. No two have the same time.
+// setClock sets the time that clock returns.
+func (k *kit) setClock(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now = now
+}
+
+// entry returns an entry with a time that no other entry has.
 func (k *kit) entry(data string, topics ...string) sse.Entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -109,7 +119,7 @@ func (k *kit) entry(data string, topics ...string) sse.Entry {
 	return sse.Entry{Time: k.now, Topics: topics, Event: sse.Event{Data: data}}
 }
 
-// entries makes n of them.
+// entries returns n entries with the same topics.
 func (k *kit) entries(n int, topics ...string) []sse.Entry {
 	entries := make([]sse.Entry, n)
 	for i := range entries {
@@ -135,8 +145,8 @@ func patterns(texts ...string) sse.Selection {
 	return sel
 }
 
-// show describes a selection.
-func show(sel sse.Selection) string {
+// showSelection describes a selection in messages.
+func showSelection(sel sse.Selection) string {
 	var parts []string
 	for _, topic := range sel.Topics {
 		parts = append(parts, fmt.Sprintf("topic %s", quote(topic)))
@@ -150,7 +160,7 @@ func show(sel sse.Selection) string {
 	return strings.Join(parts, ", ")
 }
 
-// quote makes a text fit for a line.
+// quote quotes text and shortens it to fit in a line.
 func quote(text string) string {
 	const limit = 60
 	if len(text) <= limit {
@@ -159,29 +169,31 @@ func quote(text string) string {
 	return fmt.Sprintf("%q… (%d bytes)", text[:limit], len(text))
 }
 
-// equalEntries reports whether two entries are the same, position included.
-func equalEntries(a, b sse.Entry) bool {
-	return a.Position == b.Position && equalContent(a, b)
+// identical reports whether two entries are equal, including their positions.
+func identical(a, b sse.Entry) bool {
+	return a.Position == b.Position && sameContent(a, b)
 }
 
-// equalContent is equalEntries but for the position.
-func equalContent(a, b sse.Entry) bool {
+// sameContent reports whether two entries are equal, except for their
+// positions.
+func sameContent(a, b sse.Entry) bool {
 	return a.Event == b.Event && a.Time.UnixNano() == b.Time.UnixNano() &&
 		slices.Equal(a.Topics, b.Topics)
 }
 
-// same notes where a list of entries is not the one that was wanted.
-func (k *kit) same(what string, got, want []sse.Entry) {
-	if slices.EqualFunc(got, want, equalEntries) {
+// equalEntries records a failure if got and want differ. It shows the first
+// pair of entries that differ at the same sequence number, or else both lists.
+func (k *kit) equalEntries(subject string, got, want []sse.Entry) {
+	if slices.EqualFunc(got, want, identical) {
 		return
 	}
 	for i := range min(len(got), len(want)) {
-		if !equalEntries(got[i], want[i]) && got[i].Position.Seq == want[i].Position.Seq {
-			k.found(what, showEntry(got[i]), showEntry(want[i]))
+		if !identical(got[i], want[i]) && got[i].Position.Seq == want[i].Position.Seq {
+			k.fail(subject, showEntry(got[i]), showEntry(want[i]))
 			return
 		}
 	}
-	k.found(what, showEntries(got), showEntries(want))
+	k.fail(subject, showEntries(got), showEntries(want))
 }
 
 func showEntry(e sse.Entry) string {
@@ -215,9 +227,9 @@ func showPosition(p sse.Position) string {
 	return fmt.Sprintf("number %d, epoch %x, check %x", p.Seq, p.Epoch, p.Check)
 }
 
-// equalPositions notes where a position is not the one that was wanted.
-func (k *kit) equalPositions(what string, got, want sse.Position) {
+// equalPositions records a failure if got and want differ.
+func (k *kit) equalPositions(subject string, got, want sse.Position) {
 	if got != want {
-		k.found(what, showPosition(got), showPosition(want))
+		k.fail(subject, showPosition(got), showPosition(want))
 	}
 }

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	whyStart = "a subscriber would begin elsewhere: it misses events, or gets what it did not " +
-		"ask for"
-	whyResume = "a position of another life of the log, taken for one of this, is loss without a " +
-		"word; one of this life that is refused, a gap where nothing is missing"
+	whyStart = "a subscriber would begin at a wrong position: it would miss events, or receive " +
+		"events that it did not ask for"
+	whyResume = "if a log accepts a position of an earlier epoch, a client loses events without " +
+		"notice; if it refuses one of its own positions, a client receives a gap although no " +
+		"event is missing"
 )
 
 var locateCases = []eventLogCase{
 	{
 		name:    "locate/end",
-		promise: "the zero Start is the end of the log",
+		promise: "the zero Start begins at the end of the log",
 		why:     whyStart,
 		run: func(k *kit) {
 			l := k.open()
@@ -27,15 +28,16 @@ var locateCases = []eventLogCase{
 			l.append(k.entries(3, "a")...)
 			l.append(k.entry("four", "b"))
 			for _, sel := range []sse.Selection{topics("a"), topics("no such"), everything, {}} {
-				k.equalPositions("the end of the log, for "+show(sel),
+				k.equalPositions("the end of the log, for "+showSelection(sel),
 					l.locate(sse.Start{}, sel), l.end())
 			}
 		},
 	},
 	{
-		name:    "locate/empty",
-		promise: "an empty log begins and ends before its first entry, number 0 of its epoch",
-		why:     "whoever subscribes before the first event must get it",
+		name: "locate/empty",
+		promise: "the beginning and the end of an empty log are number 0 of its epoch, the place " +
+			"before its first entry",
+		why: "a client that subscribes before the first event must receive that event",
 		run: func(k *kit) {
 			l := k.open()
 			empty := l.locate(sse.Start{}, everything)
@@ -44,20 +46,21 @@ var locateCases = []eventLogCase{
 				{Time: k.clock().Add(-time.Hour)}, {Time: k.clock().Add(time.Hour)},
 				{After: empty},
 			} {
-				k.equalPositions(showStart(start)+", in an empty log",
+				k.equalPositions("Locate with "+showStart(start)+", in an empty log",
 					l.locate(start, topics("a")), empty)
 			}
-			l.refused(sse.Start{ID: "x"}, topics("a"), "unknown")
-			l.refused(sse.Start{After: sse.Position{Epoch: empty.Epoch, Seq: 1}}, everything,
+			l.checkGap(sse.Start{ID: "x"}, topics("a"), "unknown")
+			l.checkGap(sse.Start{After: sse.Position{Epoch: empty.Epoch, Seq: 1}}, everything,
 				"future")
-			l.refused(sse.Start{After: sse.Position{Epoch: empty.Epoch + 1}}, everything, "epoch")
+			l.checkGap(sse.Start{After: sse.Position{Epoch: empty.Epoch + 1}}, everything, "epoch")
 			l.append(k.entry("the first", "a"))
-			k.same("what follows that", l.readAll(empty, sse.Position{}, topics("a"), plenty), l.all)
+			k.equalEntries("the entries after the position of the empty log",
+				l.readPages(empty, sse.Position{}, topics("a"), unlimited), l.appended)
 		},
 	},
 	{
 		name:    "locate/earliest",
-		promise: "Earliest begins with the first event that is kept",
+		promise: "Earliest begins with the first stored event that is selected",
 		why:     whyStart,
 		run: func(k *kit) {
 			l := k.open()
@@ -66,14 +69,15 @@ var locateCases = []eventLogCase{
 			for _, sel := range []sse.Selection{
 				topics("a"), topics("b"), everything, topics("no such"),
 			} {
-				l.begins("Earliest", sse.Start{Earliest: true}, sel, selected(l.all, sel))
+				l.checkStart("Earliest", sse.Start{Earliest: true}, sel, filter(l.appended, sel))
 			}
 		},
 	},
 	{
-		name:    "locate/last",
-		promise: "Last begins with so many of the newest events that are selected, or with all",
-		why:     whyStart,
+		name: "locate/last",
+		promise: "Last: n begins with the n newest selected events, or with all selected events " +
+			"if there are fewer",
+		why: whyStart,
 		run: func(k *kit) {
 			l := k.open()
 			for i := range 12 {
@@ -83,56 +87,59 @@ var locateCases = []eventLogCase{
 			for _, sel := range []sse.Selection{
 				topics("a"), topics("a", "b"), patterns("*"), topics("c"), topics("no such"),
 			} {
-				all := selected(l.all, sel)
+				all := filter(l.appended, sel)
 				for _, n := range []int{1, 2, 4, 5, 9, 10, 13, 14, 1 << 30} {
-					l.begins(fmt.Sprintf("Last %d", n), sse.Start{Last: n}, sel,
+					l.checkStart(fmt.Sprintf("Last %d", n), sse.Start{Last: n}, sel,
 						all[max(0, len(all)-n):])
 				}
 			}
 		},
 	},
 	{
-		name:    "locate/time",
-		promise: "Time begins with the first event that was not published before it",
-		why:     whyStart,
+		name: "locate/time",
+		promise: "Time begins with the first selected event that was published at that time or " +
+			"later",
+		why: whyStart,
 		run: func(k *kit) {
 			l := k.open()
 			for i := range 6 {
 				l.append(k.entry(fmt.Sprint(i), []string{"a", "b"}[i%2]))
 			}
 			twin := k.entry("at the same time", "a")
-			twin.Time = l.all[5].Time
+			twin.Time = l.appended[5].Time
 			l.append(twin)
-			for i, entry := range l.all[:6] {
+			for i, entry := range l.appended[:6] {
 				for _, sel := range []sse.Selection{topics("a"), topics("b"), everything} {
 					for d, skip := range map[time.Duration]int{-1: 0, 0: 0, 1: 1} {
-						want := l.all[i+skip:]
+						want := l.appended[i+skip:]
 						if i == 5 && skip == 1 {
-							want = nil // its twin is as old
+							want = nil // the twin has the same time
 						}
-						l.begins(fmt.Sprintf("the time of entry %d, and %d ns", i, d),
-							sse.Start{Time: entry.Time.Add(d)}, sel, selected(want, sel))
+						l.checkStart(fmt.Sprintf("the time of entry %d, plus %d ns", i+1, d),
+							sse.Start{Time: entry.Time.Add(d)}, sel, filter(want, sel))
 					}
 				}
 			}
-			l.begins("an hour before all", sse.Start{Time: l.all[0].Time.Add(-time.Hour)},
-				topics("a"), selected(l.all, topics("a")))
-			l.begins("an hour after all", sse.Start{Time: twin.Time.Add(time.Hour)},
+			l.checkStart("an hour before the first entry",
+				sse.Start{Time: l.appended[0].Time.Add(-time.Hour)}, topics("a"),
+				filter(l.appended, topics("a")))
+			l.checkStart("an hour after the last entry", sse.Start{Time: twin.Time.Add(time.Hour)},
 				everything, nil)
 		},
 	},
 	{
 		name: "locate/id",
-		promise: "ID is the position of the event to which an application gave that id: the " +
-			"earliest of those that are kept and selected",
-		why: "a later one skips what is between them; one of a topic that is not selected says " +
-			"nothing of those that are, and tells a stranger that it exists",
+		promise: "ID begins right after the event to which an application gave that id; if " +
+			"several events have it, after the earliest stored and selected event",
+		why: "after a later event, a subscriber would miss the events in between; after an event " +
+			"of a topic that is not selected, it would begin at a wrong position and learn " +
+			"that the id exists",
 		run: locateID,
 	},
 	{
 		name: "locate/after",
-		promise: "After is the position itself, if the log has it: that of an entry, selected or " +
-			"not, or number 0 of the epoch",
+		promise: "After begins right after a position that the log has: the position of an " +
+			"entry, selected or not, or number 0 of the epoch",
 		why: whyResume,
 		run: func(k *kit) {
 			l := k.open()
@@ -140,11 +147,11 @@ var locateCases = []eventLogCase{
 			l.append(k.entries(3, "a")...)
 			l.append(k.entries(3, "b")...)
 			for _, sel := range []sse.Selection{topics("a"), everything, topics("no such")} {
-				k.equalPositions("After the place before the first entry",
+				k.equalPositions("Locate with After number 0 of the epoch",
 					l.locate(sse.Start{After: empty}, sel), empty)
-				for _, entry := range l.all {
+				for _, entry := range l.appended {
 					start := sse.Start{After: entry.Position}
-					k.equalPositions(showStart(start)+", for "+show(sel),
+					k.equalPositions("Locate with "+showStart(start)+", for "+showSelection(sel),
 						l.locate(start, sel), entry.Position)
 				}
 			}
@@ -152,25 +159,25 @@ var locateCases = []eventLogCase{
 	},
 	{
 		name:    "locate/epoch",
-		promise: `After a position of another epoch is a gap, Why "epoch", whatever its number`,
+		promise: `After with a position of another epoch is a gap with Why "epoch", at any number`,
 		why:     whyResume,
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entries(3, "a")...)
 			for _, change := range []uint64{1, 1 << 63} {
 				for _, p := range []sse.Position{
-					l.all[0].Position, l.end(), {Epoch: l.end().Epoch},
+					l.appended[0].Position, l.end(), {Epoch: l.end().Epoch},
 					{Epoch: l.end().Epoch, Seq: l.end().Seq + 10},
 				} {
 					p.Epoch ^= change
-					l.refused(sse.Start{After: p}, topics("a"), "epoch")
+					l.checkGap(sse.Start{After: p}, topics("a"), "epoch")
 				}
 			}
 		},
 	},
 	{
 		name:    "locate/future",
-		promise: `After a position beyond the end of the log is a gap, Why "future"`,
+		promise: `After with a position beyond the end of the log is a gap with Why "future"`,
 		why:     whyResume,
 		run: func(k *kit) {
 			l := k.open()
@@ -178,53 +185,57 @@ var locateCases = []eventLogCase{
 			for _, n := range []uint64{1, 100, 1 << 40} {
 				p := l.end()
 				p.Seq += n
-				l.refused(sse.Start{After: p}, topics("a"), "future")
+				l.checkGap(sse.Start{After: p}, topics("a"), "future")
 			}
 		},
 	},
 	{
-		name:    "locate/check",
-		promise: `After a position whose check is not that of the entry there is a gap, Why "check"`,
-		why:     whyResume,
+		name: "locate/check",
+		promise: `After with a position whose Check differs from the Check of its entry is a gap ` +
+			`with Why "check"`,
+		why: whyResume,
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entries(3, "a")...)
-			for _, entry := range l.all {
+			for _, entry := range l.appended {
 				p := entry.Position
 				p.Check++
-				l.refused(sse.Start{After: p}, topics("a"), "check")
-				l.refused(sse.Start{After: p}, topics("b"), "check")
+				l.checkGap(sse.Start{After: p}, topics("a"), "check")
+				l.checkGap(sse.Start{After: p}, topics("b"), "check")
 			}
 		},
 	},
 	{
-		name:    "locate/comes-back",
-		promise: "every position that the log hands out is one to come back with",
-		why:     "they are sent to clients as ids, and are what these resume from",
+		name:    "locate/resume",
+		promise: "Locate accepts every position that the log has returned, as After",
+		why:     "subscribers receive these positions as event ids and resume from them",
 		run: func(k *kit) {
 			l := k.open()
 			for i := range 9 {
 				l.append(k.entry(fmt.Sprint(i), []string{"a", "b", "c"}[i%3]))
 			}
 			for _, sel := range []sse.Selection{topics("a"), topics("no such"), everything} {
-				l.comesBack("Next", l.read(sse.Position{}, sse.Position{}, sel, plenty).Next)
-				l.comesBack("Next", l.read(sse.Position{}, sse.Position{}, sel, 1).Next)
+				l.checkResume("Next", l.read(sse.Position{}, sse.Position{}, sel, unlimited).Next)
+				l.checkResume("Next", l.read(sse.Position{}, sse.Position{}, sel, 1).Next)
 				for _, start := range []sse.Start{
-					{}, {Earliest: true}, {Last: 2}, {Last: 100}, {Time: l.all[4].Time},
+					{}, {Earliest: true}, {Last: 2}, {Last: 100}, {Time: l.appended[4].Time},
 				} {
-					l.comesBack(showStart(start), l.locate(start, sel))
+					l.checkResume("Locate with "+showStart(start), l.locate(start, sel))
 				}
 			}
 		},
 	},
 }
 
-// comesBack checks that a position is taken.
-func (l *tested) comesBack(what string, p sse.Position) {
-	got, err := l.log.Locate(l.ctx, sse.Start{After: p}, everything)
-	if err != nil || got != p {
-		l.found(fmt.Sprintf("After the position (%s) that came from %s", showPosition(p), what),
-			fmt.Sprintf("%s, error %v", showPosition(got), err), "the same")
+// checkResume checks that Locate accepts a position that the log has returned.
+// The source says from where.
+func (l *testLog) checkResume(source string, p sse.Position) {
+	page, err := l.log.Locate(l.ctx, sse.Start{After: p}, everything)
+	got := page.Next
+	if err != nil || page.Gap != nil || got != p {
+		l.fail(fmt.Sprintf("Locate with After the position of %s (%s)", source, showPosition(p)),
+			fmt.Sprintf("%s, gap %v, error %v", showPosition(got), page.Gap, err),
+			"the same position, no gap, no error")
 	}
 }
 
@@ -256,11 +267,11 @@ func locateID(k *kit) {
 		{"4", topics("c"), 7}, {" 4 ", topics("c"), 8}, {"é ~\"", topics("c", "a"), 9},
 		{"5", topics("b"), 10}, {"5", topics("a"), 10},
 	} {
-		k.equalPositions(fmt.Sprintf("ID %q, for %s", c.id, show(c.sel)),
-			l.locate(sse.Start{ID: c.id}, c.sel), l.all[c.want].Position)
+		k.equalPositions(fmt.Sprintf("Locate with ID %q, for %s", c.id, showSelection(c.sel)),
+			l.locate(sse.Start{ID: c.id}, c.sel), l.appended[c.want].Position)
 	}
-	l.refused(sse.Start{ID: "no such"}, topics("a"), "unknown")
-	l.refused(sse.Start{ID: "0"}, everything, "unknown")
-	l.refused(sse.Start{ID: "4"}, topics("a"), "unknown")
-	l.refused(sse.Start{ID: "1"}, sse.Selection{}, "unknown")
+	l.checkGap(sse.Start{ID: "no such"}, topics("a"), "unknown")
+	l.checkGap(sse.Start{ID: "0"}, everything, "unknown")
+	l.checkGap(sse.Start{ID: "4"}, topics("a"), "unknown")
+	l.checkGap(sse.Start{ID: "1"}, sse.Selection{}, "unknown")
 }

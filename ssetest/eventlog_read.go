@@ -7,57 +7,58 @@ import (
 	"github.com/sse-go/sse"
 )
 
-const whyPages = "a subscriber reads page after page: events are lost or come twice where two " +
-	"pages meet, or it never arrives at the end"
+const whyPages = "a subscriber reads page after page: with a wrong Next, it loses events or " +
+	"receives them twice between two pages, or never reaches the end"
 
 var readCases = []eventLogCase{
 	{
 		name: "read/after-through",
-		promise: "Read returns what is after one position, without that, up to another, with " +
-			"that; only the numbers of the positions count",
-		why: "events are lost or come twice where a subscriber resumes, and where it goes over " +
-			"from the log to the broker's memory",
+		promise: "Read returns the entries after one position, exclusive, through another, " +
+			"inclusive; only the numbers of the positions count",
+		why: "a subscriber would lose events or receive them twice where it resumes, and where " +
+			"it continues in the broker's memory after the end of the log",
 		run: readAfterThrough,
 	},
 	{
 		name: "read/through-the-beginning",
-		promise: "a zero through means the end of the log; but an epoch with the number 0 is the " +
-			"place before the first entry, up to which there is nothing",
-		why: "a broker whose memory begins with the first event reads up to there, and what is " +
-			"after it from its memory: it would come twice",
+		promise: "the zero Position as through means the end of the log, but a through with an " +
+			"epoch and the number 0 is the place before the first entry: no entry is before it",
+		why: "a broker whose memory begins with the first event reads the log through that " +
+			"place and continues in memory: its subscribers would receive events twice",
 		run: func(k *kit) {
 			l := k.open()
 			beginning := l.locate(sse.Start{}, everything)
 			l.append(k.entries(3, "a")...)
-			page := l.read(sse.Position{}, beginning, topics("a"), plenty)
-			k.same("a page through the beginning", page.Entries, nil)
+			page := l.read(sse.Position{}, beginning, topics("a"), unlimited)
+			k.equalEntries("a page through number 0 of the epoch", page.Entries, nil)
 			if page.Next.Seq != 0 {
-				k.found("its Next", page.Next.Seq, 0)
+				k.fail("the number of Next of a page through number 0", page.Next.Seq, 0)
 			}
-			k.same("a page through zero", l.read(beginning, sse.Position{}, topics("a"),
-				plenty).Entries, l.all)
+			k.equalEntries("a page through the zero Position",
+				l.read(beginning, sse.Position{}, topics("a"), unlimited).Entries, l.appended)
 		},
 	},
 	{
 		name: "read/limit",
-		promise: "a page has at least one entry, if there is any, and otherwise about as many as " +
+		promise: "a page has at least one entry if any matches, and otherwise about as many as " +
 			"have limit bytes of topics, ids, types and data",
-		why: "the limit is what bounds the memory of thousands of subscribers that catch up; and " +
-			"one that gets nothing does not get on",
+		why: "the limit bounds the memory for thousands of subscribers that catch up; and a " +
+			"subscriber makes no progress with an empty page",
 		run: readLimit,
 	},
 	{
 		name: "read/next",
-		promise: "Next is the position of the last entry, or, if there are no more, and always " +
-			"without any, that up to which was asked or the log's last, whichever is earlier, but " +
-			"never before after",
+		promise: "Next is the position of the last entry of the page; or, if the log knows that no " +
+			"more entries match, and always for an empty page, it is through or the end of " +
+			"the log, whichever is earlier, but not earlier than after",
 		why: whyPages,
 		run: readNext,
 	},
 	{
-		name:    "read/page-by-page",
-		promise: "reading on from Next, page by page, returns everything exactly once",
-		why:     whyPages,
+		name: "read/page-by-page",
+		promise: "reading page by page, each after Next of the page before, returns every " +
+			"matching entry exactly once",
+		why: whyPages,
 		run: func(k *kit) {
 			l := k.open()
 			for i := range 60 {
@@ -68,22 +69,26 @@ var readCases = []eventLogCase{
 			for _, sel := range []sse.Selection{
 				topics("a"), topics("a", "b"), patterns("*"), topics("no such"), {},
 			} {
-				for _, limit := range []int{1, 10, 100, 333, 1000, plenty} {
-					k.same(fmt.Sprintf("%s, in pages of %d bytes", show(sel), limit),
-						l.readAll(sse.Position{}, sse.Position{}, sel, limit),
-						selected(l.all, sel))
-					k.same(fmt.Sprintf("%s, in pages of %d bytes, after 7 through 40", show(sel),
-						limit),
-						l.readAll(l.all[6].Position, l.all[39].Position, sel, limit),
-						selected(l.all[7:40], sel))
+				for _, limit := range []int{1, 10, 100, 333, 1000, unlimited} {
+					k.equalEntries(fmt.Sprintf("the entries for %s, in pages of %d bytes",
+						showSelection(sel), limit),
+						l.readPages(sse.Position{}, sse.Position{}, sel, limit),
+						filter(l.appended, sel))
+					k.equalEntries(fmt.Sprintf(
+						"the entries for %s, in pages of %d bytes, after entry 7 through entry 40",
+						showSelection(sel), limit),
+						l.readPages(l.appended[6].Position, l.appended[39].Position, sel, limit),
+						filter(l.appended[7:40], sel))
 				}
 			}
 		},
 	},
 	{
-		name:    "read/rare",
-		promise: "a page has at least one entry, if there is any, however far away that is",
-		why:     "an empty page means that there is nothing: what is behind it would be lost",
+		name: "read/rare-topic",
+		promise: "a page has at least one entry if any matches, however many other entries are " +
+			"in between",
+		why: "a subscriber takes an empty page for the end of the log: it would lose the " +
+			"events after it",
 		run: func(k *kit) {
 			l := k.open()
 			for i := range 12 {
@@ -93,23 +98,24 @@ var readCases = []eventLogCase{
 				}
 			}
 			for _, sel := range []sse.Selection{topics("rare"), patterns("rare")} {
-				k.same("two entries among 1200 of another topic, for "+show(sel),
-					l.readAll(sse.Position{}, sse.Position{}, sel, 1), selected(l.all, sel))
+				k.equalEntries("two entries among 1,200 of another topic, for "+showSelection(sel),
+					l.readPages(sse.Position{}, sse.Position{}, sel, 1), filter(l.appended, sel))
 			}
 		},
 	},
 	{
-		name:    "read/nothing-held",
-		promise: "nothing is held between calls: positions are all that a reader has",
-		why:     "thousands of subscribers may be on their way through the log",
+		name:    "read/stateless",
+		promise: "Read depends only on its arguments: the log has no state for a reader",
+		why:     "thousands of subscribers may read the log at different positions",
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entries(5, "a")...)
-			for i := range l.all { // backwards, and again and again
-				after := l.all[len(l.all)-1-i].Position
+			for i := range l.appended { // backward, three times at each position
+				after := l.appended[len(l.appended)-1-i].Position
 				for range 3 {
-					k.same(fmt.Sprintf("what is after %d", after.Seq),
-						l.readAll(after, sse.Position{}, topics("a"), plenty), l.all[len(l.all)-i:])
+					k.equalEntries(fmt.Sprintf("the entries after %d", after.Seq),
+						l.readPages(after, sse.Position{}, topics("a"), unlimited),
+						l.appended[len(l.appended)-i:])
 				}
 			}
 		},
@@ -119,32 +125,32 @@ var readCases = []eventLogCase{
 func readAfterThrough(k *kit) {
 	l := k.open()
 	l.append(k.entries(6, "a")...)
-	for i := range len(l.all) + 1 {
-		for j := range len(l.all) + 1 {
+	for i := range len(l.appended) + 1 {
+		for j := range len(l.appended) + 1 {
 			after, through := sse.Position{}, sse.Position{}
 			if i > 0 {
-				after.Seq = l.all[i-1].Position.Seq
+				after.Seq = l.appended[i-1].Position.Seq
 			}
-			want := l.all[i:]
+			want := l.appended[i:]
 			if j > 0 {
-				through.Seq = l.all[j-1].Position.Seq
-				want = l.all[i:max(i, j)]
+				through.Seq = l.appended[j-1].Position.Seq
+				want = l.appended[i:max(i, j)]
 			}
-			k.same(fmt.Sprintf("a page after %d through %d", after.Seq, through.Seq),
-				l.read(after, through, topics("a"), plenty).Entries, want)
+			k.equalEntries(fmt.Sprintf("a page after %d through %d", after.Seq, through.Seq),
+				l.read(after, through, topics("a"), unlimited).Entries, want)
 			if i == 0 || j == 0 {
 				continue
 			}
 			after.Epoch, through.Check = 1, 2
-			k.same("the same, with another epoch and check",
-				l.read(after, through, topics("a"), plenty).Entries, want)
+			k.equalEntries("the same page, with a different epoch and check in the positions",
+				l.read(after, through, topics("a"), unlimited).Entries, want)
 		}
 	}
 	beyond := sse.Position{Seq: l.end().Seq + 10}
-	k.same("a page through a number that is not there yet",
-		l.read(l.all[3].Position, beyond, topics("a"), plenty).Entries, l.all[4:])
-	k.same("a page after a number that is not there yet",
-		l.read(beyond, sse.Position{}, topics("a"), plenty).Entries, nil)
+	k.equalEntries("a page through a number beyond the end of the log",
+		l.read(l.appended[3].Position, beyond, topics("a"), unlimited).Entries, l.appended[4:])
+	k.equalEntries("a page after a number beyond the end of the log",
+		l.read(beyond, sse.Position{}, topics("a"), unlimited).Entries, nil)
 }
 
 func readLimit(k *kit) {
@@ -156,19 +162,19 @@ func readLimit(k *kit) {
 		entry.Event.ID = strings.Repeat("i", size-1000)
 		l.append(entry)
 	}
-	for _, limit := range []int{-1, 0, 1, size, 8 * size, 16 * size, n * size, plenty} {
+	for _, limit := range []int{-1, 0, 1, size, 8 * size, 16 * size, n * size, unlimited} {
 		page := l.read(sse.Position{}, sse.Position{}, patterns("*"), limit)
 		got := len(page.Entries)
-		// "About" is a factor of four here.
-		least, most := max(1, min(n, limit/size/4)), min(n, max(1, 4*limit/size))
+		// "About" means within a factor of four.
+		least, most := max(1, min(n, limit/size/4)), min(n, max(1, limit/(size/4)))
 		if limit >= 4*n*size {
 			least = n
 		}
 		if got < least || got > most {
-			k.found(fmt.Sprintf("entries of %d bytes in a page of %d bytes", size, limit), got,
-				fmt.Sprintf("%d to %d", least, most))
+			k.fail(fmt.Sprintf("the number of %d-byte entries in a page with limit %d", size, limit),
+				got, fmt.Sprintf("%d to %d", least, most))
 		}
-		k.same("the entries in the page", page.Entries, l.all[:min(got, n)])
+		k.equalEntries("the entries in the page", page.Entries, l.appended[:min(got, n)])
 	}
 }
 
@@ -176,11 +182,11 @@ func readNext(k *kit) {
 	l := k.open()
 	empty := l.locate(sse.Start{}, everything)
 	k.equalPositions("Next in an empty log",
-		l.read(sse.Position{}, sse.Position{}, everything, plenty).Next, empty)
+		l.read(sse.Position{}, sse.Position{}, everything, unlimited).Next, empty)
 	l.append(k.entries(4, "a")...)
 	l.append(k.entries(4, "b")...)
 	zero, a, b := sse.Position{}, topics("a"), topics("b")
-	at := func(n int) sse.Position { return l.all[n-1].Position }
+	at := func(n int) sse.Position { return l.appended[n-1].Position }
 	for _, c := range []struct {
 		after, through sse.Position
 		sel            sse.Selection
@@ -190,26 +196,27 @@ func readNext(k *kit) {
 		{zero, zero, a, 1, []sse.Position{at(1)}},
 		{at(1), zero, a, 1, []sse.Position{at(2)}},
 		{zero, zero, b, 1, []sse.Position{at(5)}},
-		{at(3), zero, a, 1, []sse.Position{at(4), at(8)}}, // whether it knows, or not
-		{zero, zero, a, plenty, []sse.Position{at(4), at(8)}},
-		{at(4), zero, a, plenty, []sse.Position{at(8)}},
-		{at(4), at(6), a, plenty, []sse.Position{at(6)}},
-		{zero, at(3), b, plenty, []sse.Position{at(3)}},
-		{zero, at(6), b, plenty, []sse.Position{at(6)}},
-		{zero, at(2), a, plenty, []sse.Position{at(2)}},
-		{at(8), zero, a, plenty, []sse.Position{at(8)}},
-		{at(7), at(8), topics("no such"), plenty, []sse.Position{at(8)}},
-		{at(6), at(3), b, plenty, []sse.Position{at(6)}},
+		{at(3), zero, a, 1, []sse.Position{at(4), at(8)}}, // the log may know that no more match
+		{zero, zero, a, unlimited, []sse.Position{at(4), at(8)}},
+		{at(4), zero, a, unlimited, []sse.Position{at(8)}},
+		{at(4), at(6), a, unlimited, []sse.Position{at(6)}},
+		{zero, at(3), b, unlimited, []sse.Position{at(3)}},
+		{zero, at(6), b, unlimited, []sse.Position{at(6)}},
+		{zero, at(2), a, unlimited, []sse.Position{at(2)}},
+		{at(8), zero, a, unlimited, []sse.Position{at(8)}},
+		{at(7), at(8), topics("no such"), unlimited, []sse.Position{at(8)}},
+		{at(6), at(3), b, unlimited, []sse.Position{at(6)}},
 	} {
 		got := l.read(c.after, c.through, c.sel, c.limit).Next
 		if got != c.want[0] && got != c.want[len(c.want)-1] {
-			k.found(fmt.Sprintf("Next of %s, after %d through %d, in %d bytes", show(c.sel),
-				c.after.Seq, c.through.Seq, c.limit), showPosition(got), showPosition(c.want[0]))
+			k.fail(fmt.Sprintf("Next for %s, after %d through %d, in a page of %d bytes",
+				showSelection(c.sel), c.after.Seq, c.through.Seq, c.limit), showPosition(got),
+				showPosition(c.want[0]))
 		}
 	}
 	beyond := sse.Position{Epoch: empty.Epoch, Seq: at(8).Seq + 5}
-	k.equalPositions("Next after the end of the log, through a number that is not there yet",
-		l.read(at(8), beyond, everything, plenty).Next, at(8))
-	k.equalPositions("Next after a number that is not there yet",
-		l.read(beyond, zero, everything, plenty).Next, beyond)
+	k.equalPositions("Next after the end of the log, through a number beyond it",
+		l.read(at(8), beyond, everything, unlimited).Next, at(8))
+	k.equalPositions("Next after a number beyond the end of the log",
+		l.read(beyond, zero, everything, unlimited).Next, beyond)
 }

@@ -7,19 +7,20 @@ import (
 	"github.com/sse-go/sse"
 )
 
-const whyReopen = "clients come back after a restart with the positions that they had, and must " +
-	"get exactly what they miss"
+const whyReopen = "after a restart, clients reconnect with the positions they had before, and " +
+	"must receive exactly the events they missed"
 
 var reopenCases = []eventLogCase{
 	{
-		name:    "reopen/entries",
-		promise: "what Append has returned outlives the process: entries, positions, times, epoch",
-		why:     whyReopen,
-		needs:   needReopen,
+		name: "reopen/entries",
+		promise: "entries whose positions Append has returned survive a restart, with their " +
+			"positions, times and epoch",
+		why:   whyReopen,
+		needs: needReopen,
 		run: func(k *kit) {
 			l := k.open()
 			beginning := l.locate(sse.Start{}, everything)
-			for _, event := range k.strangeEvents() {
+			for _, event := range k.unusualEvents() {
 				entry := k.entry("", "b")
 				entry.Event = event
 				l.append(entry)
@@ -28,41 +29,43 @@ var reopenCases = []eventLogCase{
 				l.append(k.entries(5, "a", "é \"*\"")...)
 				last := l.append(k.entry("the last", "c"))[0].Position
 				l.reopen()
-				what := fmt.Sprintf(", after the log was opened again, %d times", round+1)
-				k.same("what Read shows"+what, l.kept(everything), l.all)
-				k.same("what Follow shows"+what, l.follow(sse.Position{}).take(len(l.all)), l.all)
-				k.equalPositions("the end"+what, l.locate(sse.Start{}, everything), last)
-				for _, entry := range l.all {
-					l.comesBack("an entry, before the log was opened again", entry.Position)
+				when := fmt.Sprintf(", after %d calls of Reopen", round+1)
+				k.equalEntries("the entries from Read"+when, l.readAll(everything), l.appended)
+				k.equalEntries("the entries from Follow"+when,
+					l.follow(sse.Position{}).take(len(l.appended)), l.appended)
+				k.equalPositions("the end of the log"+when, l.locate(sse.Start{}, everything), last)
+				for _, entry := range l.appended {
+					l.checkResume("an entry before Reopen", entry.Position)
 				}
-				l.comesBack("the empty log", beginning)
+				l.checkResume("the empty log before Reopen", beginning)
 			}
-			l.followsOn()
+			l.checkNext()
 		},
 	},
 	{
 		name:    "reopen/empty",
-		promise: "an empty log keeps its epoch, too",
-		why:     "whoever has subscribed before the first event comes back with it",
+		promise: "the epoch of an empty log survives a restart, too",
+		why:     "a client that subscribed before the first event reconnects with that epoch",
 		needs:   needReopen,
 		run: func(k *kit) {
 			l := k.open()
 			empty := l.locate(sse.Start{}, everything)
 			l.reopen()
-			k.equalPositions("the end, after the log was opened again",
+			k.equalPositions("the end of the empty log, after Reopen",
 				l.locate(sse.Start{}, everything), empty)
-			l.comesBack("the empty log", empty)
+			l.checkResume("the empty log before Reopen", empty)
 			l.append(k.entry("the first", "a"))
-			k.same("what follows that", l.readAll(empty, sse.Position{}, everything, plenty), l.all)
+			k.equalEntries("the entries after the position of the empty log",
+				l.readPages(empty, sse.Position{}, everything, unlimited), l.appended)
 			if got := l.end().Epoch; got != empty.Epoch {
-				k.found("the epoch of the first entry", got, empty.Epoch)
+				k.fail("the epoch of the first entry, against that before Reopen", got, empty.Epoch)
 			}
 		},
 	},
 	{
 		name:    "reopen/numbers",
-		promise: "no number is used twice in an epoch",
-		why:     "a client's position would be that of another event",
+		promise: "a log uses no number twice in an epoch",
+		why:     "the position of a client would name a different event",
 		needs:   needReopen,
 		run: func(k *kit) {
 			l := k.open()
@@ -70,30 +73,30 @@ var reopenCases = []eventLogCase{
 				l.append(k.entries(1+i, "a")...)
 				if k.opts.Fail != nil {
 					k.opts.Fail(l.log, 1)
-					_ = l.appendSome(k.ctx, k.entries(3, "a")...) // says what it has kept
+					_ = l.tryAppend(k.ctx, k.entries(3, "a")...) // stores at most one entry
 				}
 				l.reopen()
 			}
 			l.append(k.entry("the last", "a"))
 			seen := make(map[uint64]string)
-			for _, entry := range l.all {
+			for _, entry := range l.appended {
 				p := entry.Position
 				if other, ok := seen[p.Seq]; ok {
-					k.found(fmt.Sprintf("what has the number %d", p.Seq), "both "+other+" and "+
-						quote(entry.Event.Data), "one of them")
+					k.fail(fmt.Sprintf("the entries with the number %d", p.Seq), "data "+other+
+						" and data "+quote(entry.Event.Data), "one entry")
 				}
 				seen[p.Seq] = quote(entry.Event.Data)
-				if p.Epoch != l.all[0].Position.Epoch {
-					k.found("the epoch, after the log was opened again", p.Epoch,
-						l.all[0].Position.Epoch)
+				if p.Epoch != l.appended[0].Position.Epoch {
+					k.fail("the epoch after Reopen", p.Epoch,
+						l.appended[0].Position.Epoch)
 				}
 			}
-			k.same("what Read shows", l.kept(everything), l.all)
+			k.equalEntries("the entries from Read", l.readAll(everything), l.appended)
 		},
 	},
 	{
 		name:    "reopen/ids",
-		promise: "the ids that applications give are known after a restart, too",
+		promise: "Locate finds the ids that applications gave to events after a restart, too",
 		why:     whyReopen,
 		needs:   needReopen,
 		run: func(k *kit) {
@@ -105,78 +108,81 @@ var reopenCases = []eventLogCase{
 			}
 			l.reopen()
 			for id, i := range map[string]int{"1": 0, "2": 1, "é": 3, "3": 4} {
-				k.equalPositions(fmt.Sprintf("ID %q, after the log was opened again", id),
-					l.locate(sse.Start{ID: id}, topics("a")), l.all[i].Position)
+				k.equalPositions(fmt.Sprintf("Locate with ID %q, after Reopen", id),
+					l.locate(sse.Start{ID: id}, topics("a")), l.appended[i].Position)
 			}
-			l.refused(sse.Start{ID: "4"}, topics("a"), "unknown")
+			l.checkGap(sse.Start{ID: "4"}, topics("a"), "unknown")
 		},
 	},
 	{
 		name:    "reopen/lost",
-		promise: "what was removed is still told after a restart",
+		promise: "Lost still reports removed entries after a restart",
 		why:     whyLost,
 		needs:   needReopen | needRetention,
 		run: func(k *kit) {
-			k.eachTrimmed(func(l *tested, what string, kept []sse.Entry) {
+			k.forEachTrimmed(func(l *testLog, subject string, stored []sse.Entry) {
 				l.reopen()
-				what += ", and the log was opened again"
-				k.same(what+": what is kept", l.kept(everything), kept)
-				l.lost(what, kept, topics("a"), topics("early"), topics("late"), everything)
-				l.followsOn()
+				subject += ", after Reopen"
+				k.equalEntries(subject+": the stored entries", l.readAll(everything), stored)
+				l.checkLost(subject, stored, topics("a"), topics("early"), topics("late"), everything)
+				l.checkNext()
 			})
 		},
 	},
 	{
-		name: "reopen/lost-tail",
-		promise: "a log that has lost entries which were kept, or whose numbers others have now, " +
-			"says so to whoever comes with the position of one",
+		name: "reopen/lost-entries",
+		promise: "if a log has lost stored entries, Locate refuses their positions with a gap, " +
+			"even if other entries have their numbers now",
 		why:   whyResume,
 		needs: needLose,
-		run:   reopenLostTail,
+		run:   reopenLostEntries,
 	},
 }
 
-// followsOn checks that what is appended next has its place after all others.
-func (l *tested) followsOn() {
+// checkNext checks that the next entry is appended after all others.
+func (l *testLog) checkNext() {
 	end := l.end()
 	next := l.append(l.entry("next", "a"))
 	if p := next[0].Position; p.Epoch != end.Epoch || p.Seq <= end.Seq {
-		l.found("the next position", showPosition(p), "one after "+showPosition(end))
+		l.fail("the position of the next entry", showPosition(p), "one after "+showPosition(end))
 	}
-	l.same("what follows the end", l.readAll(end, sse.Position{}, everything, plenty), next)
+	l.equalEntries("the entries after the former end",
+		l.readPages(end, sse.Position{}, everything, unlimited), next)
 }
 
-func reopenLostTail(k *kit) {
+func reopenLostEntries(k *kit) {
 	const n, lost = 10, 4
 	l := k.open()
 	l.append(k.entries(n, "a")...)
-	before := l.all
+	before := l.appended
 	l.log = k.opts.Lose(k.tb, l.log, lost)
-	l.all = slices.Clone(before[:n-lost])
-	kept := l.kept(everything)
-	if len(kept) != len(l.all) {
-		k.stop("what is kept", showEntries(kept), showEntries(l.all))
+	l.appended = slices.Clone(before[:n-lost])
+	stored := l.readAll(everything)
+	if len(stored) != len(l.appended) {
+		k.fatal("the stored entries after Lose", showEntries(stored), showEntries(l.appended))
 	}
-	for i, entry := range kept {
-		if !equalContent(entry, l.all[i]) {
-			k.found("what is kept", showEntry(entry), showEntry(l.all[i]))
+	for i, entry := range stored {
+		if !sameContent(entry, l.appended[i]) {
+			k.fail("a stored entry after Lose", showEntry(entry), showEntry(l.appended[i]))
 		}
 	}
-	refused := func() {
+	checkGaps := func() {
 		for _, entry := range before[n-lost:] {
-			l.refused(sse.Start{After: entry.Position}, topics("a"), "epoch", "future", "check")
+			l.checkGap(sse.Start{After: entry.Position}, topics("a"), "epoch", "future", "check")
 		}
 	}
-	refused()
-	l.append(k.entries(lost+2, "b")...) // with other data
-	refused()
-	for _, entry := range l.all[:n-lost] {
-		// Another epoch is as good: the log need not know what exactly it has lost.
+	checkGaps()
+	l.append(k.entries(lost+2, "b")...) // reuse the numbers for other data
+	checkGaps()
+	for _, entry := range l.appended[:n-lost] {
+		// A log that does not know exactly which entries it has lost may draw a
+		// new epoch instead.
 		start := sse.Start{After: entry.Position}
-		if p, err := l.log.Locate(k.ctx, start, everything); err == nil {
-			k.equalPositions("After an entry that is kept", p, entry.Position)
+		page, err := l.log.Locate(k.ctx, start, everything)
+		if err == nil && page.Gap == nil {
+			k.equalPositions("Locate with After a stored entry, after Lose", page.Next, entry.Position)
 		} else {
-			l.refused(start, everything, "epoch")
+			l.checkGap(start, everything, "epoch")
 		}
 	}
 }

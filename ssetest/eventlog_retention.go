@@ -10,54 +10,55 @@ import (
 )
 
 const (
-	whyLost = "Lost is how a subscriber learns that events are missing. One that is not told " +
-		"believes it has everything; one that is told of what it had, or did not ask for, " +
-		"starts over for nothing"
-	whyRetention = "a log that removes too little fills the disk, and one that removes too much " +
-		"makes gaps"
+	whyLost = "a subscriber learns from Lost that events are missing: without it, the subscriber " +
+		"assumes that it has received everything; if Lost names events that it has received or " +
+		"did not select, it starts over without need"
+	whyRetention = "a log that removes too little fills the disk, and a log that removes too much " +
+		"causes gaps"
 )
 
 var retentionCases = []eventLogCase{
 	{
 		name:    "retention/none",
-		promise: "Lost is zero as long as nothing is removed, and nothing is that no rule removes",
+		promise: "without a retention rule, the log removes no entry, and Lost is zero",
 		why:     whyLost,
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entries(300, "a")...)
 			l.append(k.entries(300, "b")...)
 			l.trim()
-			k.same("what is kept", l.kept(everything), l.all)
-			for _, after := range []sse.Position{{}, l.all[3].Position, l.end()} {
+			k.equalEntries("the stored entries", l.readAll(everything), l.appended)
+			for _, after := range []sse.Position{{}, l.appended[3].Position, l.end()} {
 				page := l.read(after, sse.Position{}, topics("a", "no such"), 1)
 				k.equalPositions(fmt.Sprintf("Lost, after %d", after.Seq), page.Lost, sse.Position{})
 			}
 		},
 	},
 	{
-		name:    "retention/count",
-		promise: "a rule with Entries keeps so many of the newest entries",
-		why:     whyRetention,
-		needs:   needCount,
+		name: "retention/count",
+		promise: "under a rule with Entries, the log stores exactly that number of the newest " +
+			"entries, plus at most Slack",
+		why:   whyRetention,
+		needs: needCount,
 		run: func(k *kit) {
 			const limit = 10
 			l := k.open(Retention{Entries: limit})
-			for _, n := range []int{1, 8, 1, 1, 7, 25} { // 25 at once are more than it keeps
+			for _, n := range []int{1, 8, 1, 1, 7, 25} { // one batch of 25 exceeds the limit
 				l.append(k.entries(n, "a")...)
 				l.trim()
-				kept := len(l.keepsNewest(l.all))
-				least, most := min(limit, len(l.all)), l.slack(limit)
-				if kept < least || kept > most {
-					k.found(fmt.Sprintf("how many of %d entries are kept", len(l.all)), kept,
-						fmt.Sprintf("%d to %d", least, most))
+				stored := len(l.checkNewest(l.appended))
+				least, most := min(limit, len(l.appended)), l.maxStored(limit)
+				if stored < least || stored > most {
+					k.fail(fmt.Sprintf("the number of stored entries, of %d appended",
+						len(l.appended)), stored, fmt.Sprintf("%d to %d", least, most))
 				}
 			}
 		},
 	},
 	{
 		name: "retention/bytes",
-		promise: "a rule with Bytes keeps not more of the newest entries, and at least half as " +
-			"much: what a log adds to each counts too",
+		promise: "under a rule with Bytes, the log stores at most that many bytes of the newest " +
+			"entries, plus Slack, and at least half of that: the log's overhead counts too",
 		why:   whyRetention,
 		needs: needBytes,
 		run: func(k *kit) {
@@ -67,17 +68,19 @@ var retentionCases = []eventLogCase{
 				l.append(k.entry(strings.Repeat("x", size-1), "a"))
 			}
 			l.trim()
-			kept := size * len(l.keepsNewest(l.all))
-			if least, most := limit/2, l.slack(limit); kept < least || kept > most {
-				k.found("the bytes that are kept", kept, fmt.Sprintf("%d to %d", least, most))
+			stored := size * len(l.checkNewest(l.appended))
+			if least, most := limit/2, l.maxStored(limit); stored < least || stored > most {
+				k.fail("the bytes of the stored entries", stored,
+					fmt.Sprintf("%d to %d", least, most))
 			}
 		},
 	},
 	{
-		name:    "retention/age",
-		promise: "a rule with Age removes the entries that are older, and none that are younger",
-		why:     whyRetention,
-		needs:   needAge,
+		name: "retention/age",
+		promise: "under a rule with Age, the log removes the entries that are older, and no " +
+			"younger entry",
+		why:   whyRetention,
+		needs: needAge,
 		run: func(k *kit) {
 			const age = time.Hour
 			l := k.open(Retention{Age: age})
@@ -85,54 +88,56 @@ var retentionCases = []eventLogCase{
 				l.append(k.entry(fmt.Sprint(i), "a"))
 				l.trim()
 				now := k.clock()
-				least, most := 0, 0 // of the newest
-				for _, entry := range l.all {
+				least, most := 0, 0 // number of stored entries
+				for _, entry := range l.appended {
 					if now.Sub(entry.Time) < age {
 						least++
 					}
-					if now.Sub(entry.Time) <= l.slackTime(age) {
+					if now.Sub(entry.Time) <= l.maxAge(age) {
 						most++
 					}
 				}
-				if kept := len(l.keepsNewest(l.all)); kept < least || kept > most {
-					k.found(fmt.Sprintf("how many of %d entries are kept, published every 25 minutes",
-						len(l.all)), kept, fmt.Sprintf("%d to %d", least, most))
+				if stored := len(l.checkNewest(l.appended)); stored < least || stored > most {
+					k.fail(fmt.Sprintf("the number of stored entries, of %d appended at intervals "+
+						"of 25 minutes", len(l.appended)), stored, fmt.Sprintf("%d to %d", least, most))
 				}
 				k.advance(25 * time.Minute)
 			}
 		},
 	},
 	{
-		name:    "retention/pattern",
-		promise: "a rule for a pattern removes entries of the topics that it matches, and no others",
-		why:     whyRetention,
-		needs:   needPattern | needRetention,
+		name: "retention/pattern",
+		promise: "a rule with a Pattern removes entries of the topics that the pattern matches, " +
+			"and no other entries",
+		why:   whyRetention,
+		needs: needPattern | needRetention,
 		run: func(k *kit) {
-			k.eachRule("room/*", func(rule Retention, what string) {
+			k.forEachRule("room/*", func(rule Retention, subject string) {
 				l := k.open(rule)
 				k.fill(l, "room/1", "other", "room", "room/1/2")
-				kept := l.keepsNewest(selected(l.all, topics("room/1")))
-				if len(kept) == len(selected(l.all, topics("room/1"))) {
-					k.found(what+": what is kept of room/1", "everything", "less")
+				stored := l.checkNewest(filter(l.appended, topics("room/1")))
+				if len(stored) == len(filter(l.appended, topics("room/1"))) {
+					k.fail(subject+": the stored entries of topic room/1", "all", "fewer")
 				}
 				for _, topic := range []string{"other", "room", "room/1/2"} {
-					k.same(what+": what is kept of "+topic, l.kept(topics(topic)),
-						selected(l.all, topics(topic)))
+					k.equalEntries(subject+": the stored entries of topic "+topic, l.readAll(topics(topic)),
+						filter(l.appended, topics(topic)))
 				}
-				l.lost(what, l.kept(everything), topics("room/1"), topics("other"),
+				l.checkLost(subject, l.readAll(everything), topics("room/1"), topics("other"),
 					topics("room/1", "other"), patterns("room/*"), patterns("room/**"), everything)
 			})
 		},
 	},
 	{
 		name: "retention/lost",
-		promise: "Lost is the newest position after the one that was asked for at which a " +
-			"selected entry was removed, wherever the page ends; or, if not declared exact, a newer one",
+		promise: "Lost is the position of the newest removed entry that is selected and comes " +
+			"after the beginning of the page, even if it is beyond the end of the page; " +
+			"without ExactLost, Lost may be newer",
 		why:   whyLost,
 		needs: needRetention,
 		run: func(k *kit) {
-			k.eachTrimmed(func(l *tested, what string, kept []sse.Entry) {
-				l.lost(what, kept, topics("a"), topics("b"), topics("a", "b"), topics("early"),
+			k.forEachTrimmed(func(l *testLog, subject string, stored []sse.Entry) {
+				l.checkLost(subject, stored, topics("a"), topics("b"), topics("a", "b"), topics("early"),
 					topics("late"), topics("early", "late"), topics("no such"), patterns("*"),
 					patterns("a", "late"), everything, sse.Selection{})
 			})
@@ -140,40 +145,41 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/resume",
-		promise: "After the position of an entry that was removed is that position: what is " +
-			"missing after it, if anything is, Lost tells",
+		promise: "Locate accepts the position of a removed entry as After, and Lost of the next " +
+			"Read reports the entries that are missing after it",
 		why:   whyResume,
 		needs: needRetention,
 		run: func(k *kit) {
-			k.eachTrimmed(func(l *tested, what string, kept []sse.Entry) {
-				for _, entry := range l.all {
-					l.comesBack(what+": an entry", entry.Position)
+			k.forEachTrimmed(func(l *testLog, subject string, stored []sse.Entry) {
+				for _, entry := range l.appended {
+					l.checkResume(subject+": an entry", entry.Position)
 				}
-				l.comesBack(what+": Lost",
-					l.read(sse.Position{}, sse.Position{}, topics("a"), plenty).Lost)
-				last := l.all[len(l.all)-len(kept)-1].Position
-				page := l.read(last, sse.Position{}, everything, plenty)
-				k.same(what+": what follows the last that was removed", page.Entries, kept)
+				l.checkResume(subject+": Lost of a page",
+					l.read(sse.Position{}, sse.Position{}, topics("a"), unlimited).Lost)
+				last := l.appended[len(l.appended)-len(stored)-1].Position
+				page := l.read(last, sse.Position{}, everything, unlimited)
+				k.equalEntries(subject+": the entries after the last removed one", page.Entries, stored)
 				foreign := last
 				foreign.Epoch++
-				l.refused(sse.Start{After: foreign}, everything, "epoch")
-				l.refused(sse.Start{After: foreign}, topics("early"), "epoch")
+				l.checkGap(sse.Start{After: foreign}, everything, "epoch")
+				l.checkGap(sse.Start{After: foreign}, topics("early"), "epoch")
 			})
 		},
 	},
 	{
 		name:    "retention/ids",
-		promise: "the id of an event that was removed is unknown",
-		why:     "what was published after it, and removed too, would be missing without a word",
-		needs:   needRetention,
+		promise: "Locate does not find the id of a removed event",
+		why: "a subscriber would not notice that later events were removed, too: it would miss " +
+			"them without a gap",
+		needs: needRetention,
 		run: func(k *kit) {
-			k.eachTrimmed(func(l *tested, what string, kept []sse.Entry) {
-				for i, entry := range l.all {
+			k.forEachTrimmed(func(l *testLog, subject string, stored []sse.Entry) {
+				for i, entry := range l.appended {
 					start := sse.Start{ID: entry.Event.ID}
-					if i < len(l.all)-len(kept) {
-						l.refused(start, everything, "unknown")
+					if i < len(l.appended)-len(stored) {
+						l.checkGap(start, everything, "unknown")
 					} else {
-						k.equalPositions(what+": the place of an id",
+						k.equalPositions(subject+": Locate with "+showStart(start),
 							l.locate(start, everything), entry.Position)
 					}
 				}
@@ -182,26 +188,26 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/start",
-		promise: "Earliest and Last begin with the first event that is kept, and nothing is lost " +
-			"after that",
-		why:   "whoever asks for what there is would be told of a gap",
+		promise: "Earliest, and a Last that exceeds the number of events, begin with the first " +
+			"stored event, and Lost is zero from there",
+		why:   "a subscriber that asks for all stored events would receive a gap",
 		needs: needRetention,
 		run: func(k *kit) {
-			k.eachTrimmed(func(l *tested, what string, kept []sse.Entry) {
+			k.forEachTrimmed(func(l *testLog, subject string, stored []sse.Entry) {
 				for _, sel := range []sse.Selection{
 					topics("a"), topics("early"), topics("late"), everything,
 				} {
-					want := selected(kept, sel)
-					l.begins(what+": Last 2", sse.Start{Last: 2}, sel, want[max(0, len(want)-2):])
-					l.begins(what+": the time of the first",
-						sse.Start{Time: l.all[0].Time}, sel, want)
+					want := filter(stored, sel)
+					l.checkStart(subject+": Last 2", sse.Start{Last: 2}, sel, want[max(0, len(want)-2):])
+					l.checkStart(subject+": the time of the first appended entry",
+						sse.Start{Time: l.appended[0].Time}, sel, want)
 					for _, start := range []sse.Start{{Earliest: true}, {Last: 1000}} {
-						l.begins(what+": "+showStart(start), start, sel, want)
+						l.checkStart(subject+": "+showStart(start), start, sel, want)
 						p := l.locate(start, sel)
-						l.comesBack(what+": "+showStart(start), p)
-						lost := l.read(p, sse.Position{}, sel, plenty).Lost
+						l.checkResume(subject+": Locate with "+showStart(start), p)
+						lost := l.read(p, sse.Position{}, sel, unlimited).Lost
 						if k.opts.ExactLost && lost != (sse.Position{}) {
-							k.found(what+": Lost, for "+show(sel)+", after "+showStart(start),
+							k.fail(subject+": Lost for "+showSelection(sel)+", from "+showStart(start),
 								showPosition(lost), "zero")
 						}
 					}
@@ -211,182 +217,190 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name:    "retention/follow",
-		promise: "Follow leaves out only what was removed before it came to it",
+		promise: "Follow leaves out only entries that were removed before it reached them",
 		why:     whyFollow,
 		needs:   needRetention,
 		run: func(k *kit) {
-			k.eachTrimmed(func(l *tested, what string, kept []sse.Entry) {
+			k.forEachTrimmed(func(l *testLog, subject string, stored []sse.Entry) {
 				f := l.follow(sse.Position{})
-				k.same(what+": what Follow shows", f.take(len(kept)), kept)
+				k.equalEntries(subject+": the stored entries from Follow", f.take(len(stored)), stored)
 				next := l.append(k.entry("next", "a"))
-				k.same(what+": what it shows then", f.take(1), next)
+				k.equalEntries(subject+": the next entry from Follow", f.take(1), next)
 			})
 		},
 	},
 	{
-		name:    "retention/everything",
-		promise: "a log that has removed everything still knows its epoch, its end, and what is lost",
-		why:     "numbers would be used again, for other events",
-		needs:   needAge,
-		run:     retentionEverything,
+		name: "retention/all-removed",
+		promise: "after all entries are removed, the log still has its epoch and its end, and " +
+			"still reports the removed entries in Lost",
+		why:   "the log would use its numbers again, for other events",
+		needs: needAge,
+		run:   retentionAllRemoved,
 	},
 }
 
-func retentionEverything(k *kit) {
+func retentionAllRemoved(k *kit) {
 	l := k.open(Retention{Age: time.Hour})
 	l.append(k.entries(5, "a")...)
 	l.append(k.entries(5, "b")...)
-	k.advance(l.slackTime(time.Hour) + time.Hour)
+	k.advance(l.maxAge(time.Hour) + time.Hour)
 	l.trim()
 	end := l.end()
 	check := func(when string) {
-		k.same("what is kept"+when, l.kept(everything), nil)
-		page := l.read(sse.Position{}, sse.Position{}, topics("a"), plenty)
+		k.equalEntries("the stored entries"+when, l.readAll(everything), nil)
+		page := l.read(sse.Position{}, sse.Position{}, topics("a"), unlimited)
 		k.equalPositions("Next"+when, page.Next, end)
-		l.lost("everything is removed"+when, nil, topics("a"), topics("b"), everything, topics("c"))
+		l.checkLost("all entries removed"+when, nil, topics("a"), topics("b"), everything, topics("c"))
 		for _, start := range []sse.Start{{}, {Time: k.clock()}, {After: end}} {
-			k.equalPositions(showStart(start)+when, l.locate(start, everything), end)
+			k.equalPositions("Locate with "+showStart(start)+when, l.locate(start, everything), end)
 		}
-		l.begins("Earliest"+when, sse.Start{Earliest: true}, topics("a"), nil)
-		l.begins("Last 3"+when, sse.Start{Last: 3}, topics("a"), nil)
+		l.checkStart("Earliest"+when, sse.Start{Earliest: true}, topics("a"), nil)
+		l.checkStart("Last 3"+when, sse.Start{Last: 3}, topics("a"), nil)
 	}
 	check("")
 	if k.opts.Reopen != nil {
 		l.reopen()
-		check(", after the log was opened again")
+		check(", after Reopen")
 	}
 	next := l.append(k.entry("next", "a"))
 	if p := next[0].Position; p.Epoch != end.Epoch || p.Seq <= end.Seq {
-		k.found("the next position", showPosition(p), "one after "+showPosition(end))
+		k.fail("the position of the next entry", showPosition(p), "one after "+showPosition(end))
 	}
-	k.same("what is kept then", l.kept(everything), next)
+	k.equalEntries("the stored entries after the next Append", l.readAll(everything), next)
 }
 
-// slack is how much a log may keep at most.
-func (l *tested) slack(limit int) int {
+// maxStored returns the most entries or bytes that a log may store under a
+// limit.
+func (l *testLog) maxStored(limit int) int {
 	return limit + int(float64(limit)*l.opts.Slack)
 }
 
-// slackTime is how old entries may become at most.
-func (l *tested) slackTime(limit time.Duration) time.Duration {
+// maxAge returns the greatest age of a stored entry under a limit.
+func (l *testLog) maxAge(limit time.Duration) time.Duration {
 	return limit + time.Duration(float64(limit)*l.opts.Slack)
 }
 
-// keepsNewest returns what is kept of a list, and checks that it is the end of it.
-func (l *tested) keepsNewest(all []sse.Entry) []sse.Entry {
-	kept := l.kept(everything)
-	kept = slices.DeleteFunc(kept, func(entry sse.Entry) bool {
-		return len(all) == 0 || !slices.Equal(entry.Topics, all[0].Topics)
+// checkNewest returns the stored entries with the topics of the given ones, and
+// checks that they are the newest of the given ones.
+func (l *testLog) checkNewest(entries []sse.Entry) []sse.Entry {
+	stored := l.readAll(everything)
+	stored = slices.DeleteFunc(stored, func(entry sse.Entry) bool {
+		return len(entries) == 0 || !slices.Equal(entry.Topics, entries[0].Topics)
 	})
-	l.same("what is kept, against the newest that were appended", kept,
-		all[max(0, len(all)-len(kept)):])
-	return kept
+	l.equalEntries("the stored entries, against the newest appended entries", stored,
+		entries[max(0, len(entries)-len(stored)):])
+	return stored
 }
 
-// eachRule calls f with a rule of each kind that is declared. What fill appends
-// is too much for them.
-func (k *kit) eachRule(pattern string, f func(rule Retention, what string)) {
+// forEachRule calls f with a rule of each declared kind. The entries that fill
+// appends exceed each of them.
+func (k *kit) forEachRule(pattern string, f func(rule Retention, subject string)) {
 	var p sse.Pattern
 	if pattern != "" {
 		p = patterns(pattern).Patterns[0]
 	}
 	if k.opts.ByCount {
-		f(Retention{Pattern: p, Entries: 10}, "10 entries are kept")
+		f(Retention{Pattern: p, Entries: 10}, "a log limited to 10 entries")
 	}
 	if k.opts.ByBytes {
-		f(Retention{Pattern: p, Bytes: 10 << 10}, "10 KiB are kept")
+		f(Retention{Pattern: p, Bytes: 10 << 10}, "a log limited to 10 KiB")
 	}
 	if k.opts.ByAge {
-		f(Retention{Pattern: p, Age: time.Hour}, "an hour is kept")
+		f(Retention{Pattern: p, Age: time.Hour}, "a log limited to an hour")
 	}
 }
 
-// fill appends 40 entries of 1 KiB to each of some topics, the last 10 some hours
-// after the others; each has an id of its own.
-func (k *kit) fill(l *tested, topics ...string) {
+// fill appends 40 entries of 1 KiB to each of the topics. The last 10 are some
+// hours younger than the others. Each entry has its own id.
+func (k *kit) fill(l *testLog, topics ...string) {
 	for i := range 40 {
 		if i == 30 {
-			k.advance(l.slackTime(2 * time.Hour))
+			k.advance(l.maxAge(2 * time.Hour))
 		}
 		for _, topic := range topics {
-			l.append(k.big(fmt.Sprint(topic, " ", i), topic))
+			l.append(k.bigEntry(fmt.Sprint(topic, " ", i), topic))
 		}
 	}
 	l.trim()
 }
 
-func (k *kit) big(id string, topics ...string) sse.Entry {
+// bigEntry returns an entry with 1 KiB of data.
+func (k *kit) bigEntry(id string, topics ...string) sse.Entry {
 	entry := k.entry(strings.Repeat("x", 1<<10), topics...)
 	entry.Event.ID = id
 	return entry
 }
 
-// eachTrimmed calls f with logs that have removed their first entries, by a rule
-// of each kind that is declared. All of topic early, and some of a and b are gone,
-// none of late.
-func (k *kit) eachTrimmed(f func(l *tested, what string, kept []sse.Entry)) {
-	k.eachRule("", func(rule Retention, what string) {
+// forEachTrimmed calls f, for a rule of each declared kind, with a log that has
+// removed its first entries, and with the stored entries. The log has removed
+// all entries of topic early, some of a and b, and none of late.
+func (k *kit) forEachTrimmed(f func(l *testLog, subject string, stored []sse.Entry)) {
+	k.forEachRule("", func(rule Retention, subject string) {
 		l := k.open(rule)
 		for i := range 4 {
-			l.append(k.big(fmt.Sprint("early ", i), "early"))
+			l.append(k.bigEntry(fmt.Sprint("early ", i), "early"))
 		}
 		for i := range 12 {
-			l.append(k.big(fmt.Sprint("a ", i), "a"), k.big(fmt.Sprint("b ", i), "b"))
-			l.append(k.big(fmt.Sprint("both ", i), "a", "b"))
+			l.append(k.bigEntry(fmt.Sprint("a ", i), "a"), k.bigEntry(fmt.Sprint("b ", i), "b"))
+			l.append(k.bigEntry(fmt.Sprint("both ", i), "a", "b"))
 		}
-		k.advance(l.slackTime(2 * time.Hour))
-		l.append(k.big("late a", "a"), k.big("late b", "b"))
-		l.append(k.big("late 1", "late"), k.big("late 2", "late"))
+		k.advance(l.maxAge(2 * time.Hour))
+		l.append(k.bigEntry("late a", "a"), k.bigEntry("late b", "b"))
+		l.append(k.bigEntry("late 1", "late"), k.bigEntry("late 2", "late"))
 		l.trim()
-		kept := l.kept(everything)
-		if len(kept) < 4 || len(kept) > 32 {
-			k.stop(what+", of 44: what is left", showEntries(kept), "the last 4, and at most 32")
+		stored := l.readAll(everything)
+		if len(stored) < 4 || len(stored) > 32 {
+			k.fatal(subject+": the stored entries, of 44 appended", showEntries(stored),
+				"the last 4, and at most 32")
 		}
-		k.same(what+": what is kept", kept, l.all[len(l.all)-len(kept):])
-		f(l, what, kept)
+		k.equalEntries(subject+": the stored entries", stored, l.appended[len(l.appended)-len(stored):])
+		f(l, subject, stored)
 	})
 }
 
-// lost checks Lost, for everyone who comes with any position. What was appended
-// and is not among kept is removed.
-func (l *tested) lost(what string, kept []sse.Entry, sels ...sse.Selection) {
-	isKept := make(map[uint64]bool)
-	for _, entry := range kept {
-		isKept[entry.Position.Seq] = true
+// checkLost checks Lost of pages after many positions, for each selection. The
+// log has removed the appended entries that are not in stored.
+func (l *testLog) checkLost(subject string, stored []sse.Entry, sels ...sse.Selection) {
+	isStored := make(map[uint64]bool)
+	for _, entry := range stored {
+		isStored[entry.Position.Seq] = true
 	}
 	for _, sel := range sels {
 		var newest sse.Position
-		for _, entry := range l.all {
-			if !isKept[entry.Position.Seq] && sel.Match(entry.Topics) {
+		for _, entry := range l.appended {
+			if !isStored[entry.Position.Seq] && sel.Match(entry.Topics) {
 				newest = entry.Position
 			}
 		}
-		for i := 0; i <= len(l.all); i += 1 + len(l.all)/60 {
+		for i := 0; i <= len(l.appended); i += 1 + len(l.appended)/60 {
 			var after sse.Position
 			if i > 0 {
-				after = l.all[i-1].Position
+				after = l.appended[i-1].Position
 			}
 			want := newest
 			if newest.Seq <= after.Seq {
 				want = sse.Position{}
 			}
-			what := fmt.Sprintf("%s: Lost of %s, after %d", what, show(sel), after.Seq)
-			l.isLost(what, l.read(after, sse.Position{}, sel, 1).Lost, want, after)
-			through := l.all[len(l.all)/2].Position
-			l.isLost(fmt.Sprintf("%s through %d", what, through.Seq),
-				l.read(after, through, sel, plenty).Lost, want, after)
+			subject := fmt.Sprintf("%s: Lost for %s, after %d", subject, showSelection(sel), after.Seq)
+			l.checkLostPosition(subject, l.read(after, sse.Position{}, sel, 1).Lost, want, after)
+			through := l.appended[len(l.appended)/2].Position
+			l.checkLostPosition(fmt.Sprintf("%s through %d", subject, through.Seq),
+				l.read(after, through, sel, unlimited).Lost, want, after)
 		}
 	}
 }
 
-func (l *tested) isLost(what string, got, want, after sse.Position) {
+// checkLostPosition checks Lost of a page after a position: unless the options
+// declare ExactLost, it may be newer than want.
+func (l *testLog) checkLostPosition(subject string, got, want, after sse.Position) {
 	end := l.end()
 	switch {
 	case got == want:
 	case l.opts.ExactLost:
-		l.equalPositions(what, got, want)
+		l.equalPositions(subject, got, want)
 	case got.Seq < want.Seq || got.Seq <= after.Seq || got.Seq > end.Seq ||
 		got.Epoch != end.Epoch:
-		l.found(what, showPosition(got), "one from "+showPosition(want)+" to the log's last")
+		l.fail(subject, showPosition(got), "a position from "+showPosition(want)+
+			" through the end of the log")
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// stride is how far apart the numbers of a gappy log are.
+// stride is the distance between the numbers that leaveOutNumbers uses.
 const stride = 3
 
-// spread and narrow translate between a gappy log and the one that it is made of.
-// A number that is left out is that of the entry before it.
+// spread and narrow convert positions between the correct log and a log that
+// leaves out numbers. An omitted number stands for the entry before it.
 func spread(p sse.Position) sse.Position {
 	p.Seq *= stride
 	return p
@@ -23,10 +23,10 @@ func narrow(p sse.Position) sse.Position {
 	return p
 }
 
-// gappy makes a log leave out numbers.
-func gappy(b *broken) {
+// leaveOutNumbers makes a log use only every third number.
+func leaveOutNumbers(b *broken) {
 	b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
-		positions, err := b.EventLog.Append(ctx, entries...)
+		positions, err := b.appendEntries(ctx, entries...)
 		for i := range positions {
 			positions[i] = spread(positions[i])
 		}
@@ -35,7 +35,7 @@ func gappy(b *broken) {
 	b.read = func(ctx context.Context, q query) (sse.Page, error) {
 		asked := q.after
 		q.after, q.through = narrow(q.after), narrow(q.through)
-		page, err := b.ask(ctx, q)
+		page, err := b.readCorrect(ctx, q)
 		for i := range page.Entries {
 			page.Entries[i].Position = spread(page.Entries[i].Position)
 		}
@@ -47,10 +47,10 @@ func gappy(b *broken) {
 	}
 	b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 		return func(yield func(sse.Entry, error) bool) {
-			for entry, err := range b.EventLog.Follow(ctx, narrow(after)) {
+			for entry, err := range b.followAfter(ctx, narrow(after)) {
 				entry.Position = spread(entry.Position)
 				if err != nil {
-					return // the end of ctx need not be told
+					return // without the context's error, as the contract allows
 				}
 				if !yield(entry, nil) {
 					return
@@ -61,19 +61,20 @@ func gappy(b *broken) {
 	b.locate = func(
 		ctx context.Context, start sse.Start, sel sse.Selection,
 	) (sse.Position, error) {
-		return gappyLocate(ctx, b.EventLog, start, sel)
+		return locateSpread(ctx, b.correct, start, sel)
 	}
 }
 
-func gappyLocate(
-	ctx context.Context, log sse.EventLog, start sse.Start, sel sse.Selection,
+// locateSpread is Locate of a log that leaves out numbers.
+func locateSpread(
+	ctx context.Context, log correct, start sse.Start, sel sse.Selection,
 ) (sse.Position, error) {
 	asked := start.After
-	left := asked.Seq % stride
-	if start.After = narrow(asked); left > 0 {
-		start.After.Seq++ // so that what is after the end is so here, too
+	rest := asked.Seq % stride
+	if start.After = narrow(asked); rest > 0 {
+		start.After.Seq++ // so that a position beyond the end is beyond it in log, too
 	}
-	p, err := log.Locate(ctx, start, sel)
+	p, err := log.position(ctx, start, sel)
 	var gap *sse.Gap
 	if errors.As(err, &gap) {
 		if asked != (sse.Position{}) {
@@ -86,8 +87,9 @@ func gappyLocate(
 	return spread(p), err
 }
 
-// vague makes a log tell everybody what anybody has lost.
-func vague(b *broken) {
+// reportLostBroadly makes a log report in Lost the removed entries of all
+// topics.
+func reportLostBroadly(b *broken) {
 	read := b.read
 	b.read = func(ctx context.Context, q query) (sse.Page, error) {
 		page, err := read(ctx, q)

@@ -5,20 +5,20 @@ import (
 	"testing"
 )
 
-// FailingCases returns what TestEventLog would report, by the names of its cases,
-// of those that begin with prefix.
+// FailingCases runs the cases of TestEventLog whose names begin with prefix. It
+// returns the messages of the failing ones by name.
 func FailingCases(tb testing.TB, opts EventLogOptions, prefix string) map[string]string {
 	failing := make(map[string]string)
 	for _, c := range eventLogCases() {
 		if len(c.needs.missing(&opts)) > 0 || !strings.HasPrefix(c.name, prefix) {
 			continue
 		}
-		if findings := c.check(tb, &opts); len(findings) > 0 {
-			failing[c.name] = c.report(findings)
+		if failures := c.check(tb, &opts); len(failures) > 0 {
+			failing[c.name] = c.report(failures)
 		}
 	}
 	return failing
 }
 
-// LeftOut returns the cases that TestEventLog says it has not tested.
-func LeftOut(opts EventLogOptions) []string { return leftOut(&opts) }
+// OmittedCases returns the cases that TestEventLog lists as omitted.
+func OmittedCases(opts EventLogOptions) []string { return omittedCases(&opts) }

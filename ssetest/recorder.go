@@ -2,6 +2,8 @@ package ssetest
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"net/http"
 	"os"
 	"sync"
@@ -11,20 +13,21 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Recorder is a [http.ResponseWriter] that records what a handler sends, to be
-// looked at while the handler runs in another goroutine. Unlike
-// [net/http/httptest.ResponseRecorder], it shows only what was flushed, as a
-// client would see it. All its methods are safe for concurrent use.
+// Recorder is a [http.ResponseWriter] that records the response of a handler. A
+// test can read it while the handler runs in another goroutine. Unlike
+// [net/http/httptest.ResponseRecorder], a Recorder shows only flushed bytes,
+// because a client would receive no other bytes. All methods are safe for
+// concurrent use.
 //
 //	recorder := ssetest.NewRecorder(t)
 //	go recorder.Serve(handler, request)
 //	events := recorder.Wait(2)
 //
-// Besides [http.ResponseWriter] it has what [http.ResponseController] looks for:
-// FlushError and SetWriteDeadline.
+// Recorder also has the methods that [http.ResponseController] uses: FlushError
+// and SetWriteDeadline.
 type Recorder struct {
 	tb     testing.TB
-	header http.Header // the handler's alone
+	header http.Header // used by the handler only
 
 	mu       sync.Mutex // guards the following
 	code     int        // 0 until the header is sent
@@ -32,20 +35,21 @@ type Recorder struct {
 	pending  []byte // written, not flushed
 	flushed  []byte
 	deadline time.Time
-	done     bool          // Serve's handler has returned
-	changed  chan struct{} // closed, and replaced, when flushed or done changes
+	done     bool          // the handler in Serve has returned
+	changed  chan struct{} // closed and replaced when flushed or done changes
 }
 
-// NewRecorder returns a recorder for one response. In a bubble of
-// [testing/synctest], call it inside, with the t of the bubble.
+// NewRecorder returns a recorder for one response. To use the recorder in a
+// bubble of [testing/synctest], call NewRecorder inside the bubble, with the t
+// of the bubble.
 func NewRecorder(tb testing.TB) *Recorder {
 	return &Recorder{tb: tb, header: make(http.Header), changed: make(chan struct{})}
 }
 
-// Serve calls handler with the recorder and request, and blocks until it returns.
-// As net/http does, it then flushes the rest. After that the response must not be
-// touched: who does, perhaps a goroutine that the handler left behind, fails the
-// test. Call Serve once.
+// Serve calls handler with the recorder and request, and blocks until handler
+// returns. Then it flushes the rest of the response, as net/http does. If a
+// goroutine that the handler has started uses the response after that, the test
+// fails. Call Serve once.
 func (r *Recorder) Serve(handler http.Handler, request *http.Request) {
 	defer func() {
 		r.mu.Lock()
@@ -57,8 +61,8 @@ func (r *Recorder) Serve(handler http.Handler, request *http.Request) {
 	handler.ServeHTTP(r, request)
 }
 
-// Header returns the header for the handler to set. It is not for the test to
-// read while the handler runs, see [Recorder.SentHeader].
+// Header returns the header for the handler to set. While the handler runs, the
+// test must not read it; see [Recorder.SentHeader].
 func (r *Recorder) Header() http.Header {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,8 +70,8 @@ func (r *Recorder) Header() http.Header {
 	return r.header
 }
 
-// WriteHeader begins the response with a status code, unless it has begun. An
-// informational status (1xx) is not recorded.
+// WriteHeader begins the response with a status code. If the response has
+// begun, it does nothing. An informational status (1xx) is not recorded.
 func (r *Recorder) WriteHeader(code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,8 +87,8 @@ func (r *Recorder) writeHeaderLocked(code int) {
 	}
 }
 
-// Write keeps p until it is flushed. It never blocks and never fails, but for a
-// write deadline that is past: then the error is [os.ErrDeadlineExceeded].
+// Write buffers p until the next flush. It never blocks. After the write
+// deadline it returns [os.ErrDeadlineExceeded]; it returns no other error.
 func (r *Recorder) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,8 +101,8 @@ func (r *Recorder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FlushError makes visible what was written. It never blocks. After the write
-// deadline the error is [os.ErrDeadlineExceeded].
+// FlushError makes the written bytes visible to the test. It never blocks.
+// After the write deadline it returns [os.ErrDeadlineExceeded].
 func (r *Recorder) FlushError() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,11 +114,12 @@ func (r *Recorder) FlushError() error {
 	return nil
 }
 
-// Flush is FlushError for handlers that ask for a [http.Flusher].
+// Flush calls FlushError and ignores its error. It makes Recorder a
+// [http.Flusher].
 func (r *Recorder) Flush() { _ = r.FlushError() }
 
-// SetWriteDeadline sets when Write and Flush begin to fail. The zero time means
-// never.
+// SetWriteDeadline sets the time at which Write and Flush begin to fail. The
+// zero time means that they never fail.
 func (r *Recorder) SetWriteDeadline(deadline time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,55 +144,59 @@ func (r *Recorder) expiredLocked() bool {
 	return !r.deadline.IsZero() && !time.Now().Before(r.deadline)
 }
 
-// checkLocked fails the test if the response is used after its handler.
+// checkLocked fails the test if the handler has returned.
 func (r *Recorder) checkLocked(method string) {
 	if r.done {
-		r.tb.Errorf("ssetest: %s was called after the handler had returned", method)
+		r.tb.Errorf("ssetest: %s must not be called after the handler has returned", method)
 	}
 }
 
-// Code returns the status code, or 0 while the response has not begun.
+// Code returns the status code, or 0 if the response has not begun.
 func (r *Recorder) Code() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.code
 }
 
-// SentHeader returns a copy of the header as it was when the response began, or
-// nil while it has not begun.
+// SentHeader returns a copy of the header at the beginning of the response, or
+// nil if the response has not begun.
 func (r *Recorder) SentHeader() http.Header {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sent.Clone()
 }
 
-// WriteDeadline returns the deadline that the handler has set last.
+// WriteDeadline returns the deadline that the handler last set.
 func (r *Recorder) WriteDeadline() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.deadline
 }
 
-// Body returns a copy of the bytes that were flushed so far.
+// Body returns a copy of the bytes flushed so far.
 func (r *Recorder) Body() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return bytes.Clone(r.flushed)
 }
 
-// Events returns the events that were flushed so far. Comments and an event that
-// is not complete are left out; they are in Body.
-func (r *Recorder) Events() []sse.Event { return decode(r.Body()) }
+// Events returns the events flushed so far. Comments, and an incomplete event
+// at the end, are only in Body.
+func (r *Recorder) Events() []sse.Event {
+	events, _ := decode(r.Body())
+	return events
+}
 
-// Wait blocks until at least n events were flushed, and returns all there are. It
-// returns fewer if Serve's handler returns, or the test ends, before.
+// Wait blocks until at least n events are flushed, until the handler in Serve
+// returns, or until the test ends. It returns all events flushed so far; these
+// may be fewer than n if the handler or the test has ended.
 func (r *Recorder) Wait(n int) []sse.Event {
 	for {
 		r.mu.Lock()
 		body, done, changed := bytes.Clone(r.flushed), r.done, r.changed
 		r.mu.Unlock()
 
-		events := decode(body)
+		events, _ := decode(body)
 		if len(events) >= n || done {
 			return events
 		}
@@ -199,12 +208,30 @@ func (r *Recorder) Wait(n int) []sse.Event {
 	}
 }
 
-func decode(body []byte) []sse.Event {
-	var events []sse.Event
-	for event, err := range sse.NewDecoder(bytes.NewReader(body), nil).Events() {
-		if err == nil { // the only error here is an event too large to decode
-			events = append(events, event)
-		}
+// Events returns the events of a body that a test has recorded, for example with
+// [net/http/httptest.ResponseRecorder]. If the body ends within an event, the
+// error is [io.ErrUnexpectedEOF]. If an event has more than 16 MiB, the error is a
+// [*sse.TooLargeError]. Events returns all other events even then.
+func Events(body []byte) ([]sse.Event, error) {
+	events, err := decode(body)
+	// If another line end completes an event, that event is incomplete.
+	if longer, _ := decode(append(bytes.Clone(body), "\n\n"...)); len(longer) > len(events) {
+		err = errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	return events
+	return events, err
+}
+
+// decode returns the complete events of a body, and an error if it has left out
+// events because of their size.
+func decode(body []byte) (events []sse.Event, err error) {
+	d := sse.NewDecoder(bytes.NewReader(body), &sse.DecoderOptions{
+		OnSkip: func(skipped *sse.TooLargeError) { err = skipped },
+	})
+	for event, readErr := range d.Events() {
+		if readErr != nil {
+			return events, readErr
+		}
+		events = append(events, event)
+	}
+	return events, err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,15 +19,15 @@ import (
 
 func newRequest() *http.Request { return httptest.NewRequest("GET", "/", nil) }
 
-func TestRecorderShowsWhatWasFlushed(t *testing.T) {
+func TestRecorderShowsFlushedBytes(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	if recorder.Code() != 0 || recorder.SentHeader() != nil {
-		t.Error("the response has begun before its handler")
+		t.Error("the response has begun before the handler was called")
 	}
 	recorder.Header().Set("X-Before", "1")
 	_, _ = io.WriteString(recorder, "id: 1\nevent: e\ndata: d\n\n")
 	if got := recorder.Body(); len(got) != 0 {
-		t.Errorf("before the flush the body is %q", got)
+		t.Errorf("got body %q before the flush, want none", got)
 	}
 	recorder.Header().Set("X-After", "1")
 	recorder.WriteHeader(http.StatusTeapot) // too late
@@ -35,7 +36,7 @@ func TestRecorderShowsWhatWasFlushed(t *testing.T) {
 	}
 	_, _ = io.WriteString(recorder, "data: not flushed\n\n")
 
-	want := []sse.Event{{ID: "1", Type: "e", Data: "d"}}
+	want := []sse.Event{{ID: "1", LastEventID: "1", Type: "e", Data: "d"}}
 	if got := recorder.Events(); !slices.Equal(got, want) {
 		t.Errorf("got events %+v, want %+v", got, want)
 	}
@@ -47,15 +48,15 @@ func TestRecorderShowsWhatWasFlushed(t *testing.T) {
 	}
 	sent := recorder.SentHeader()
 	if sent.Get("X-Before") == "" || sent.Get("X-After") != "" {
-		t.Errorf("got header %v, want it as it was at the first Write", sent)
+		t.Errorf("got header %v, want the header at the first Write", sent)
 	}
 }
 
-func TestRecorderRecordsTheStatus(t *testing.T) {
+func TestRecorderRecordsStatus(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	recorder.WriteHeader(http.StatusEarlyHints)
 	if got := recorder.Code(); got != 0 {
-		t.Errorf("an informational status has begun the response: %d", got)
+		t.Errorf("got status %d after an informational status, want 0", got)
 	}
 	recorder.WriteHeader(http.StatusNoContent)
 	recorder.Flush()
@@ -110,7 +111,7 @@ func TestRecorderWaits(t *testing.T) {
 			}
 			wantElapsed(t, "waiting", start, time.Duration(n)*time.Second)
 		}
-		// What the handler leaves is flushed when it returns; more never comes.
+		// The rest is flushed when the handler returns, and Wait returns early.
 		got := recorder.Wait(100)
 		wantElapsed(t, "waiting for the handler", start, 4*time.Second)
 		if len(got) != 4 || got[3].Data != "last" {
@@ -119,30 +120,62 @@ func TestRecorderWaits(t *testing.T) {
 	})
 }
 
-// failures is a testing.TB that counts the errors of a test that is to fail.
-type failures struct {
+// errorRecorder is a testing.TB that records errors instead of failing the
+// test.
+type errorRecorder struct {
 	testing.TB
 	errors []string
 }
 
-func (f *failures) Errorf(format string, args ...any) {
-	f.errors = append(f.errors, fmt.Sprintf(format, args...))
+func (r *errorRecorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
 func TestRecorderReportsUseAfterTheHandler(t *testing.T) {
-	tb := &failures{TB: t}
+	tb := &errorRecorder{TB: t}
 	recorder := ssetest.NewRecorder(tb)
 	recorder.Serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), newRequest())
 	if len(tb.errors) != 0 {
-		t.Fatalf("reported too early: %q", tb.errors)
+		t.Fatalf("got errors %q before the handler was misused, want none", tb.errors)
 	}
 	_, _ = io.WriteString(recorder, "late")
 	recorder.Flush()
 	want := []string{
-		"ssetest: Write was called after the handler had returned",
-		"ssetest: Flush was called after the handler had returned",
+		"ssetest: Write must not be called after the handler has returned",
+		"ssetest: Flush must not be called after the handler has returned",
 	}
 	if !slices.Equal(tb.errors, want) {
 		t.Errorf("got %q, want %q", tb.errors, want)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	a := sse.Event{ID: "1", LastEventID: "1", Data: "a"}
+	b := sse.Event{LastEventID: "1", Type: "x", Data: "b\nc"}
+	const body = ":\n\nid: 1\ndata: a\n\nevent: x\ndata: b\ndata: c\n\n"
+	for _, test := range []struct {
+		body string
+		want []sse.Event
+		err  error
+	}{
+		{"", nil, nil},
+		{":\n", nil, nil},
+		{body, []sse.Event{a, b}, nil},
+		{strings.ReplaceAll(body, "\n", "\r"), []sse.Event{a, b}, nil},
+		{body[:len(body)-1], []sse.Event{a}, io.ErrUnexpectedEOF},
+		{body[:len(body)-3], []sse.Event{a}, io.ErrUnexpectedEOF},
+		{body + "data", []sse.Event{a, b}, io.ErrUnexpectedEOF},
+		{body + "retry: 1\n\n:\n", []sse.Event{a, b}, nil},
+	} {
+		got, err := ssetest.Events([]byte(test.body))
+		if !slices.Equal(got, test.want) || !errors.Is(err, test.err) || err != nil && test.err == nil {
+			t.Errorf("%q: got %+v, %v, want %+v, %v", test.body, got, err, test.want, test.err)
+		}
+	}
+	large := "data: " + strings.Repeat("x", 16<<20+1) + "\n\n"
+	got, err := ssetest.Events([]byte(large + body))
+	var skipped *sse.TooLargeError
+	if !slices.Equal(got, []sse.Event{a, b}) || !errors.As(err, &skipped) {
+		t.Errorf("a large event: got %+v, %v, want the others and a TooLargeError", got, err)
 	}
 }

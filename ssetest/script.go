@@ -9,67 +9,68 @@ import (
 	"time"
 )
 
-// Response is one answer of a [Script], well-behaved or not.
+// Response is one response of a [Script], correct or broken.
 type Response struct {
 	// Status is the status code. If zero, 200.
 	Status int
 
-	// Header is sent as it is. If it has no Content-Type, that is
-	// text/event-stream; to send none, set it to nil.
+	// Header is the header of the response. If it has no entry Content-Type, the
+	// response has Content-Type text/event-stream; if that entry is nil, the
+	// response has none.
 	Header http.Header
 
-	// Chunks are the parts of the body. Each is flushed on its own.
+	// Chunks are the parts of the body. Each is flushed separately.
 	Chunks []string
 
-	// Delay is how long to wait before the header is sent. If zero, it is sent
-	// at once.
+	// Delay is the time to wait before sending the header. If zero, the header is
+	// sent at once.
 	Delay time.Duration
 
-	// Pause is how long to wait before every chunk but the first. If zero, they
-	// follow each other at once.
+	// Pause is the time to wait before every chunk except the first. If zero, the
+	// chunks are sent without pauses.
 	Pause time.Duration
 
-	// Cut aborts the response after the body: the client gets an error instead
-	// of the end. (With HTTP/1.1 its connection is closed, with HTTP/2 only its
-	// stream.)
+	// Cut aborts the response after the body: the client receives an error instead
+	// of the end of the body. With HTTP/1.1 the whole connection is closed, with
+	// HTTP/2 only the stream.
 	Cut bool
 
-	// Stall keeps the response open after the body, silently, until the client
-	// or the server goes.
+	// Stall keeps the response open after the body, without sending anything,
+	// until the client closes it or the server stops or closes.
 	Stall bool
 }
 
-// Request is what a [Script] has seen of a request.
+// Request is a request that a [Script] has received.
 type Request struct {
 	Method string
-	URL    *url.URL // path and query, as for a server
+	URL    *url.URL // path and query, as in a server's request
 	Header http.Header
 	Body   []byte
-	Time   time.Time // when it came
+	Time   time.Time // when the request arrived
 }
 
-// Script is a [http.Handler] that answers the first request with the first of its
-// Responses, the second with the second, and so on; the last repeats. Without any
-// it answers with an empty stream. It is safe for concurrent use, if Responses
-// are not changed.
+// Script is a [http.Handler] that answers the first request with the first of
+// its Responses, the second request with the second, and so on. It answers all
+// further requests with the last. If there are no Responses, it answers with an
+// empty stream. It is safe for concurrent use as long as Responses is not
+// changed.
 type Script struct {
-	Responses []Response
-
-	mu       sync.Mutex // guards the following
-	requests []*Request
+	Responses []Response // in order; the last one repeats
+	mu        sync.Mutex // guards the following
+	requests  []*Request
 }
 
-// ServeHTTP reads the whole request, then gives the answer whose turn it is.
+// ServeHTTP reads and records the whole request, then sends the next response.
 func (s *Script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	came := time.Now()
-	body, _ := io.ReadAll(r.Body) // a request that breaks off counts, too
+	arrived := time.Now()
+	body, _ := io.ReadAll(r.Body) // an incomplete request is recorded, too
 	response := s.next(&Request{
-		Method: r.Method, URL: r.URL, Header: r.Header.Clone(), Body: body, Time: came,
+		Method: r.Method, URL: r.URL, Header: r.Header.Clone(), Body: body, Time: arrived,
 	})
 	response.serve(w, r)
 }
 
-// next records the request and returns the answer to it.
+// next records the request and returns its response.
 func (s *Script) next(request *Request) Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,8 +81,8 @@ func (s *Script) next(request *Request) Response {
 	return s.Responses[min(len(s.requests), len(s.Responses))-1]
 }
 
-// Requests returns the requests so far, in the order in which they came. They are
-// shared, and not to be changed.
+// Requests returns the requests so far, in the order of their arrival. The
+// caller must not change them.
 func (s *Script) Requests() []*Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +99,8 @@ func (p *Response) serve(w http.ResponseWriter, r *http.Request) {
 	if p.Status != 0 {
 		w.WriteHeader(p.Status)
 	}
-	// An error of flush means that the client is gone; who watches sees it.
+	// An error of flush means that the client has disconnected; the client's test
+	// notices that.
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
 	for i, chunk := range p.Chunks {
@@ -112,11 +114,11 @@ func (p *Response) serve(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	}
 	if p.Cut {
-		panic(http.ErrAbortHandler) // net/http's way to say so; it is not logged
+		panic(http.ErrAbortHandler) // net/http then aborts the response and logs nothing
 	}
 }
 
-// sleep waits, and reports whether the request is still wanted.
+// sleep waits for d. It returns false if the request's context is done first.
 func sleep(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true

@@ -28,17 +28,17 @@ func TestScriptAnswersInOrder(t *testing.T) {
 		}{
 			{503, "5", ""},
 			{200, "", "data: 1\n\n"},
-			{200, "", "data: 1\n\n"}, // the last repeats
+			{200, "", "data: 1\n\n"}, // the last response repeats
 		} {
 			response := get(t, server)
 			body, err := io.ReadAll(response.Body)
 			if response.StatusCode != want.status || string(body) != want.body || err != nil ||
 				response.Header.Get("Retry-After") != want.retry {
-				t.Errorf("answer %d: got %s, %q, error %v; want %d, %q",
+				t.Errorf("response %d: got %s, %q, error %v; want %d, %q",
 					i, response.Status, body, err, want.status, want.body)
 			}
 			if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
-				t.Errorf("answer %d: got Content-Type %q", i, got)
+				t.Errorf("response %d: got Content-Type %q", i, got)
 			}
 		}
 		if got := len(script.Requests()); got != 3 {
@@ -75,7 +75,7 @@ func TestScriptRecordsRequests(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		script := &ssetest.Script{}
 		server := ssetest.NewServer(t, script, opts)
-		<-time.After(time.Second) // in the bubble
+		<-time.After(time.Second) // so that the request is later than the server's start
 		sent := time.Now()
 		request, err := http.NewRequest("POST", server.URL()+"/a?b=c", strings.NewReader("body"))
 		if err != nil {
@@ -96,12 +96,12 @@ func TestScriptRecordsRequests(t *testing.T) {
 		if got.Method != "POST" || got.URL.String() != "/a?b=c" ||
 			got.Header.Get("Last-Event-ID") != "7" || !bytes.Equal(got.Body, []byte("body")) ||
 			!got.Time.Equal(sent) {
-			t.Errorf("got %+v, want the request that was sent", got)
+			t.Errorf("got %+v, want the sent request", got)
 		}
 	})
 }
 
-func TestScriptTakesItsTime(t *testing.T) {
+func TestScriptDelays(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		server := ssetest.NewServer(t, &ssetest.Script{Responses: []ssetest.Response{
 			{Delay: time.Second, Pause: time.Minute, Chunks: []string{"a", "b", "c"}},
@@ -133,7 +133,7 @@ func TestScriptCuts(t *testing.T) {
 	})
 }
 
-func TestScriptStallsUntilTheClientGoes(t *testing.T) {
+func TestScriptStallsUntilClientCloses(t *testing.T) {
 	for name, response := range map[string]ssetest.Response{
 		"after the body":    {Stall: true},
 		"before the header": {Delay: 24 * time.Hour},

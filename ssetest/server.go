@@ -12,38 +12,41 @@ import (
 
 // ServerOptions are the options of [NewServer].
 type ServerOptions struct {
-	// HTTP2 makes server and client speak HTTP/2 without TLS and with prior
+	// HTTP2 makes the server and its clients use HTTP/2 without TLS and with prior
 	// knowledge (h2c), instead of HTTP/1.1.
 	HTTP2 bool
 
-	// Configure is called with the server before it serves, to set what a test
-	// needs, such as ConnContext or WriteTimeout. If nil, nothing more is set.
+	// Configure is called with the HTTP server before it starts, to set further
+	// fields, such as ConnContext or WriteTimeout. If nil, no further fields are
+	// set.
 	Configure func(*http.Server)
 
-	// BufferSize is how many bytes a connection holds in each direction before
-	// writes block. If zero, 64 KiB.
+	// BufferSize is the number of bytes that a connection buffers in each
+	// direction before writes block. If zero, 64 KiB.
 	BufferSize int
 }
 
-// Server is an HTTP server on a network in memory. Only its own [Server.Client]
-// and [Server.Dial] reach it. Its methods are safe for concurrent use.
+// Server is an HTTP server on a network in memory. Only [Server.Client] and
+// [Server.Dial] can reach this network. The methods of Server are safe for
+// concurrent use.
 type Server struct {
 	tb        testing.TB
 	listener  *memnet.Listener
 	server    *http.Server
 	transport *http.Transport
-	served    chan struct{} // closed when Serve has returned
+	served    chan struct{} // closed when http.Server.Serve has returned
 
 	mu   sync.Mutex // guards the following
 	idle sync.Cond  // on mu; broadcast when busy becomes 0
-	busy int        // connections that are served, and handlers that run
+	busy int        // open connections and running handlers
 }
 
-// NewServer starts a server for handler. It is closed when the test ends, see
-// [Server.Close]. If opts is nil, it has the default options.
+// NewServer starts a server for handler. When the test ends, the server is
+// closed as by [Server.Close]. If opts is nil, NewServer uses the default
+// options.
 //
-// In a bubble of [testing/synctest], call NewServer inside it, with the t of the
-// bubble.
+// To use the server in a bubble of [testing/synctest], call NewServer inside
+// the bubble, with the t of the bubble.
 func NewServer(tb testing.TB, handler http.Handler, opts *ServerOptions) *Server {
 	tb.Helper()
 	if opts == nil {
@@ -80,8 +83,9 @@ func NewServer(tb testing.TB, handler http.Handler, opts *ServerOptions) *Server
 }
 
 // track makes the server count its connections and handlers, so that Close can
-// wait for them: http.Server.Close does not. Connections alone would not do,
-// those of HTTP/2 do not wait for their handlers either.
+// wait for both: http.Server.Close does not wait. Counting connections alone
+// would not suffice, because an HTTP/2 connection can end before its handlers
+// do.
 func (s *Server) track() {
 	handler := s.server.Handler
 	if handler == nil {
@@ -121,8 +125,8 @@ func (s *Server) leave() {
 	}
 }
 
-// dial returns net.Conn, and a nil one on error: a nil *memnet.Conn in an
-// interface would be taken for a connection.
+// dial returns a net.Conn, because a nil *memnet.Conn in an interface would not
+// equal nil.
 func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	c, err := s.listener.Dial(ctx)
 	if err != nil {
@@ -132,20 +136,21 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // URL returns the address of the server, without a slash at the end. The host
-// does not exist (RFC 6761 6.4), so that a client of another network fails
-// instead of asking a stranger.
+// of this address cannot exist (RFC 6761 6.4), so that a client on a real
+// network fails instead of connecting to a foreign server.
 func (s *Server) URL() string { return "http://ssetest.invalid" }
 
-// Client returns a new client that connects to the server, whatever host its URLs
-// name. Its fields are the caller's to set; the transport, an [*http.Transport],
-// is shared by all clients of the server and not to be changed. Response bodies
-// are the caller's to close: in a bubble, one that is left open is reported as a
-// deadlock.
+// Client returns a new HTTP client that connects to the server for every URL,
+// with any host. The caller may set the fields of the client, but must not
+// change its transport, because all clients of the server share this
+// [*http.Transport]. The caller must close response bodies: in a bubble,
+// testing/synctest reports an open body as a deadlock.
 func (s *Server) Client() *http.Client { return &http.Client{Transport: s.transport} }
 
-// Dial returns a connection to the server, for a test that sends requests by
-// hand, reads slowly or not at all. The caller closes it. If the server is
-// stopped or closed, Dial fails the test, so call it from the test's goroutine.
+// Dial returns a connection to the server, for a test that writes requests by
+// hand, or reads slowly or not at all. The caller must close it. If the server
+// is stopped or closed, Dial fails the test with FailNow, so call it from the
+// test's goroutine.
 func (s *Server) Dial() net.Conn {
 	s.tb.Helper()
 	c, err := s.dial(context.Background())
@@ -155,52 +160,54 @@ func (s *Server) Dial() net.Conn {
 	return c
 }
 
-// Conns returns how many connections the server holds open at the moment, idle
-// ones included.
+// Conns returns the number of connections that the server has open, including
+// idle ones.
 func (s *Server) Conns() int {
 	_, accepted := s.listener.OpenConns()
 	return accepted
 }
 
-// CutAll breaks every connection, as if the network had: both ends get an error,
-// bytes under way are lost. New connections work.
+// CutAll breaks every connection, as a network failure does: both ends receive
+// an error, and bytes in transit are lost. New connections work.
 func (s *Server) CutAll() { s.listener.CutAll() }
 
-// BlackHoleAll makes every connection silent, as if a cable had been pulled:
-// neither end gets an error, nothing that it writes arrives, and writes block
-// once BufferSize bytes wait. New connections work.
+// BlackHoleAll makes every connection silent, like a pulled cable: neither end
+// receives an error, written bytes do not arrive, and writes block once
+// BufferSize bytes are buffered. New connections work.
 func (s *Server) BlackHoleAll() { s.listener.BlackHoleAll() }
 
-// Stop makes the server go away, as if its machine had: connections break, and
-// new ones are refused until Start. To have a server that is not there yet, call
-// it first of all. Handlers go on until they notice.
+// Stop makes the server unreachable, as if its machine were switched off: all
+// connections break, and the server refuses new connections until Start. To
+// simulate a server that starts late, call Stop right after NewServer. Stop
+// does not end running handlers. They notice that their connections are broken.
 func (s *Server) Stop() {
 	s.listener.Refuse(true)
 	s.listener.CutAll()
 }
 
-// Start makes a server that was stopped accept connections again.
+// Start makes the server accept connections again after Stop.
 func (s *Server) Start() { s.listener.Refuse(false) }
 
-// Shutdown shuts the server down as [http.Server.Shutdown] does: no new
-// connections, and idle ones are closed. It blocks until no connection is active,
-// or until ctx is done; then it returns the error of ctx, and requests go on
-// until Close.
+// Shutdown shuts the server down as [http.Server.Shutdown] does: it accepts no
+// new connections and closes idle ones. It blocks until no connection is
+// active. If ctx is done first, it returns the error of ctx, and the remaining
+// requests continue until Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// Close ends the server at once: it closes all connections, which cancels the
-// requests' contexts, and blocks until all handlers have returned. A client reads
-// what was sent before, then the end. Nothing of the server is left running.
-// To close again does nothing.
+// Close ends the server at once: it closes all connections, so that the
+// contexts of all requests are canceled, and blocks until all handlers have
+// returned. A client can still read the bytes that the server sent before
+// Close, and then reads the end of the connection. After Close no goroutine of
+// the server is running. A second Close does nothing.
 func (s *Server) Close() {
-	_ = s.server.Close() // the listener's error; it has none
+	_ = s.server.Close() // the error of the listener, which never fails
 	<-s.served
-	// Once more for the connection that was accepted meanwhile: Serve has
-	// returned, so now the server knows of all.
+	// Close again, because a connection may have been accepted during the first
+	// Close. Serve has returned, so the server now knows all connections.
 	_ = s.server.Close()
-	s.listener.HealAll() // or else clients would wait for ever
+	s.listener.HealAll() // otherwise clients behind a black hole would wait forever
 
 	s.mu.Lock()
 	for s.busy > 0 {

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 
 // eachProtocol runs a test with HTTP/1.1 and with HTTP/2, each in a bubble. The
-// options are the test's to change.
+// test may change its options.
 func eachProtocol(t *testing.T, test func(t *testing.T, opts *ssetest.ServerOptions)) {
 	for _, http2 := range []bool{false, true} {
 		name := "HTTP1"
@@ -36,7 +36,7 @@ func eachProtocol(t *testing.T, test func(t *testing.T, opts *ssetest.ServerOpti
 	}
 }
 
-// get sends a request whose response body is closed when the test is over.
+// get sends a request. The response body is closed at the end of the test.
 func get(t *testing.T, s *ssetest.Server) *http.Response {
 	t.Helper()
 	response, err := tryGet(t, s)
@@ -55,9 +55,9 @@ func tryGet(t *testing.T, s *ssetest.Server) (*http.Response, error) {
 	return response, err
 }
 
-// stalled returns a handler that sends its header, then waits for the request's
-// context, and closes ended when it returns.
-func stalled() (handler http.HandlerFunc, ended <-chan struct{}) {
+// stallingHandler returns a handler that sends its header, then waits for the
+// request's context, and closes ended when it returns.
+func stallingHandler() (handler http.HandlerFunc, ended <-chan struct{}) {
 	done := make(chan struct{})
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
@@ -75,7 +75,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// wantElapsed fails the test unless exactly want has passed since start.
+// wantElapsed fails the test unless exactly the duration want has passed since
+// start.
 func wantElapsed(t *testing.T, what string, start time.Time, want time.Duration) {
 	t.Helper()
 	if got := time.Since(start); got != want {
@@ -83,7 +84,7 @@ func wantElapsed(t *testing.T, what string, start time.Time, want time.Duration)
 	}
 }
 
-func TestServerSpeaksTheProtocol(t *testing.T) {
+func TestServerUsesProtocol(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		server := ssetest.NewServer(t, http.HandlerFunc(
 			func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +101,7 @@ func TestServerSpeaksTheProtocol(t *testing.T) {
 	})
 }
 
-func TestServerLetsTimePass(t *testing.T) {
+func TestServerInFakeTime(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		server := ssetest.NewServer(t, http.HandlerFunc(
 			func(w http.ResponseWriter, r *http.Request) {
@@ -119,21 +120,21 @@ func TestServerLetsTimePass(t *testing.T) {
 	})
 }
 
-func TestServerWorksInRealTime(t *testing.T) {
+func TestServerInRealTime(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		handler, ended := stalled()
+		handler, ended := stallingHandler()
 		server := ssetest.NewServer(t, handler, &ssetest.ServerOptions{HTTP2: http2})
 		get(t, server)
 		server.Close()
 		if !isClosed(ended) {
-			t.Errorf("HTTP2 %v: Close has returned before the handler", http2)
+			t.Errorf("HTTP2 %v: Close returned before the handler", http2)
 		}
 	}
 }
 
 func TestCloseWaitsForHandlers(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
-		handler, ended := stalled()
+		handler, ended := stallingHandler()
 		server := ssetest.NewServer(t, http.HandlerFunc(
 			func(w http.ResponseWriter, r *http.Request) {
 				defer func() { <-time.After(time.Minute) }() // in the bubble
@@ -144,22 +145,22 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 		server.Close()
 		wantElapsed(t, "Close", start, time.Minute)
 		if !isClosed(ended) {
-			t.Error("Close has returned before the handler")
+			t.Error("Close returned before the handler")
 		}
 		if _, err := io.ReadAll(response.Body); err == nil {
-			t.Error("the client takes the end of the server for the end of the response")
+			t.Error("the client got no error, but the server closed before the end of the response")
 		}
 		if _, err := tryGet(t, server); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("a request after Close: got error %v, want ECONNREFUSED", err)
+			t.Errorf("request after Close: got error %v, want ECONNREFUSED", err)
 		}
 		if n := server.Conns(); n != 0 {
-			t.Errorf("%d connections are open after Close", n)
+			t.Errorf("got %d open connections after Close, want 0", n)
 		}
 		server.Close()
 	})
 }
 
-func TestCloseEndsAHandlerThatCannotWrite(t *testing.T) {
+func TestCloseEndsBlockedWriter(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		opts.BufferSize = 512
 		failed := make(chan error, 1)
@@ -171,34 +172,34 @@ func TestCloseEndsAHandlerThatCannotWrite(t *testing.T) {
 				}
 				failed <- err
 			}), opts)
-		get(t, server) // nobody reads the body
+		get(t, server) // the body is not read
 		synctest.Wait()
 		if len(failed) != 0 {
-			t.Fatalf("the handler does not block: %v", <-failed)
+			t.Fatalf("the handler did not block: %v", <-failed)
 		}
 		server.Close()
 		if len(failed) != 1 {
-			t.Error("Close has returned before the handler")
+			t.Error("Close returned before the handler")
 		}
 	})
 }
 
-func TestCloseEndsTheClientsOfABlackHole(t *testing.T) {
+func TestCloseEndsClientsInBlackHole(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
-		handler, _ := stalled()
+		handler, _ := stallingHandler()
 		server := ssetest.NewServer(t, handler, opts)
 		response := get(t, server)
 		server.BlackHoleAll()
 		server.Close()
 		if _, err := io.ReadAll(response.Body); err == nil {
-			t.Error("the client takes the end of the server for the end of the response")
+			t.Error("the client got no error, but the server closed before the end of the response")
 		}
 	})
 }
 
 func TestCutAllBreaksBothEnds(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
-		handler, ended := stalled()
+		handler, ended := stallingHandler()
 		requests := 0
 		server := ssetest.NewServer(t, http.HandlerFunc(
 			func(w http.ResponseWriter, r *http.Request) {
@@ -213,16 +214,16 @@ func TestCutAllBreaksBothEnds(t *testing.T) {
 			t.Errorf("the client got error %v, want ECONNRESET", err)
 		}
 		<-ended
-		wantElapsed(t, "noticing", start, 0)
+		wantElapsed(t, "noticing the cut", start, 0)
 		if _, err := tryGet(t, server); err != nil {
-			t.Errorf("a request after CutAll: %v", err)
+			t.Errorf("request after CutAll: %v", err)
 		}
 	})
 }
 
-func TestBlackHoleTellsNobody(t *testing.T) {
+func TestBlackHoleCausesNoError(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
-		handler, ended := stalled()
+		handler, ended := stallingHandler()
 		server := ssetest.NewServer(t, handler, opts)
 		response := get(t, server)
 		server.BlackHoleAll()
@@ -231,7 +232,7 @@ func TestBlackHoleTellsNobody(t *testing.T) {
 		start := time.Now()
 		_, _ = io.ReadAll(response.Body)
 		<-ended
-		wantElapsed(t, "noticing", start, time.Hour)
+		wantElapsed(t, "noticing the black hole", start, time.Hour)
 	})
 }
 
@@ -247,17 +248,17 @@ func TestStopAndStart(t *testing.T) {
 		server.Stop()
 		refused("before the first Start")
 		server.Start()
-		// To the end: the connection goes back to the pool.
+		// Read to the end, so that the connection returns to the pool.
 		if _, err := io.ReadAll(get(t, server).Body); err != nil {
 			t.Errorf("after Start: %v", err)
 		}
 		if n := server.Conns(); n != 1 {
-			t.Errorf("%d connections are open, want the idle one", n)
+			t.Errorf("got %d open connections, want the idle one", n)
 		}
 		server.Stop()
 		synctest.Wait()
 		if n := server.Conns(); n != 0 {
-			t.Errorf("%d connections have survived Stop", n)
+			t.Errorf("got %d open connections after Stop, want 0", n)
 		}
 		refused("after Stop")
 		server.Start()
@@ -267,30 +268,30 @@ func TestStopAndStart(t *testing.T) {
 
 func TestShutdownWaitsForRequests(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
-		handler, ended := stalled()
+		handler, ended := stallingHandler()
 		server := ssetest.NewServer(t, handler, opts)
 		response := get(t, server)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
 		if err := server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Shutdown with a request under way: got error %v", err)
+			t.Errorf("Shutdown during a request: got error %v, want DeadlineExceeded", err)
 		}
 		wantElapsed(t, "Shutdown", start, time.Minute)
 		if isClosed(ended) {
-			t.Error("Shutdown has ended the handler")
+			t.Error("Shutdown ended the handler")
 		}
 		_ = response.Body.Close()
 		if err := server.Shutdown(t.Context()); err != nil {
 			t.Errorf("Shutdown after the request: %v", err)
 		}
 		if n := server.Conns(); n != 0 {
-			t.Errorf("%d connections are open after Shutdown", n)
+			t.Errorf("got %d open connections after Shutdown, want 0", n)
 		}
 	})
 }
 
-func TestDialReachesTheServer(t *testing.T) {
+func TestDialReachesServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := make(chan error, 1)
 		server := ssetest.NewServer(t, http.HandlerFunc(
@@ -309,7 +310,7 @@ func TestDialReachesTheServer(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		// Nobody reads: the handler is stuck until its deadline.
+		// The test reads nothing, so the handler blocks until its deadline.
 		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("the handler got error %v, want os.ErrDeadlineExceeded", err)
 		}
@@ -334,12 +335,12 @@ func TestConfigure(t *testing.T) {
 				_, _ = io.WriteString(w, r.Context().Value(key{}).(string))
 			}), opts)
 		if body, _ := io.ReadAll(get(t, server).Body); string(body) != "configured" {
-			t.Errorf("got %q, want what ConnContext has set", body)
+			t.Errorf("got %q, want the value set by ConnContext", body)
 		}
 		server.Close()
 		if n := len(states); n < 2 || states[0] != http.StateNew ||
 			states[n-1] != http.StateClosed {
-			t.Errorf("ConnState has seen %v, want new … closed", states)
+			t.Errorf("ConnState was called with %v, want new … closed", states)
 		}
 	})
 }

@@ -23,7 +23,7 @@ func TestParseURL(t *testing.T) {
 		{":3000/room/*", "http://localhost:3000/room/*"},
 		{":3000/a b", "http://localhost:3000/a%20b"},
 		{":3000/x#part", "http://localhost:3000/x"},
-		// The "://" of a query is not the URL's.
+		// Here "://" is in the query or in the path.
 		{"localhost:3000/x?of=http://example.com", "http://localhost:3000/x?of=http://example.com"},
 		{":3000/http://x", "http://localhost:3000/http://x"},
 	} {
@@ -36,34 +36,40 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-func TestParseURLRefuses(t *testing.T) {
+func TestParseURLErrors(t *testing.T) {
 	for _, tt := range []struct{ text, message, hint string }{
-		{"", "the URL is empty", "try sse listen :3000/handshake"},
-		{"3000", "3000 has no host", "on this machine: :3000"},
-		{"3000/x", "3000/x has no host", "on this machine: :3000/x"},
-		{"/x", "/x has no host", "if it is on this machine, say the port: :3000/x"},
+		{"", "URL must not be empty", "use a URL such as :3000/handshake"},
+		{"3000", "URL 3000 must have a host", "for a server on this machine, use :3000"},
+		{"3000/x", "URL 3000/x must have a host", "for a server on this machine, use :3000/x"},
 		{
-			"ws://host/x", "cannot listen to ws://host/x",
-			"events travel by http or https; ws is a WebSocket",
-		},
-		{"ftp://host", "cannot listen to ftp://host", "events travel by http or https"},
-		{"http:///x", "http:///x has no host", "a URL looks like https://host/path"},
-		{"::1", "::1 has no port", "put an IPv6 address in brackets: [::1]:3000/path"},
-		{"host:", "host: has no port after the colon", "a port is a number: :3000/path"},
-		{":/x", ":/x has no port after the colon", "a port is a number: :3000/path"},
-		{
-			"http:/host/x", "http:/host/x has no port after the colon",
-			"a port is a number: :3000/path",
-		},
-		{":70000/x", ":70000/x has no valid port", "a port is a number from 1 to 65535"},
-		{":0/x", ":0/x has no valid port", "a port is a number from 1 to 65535"},
-		{
-			":port/x", `:port/x is not a URL: invalid port ":port" after host`,
-			"a URL looks like :3000/path, host:port/path or https://host/path",
+			"/x", "URL /x must have a host",
+			"for a server on this machine, add its port: :3000/x",
 		},
 		{
-			"http://a b/", `http://a b/ is not a URL: invalid character " " in host name`,
-			"a URL looks like :3000/path, host:port/path or https://host/path",
+			"ws://host/x", "URL ws://host/x must begin with http:// or https://",
+			"Server-Sent Events use HTTP; ws is for WebSockets",
+		},
+		{"ftp://host", "URL ftp://host must begin with http:// or https://", ""},
+		{"http:///x", "URL http:///x must have a host", "use a URL such as https://host/path"},
+		{"::1", "URL ::1 must have a port", "put an IPv6 address in brackets: [::1]:3000/path"},
+		{"host:", "URL host: must have a port after the colon", "use a URL such as :3000/path"},
+		{":/x", "URL :/x must have a port after the colon", "use a URL such as :3000/path"},
+		{
+			"http:/host/x", "URL http:/host/x must have a port after the colon",
+			"use a URL such as :3000/path",
+		},
+		{
+			":70000/x", "URL :70000/x must have a port from 1 to 65535",
+			"use a URL such as :3000/path",
+		},
+		{":0/x", "URL :0/x must have a port from 1 to 65535", "use a URL such as :3000/path"},
+		{
+			":port/x", `:port/x must be a valid URL: invalid port ":port" after host`,
+			"use a URL such as :3000/path, host:port/path or https://host/path",
+		},
+		{
+			"http://a b/", `http://a b/ must be a valid URL: invalid character " " in host name`,
+			"use a URL such as :3000/path, host:port/path or https://host/path",
 		},
 	} {
 		u, err := parseURL(tt.text)

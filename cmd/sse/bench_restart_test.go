@@ -16,15 +16,16 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// BenchmarkRestart is issue 6, acceptance 3: a hub with 1,000,000 events is started,
-// and a client resumes after the eleventh last, or asks for the last ten, while
-// nothing is published. An op is one start; ready-ms is until the process says that
-// it serves, resume-ms and last10-ms from the request until the first event has come.
-// The hub before was ended, or killed, right after it had got 20,000 more. A hub with
-// few events shows what a process costs.
+// BenchmarkRestart starts a hub with 1,000,000 events. A client either resumes
+// after the eleventh last event or requests the last ten, while no publisher is
+// active. One op is one start. The metric ready-ms is the time until the process
+// logs that it serves; resume-ms and last10-ms are the times from the request to
+// the first event. The previous hub was stopped or killed right after it had
+// stored another 2% of the events. A hub with few events shows the cost of a
+// process.
 func BenchmarkRestart(b *testing.B) {
-	if windows {
-		b.Skip("a process cannot be interrupted by another")
+	if onWindows {
+		b.Skip("a process cannot interrupt another process")
 	}
 	b.Run("empty", func(b *testing.B) { benchRestart(b, 50, 1) })
 	for _, topics := range []int{1, 1000} {
@@ -33,38 +34,38 @@ func BenchmarkRestart(b *testing.B) {
 }
 
 func benchRestart(b *testing.B, events, topics int) {
-	s := newSite(b, "--keep-bytes", "0")
+	s := newHubService(b, "--keep-bytes", "0")
 	s.start()
-	filled := 0
-	more := func(n int) {
-		fill(b, s, filled, filled+n, topics)
-		filled += n
+	stored := 0
+	add := func(n int) {
+		publishRange(b, s, stored, stored+n, topics)
+		stored += n
 	}
-	more(events)
-	for _, way := range []string{"ended", "killed"} {
-		b.Run(way, func(b *testing.B) {
-			var ready, resume, last10 worst
+	add(events)
+	for _, end := range []string{"ended", "killed"} {
+		b.Run(end, func(b *testing.B) {
+			var ready, resume, last10 durations
 			for b.Loop() {
 				b.StopTimer()
-				more(events / 50)
+				add(events / 50)
 				page := readHistory(b, s, "/bench/0?follow=0&since=-11")
 				if len(page) != 11 {
-					b.Fatalf("a page of the last 11 has %d events", len(page))
+					b.Fatalf("the page has %d events, want the last 11", len(page))
 				}
-				if way == "ended" {
+				if end == "ended" {
 					s.hub.signal(syscall.SIGTERM)
-					s.hub.exit(exitDone)
+					s.hub.checkExit(exitDone)
 				} else {
 					s.hub.kill()
 				}
-				s.goes()
+				s.markDown()
 				b.StartTimer()
 				began := time.Now()
 				s.start()
 				ready.add(time.Since(began))
 				b.StopTimer()
-				resume.add(firstEvent(b, s, "/bench/0", page[0].ID, page[1].Data))
-				last10.add(firstEvent(b, s, "/bench/0?since=-10", "", page[1].Data))
+				resume.add(timeFirstEvent(b, s, "/bench/0", page[0].ID, page[1].Data))
+				last10.add(timeFirstEvent(b, s, "/bench/0?since=-10", "", page[1].Data))
 				b.StartTimer()
 			}
 			ready.report(b, "ready")
@@ -74,49 +75,50 @@ func benchRestart(b *testing.B, events, topics int) {
 	}
 }
 
-// worst is the mean of some durations, and the longest.
-type worst struct {
+// durations collects the mean and the maximum of durations.
+type durations struct {
 	n        int
 	sum, max time.Duration
 }
 
-func (w *worst) add(d time.Duration) {
-	w.n++
-	w.sum += d
-	w.max = max(w.max, d)
+func (s *durations) add(d time.Duration) {
+	s.n++
+	s.sum += d
+	s.max = max(s.max, d)
 }
 
-func (w *worst) report(b *testing.B, what string) {
+func (s *durations) report(b *testing.B, name string) {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	b.ReportMetric(ms(w.sum)/float64(w.n), what+"-ms")
-	b.ReportMetric(ms(w.max), what+"-max-ms")
+	b.ReportMetric(ms(s.sum)/float64(s.n), name+"-ms")
+	b.ReportMetric(ms(s.max), name+"-max-ms")
 }
 
-// fill publishes the events from one number to another in batches. Those of a topic
-// are spread over all.
-func fill(b *testing.B, s *site, n, until, topics int) {
+// publishRange publishes the events with the numbers from n up to, but without,
+// until. It publishes in batches and assigns the topics in rotation.
+func publishRange(b *testing.B, s *hubService, n, until, topics int) {
 	const batch = 10_000
 	text := strings.Repeat("x", 90)
 	for n < until {
 		var body bytes.Buffer
 		for end := min(n+batch, until); n < end; n++ {
-			fmt.Fprintf(&body, "{\"topics\":[\"bench/%d\"],\"data\":\"%09d %s\"}\n", n%topics, n, text)
+			fmt.Fprintf(&body, "{\"topics\":[\"bench/%d\"],\"data\":\"%09d %s\"}\n",
+				n%topics, n, text)
 		}
 		response, err := http.Post("http://"+s.addr+"/-/batch", "application/x-ndjson", &body)
 		if err != nil {
 			b.Fatal(err)
 		}
-		answer, err := io.ReadAll(response.Body)
+		text, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != http.StatusOK {
-			b.Fatalf("%s: %s (%v)", response.Status, answer, err)
+			b.Fatalf("POST /-/batch: %s: %s (%v)", response.Status, text, err)
 		}
 	}
 }
 
-// firstEvent subscribes, and returns how long the first event takes, which must have
-// this data.
-func firstEvent(b *testing.B, s *site, path, lastID, data string) time.Duration {
+// timeFirstEvent subscribes and returns the time until the first event arrives.
+// The event must have this data.
+func timeFirstEvent(b *testing.B, s *hubService, path, lastID, data string) time.Duration {
 	b.Helper()
 	began := time.Now()
 	conn, err := net.Dial("tcp", s.addr)
@@ -132,7 +134,7 @@ func firstEvent(b *testing.B, s *site, path, lastID, data string) time.Duration 
 	if err := errors.Join(err, err2); err != nil {
 		b.Fatal(err)
 	}
-	defer response.Body.Close() // reads to the end
+	defer response.Body.Close() // reads the rest of the body, so conn closes first
 	defer conn.Close()
 	for decoder := sse.NewDecoder(response.Body, nil); ; {
 		event, err := decoder.Next()

@@ -3,24 +3,20 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"hash/fnv"
 	"io"
 	"strings"
-	"syscall"
-	"time"
 	"unicode/utf8"
 
 	"github.com/sse-go/sse"
 )
 
-// printer prints one event as a record on stdout. An error is final.
-type printer func(sse.Event) error
+// printEvent prints one event to stdout. After an error, the command ends.
+type printEvent func(sse.Event) error
 
-// printer returns the form in which events are shown: JSON if asked for, a
-// table on a terminal, else data.
-func (u *ui) printer(asJSON bool) printer {
+// eventPrinter returns the function that prints events: as JSON if asJSON is
+// set, as rows of a table on a terminal, otherwise as data.
+func (u *ui) eventPrinter(asJSON bool) printEvent {
 	switch {
 	case asJSON:
 		return u.printJSON
@@ -30,15 +26,14 @@ func (u *ui) printer(asJSON bool) printer {
 	return u.printData
 }
 
-// printData prints the data, in all its lines.
+// printData prints all lines of the event's data.
 func (u *ui) printData(event sse.Event) error {
 	return u.write(event.Data + "\n")
 }
 
-// record is an event as a line of JSON. ID and type follow MessageEvent of a
-// browser: the ID is the last one that was sent, and a type that the stream
-// does not tell is "message". Data is always there, since an event with empty
-// data is an event.
+// record is an event as one line of JSON. ID is the ID of the event itself. As in
+// a browser's MessageEvent, Type is "message" if the event has no type. Data is
+// always present, because it may be empty.
 type record struct {
 	Topic string `json:"topic,omitempty"`
 	ID    string `json:"id,omitempty"`
@@ -47,7 +42,8 @@ type record struct {
 	Time  string `json:"time"`
 }
 
-// timeFormat has a fixed width, so that records sort and columns stand.
+// timeFormat has a fixed width, so that records can be sorted and columns are
+// aligned.
 const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 func (u *ui) printJSON(event sse.Event) error {
@@ -55,7 +51,7 @@ func (u *ui) printJSON(event sse.Event) error {
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(record{
-		Topic: event.Topic, ID: event.ID, Type: typeOf(event), Data: event.Data,
+		Topic: event.Topic, ID: event.ID, Type: eventType(event), Data: event.Data,
 		Time: u.now().UTC().Format(timeFormat),
 	})
 	if err != nil {
@@ -64,38 +60,39 @@ func (u *ui) printJSON(event sse.Event) error {
 	return u.write(line.String())
 }
 
-// typeOf returns the type that listeners of the event are registered for.
-func typeOf(event sse.Event) string {
+// eventType returns the type of the event as a browser reports it: "message" if
+// the event has none.
+func eventType(event sse.Event) string {
 	if event.Type == "" {
 		return "message"
 	}
 	return event.Type
 }
 
-// table remembers how wide the columns of the display have become. A stream's
-// types are not known before they are seen, so columns only grow.
+// table holds the widths of the columns. They only grow, because the types of a
+// stream are not known in advance.
 type table struct {
 	typeWidth, idWidth int
 }
 
-// maxColumn is where a column stops growing: a long ID must not push the data
-// of all later events off the screen.
+// maxColumn is the largest width of a column, in characters. Without it, a long
+// ID would push the data of all later events off the screen.
 const maxColumn = 24
 
-// printRow prints an event for a person: time, type, id, data; lines of data
-// after the first stand under it.
+// printRow prints an event for a person: time, type, ID and data. The second
+// and later lines of data are aligned below the first.
 func (u *ui) printRow(event sse.Event) error {
-	u.settle()
-	kind, id := visible(typeOf(event), false), visible(event.ID, false)
-	u.table.typeWidth = column(u.table.typeWidth, kind)
-	u.table.idWidth = column(u.table.idWidth, id)
+	u.clearProgress()
+	kind, id := visible(eventType(event), false), visible(event.ID, false)
+	u.table.typeWidth = columnWidth(u.table.typeWidth, kind)
+	u.table.idWidth = columnWidth(u.table.idWidth, id)
 
 	now := u.now().Format("15:04:05.000")
 	head := u.out.paint(dim, now) +
-		" " + u.out.paint(typeColour(event.Type), kind) + pad(kind, u.table.typeWidth)
+		" " + u.out.paint(typeColor(event.Type), kind) + padding(kind, u.table.typeWidth)
 	indent := len(now) + 1 + u.table.typeWidth
 	if u.table.idWidth > 0 {
-		head += " " + u.out.paint(dim, id) + pad(id, u.table.idWidth)
+		head += " " + u.out.paint(dim, id) + padding(id, u.table.idWidth)
 		indent += 1 + u.table.idWidth
 	}
 	margin := "\n" + strings.Repeat(" ", indent) + u.out.paint(dim, "│") + " "
@@ -103,77 +100,32 @@ func (u *ui) printRow(event sse.Event) error {
 	return u.write(head + "  " + strings.ReplaceAll(data, "\n", margin) + "\n")
 }
 
-func column(width int, text string) int {
+// columnWidth returns the width of a column after text has been added to it.
+func columnWidth(width int, text string) int {
 	return max(width, min(utf8.RuneCountInString(text), maxColumn))
 }
 
-func pad(text string, width int) string {
+// padding returns the spaces that extend text to width.
+func padding(text string, width int) string {
 	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
 }
 
-// typeColour gives every type a colour of its own, the same in every run.
-// Messages, which have no type, have none.
-func typeColour(kind string) string {
+// typeColor returns the style for a type of event. A type has the same style in
+// every run. Messages, which have no type, are dim.
+func typeColor(kind string) string {
 	if kind == "" || kind == "message" {
 		return dim
 	}
-	colours := [...]string{"36", "35", "34", green, yellow}
+	colors := [...]string{"36", "35", "34", green, yellow}
 	sum := fnv.New32a()
 	_, _ = io.WriteString(sum, kind)
-	return colours[sum.Sum32()%uint32(len(colours))]
+	return colors[sum.Sum32()%uint32(len(colors))]
 }
 
-// write writes one record in one call, so that a reader of a pipe or a
-// terminal that stderr shares never sees half of it.
+// write writes one record to stdout in one call, so that neither the reader of
+// a pipe nor a terminal that also shows stderr receives half of it.
 func (u *ui) write(text string) error {
-	u.settle()
+	u.clearProgress()
 	_, err := io.WriteString(u.out, text)
 	return outputError(err)
-}
-
-// errOutputClosed is the end of a reader that has seen enough, like head.
-var errOutputClosed = errors.New("stdout is closed")
-
-// outputError tells a reader that has left from an output that is broken.
-func outputError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case isClosedPipe(err):
-		return errOutputClosed
-	}
-	return fmt.Errorf("cannot write to stdout: %w", err)
-}
-
-// isClosedPipe reports whether a write failed since nobody reads any more.
-func isClosedPipe(err error) bool {
-	const errorBrokenPipe, errorNoData = syscall.Errno(109), syscall.Errno(232) // Windows
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
-		return true
-	}
-	return windows && (errors.Is(err, errorBrokenPipe) || errors.Is(err, errorNoData))
-}
-
-// bytesText says a number of bytes as a person would.
-func bytesText(n int64) string {
-	for _, unit := range []struct {
-		name string
-		size int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= unit.size {
-			text := fmt.Sprintf("%.1f", float64(n)/float64(unit.size))
-			return strings.TrimSuffix(text, ".0") + " " + unit.name
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
-
-// delayText says a wait, rounded: nobody waits for a nanosecond.
-func delayText(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	default:
-		return d.Round(100 * time.Millisecond).String()
-	}
 }

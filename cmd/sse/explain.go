@@ -16,9 +16,11 @@ import (
 	"syscall"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// reason says in a few words why a stream was lost, or never came.
+// reason returns a short text that explains why a stream was lost or did not
+// open.
 func reason(err error) string {
 	var (
 		response *sse.ResponseError
@@ -27,7 +29,7 @@ func reason(err error) string {
 	)
 	switch {
 	case err == nil:
-		return "the server ended it"
+		return "the server ended the stream"
 	case errors.As(err, &response):
 		return response.Status
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -39,19 +41,19 @@ func reason(err error) string {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "connection cut"
 	case errors.As(err, &inner):
-		err = inner.Err // without the method and the URL again
+		err = inner.Err // without the method and the URL, which are known
 	}
-	text := strings.TrimPrefix(err.Error(), "sse: ")
-	return shorten(strings.TrimSuffix(text, ": "+os.ErrDeadlineExceeded.Error()), 200)
+	message := text.WithoutPrefix(err)
+	return text.FirstLine(strings.TrimSuffix(message, ": "+os.ErrDeadlineExceeded.Error()), 200)
 }
 
-// explain turns the error that ended a stream into one for a person.
+// explain returns the failure for the error that ended a stream.
 func explain(err error, target *url.URL) *failure {
-	f := &failure{code: exitFailed, hint: advice(err, target)}
+	f := &failure{code: exitFailed, hint: hintFor(err, target)}
 	var response *sse.ResponseError
 	switch {
 	case errors.As(err, &response) && response.StatusCode == http.StatusOK:
-		f.message = notAStream(response.Header.Get("Content-Type"))
+		f.message = contentTypeError(response.Header.Get("Content-Type"))
 		f.detail = quoteBody("the body begins: ", response.Body)
 	case errors.As(err, &response):
 		f.message = fmt.Sprintf("%s: %s", response.Status, target.Redacted())
@@ -64,52 +66,56 @@ func explain(err error, target *url.URL) *failure {
 	return f
 }
 
-func notAStream(contentType string) string {
+// contentTypeError returns the message for a response that is not an event
+// stream.
+func contentTypeError(contentType string) string {
+	const message = "not an event stream: Content-Type must be text/event-stream"
 	if contentType == "" {
-		return "not an event stream: the answer has no Content-Type"
+		return message + ", but the response has none"
 	}
-	return "not an event stream: Content-Type is " + contentType + ", not text/event-stream"
+	return message + ", not " + contentType
 }
 
-// quoteBody shows the first line of what a server sent instead of a stream.
+// quoteBody returns prefix and the first line of a response that is not a
+// stream. For an empty body, it returns "".
 func quoteBody(prefix string, body []byte) string {
-	line := shorten(strings.ToValidUTF8(string(body), "\ufffd"), 300)
+	line := text.FirstLine(strings.ToValidUTF8(string(body), "\ufffd"), 300)
 	if line == "" {
 		return ""
 	}
 	return prefix + line
 }
 
-// advice says what can be done about an error, or nothing.
-func advice(err error, target *url.URL) string {
+// hintFor returns advice that may help to fix err, or "".
+func hintFor(err error, target *url.URL) string {
 	var (
 		response *sse.ResponseError
 		dns      *net.DNSError
 	)
 	switch {
 	case errors.As(err, &response):
-		return statusAdvice(response, target)
+		return statusHint(response, target)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens on " + target.Host + ": start the server, or check the port"
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return hostAdvice(dns.Name)
+		return unknownHostHint(dns.Name)
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return "the server does not speak TLS: use http://" + target.Host
+		return "the server does not use TLS: use http://" + target.Host
 	}
-	return certificateAdvice(err)
+	return certificateHint(err)
 }
 
-// hostAdvice says what to do about a host that there is not. Who types a name without
-// a dot may mean a path.
-func hostAdvice(name string) string {
+// unknownHostHint returns advice for a host that does not exist. A name without
+// a dot may be meant as a path.
+func unknownHostHint(name string) string {
 	if strings.Contains(name, ".") {
 		return "check the spelling of the host"
 	}
-	return "check the spelling of the host; on this machine: :3000/" + name
+	return "check the spelling of the host; for a server on this machine, use :3000/" + name
 }
 
-// certificateAdvice says what is wrong with a server's certificate.
-func certificateAdvice(err error) string {
+// certificateHint returns advice for an error of a server's certificate, or "".
+func certificateHint(err error) string {
 	var (
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
@@ -117,47 +123,47 @@ func certificateAdvice(err error) string {
 		record  tls.RecordHeaderError
 	)
 	switch {
-	case errors.As(err, &unknown) && (windows || runtime.GOOS == "darwin"):
-		return "this machine does not know who signed the certificate: " +
-			"add the authority to its certificate store"
+	case errors.As(err, &unknown) && (onWindows || runtime.GOOS == "darwin"):
+		return "this machine does not trust the authority that signed the certificate: " +
+			"add the authority to the certificate store"
 	case errors.As(err, &unknown):
-		return "this machine does not know who signed the certificate: " +
-			"name the authority's file in SSL_CERT_FILE"
+		return "this machine does not trust the authority that signed the certificate: " +
+			"set SSL_CERT_FILE to the authority's certificate file"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate is out of date, or this machine's clock is wrong"
+		return "the certificate has expired or is not valid yet, or this machine's clock is wrong"
 	case errors.As(err, &host):
-		return "the certificate is for another name than " + host.Host
+		return "the certificate must be valid for the host " + host.Host
 	case errors.As(err, &record):
-		return "the server does not speak TLS: use http://"
+		return "the server does not use TLS: use http://"
 	}
 	return ""
 }
 
-// statusAdvice says what to check after an answer that is no stream.
-func statusAdvice(response *sse.ResponseError, target *url.URL) string {
+// statusHint returns advice for a response that is not a stream, or "".
+func statusHint(response *sse.ResponseError, target *url.URL) string {
 	switch code := response.StatusCode; {
 	case code == http.StatusOK:
 		return "check the path: an event stream is served as text/event-stream"
 	case code == http.StatusNoContent:
-		return "204 is how a server tells a listener to stop: there is nothing to come"
+		return "status 204 means that the server will send no more events"
 	case code == http.StatusBadRequest && strings.Contains(string(response.Body), "HTTPS server"):
-		return "the server speaks TLS: use https://" + target.Host
+		return "the server requires TLS: use https://" + target.Host
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return "credentials go into a header: -H 'Authorization: Bearer …'"
+		return "send credentials in a header, for example -H 'Authorization: Bearer SECRET'"
 	case code == http.StatusProxyAuthRequired:
-		return "a proxy asks for credentials: see HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+		return "the proxy requires credentials: check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
 	case code == http.StatusNotFound, code == http.StatusGone:
-		return fmt.Sprintf("check the path: %s answers, but not at %s",
+		return fmt.Sprintf("check the path: the server at %s responds, but not to %s",
 			target.Host, cmp.Or(target.EscapedPath(), "/"))
 	case code == http.StatusMethodNotAllowed:
 		if allow := response.Header.Get("Allow"); allow != "" {
-			return "the server allows " + allow + ": say which with -X"
+			return "the server allows " + allow + ": choose a method with -X"
 		}
-		return "another method may do: -X POST"
+		return "try another method, for example -X POST"
 	case code == http.StatusUnsupportedMediaType:
-		return "say what -d sends: -H 'Content-Type: …'"
+		return "state the type of the data, for example -H 'Content-Type: text/plain'"
 	case code >= 500, code == http.StatusTooManyRequests:
-		return "the server is there but cannot serve just now"
+		return "the server is reachable, but it cannot serve the request now"
 	}
 	return ""
 }

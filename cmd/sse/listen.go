@@ -5,31 +5,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
 const listenIntro = `usage: sse listen [flags] URL
 
-Print the events of the stream at URL. If the server is not there yet, or goes,
-it is tried again for ever, and the stream continues after the last event.
-URL is https://host/path, host:port/path, or :port/path on this machine.
+Print the events of the stream at URL. If the server is unreachable or the connection is
+lost, sse listen tries again until it is connected, or until the response is final, for
+example 404. The stream then continues after the last event that sse listen received.
+URL is https://host/path, host:port/path, or :port/path for a server on this machine.
 
   sse listen :3000/handshake
-  sse listen --since 10m :3000/news,sport
-  sse listen --count 1 --timeout 10s :3000/jobs/7 && echo it happened
+  sse listen --since 10m :3000/news,sport     # events of the last 10 minutes, then new ones
+  sse listen --count 1 --timeout 10s :3000/jobs/7 && echo job 7 is done
   sse listen --json https://example.com/prices | jq .data
   sse listen -d '{"stream": true}' -H "Authorization: Bearer $KEY" https://…
 
-Events go to stdout: on a terminal with time, type and ID, otherwise their
-data. Everything else goes to stderr. Ctrl-C ends it.
-Exit code: 0 done, 1 failed, 2 usage.
+sse listen prints events to stdout. On a terminal, it prints their time, type, ID and
+data, otherwise only their data. It prints all messages to stderr. Ctrl-C stops it.
+Exit code: 0 done, 1 failed, 2 usage error, 130 stopped by a second Ctrl-C.
 `
 
 // listenOptions are the settings of "sse listen".
@@ -40,7 +40,7 @@ type listenOptions struct {
 	header      headerFlag
 	method      string
 	data        string
-	hasData     bool // -d "" sends an empty body
+	hasData     bool // -d is set; -d "" sends an empty body
 	lastEventID string
 
 	since            string
@@ -51,43 +51,61 @@ type listenOptions struct {
 
 	retry, maxRetry              time.Duration
 	noRetry, likeBrowser, resend bool
-	maxEventSize                 sizeFlag
+	maxEventSize                 eventSizeFlag
 }
 
-// define declares every flag; the defaults are what o holds.
+// define declares every flag. The fields of o hold the defaults.
 func (o *listenOptions) define(s *settings) {
-	s.group("What is printed")
-	s.add(&o.json, "json", "one JSON object a line: topic, id, type, data, time")
-	s.add(&o.raw, "raw", "the bytes of the stream as they come, comments and all")
-	s.add(&o.types, "type", "only events of this `TYPE`; without one, it is message")
-	s.add(&o.comments, "comments", "print comments, which keep streams alive, on stderr")
+	s.addGroup("Output")
+	s.addFlag(&o.json, "json", "print each event as one line of JSON: "+
+		"topic, id, type, data, time")
+	s.addFlag(&o.raw, "raw", "print every byte of the stream as it arrives, "+
+		"including comments")
+	s.addFlag(&o.types, "type", "print only events of `TYPE`, for example price; "+
+		"message selects the events without a type")
+	s.addFlag(&o.comments, "comments", "print comments of the stream, "+
+		"for example heartbeats, to stderr")
 
-	s.group("What a hub is asked for")
-	s.add(&o.since, "since", "begin with `START`: earliest, -10 for the last ten, 10m ago, or a time")
-	s.add(&o.topics, "topic", "events of this `TOPIC`; URL is then the hub's")
-	s.add(&o.patterns, "pattern", "of topics that `PATTERN` selects, as in 'room/*'")
+	s.addGroup("Events to request from a hub")
+	s.addFlag(&o.since, "since", "begin with the events since `START`, "+
+		"for example earliest, -10 (the last ten), 10m (ago) or 2006-01-02T15:04:05Z")
+	s.addFlag(&o.topics, "topic", "subscribe to `TOPIC`, even if it cannot be a path, "+
+		"for example 'a, b'; URL must then be the address of the hub, without a path")
+	s.addFlag(&o.patterns, "pattern", "subscribe to topics that match `PATTERN`, "+
+		"for example 'room/*'; URL must then be the address of the hub, without a path")
 
-	s.group("When it ends")
-	s.add(&o.count, "count", "exit 0 after `N` events")
-	s.add(&o.timeout, "timeout", "end after `DURATION`; exit 1 without --count events, or a stream")
+	s.addGroup("When to stop")
+	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1")
+	s.addFlag(&o.timeout, "timeout", "stop after `DURATION`, for example 10s; exit with code 1 "+
+		"if the stream did not open, or sent fewer events than --count")
 
-	s.group("The request")
-	s.add(&o.header, "header,H", "send the header `'NAME: VALUE'`")
-	s.add(&o.method, "method,X", "use `METHOD` instead of GET, or of POST with --data")
-	s.add(&o.data, "data,d", "send `DATA`, @FILE or @- (stdin) as the body")
-	s.add(&o.lastEventID, "last-event-id", "continue after the event with this `ID`")
+	s.addGroup("Request")
+	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
+		"for example 'Authorization: Bearer SECRET'")
+	s.addFlag(&o.method, "method,X", "use `METHOD`, for example PUT; "+
+		"without it, the method is GET, or POST with --data")
+	s.addFlag(&o.data, "data,d", "send `DATA` as the body, for example '{\"stream\": true}', "+
+		"@FILE for a file, or @- for stdin")
+	s.addFlag(&o.lastEventID, "last-event-id", "continue after the event with this `ID`, "+
+		"for example 42")
 
-	s.group("Connection")
-	s.add(&o.retry, "retry", "first `DELAY` before connecting again, unless the server says")
-	s.add(&o.maxRetry, "max-retry", "longest `DELAY`; if more than --retry, delays double up to it")
-	s.add(&o.noRetry, "no-retry", "connect once; exit 1 if that fails or the stream is lost")
-	s.add(&o.likeBrowser, "like-browser", "give up where a browser does: at every status but 200")
-	s.add(&o.resend, "resend", "send a request that is not a GET again after a loss")
-	s.add(&o.idleTimeout, "idle-timeout", "connect again after a silence of `DURATION`")
-	s.add(&o.maxEventSize, "max-event-size", "skip events over `SIZE`, such as 64KiB")
+	s.addGroup("Connection")
+	s.addFlag(&o.retry, "retry", "wait `DELAY`, for example 500ms, before the first new attempt, "+
+		"unless the server sends a delay")
+	s.addFlag(&o.maxRetry, "max-retry", "double the delay after each failed attempt, "+
+		"up to `DELAY`, for example 30s; if DELAY is not longer than --retry, the delay stays the same")
+	s.addFlag(&o.noRetry, "no-retry", "connect only once; exit with code 1 "+
+		"if the attempt fails or the connection is lost")
+	s.addFlag(&o.likeBrowser, "like-browser", "stop like a browser at every status except 200, "+
+		"for example at 503")
+	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, "+
+		"after the stream is lost")
+	s.addFlag(&o.idleTimeout, "idle-timeout", "reconnect after `DURATION` without a byte, "+
+		"for example 45s for a server that sends a heartbeat every 15s")
+	s.addFlag(&o.maxEventSize, "max-event-size", "skip events larger than `SIZE`, for example 64KiB")
 }
 
-// check finds settings that contradict each other.
+// check returns an error if a setting is out of range or excludes another.
 func (o *listenOptions) check() error {
 	for _, d := range []struct {
 		name  string
@@ -98,83 +116,86 @@ func (o *listenOptions) check() error {
 		{"--retry", o.retry, time.Millisecond}, {"--max-retry", o.maxRetry, 0},
 	} {
 		if d.value < d.least {
-			return misuse("", "%s %v is too short", d.name, d.value)
+			return usageError("", "%s %v must be at least %v", d.name, d.value, d.least)
 		}
 	}
 	switch {
 	case o.raw && o.json:
-		return misuse("", "--raw and --json exclude each other")
+		return usageError("", "--raw and --json must not be used together")
 	case o.raw && len(o.types) > 0:
-		return misuse("", "--raw prints the stream as it comes; --type cannot choose from it")
+		return usageError("--raw prints the whole stream and cannot select events",
+			"--raw and --type must not be used together")
 	case o.count < 0:
-		return misuse("", "--count %d is negative", o.count)
+		return usageError("", "--count %d must not be negative", o.count)
 	case o.method != "" && !isToken(o.method):
-		return misuse("", "-X %q is not a method", o.method)
+		return usageError("", "-X %q must be a method, for example POST", o.method)
 	}
 	return nil
 }
 
-// listen is "sse listen".
-func listen(ctx context.Context, w *world, args []string) int {
-	// The delay does not grow unless asked to: one listener a second is no load
-	// for a server, and a person waits no longer than that once it is back.
+// listen runs "sse listen".
+func listen(ctx context.Context, p *process, args []string) int {
+	// By default, the delay does not grow: one attempt per second is no load
+	// for a server, and a person waits at most one second after the server is
+	// reachable again.
 	o := listenOptions{retry: time.Second, maxRetry: time.Second, maxEventSize: 16 << 20}
 	s := newSettings("listen")
 	o.define(s)
-	operands, err := s.parse(args, w.env)
+	operands, err := s.parse(args, p.env)
 	if errors.Is(err, errHelp) {
-		return w.ui.page(s.help(listenIntro))
+		return p.ui.printPage(s.help(listenIntro))
 	}
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
 	o.hasData = s.given["data"]
 	target, err := o.target(operands)
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
-	l := &listener{options: o, ui: w.ui, target: target, print: w.ui.printer(o.json)}
-	if err := l.prepare(w); err != nil {
-		return w.ui.fail(err)
+	l := &listener{options: o, ui: p.ui, target: target, print: p.ui.eventPrinter(o.json)}
+	if err := l.createClient(p); err != nil {
+		return p.ui.fail(err)
 	}
 	return l.run(ctx)
 }
 
-// target checks the settings and returns the one URL among the operands.
+// target checks the settings and returns the URL of the request. Operands must
+// be one URL.
 func (o *listenOptions) target(operands []string) (*url.URL, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	switch len(operands) {
 	case 0:
-		return nil, misuse("try sse listen :3000/handshake", "a URL is missing")
+		return nil, usageError("try sse listen :3000/handshake", "a URL is required")
 	case 1:
 		u, err := parseURL(operands[0])
 		if err != nil {
 			return nil, err
 		}
-		return o.ask(u)
+		return o.selectEvents(u)
 	}
-	return nil, misuse("a value with spaces needs quotes",
-		"one URL, not %d: %s", len(operands), strings.Join(operands, " "))
+	return nil, usageError("put quotes around a value that contains spaces",
+		"exactly one URL is required, not %d: %s", len(operands), strings.Join(operands, " "))
 }
 
-// ask puts what a hub is asked for into the URL.
-func (o *listenOptions) ask(u *url.URL) (*url.URL, error) {
+// selectEvents adds --since, --topic and --pattern to the URL.
+func (o *listenOptions) selectEvents(u *url.URL) (*url.URL, error) {
 	query := u.Query()
 	if o.since != "" {
 		if _, err := sse.ParseStart(o.since); err != nil {
-			return nil, misuse("earliest, latest, -10, 10m, 7d or 2006-01-02T15:04:05Z",
-				"--since %s is no place to start", o.since)
+			return nil, usageError("for example --since -10, --since 7d or --since 2006-01-02T15:04:05Z",
+				"--since %s must be earliest, latest, -N, a duration or an RFC 3339 time", o.since)
 		}
 		query.Set("since", o.since)
 	}
 	if len(o.topics)+len(o.patterns) > 0 {
-		if u.Path != "" && u.Path != "/" && u.Path != ownEvents {
-			return nil, misuse("the hub alone: "+u.Host,
-				"--topic and --pattern say what to listen to, and so does the path of %s", u.Redacted())
+		if u.Path != "" && u.Path != "/" && u.Path != hubEventsPath {
+			return nil, usageError("use the URL of the hub: "+u.Host,
+				"the URL must have no path with --topic or --pattern: %s", u.Redacted())
 		}
-		u.Path, u.RawPath = ownEvents, ""
+		u.Path, u.RawPath = hubEventsPath, ""
 	}
 	for name, values := range map[string][]string{"topic": o.topics, "pattern": o.patterns} {
 		for _, value := range values {
@@ -187,29 +208,30 @@ func (o *listenOptions) ask(u *url.URL) (*url.URL, error) {
 	return u, nil
 }
 
-// ownEvents is where a hub has topics that a path cannot spell.
-const ownEvents = "/-/events"
+// hubEventsPath is the path of a hub that accepts topics as parameters, for
+// topics that cannot be a path.
+const hubEventsPath = "/-/events"
 
 // listener prints one stream.
 type listener struct {
 	options listenOptions
 	ui      *ui
-	print   printer
+	print   printEvent
 	target  *url.URL
 	client  *sse.Client
 	stop    context.CancelCauseFunc // ends run
 
-	seen int             // events printed
-	open bool            // the stream was open when it was last heard of
-	ever bool            // it was open once
-	told map[string]bool // reasons told since then
+	printed  int             // number of events
+	isOpen   bool            // the last report said that the stream is open
+	wasOpen  bool            // the stream has been open at least once
+	reported map[string]bool // reasons reported since the stream was last open
 }
 
 // errTimeout is the cause of a context that --timeout has ended.
-var errTimeout = errors.New("the time is over")
+var errTimeout = errors.New("timeout reached")
 
-// prepare builds the client.
-func (l *listener) prepare(w *world) error {
+// createClient creates the client for the settings.
+func (l *listener) createClient(p *process) error {
 	o := &l.options
 	l.client = &sse.Client{
 		URL:           l.target.String(),
@@ -219,27 +241,28 @@ func (l *listener) prepare(w *world) error {
 		MaxEventSize:  int(o.maxEventSize),
 		LikeBrowser:   o.likeBrowser,
 		Resend:        o.resend,
-		OnState:       l.onState,
+		OnState:       l.reportState,
+		OnSkip:        l.reportSkipped,
 	}
 	if o.noRetry {
 		l.client.MaxRetries = -1
 	}
 	if o.comments {
-		l.client.OnComment = func(text string) { l.ui.say(dim, "comment: %s", text) }
+		l.client.OnComment = func(text string) { l.ui.report(dim, "comment: %s", text) }
 	}
 	if o.raw {
 		l.print = func(sse.Event) error { return nil }
 		l.client.HTTPClient = &http.Client{
-			Transport: &tee{base: http.DefaultTransport, write: l.writeRaw},
+			Transport: &teeTransport{base: http.DefaultTransport, write: l.writeRaw},
 		}
 	}
-	return o.setRequest(l.client, w.stdin)
+	return o.setRequest(l.client, p.stdin)
 }
 
-// writeRaw writes bytes of the stream. The client would take an error for one
-// of the network and connect again, so it ends run as well.
+// writeRaw writes bytes of the stream to stdout. If that fails, it also ends
+// run: the client alone would treat the error as a network error and reconnect.
 func (l *listener) writeRaw(p []byte) error {
-	l.ui.settle()
+	l.ui.clearProgress()
 	_, err := l.ui.out.Write(p)
 	if err = outputError(err); err != nil {
 		l.stop(err)
@@ -247,7 +270,9 @@ func (l *listener) writeRaw(p []byte) error {
 	return err
 }
 
-// run prints events until something ends it, and returns the exit code.
+// run prints events until the stream ends and the client does not reconnect,
+// until ctx is canceled, or until the timeout is reached. It returns the exit
+// code.
 func (l *listener) run(ctx context.Context) int {
 	ctx, l.stop = context.WithCancelCause(ctx)
 	defer l.stop(nil)
@@ -256,147 +281,128 @@ func (l *listener) run(ctx context.Context) int {
 		ctx, cancel = context.WithTimeoutCause(ctx, l.options.timeout, errTimeout)
 		defer cancel()
 	}
-	defer l.ui.settle()
+	defer l.ui.clearProgress()
 	for event, err := range l.client.Events(ctx) {
-		if tooLarge := (*sse.TooLargeError)(nil); errors.As(err, &tooLarge) {
-			l.skipped(tooLarge)
-			continue
-		}
 		if err == nil {
-			err = l.take(event)
+			err = l.printSelected(event)
 		}
 		if err != nil {
-			return l.end(cmp.Or(context.Cause(ctx), err))
+			return l.finish(cmp.Or(context.Cause(ctx), err))
 		}
-		if l.options.count > 0 && l.seen == l.options.count {
+		if l.options.count > 0 && l.printed == l.options.count {
 			return exitDone
 		}
 	}
-	return l.end(nil)
+	return l.finish(nil)
 }
 
-// take prints the event if it was asked for.
-func (l *listener) take(event sse.Event) error {
-	if !l.options.types.has(typeOf(event)) {
+// printSelected prints the event if --type selects it.
+func (l *listener) printSelected(event sse.Event) error {
+	if !l.options.types.selects(eventType(event)) {
 		return nil
 	}
-	l.seen++
+	l.printed++
 	return l.print(event)
 }
 
-// skipped tells of an event that was too large to print.
-func (l *listener) skipped(e *sse.TooLargeError) {
-	l.ui.say(yellow, "event skipped: %s on the wire, the limit is %s",
-		bytesText(e.Size), bytesText(int64(e.Limit)))
-	l.ui.hint("--max-event-size raises the limit")
+// reportSkipped reports an event that was too large to print.
+func (l *listener) reportSkipped(e *sse.TooLargeError) {
+	l.ui.report(yellow, "event skipped: %s on the wire, the limit is %s",
+		formatSize(e.Size), formatSize(int64(e.Limit)))
+	l.ui.hint("raise the limit with --max-event-size")
 }
 
-// end tells why the stream is over and returns the exit code. Nil: the stream
-// itself came to an end.
-func (l *listener) end(err error) int {
+// finish reports why the stream is over and returns the exit code. Err is nil
+// if the stream itself has ended.
+func (l *listener) finish(err error) int {
 	if errors.Is(err, errOutputClosed) {
 		return exitDone
 	}
-	var why string
+	var cause string
 	switch {
 	case err == nil:
-		why = "the stream ended"
+		cause = "the stream ended"
 	case errors.Is(err, errInterrupted):
-		l.ui.interrupted(l.options.raw)
-		why = "interrupted"
+		l.ui.clearInterrupt(l.options.raw)
+		cause = "interrupted"
 	case errors.Is(err, errTimeout):
-		why = delayText(l.options.timeout) + " are over"
+		cause = "timeout of " + formatDelay(l.options.timeout) + " reached"
 	default:
-		return l.failed(err)
+		return l.fail(err)
 	}
-	if l.seen < l.options.count {
+	if l.printed < l.options.count {
 		return l.ui.fail(&failure{code: exitFailed,
-			message: fmt.Sprintf("%s after %d of %d events", why, l.seen, l.options.count)})
+			message: fmt.Sprintf("%s after %d of %d events", cause, l.printed, l.options.count)})
 	}
-	if errors.Is(err, errTimeout) && !l.ever {
+	if errors.Is(err, errTimeout) && !l.wasOpen {
 		return l.ui.fail(&failure{code: exitFailed,
-			message: why + ", and there was no stream"})
+			message: cause + " before the stream opened"})
 	}
 	if err == nil {
-		l.ui.say("", "%s", why)
+		l.ui.report("", "%s", cause)
 	}
 	return exitDone
 }
 
-// failed tells of an error that retrying cannot mend, or must not.
-func (l *listener) failed(err error) int {
+// fail reports an error after which the client does not reconnect. It returns
+// the exit code.
+func (l *listener) fail(err error) int {
 	code := l.ui.fail(explain(err, l.target))
 	method := cmp.Or(l.client.Method, http.MethodGet)
 	refused := (*sse.ResponseError)(nil)
 	if method != http.MethodGet && !l.options.resend && !errors.As(err, &refused) {
-		l.ui.hint("a " + method + " is sent only once; --resend sends it again")
+		l.ui.hint("sse listen sends a " + method + " only once; to repeat it, use --resend")
 	}
 	return code
 }
 
-// onState says what happens to the connection, each thing once.
-func (l *listener) onState(change sse.StateChange) {
+// reportState reports a change of the connection. It reports the same failure
+// only once.
+func (l *listener) reportState(change sse.StateChange) {
 	switch change.State {
 	case sse.StateConnecting:
 		if change.Attempt == 1 {
-			l.ui.say("", "connecting to %s", l.target.Redacted())
+			l.ui.report("", "connecting to %s", l.target.Redacted())
 		} else {
-			l.ui.wait("connecting, attempt %d", change.Attempt)
+			l.ui.showProgress("connecting, attempt %d", change.Attempt)
 		}
 	case sse.StateOpen:
-		l.connected(change)
+		l.reportOpen(change)
 	case sse.StateRetrying:
-		l.retrying(change)
+		l.reportRetry(change)
 	}
 }
 
-func (l *listener) connected(change sse.StateChange) {
-	l.open, l.ever, l.told = true, true, nil
+func (l *listener) reportOpen(change sse.StateChange) {
+	l.isOpen, l.wasOpen, l.reported = true, true, nil
 	id := ""
 	if r := change.Response; r != nil && r.Request != nil {
 		id = r.Request.Header.Get("Last-Event-ID")
 	}
 	if id == "" {
-		l.ui.say(green, "connected")
+		l.ui.report(green, "connected")
 		return
 	}
-	l.ui.say(green, "connected, continuing after %s", shorten(id, 60))
+	l.ui.report(green, "connected, continuing after ID %s", text.FirstLine(id, 60))
 }
 
-func (l *listener) retrying(change sse.StateChange) {
-	why, delay := reason(change.Err), delayText(change.Delay)
-	what := "not connected"
-	if l.open {
-		what = "stream lost"
+func (l *listener) reportRetry(change sse.StateChange) {
+	cause, delay := reason(change.Err), formatDelay(change.Delay)
+	status := "not connected"
+	if l.isOpen {
+		status = "stream lost"
 	}
-	l.open = false
-	if l.told[why] {
-		l.ui.wait("attempt %d failed, retrying in %s", change.Attempt, delay)
+	l.isOpen = false
+	if l.reported[cause] {
+		l.ui.showProgress("attempt %d failed, retrying in %s", change.Attempt, delay)
 		return
 	}
-	if l.told == nil {
-		l.told = map[string]bool{}
+	if l.reported == nil {
+		l.reported = map[string]bool{}
 	}
-	l.told[why] = true
-	l.ui.say(yellow, "%s (%s), retrying in %s", what, why, delay)
+	l.reported[cause] = true
+	l.ui.report(yellow, "%s (%s), retrying in %s", status, cause, delay)
 	if change.Err != nil {
-		l.ui.hint(advice(change.Err, l.target))
+		l.ui.hint(hintFor(change.Err, l.target))
 	}
-}
-
-// sizeFlag is a number of bytes, such as 65536, 64KiB or 64k.
-type sizeFlag int
-
-func (f *sizeFlag) String() string { return strings.ReplaceAll(bytesText(int64(*f)), " ", "") }
-func (f *sizeFlag) Set(text string) error {
-	digits := strings.TrimRight(text, "kKmMgGiIbB")
-	unit := strings.ToLower(strings.TrimSuffix(strings.ToLower(text[len(digits):]), "b"))
-	shifts := map[string]int{"": 0, "k": 10, "ki": 10, "m": 20, "mi": 20, "g": 30, "gi": 30}
-	shift, ok := shifts[unit]
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if !ok || err != nil || n <= 0 || n<<shift > math.MaxInt32 {
-		return errors.New("a size is a number of bytes, as in 65536, 64KiB or 16MiB")
-	}
-	*f = sizeFlag(n << shift)
-	return nil
 }

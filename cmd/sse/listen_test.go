@@ -18,96 +18,96 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// refused is how a connection to a port that nobody listens on fails.
-var refused = &url.Error{Op: "Get", URL: "http://x", Err: &net.OpError{
+// errRefused is the error of a connection to a port on which no server listens.
+var errRefused = &url.Error{Op: "Get", URL: "http://x", Err: &net.OpError{
 	Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
 }}
 
-// history drives the states of a client whose server is not there, comes,
-// goes for a while, and comes back.
-func history(l *listener) {
-	again := &http.Response{Request: &http.Request{
+// replayStates reports to l the states of a client while its server is not
+// running, starts, stops, and starts again.
+func replayStates(l *listener) {
+	resumed := &http.Response{Request: &http.Request{
 		Header: http.Header{"Last-Event-Id": {"7"}},
 	}}
 	for _, change := range []sse.StateChange{
 		{State: sse.StateConnecting, Attempt: 1},
-		{State: sse.StateRetrying, Attempt: 1, Err: refused, Delay: 1e9},
+		{State: sse.StateRetrying, Attempt: 1, Err: errRefused, Delay: 1e9},
 		{State: sse.StateConnecting, Attempt: 2},
-		{State: sse.StateRetrying, Attempt: 2, Err: refused, Delay: 2e9},
+		{State: sse.StateRetrying, Attempt: 2, Err: errRefused, Delay: 2e9},
 		{State: sse.StateConnecting, Attempt: 3},
 		{State: sse.StateOpen, Attempt: 3, Response: &http.Response{Request: &http.Request{}}},
 		{State: sse.StateRetrying, Attempt: 3, Delay: 1e9},
 		{State: sse.StateConnecting, Attempt: 4},
-		{State: sse.StateRetrying, Attempt: 4, Err: refused, Delay: 2e9},
+		{State: sse.StateRetrying, Attempt: 4, Err: errRefused, Delay: 2e9},
 		{State: sse.StateConnecting, Attempt: 5},
-		{State: sse.StateRetrying, Attempt: 5, Err: refused, Delay: 4e9},
+		{State: sse.StateRetrying, Attempt: 5, Err: errRefused, Delay: 4e9},
 		{State: sse.StateConnecting, Attempt: 6},
-		{State: sse.StateOpen, Attempt: 6, Response: again},
+		{State: sse.StateOpen, Attempt: 6, Response: resumed},
 		{State: sse.StateClosed, Attempt: 6},
 	} {
-		l.onState(change)
+		l.reportState(change)
 	}
 }
 
-// A server that is away for long costs a line when it goes, one when the reason
-// changes, and one when it is back.
-func TestStatesAreToldOnce(t *testing.T) {
-	u, stdout, stderr := testUI(false, false)
+// While a server is unreachable, sse prints one line when the stream is lost,
+// one when the reason changes, and one when the stream is open again.
+func TestStatesAreReportedOnce(t *testing.T) {
+	u, stdout, stderr := newTestUI(false, false)
 	target, _ := parseURL("http://me:secret@localhost:3000/x")
-	history(&listener{ui: u, target: target})
+	replayStates(&listener{ui: u, target: target})
 	want := `sse: connecting to http://me:xxxxx@localhost:3000/x
 sse: not connected (connection refused), retrying in 1s
 sse: hint: nothing listens on localhost:3000: start the server, or check the port
 sse: connected
-sse: stream lost (the server ended it), retrying in 1s
+sse: stream lost (the server ended the stream), retrying in 1s
 sse: not connected (connection refused), retrying in 2s
-sse: connected, continuing after 7
+sse: connected, continuing after ID 7
 `
 	if got := stderr.String(); got != want {
 		t.Errorf("stderr:\n%s\nwant:\n%s", got, want)
 	}
 	if stdout.Len() > 0 {
-		t.Errorf("stdout: %q", stdout)
+		t.Errorf("stdout %q, want none", stdout)
 	}
 }
 
-// On a terminal, what happens in between is shown on a line that is redrawn.
+// On a terminal, a progress line shows the attempts in between.
 func TestStatesOnTerminal(t *testing.T) {
-	u, _, stderr := testUI(true, false)
+	u, _, stderr := newTestUI(true, false)
 	target, _ := parseURL(":3000")
-	history(&listener{ui: u, target: target})
-	if u.waiting {
-		t.Error("a line is left that waits to be redrawn")
+	replayStates(&listener{ui: u, target: target})
+	if u.hasProgress {
+		t.Error("the progress line was not removed")
 	}
-	// What the person sees in the end: each redrawing begins with CR.
+	// Each redrawing begins with CR, so the rest of a line remains visible.
 	var seen []string
 	for line := range strings.Lines(stderr.String()) {
 		parts := strings.Split(line, "\r\x1b[K")
 		seen = append(seen, parts[len(parts)-1])
 	}
 	if got, want := len(seen), 7; got != want {
-		t.Errorf("%d lines stay, want %d:\n%q", got, want, seen)
+		t.Errorf("%d lines remain, want %d:\n%q", got, want, seen)
 	}
 	for _, part := range []string{
 		"sse: attempt 2 failed, retrying in 2s", "sse: connecting, attempt 6",
 	} {
 		if !strings.Contains(stderr.String(), part+"\r\x1b[K") {
-			t.Errorf("%q is never shown and taken away:\n%q", part, stderr)
+			t.Errorf("%q was not shown and then removed:\n%q", part, stderr)
 		}
 	}
 }
 
-// startListen runs "sse listen" with these arguments on a server that answers as
-// the script says.
+// startListen runs "sse listen" with these arguments and with a server that
+// sends the responses of the script. Code waits for the exit code.
 func startListen(
 	ctx context.Context, t *testing.T, script string, stdout io.Writer, args ...string,
 ) (code func() int, stderr *bytes.Buffer) {
 	t.Helper()
-	answers, err := parseAnswers(script)
+	responses, err := parseResponses(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := newScripted(answers)
+	server := newScriptServer(responses)
 	t.Cleanup(server.stop)
 
 	stderr = &bytes.Buffer{}
@@ -119,32 +119,16 @@ func startListen(
 
 const oneThenSilence = "HTTP 200\ndata: one\n\nSTALL\n"
 
-func TestInterruptIsACleanEnd(t *testing.T) {
+func TestInterruptEndsListen(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r, w := io.Pipe()
 	code, stderr := startListen(ctx, t, oneThenSilence, w)
 	if line, err := bufio.NewReader(r).ReadString('\n'); line != "one\n" {
-		t.Fatalf("got %q, %v", line, err)
+		t.Fatalf("first line %q, %v; want one", line, err)
 	}
 	cancel(errInterrupted)
 	if got := code(); got != exitDone {
 		t.Errorf("exit code %d, want 0; stderr:\n%s", got, stderr)
-	}
-}
-
-// The ^C that a terminal shows goes, unless that would take data away.
-func TestInterruptOnTerminal(t *testing.T) {
-	for _, tt := range []struct {
-		terminal, midLine bool
-		want              string
-	}{
-		{false, false, ""}, {false, true, ""}, {true, false, "\r\x1b[K"}, {true, true, "\n"},
-	} {
-		u, _, stderr := testUI(tt.terminal, false)
-		if u.interrupted(tt.midLine); stderr.String() != tt.want {
-			t.Errorf("terminal %t, mid-line %t: got %q, want %q",
-				tt.terminal, tt.midLine, stderr, tt.want)
-		}
 	}
 }
 
@@ -164,7 +148,7 @@ func TestInterruptBeforeCountFails(t *testing.T) {
 	}
 }
 
-// writerFunc is a writer that is a function.
+// writerFunc is a function that implements io.Writer.
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
@@ -177,14 +161,14 @@ func TestClosedStdoutEndsQuietly(t *testing.T) {
 			if got := code(); got != exitDone {
 				t.Errorf("exit code %d, want 0", got)
 			}
-			if strings.Count(stderr.String(), "\n") != 2 { // connecting, connected
-				t.Errorf("stderr: %q", stderr)
+			if strings.Count(stderr.String(), "\n") != 2 { // "connecting to …" and "connected"
+				t.Errorf("stderr %q, want two lines", stderr)
 			}
 		})
 	}
 }
 
-func TestBrokenStdoutIsTold(t *testing.T) {
+func TestStdoutErrorIsReported(t *testing.T) {
 	for _, args := range [][]string{nil, {"--json"}, {"--raw"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			full := writerFunc(func([]byte) (int, error) { return 0, errors.New("disk full") })
@@ -200,8 +184,8 @@ func TestBrokenStdoutIsTold(t *testing.T) {
 	}
 }
 
-// A reader that is slow is waited for: no event is lost, and none is held in
-// memory but what the connection holds.
+// The client waits for a slow reader. No event is lost, and the client stores
+// no events beyond the buffers of the connection.
 func TestSlowStdout(t *testing.T) {
 	const n = 2000
 	var script strings.Builder
@@ -217,7 +201,7 @@ func TestSlowStdout(t *testing.T) {
 	for i := range n {
 		line, err := lines.ReadString('\n')
 		if want := fmt.Sprintf("%d ", i); !strings.HasPrefix(line, want) {
-			t.Fatalf("line %d is %.20q, %v; stderr:\n%s", i, line, err, stderr)
+			t.Fatalf("line %d is %.20q, %v; want prefix %q; stderr:\n%s", i, line, err, want, stderr)
 		}
 	}
 	if got := code(); got != exitDone {
@@ -225,21 +209,24 @@ func TestSlowStdout(t *testing.T) {
 	}
 }
 
-func TestSecondInterruptQuits(t *testing.T) {
-	signals, code := make(chan os.Signal, 2), make(chan int)
-	ctx := interruptible(context.Background(), signals, func(c int) { code <- c })
-	signals <- os.Interrupt
-	<-ctx.Done()
-	if got := context.Cause(ctx); !errors.Is(got, errInterrupted) {
-		t.Errorf("cause %v, want %v", got, errInterrupted)
-	}
-	select {
-	case c := <-code:
-		t.Fatalf("exit %d at the first interrupt", c)
-	default:
-	}
-	signals <- syscall.SIGTERM
-	if got := <-code; got != exitInterrupted {
-		t.Errorf("exit code %d, want %d", got, exitInterrupted)
+func TestOptionsThatAreNotValid(t *testing.T) {
+	for line, want := range map[string]string{
+		"--raw --json":       "--raw and --json must not be used together",
+		"--raw --type a":     "--raw and --type must not be used together",
+		"--count -1":         "--count -1 must not be negative",
+		"--retry 0s":         "--retry 0s must be at least 1ms",
+		"--timeout -1s":      "--timeout -1s must be at least 0s",
+		"--idle-timeout -1s": "--idle-timeout -1s must be at least 0s",
+		"-X a,b":             `-X "a,b" must be a method, for example POST`,
+	} {
+		o, operands, err := parseListen(nil, strings.Fields(line+" :3000")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f *failure
+		_, err = o.target(operands)
+		if !errors.As(err, &f) || f.message != want || f.code != exitUsage {
+			t.Errorf("%s: got %v, want %s", line, err, want)
+		}
 	}
 }

@@ -1,11 +1,12 @@
-// Command sse is Server-Sent Events in a shell:
+// Command sse publishes and receives Server-Sent Events on the command line:
 //
-//	sse serve                              # a hub on localhost:3000
-//	sse listen :3000/handshake             # prints what is published there
-//	sse send :3000/handshake 'hello'       # as does curl -d hello localhost:3000/handshake
+//	sse serve                              # run a hub on localhost:3000
+//	sse listen :3000/handshake             # print the events of a topic
+//	sse send :3000/handshake 'hello'       # publish an event to a topic
 //
-// Listen never gives up unless it is told to, and says on standard error when it
-// connects, loses and regains the stream. "sse COMMAND -h" shows every setting.
+// By default, sse listen reconnects until it is interrupted. It reports on
+// standard error when it connects, loses the stream and reconnects. The command
+// "sse COMMAND -h" prints every setting.
 package main
 
 import (
@@ -17,63 +18,72 @@ import (
 	"syscall"
 )
 
-// Exit codes. A script that counts on them: 0 is "done", 1 "it did not work",
-// 2 "you asked for something that makes no sense".
+// Exit codes. Scripts rely on them.
 const (
 	exitDone        = 0
 	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130 // second interrupt: as a shell reports a death by SIGINT
+	exitUsage       = 2   // the command line is not valid
+	exitInterrupted = 130 // second interrupt: the code that shells use for SIGINT
 )
 
 // errInterrupted is the cause of a context that an interrupt has canceled.
 var errInterrupted = errors.New("interrupted")
 
-// lookup finds an environment variable, as os.LookupEnv does.
-type lookup func(name string) (value string, ok bool)
+// lookupEnv looks up an environment variable, like os.LookupEnv.
+type lookupEnv func(name string) (value string, ok bool)
 
-// world is what a command may touch: nothing in this module reads a global
-// stream or variable, so that tests run commands in their own process.
-type world struct {
-	env    lookup
+// process holds the environment variables and the standard streams that a
+// command uses. No command reads them from package os, so that tests can run a
+// command inside the test process.
+type process struct {
+	env    lookupEnv
 	stdin  io.Reader
 	stdout io.Writer
 	ui     *ui
 }
 
 func main() {
-	// Without this, a write to a closed stdout (sse listen … | head) kills the
-	// process with SIGPIPE, and a shell with pipefail calls that a failure. With
-	// it the write fails with EPIPE, which ends quietly.
+	// Without this line, a write to a closed stdout (sse listen … | head) kills
+	// the process with SIGPIPE, and a shell with pipefail reports a failure.
+	// With it, the write fails with EPIPE, and the command ends quietly.
 	signal.Ignore(syscall.SIGPIPE)
 
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	ctx := interruptible(context.Background(), signals, os.Exit)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	ctx := withInterrupts(context.Background(), signals, os.Exit)
 	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// interruptible returns a context that the first signal cancels, for a clean
-// end. The second signal calls exit: something (a pager that does not read, for
-// instance) holds the clean end up, and the person insists. The goroutine
-// lives until the second signal, or as long as the process.
-func interruptible(
+// withInterrupts returns a context that the first signal cancels, so that the
+// command can end cleanly. The second signal calls exit, because the command
+// cannot end cleanly while a write to stdout blocks, for example a write to a
+// pager that does not read. A SIGHUP is never the second signal: a terminal that
+// closes may send it twice, and systemd may send it right after SIGTERM. The
+// goroutine runs until the second signal or until the process ends.
+func withInterrupts(
 	parent context.Context, signals <-chan os.Signal, exit func(code int),
 ) context.Context {
 	ctx, cancel := context.WithCancelCause(parent)
 	go func() {
 		<-signals
 		cancel(errInterrupted)
-		<-signals
-		exit(exitInterrupted)
+		for s := range signals {
+			if s != syscall.SIGHUP {
+				exit(exitInterrupted)
+			}
+		}
 	}()
 	return ctx
 }
 
-// run is the whole command but for signals: it returns the exit code.
+// run runs the command line args and returns the exit code. Unlike main, it
+// does not handle signals.
 func run(
-	ctx context.Context, args []string, env lookup, stdin io.Reader, stdout, stderr io.Writer,
+	ctx context.Context, args []string, env lookupEnv, stdin io.Reader, stdout, stderr io.Writer,
 ) int {
-	w := &world{env: env, stdin: stdin, stdout: stdout, ui: newUI(stdout, stderr, env)}
-	return dispatch(ctx, w, args)
+	p := &process{env: env, stdin: stdin, stdout: stdout, ui: newUI(stdout, stderr, env)}
+	return dispatch(ctx, p, args)
 }

@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// soak makes some tests as large as the issues ask for.
+// soak makes some tests as large as the issues require.
 var soak = os.Getenv("SSE_TEST_SOAK") != ""
 
-// child is sse, but ends with the test that has started it.
-func child() {
+// runChild runs the command, but exits when the test that started it exits.
+func runChild() {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(exitFailed)
@@ -29,31 +29,31 @@ func child() {
 	main()
 }
 
-// hubProcess is "sse serve" in a process of its own.
+// hubProcess is a process that runs "sse serve".
 type hubProcess struct {
 	tb       testing.TB
 	cmd      *exec.Cmd
-	spoken   chan struct{} // closed when it has said something
-	ready    chan struct{} // closed when it has said that it serves
-	stopping chan struct{} // closed when it has said that it stops
-	done     chan struct{} // closed when it has ended
+	hasLog   chan struct{} // closed when the hub has logged its first line
+	ready    chan struct{} // closed when the hub has logged that it serves
+	stopping chan struct{} // closed when the hub has logged that it is stopping
+	done     chan struct{} // closed when the process has ended
 
-	mu   sync.Mutex // guards the following
-	said strings.Builder
+	mu  sync.Mutex // guards the following
+	log strings.Builder
 }
 
-// startHub starts a hub, and does not wait until it serves.
+// startHub starts a hub. It does not wait until the hub serves.
 func startHub(tb testing.TB, flags ...string) *hubProcess {
 	tb.Helper()
 	h := &hubProcess{
 		tb: tb, cmd: exec.Command("sse-child", append([]string{"serve"}, flags...)...),
-		spoken: make(chan struct{}), ready: make(chan struct{}),
+		hasLog: make(chan struct{}), ready: make(chan struct{}),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	h.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
-	said, err := h.cmd.StderrPipe()
+	stderr, err := h.cmd.StderrPipe()
 	if err == nil {
-		_, err = h.cmd.StdinPipe() // which ends with this process
+		_, err = h.cmd.StdinPipe() // the pipe closes when this process ends
 	}
 	if err == nil {
 		err = h.cmd.Start()
@@ -63,21 +63,22 @@ func startHub(tb testing.TB, flags ...string) *hubProcess {
 	}
 	go func() {
 		defer close(h.done)
-		h.listen(said)
-		_ = h.cmd.Wait() // its exit code is for those who wait
+		h.readLog(stderr)
+		_ = h.cmd.Wait() // checkExit checks the exit code
 	}()
 	tb.Cleanup(h.kill)
 	return h
 }
 
-func (h *hubProcess) listen(said io.Reader) {
-	spoken := sync.OnceFunc(func() { close(h.spoken) })
-	for lines := bufio.NewScanner(said); lines.Scan(); {
+// readLog reads the hub's stderr until the process ends.
+func (h *hubProcess) readLog(stderr io.Reader) {
+	closeHasLog := sync.OnceFunc(func() { close(h.hasLog) })
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		h.mu.Lock()
-		fmt.Fprintln(&h.said, lines.Text())
+		fmt.Fprintln(&h.log, lines.Text())
 		h.mu.Unlock()
-		spoken()
-		switch { // each is said once
+		closeHasLog()
+		switch { // the hub logs each of these lines once
 		case strings.HasPrefix(lines.Text(), "sse: serving "):
 			close(h.ready)
 		case strings.HasPrefix(lines.Text(), "sse: stopping: "):
@@ -86,30 +87,31 @@ func (h *hubProcess) listen(said io.Reader) {
 	}
 }
 
-// text is what it has said.
-func (h *hubProcess) text() string {
+// logText returns the lines that the hub has logged.
+func (h *hubProcess) logText() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.said.String()
+	return h.log.String()
 }
 
-// await waits for what is closed by listen.
-func (h *hubProcess) await(what <-chan struct{}) {
+// await waits until readLog has closed event. The test fails if the process
+// ends.
+func (h *hubProcess) await(event <-chan struct{}) {
 	h.tb.Helper()
 	select {
-	case <-what:
+	case <-event:
 	case <-h.done:
-		h.tb.Fatalf("sse serve has ended: %v\n%s", h.cmd.ProcessState, h.text())
+		h.tb.Fatalf("sse serve ended: %v\n%s", h.cmd.ProcessState, h.logText())
 	}
 }
 
-// kill ends it at once, and waits.
+// kill kills the process and waits until it has ended.
 func (h *hubProcess) kill() {
-	_ = h.cmd.Process.Kill() // it may have ended
+	_ = h.cmd.Process.Kill() // it may have ended already
 	<-h.done
 }
 
-// signal sends a signal.
+// signal sends a signal to the process.
 func (h *hubProcess) signal(s os.Signal) {
 	h.tb.Helper()
 	if err := h.cmd.Process.Signal(s); err != nil {
@@ -117,87 +119,92 @@ func (h *hubProcess) signal(s os.Signal) {
 	}
 }
 
-// exit waits until it has ended, as it should.
-func (h *hubProcess) exit(code int) {
+// checkExit waits until the process has ended, and checks its exit code.
+func (h *hubProcess) checkExit(code int) {
 	h.tb.Helper()
 	<-h.done
 	if got := h.cmd.ProcessState.ExitCode(); got != code {
-		h.tb.Errorf("sse serve has ended with %v, want %d\n%s", h.cmd.ProcessState, code, h.text())
+		h.tb.Errorf("sse serve ended with %v, want exit code %d\n%s",
+			h.cmd.ProcessState, code, h.logText())
 	}
 }
 
-// cpu is the CPU time that it has taken, once it has ended.
-func (h *hubProcess) cpu() time.Duration {
+// cpuTime returns the CPU time of the process, which must have ended.
+func (h *hubProcess) cpuTime() time.Duration {
 	return h.cmd.ProcessState.UserTime() + h.cmd.ProcessState.SystemTime()
 }
 
-// freeAddr returns an address for hubs that follow each other. Its port is none of
-// those that systems give to the ends of connections: while no hub listens, one who
-// connects might be given the very port, and be connected to itself.
+// freeAddr returns an address for successive hubs. Its port is outside the
+// range that systems use for outgoing connections: otherwise, while no hub
+// listens, a client could get this port as its own, and connect to itself.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
 		port := strconv.Itoa(10_000 + rand.IntN(20_000))
-		four, err := net.Listen("tcp", "127.0.0.1:"+port)
+		ipv4, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue
 		}
-		six, err := net.Listen("tcp", "[::1]:"+port)
+		ipv6, err := net.Listen("tcp", "[::1]:"+port)
 		free := err == nil || !strings.Contains(err.Error(), "in use")
-		_ = four.Close()
-		if six != nil {
-			_ = six.Close()
+		_ = ipv4.Close()
+		if ipv6 != nil {
+			_ = ipv6.Close()
 		}
 		if free {
 			return "localhost:" + port
 		}
 	}
-	tb.Fatal("no port is free")
+	tb.Fatal("found no free port")
 	return ""
 }
 
-// site is where one hub follows the other, on one address and directory.
-type site struct {
+// hubService is a series of hubs that run one after the other, on the same
+// address and data directory.
+type hubService struct {
 	tb    testing.TB
 	addr  string
 	flags []string
-	hub   *hubProcess
+	hub   *hubProcess // the current hub
 
 	mu sync.Mutex    // guards the following
 	up chan struct{} // closed while a hub serves
 }
 
-// newSite is a site without a hub. What is there of flags goes to every one.
-func newSite(tb testing.TB, flags ...string) *site {
-	s := &site{tb: tb, addr: freeAddr(tb), up: make(chan struct{})}
-	s.flags = append([]string{"--addr", s.addr, "--data", filepath.Join(tb.TempDir(), "data")}, flags...)
+// newHubService returns a service without a hub. Every hub is started with
+// flags.
+func newHubService(tb testing.TB, flags ...string) *hubService {
+	s := &hubService{tb: tb, addr: freeAddr(tb), up: make(chan struct{})}
+	s.flags = append([]string{
+		"--addr", s.addr, "--data", filepath.Join(tb.TempDir(), "data"),
+	}, flags...)
 	return s
 }
 
 // start starts a hub and waits until it serves.
-func (s *site) start() {
+func (s *hubService) start() {
 	s.tb.Helper()
 	s.hub = startHub(s.tb, s.flags...)
 	s.hub.await(s.hub.ready)
-	s.serves()
+	s.markUp()
 }
 
-// serves lets those go on who wait for a hub.
-func (s *site) serves() {
+// markUp unblocks await.
+func (s *hubService) markUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.up)
 }
 
-// goes lets those wait who fail from now on.
-func (s *site) goes() {
+// markDown makes await block until the next markUp.
+func (s *hubService) markDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.up = make(chan struct{})
 }
 
-// await waits until a hub serves.
-func (s *site) await(ctx context.Context) {
+// await waits until a hub serves or ctx is done.
+func (s *hubService) await(ctx context.Context) {
 	s.mu.Lock()
 	up := s.up
 	s.mu.Unlock()
@@ -207,18 +214,19 @@ func (s *site) await(ctx context.Context) {
 	}
 }
 
+// skipWithoutSignals skips the test on systems without signals.
 func skipWithoutSignals(t *testing.T) {
 	t.Helper()
-	if windows {
-		t.Skip("a process cannot be interrupted by another")
+	if onWindows {
+		t.Skip("a process cannot interrupt another process")
 	}
 }
 
-// counter counts what happens.
+// counter counts events of a test.
 type counter struct {
 	mu      sync.Mutex // guards the following
 	n       int
-	changed chan struct{} // closed, and made anew, when n grows; nil if nobody waits
+	changed chan struct{} // closed and replaced when n grows; nil if no goroutine waits
 }
 
 func (c *counter) add() {
@@ -231,8 +239,8 @@ func (c *counter) add() {
 	}
 }
 
-// more waits until it has happened n times more.
-func (c *counter) more(ctx context.Context, n int) error {
+// awaitMore waits until add has been called n more times or ctx is done.
+func (c *counter) awaitMore(ctx context.Context, n int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for want := c.n + n; c.n < want; {

@@ -2,16 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/sse-go/sse"
-	"github.com/sse-go/sse/cmd/sse/internal/hub"
 )
 
-// ageFlag is a duration that may have days, such as 36h, 7d or 1d12h.
+// ageFlag is a duration that may contain days, for example 36h, 7d or 1d12h.
 type ageFlag time.Duration
 
 func (f *ageFlag) String() string {
@@ -24,32 +22,35 @@ func (f *ageFlag) String() string {
 
 // Set implements [flag.Value].
 func (f *ageFlag) Set(text string) error {
-	wrong := errors.New("an age is a number with a unit, as in 90s, 36h or 7d")
+	invalid := errors.New("must be a number with a unit, for example 90s, 36h or 7d")
 	days, rest, ok := strings.Cut(text, "d")
 	if !ok {
 		days, rest = "0", text
 	}
 	n, err := strconv.ParseUint(days, 10, 16)
 	if err != nil {
-		return wrong
+		return invalid
 	}
 	var d time.Duration
 	if rest != "" {
 		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
-			return wrong
+			return invalid
 		}
 	}
 	*f = ageFlag(time.Duration(n)*24*time.Hour + d)
 	return nil
 }
 
-// bytesFlag is a number of bytes of a disk, such as 500MiB or 1TiB.
-type bytesFlag int64
+// storageSizeFlag is a number of stored bytes, for example 500MiB or 1TiB. It
+// may be zero.
+type storageSizeFlag int64
 
-func (f *bytesFlag) String() string { return strings.ReplaceAll(bytesText(int64(*f)), " ", "") }
+func (f *storageSizeFlag) String() string {
+	return strings.ReplaceAll(formatSize(int64(*f)), " ", "")
+}
 
 // Set implements [flag.Value].
-func (f *bytesFlag) Set(text string) error {
+func (f *storageSizeFlag) Set(text string) error {
 	digits := strings.TrimRight(text, "kKmMgGtTiIbB")
 	unit := strings.TrimSuffix(strings.ToLower(text[len(digits):]), "b")
 	shift, ok := map[string]int{
@@ -57,48 +58,56 @@ func (f *bytesFlag) Set(text string) error {
 	}[unit]
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if !ok || err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return errors.New("a size is a number of bytes, as in 1048576, 100MiB or 2GiB")
+		return errors.New("must be a number of bytes, for example 1048576, 100MiB or 2GiB")
 	}
-	*f = bytesFlag(n << shift)
+	*f = storageSizeFlag(n << shift)
 	return nil
 }
 
-// keepFlag collects how much is kept of topics: 'PATTERN age=7d events=100'.
-type keepFlag []hub.Retention
+// eventSizeFlag is a number of bytes of an event, for example 65536, 64KiB or
+// 64k. It is at least 1 and less than 2 GiB.
+type eventSizeFlag int
 
-func (f *keepFlag) String() string { return "" }
-func (f *keepFlag) repeats()       {}
+func (f *eventSizeFlag) String() string {
+	return strings.ReplaceAll(formatSize(int64(*f)), " ", "")
+}
 
 // Set implements [flag.Value].
-func (f *keepFlag) Set(text string) error {
-	words := strings.Fields(text)
-	if len(words) < 2 {
-		return errors.New("say of which topics, and how much: 'PATTERN age=7d events=100 bytes=1MiB'")
+func (f *eventSizeFlag) Set(text string) error {
+	digits := strings.TrimRight(text, "kKmMgGiIbB")
+	unit := strings.ToLower(strings.TrimSuffix(strings.ToLower(text[len(digits):]), "b"))
+	shifts := map[string]int{"": 0, "k": 10, "ki": 10, "m": 20, "mi": 20, "g": 30, "gi": 30}
+	shift, ok := shifts[unit]
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if !ok || err != nil || n <= 0 || n<<shift > math.MaxInt32 {
+		return errors.New("must be a number of bytes, for example 65536, 64KiB or 16MiB")
 	}
-	pattern, err := sse.ParsePattern(words[0])
-	if err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "sse: "))
-	}
-	r := hub.Retention{Pattern: pattern}
-	for _, word := range words[1:] {
-		name, value, _ := strings.Cut(word, "=")
-		switch name {
-		case "age":
-			err = (*ageFlag)(&r.Age).Set(value)
-		case "bytes":
-			err = (*bytesFlag)(&r.Bytes).Set(value)
-		case "events":
-			r.Events, err = strconv.ParseInt(value, 10, 64)
-			if err != nil || r.Events < 1 {
-				err = errors.New("events is a number from 1")
-			}
-		default:
-			err = errors.New(name + " is none of age, events and bytes")
-		}
-		if err != nil {
-			return err
-		}
-	}
-	*f = append(*f, r)
+	*f = eventSizeFlag(n << shift)
 	return nil
+}
+
+// formatSize returns a number of bytes as text with a unit, for example
+// "1.5 KiB".
+func formatSize(n int64) string {
+	for _, unit := range []struct {
+		name string
+		size int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= unit.size {
+			text := fmt.Sprintf("%.1f", float64(n)/float64(unit.size))
+			return strings.TrimSuffix(text, ".0") + " " + unit.name
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// formatDelay returns a delay as text, rounded to milliseconds below a second
+// and to tenths of a second above.
+func formatDelay(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	default:
+		return d.Round(100 * time.Millisecond).String()
+	}
 }

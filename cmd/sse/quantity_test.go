@@ -1,12 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
 
-func TestQuantities(t *testing.T) {
+func TestAgeFlag(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90s": 90 * time.Second, "36h": 36 * time.Hour, "7d": 7 * 24 * time.Hour,
 		"1d12h": 36 * time.Hour, "0s": 0, "": -1, "d": -1, "7": -1, "-1h": -1, "1.5d": -1, "soon": -1,
@@ -14,54 +13,72 @@ func TestQuantities(t *testing.T) {
 		f := ageFlag(-1)
 		err := f.Set(text)
 		if text == "" {
-			continue // which no flag has: it is as if it were not given
+			continue // an empty variable leaves the flag unset
 		}
 		if time.Duration(f) != want || (err != nil) != (want < 0) {
-			t.Errorf("the age %q is %v, %v, want %v", text, time.Duration(f), err, want)
+			t.Errorf("Set(%q): %v, %v; want %v", text, time.Duration(f), err, want)
 		}
 	}
+}
+
+func TestStorageSizeFlag(t *testing.T) {
 	for text, want := range map[string]int64{
 		"0": 0, "1024": 1024, "1KiB": 1024, "1k": 1024, "100MB": 100 << 20, "2GiB": 2 << 30,
 		"1TiB": 1 << 40, "-1": -1, "x": -1, "1.5G": -1, "9999999999TiB": -1,
 	} {
-		f := bytesFlag(-1)
+		f := storageSizeFlag(-1)
 		err := f.Set(text)
 		if int64(f) != want || (err != nil) != (want < 0) {
-			t.Errorf("the size %q is %v, %v, want %v", text, int64(f), err, want)
+			t.Errorf("Set(%q): %v, %v; want %v", text, int64(f), err, want)
 		}
 	}
 }
 
-func TestKeep(t *testing.T) {
-	var f keepFlag
-	if err := f.Set("room/* age=7d events=10 bytes=1MiB"); err != nil {
-		t.Fatal(err)
+func TestEventSizeFlag(t *testing.T) {
+	for text, want := range map[string]int{
+		"1": 1, "65536": 65536, "64k": 65536, "64K": 65536, "64KB": 65536, "64KiB": 65536,
+		"16MiB": 16 << 20, "1g": 1 << 30, "7b": 7,
+	} {
+		var size eventSizeFlag
+		if err := size.Set(text); err != nil || int(size) != want {
+			t.Errorf("Set(%q): %d, %v; want %d", text, size, err, want)
+		}
 	}
-	if got, want := fmt.Sprint(f), "[{room/* 168h0m0s 10 1048576}]"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for _, text := range []string{
+		"", "0", "-1", "x", "1.5k", "k", "1kk", "1 k", "9g", "99999999999",
+	} {
+		var size eventSizeFlag
+		if err := size.Set(text); err == nil {
+			t.Errorf("Set(%q): %d, want an error", text, size)
+		}
 	}
-	for _, text := range []string{"", "room/*", "room* age=1d", "a age=x", "a events=0", "a bytes=x", "a size=1"} {
-		if err := f.Set(text); err == nil {
-			t.Errorf("%q was accepted", text)
+	if got, want := (*eventSizeFlag)(new(int)).String(), "0bytes"; got != want {
+		t.Errorf("String() = %q, want %q", got, want)
+	}
+}
+
+func TestFormatSize(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 bytes", 1023: "1023 bytes", 1024: "1 KiB", 1536: "1.5 KiB",
+		16 << 20: "16 MiB", 3 << 30: "3 GiB",
+	} {
+		if got := formatSize(n); got != want {
+			t.Errorf("formatSize(%d) = %q, want %q", n, got, want)
 		}
 	}
 }
 
-func TestDataDir(t *testing.T) {
-	if windows {
-		t.Skip("the rules are others on Windows")
-	}
-	env := map[string]string{"STATE_DIRECTORY": "/var/lib/sse:/other", "HOME": "/home/me"}
-	get := func(name string) (string, bool) { value, ok := env[name]; return value, ok }
-	if got := dataDir(get); got != "/var/lib/sse" {
-		t.Errorf("under systemd: %s", got)
-	}
-	delete(env, "STATE_DIRECTORY")
-	if got := dataDir(get); got != "/home/me/.local/share/sse" && got != "/home/me/Library/Application Support/sse" {
-		t.Errorf("for a person: %s", got)
-	}
-	delete(env, "HOME")
-	if got := dataDir(get); got != "sse-data" {
-		t.Errorf("without a home: %s", got)
+func TestFormatDelay(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Millisecond:          "1ms",
+		1234567 * time.Nanosecond: "1ms",
+		time.Second:               "1s",
+		3456 * time.Millisecond:   "3.5s",
+		30 * time.Second:          "30s",
+		90 * time.Second:          "1m30s",
+	} {
+		if got := formatDelay(d); got != want {
+			t.Errorf("formatDelay(%d) = %q, want %q", d, got, want)
+		}
 	}
 }

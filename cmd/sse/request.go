@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strings"
@@ -13,21 +13,23 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// headerFlag collects -H 'Name: value'.
+// headerFlag collects the headers of -H 'NAME: VALUE'.
 type headerFlag struct{ header http.Header }
 
 func (f *headerFlag) String() string { return "" }
-func (f *headerFlag) repeats()       {}
+func (f *headerFlag) isRepeatable()  {}
+
+// Set implements [flag.Value].
 func (f *headerFlag) Set(text string) error {
 	name, value, found := strings.Cut(text, ":")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	switch {
 	case !found:
-		return fmt.Errorf("a header is 'Name: value'")
+		return errors.New("must be 'NAME: VALUE'")
 	case !isToken(name):
-		return fmt.Errorf("%q is not the name of a header", name)
+		return fmt.Errorf("must begin with a valid header name, not %q", name)
 	case strings.ContainsAny(value, "\r\n\x00"):
-		return fmt.Errorf("a header has one line")
+		return errors.New("must be one line without NUL")
 	}
 	if f.header == nil {
 		f.header = http.Header{}
@@ -36,7 +38,7 @@ func (f *headerFlag) Set(text string) error {
 	return nil
 }
 
-// isToken reports whether text may be a header's name or a method.
+// isToken reports whether text is a valid header name or method.
 // RFC 9110 5.6.2: token.
 func isToken(text string) bool {
 	const marks = "!#$%&'*+-.^_`|~"
@@ -49,7 +51,8 @@ func isToken(text string) bool {
 	return text != ""
 }
 
-// readData returns the body that -d names: @file, @- for stdin, or itself.
+// readData returns the request body for the value of -d: the contents of the
+// file after "@", stdin for "@-", otherwise the value itself.
 func readData(data string, stdin io.Reader) ([]byte, error) {
 	name, isFile := strings.CutPrefix(data, "@")
 	switch {
@@ -66,14 +69,14 @@ func readData(data string, stdin io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, &failure{
 			message: fmt.Sprintf("cannot read the data: %v", err), code: exitFailed,
-			hint: "-d @name sends the file name, -d text the text",
+			hint: "-d @FILE sends the contents of FILE; -d TEXT sends TEXT",
 		}
 	}
 	return body, nil
 }
 
-// setRequest puts method, headers and body into the client. The body is read
-// once, here, so that a request that is sent again is the same request.
+// setRequest sets the client's method, headers and body. It reads the body once
+// so that a repeated request has the same body.
 func (o *listenOptions) setRequest(client *sse.Client, stdin io.Reader) error {
 	header := o.header.header.Clone()
 	if header == nil {
@@ -85,7 +88,7 @@ func (o *listenOptions) setRequest(client *sse.Client, stdin io.Reader) error {
 		if err != nil {
 			return err
 		}
-		client.GetBody = func() (io.Reader, error) { return bytes.NewReader(body), nil }
+		client.Body = body
 		if client.Method == "" {
 			client.Method = http.MethodPost
 		}
@@ -94,7 +97,7 @@ func (o *listenOptions) setRequest(client *sse.Client, stdin io.Reader) error {
 		}
 	}
 	client.LastEventID = o.lastEventID
-	// net/http sends the host that is in the request, never one in a header.
+	// net/http ignores a Host header and sends the Host field of the request.
 	if host := header.Get("Host"); host != "" {
 		header.Del("Host")
 		client.Prepare = func(r *http.Request) error { r.Host = host; return nil }
@@ -102,47 +105,12 @@ func (o *listenOptions) setRequest(client *sse.Client, stdin io.Reader) error {
 	return nil
 }
 
-// guessType returns the Content-Type of data that -H says nothing about: JSON
-// if it is an object or an array, otherwise a form, as for curl.
+// guessType returns the Content-Type of a body if -H does not set one: JSON for
+// an object or an array, otherwise a form, as in curl.
 func guessType(body []byte) string {
 	text := bytes.TrimSpace(body)
 	if len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text) {
 		return "application/json"
 	}
 	return "application/x-www-form-urlencoded"
-}
-
-// tee is a RoundTripper that also writes the bytes of every event stream, as
-// they come, for --raw. An answer that is no stream is left alone: it is told
-// on stderr.
-type tee struct {
-	base  http.RoundTripper
-	write func([]byte) error
-}
-
-func (t *tee) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := t.base.RoundTrip(request)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return response, err
-	}
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	if kind == "text/event-stream" {
-		response.Body = &teeBody{ReadCloser: response.Body, write: t.write}
-	}
-	return response, nil
-}
-
-type teeBody struct {
-	io.ReadCloser
-	write func([]byte) error
-}
-
-func (b *teeBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if n > 0 {
-		if err := b.write(p[:n]); err != nil {
-			return n, err
-		}
-	}
-	return n, err
 }

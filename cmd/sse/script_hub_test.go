@@ -12,11 +12,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// runningHub is a hub that a script has started.
-type runningHub struct {
+// scriptHub is a hub that a script has started.
+type scriptHub struct {
 	*exec.Cmd
 	stderr bytes.Buffer
-	done   chan struct{} // closed when it has ended
+	done   chan struct{} // closed when the process has ended
 }
 
 // hubs maps each running script to its hub.
@@ -28,20 +28,21 @@ func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: hub [FLAG…]")
 	}
 	if _, ok := hubs.Load(ts); ok {
-		ts.Fatalf("there is a hub: hubstop comes first")
+		ts.Fatalf("a hub is running: hubstop must come first")
 	}
 	file := ts.MkAbs("hub-addr")
 	path, err := exec.LookPath("sse")
 	ts.Check(err)
-	h := &runningHub{done: make(chan struct{})}
+	h := &scriptHub{done: make(chan struct{})}
 	h.Cmd = exec.Command(path, append([]string{
 		"serve", "--addr", "localhost:0", "--addr-file", file}, args...)...)
 	h.Dir, h.Stderr = ts.Getenv("WORK"), &h.stderr
-	h.Env = append(os.Environ(), "SSE_SERVE_KEY="+ts.Getenv("SSE_SERVE_KEY"), "GORACE=atexit_sleep_ms=0")
+	h.Env = append(os.Environ(),
+		"SSE_SERVE_KEY="+ts.Getenv("SSE_SERVE_KEY"), "GORACE=atexit_sleep_ms=0")
 	ts.Check(h.Start())
 	go func() {
 		defer close(h.done)
-		_ = h.Wait() // its exit code is what hubstop looks at
+		_ = h.Wait() // hubstop checks the exit code
 	}()
 	hubs.Store(ts, h)
 	ts.Defer(func() {
@@ -57,8 +58,9 @@ func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("HUBPORT", port)
 }
 
-// await waits for the file with the address.
-func (h *runningHub) await(ts *testscript.TestScript, file string) string {
+// await waits until the hub has written its address to file, and returns the
+// address.
+func (h *scriptHub) await(ts *testscript.TestScript, file string) string {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -68,19 +70,20 @@ func (h *runningHub) await(ts *testscript.TestScript, file string) string {
 		select {
 		case <-tick.C:
 		case <-h.done:
-			ts.Fatalf("sse serve has ended: %s", h.stderr.String())
+			ts.Fatalf("sse serve ended before it was ready: %s", h.stderr.String())
 		}
 	}
 }
 
-// cmdHubStop interrupts the hub.
+// cmdHubStop interrupts the hub, waits for its exit and writes its stderr to a
+// file.
 func cmdHubStop(ts *testscript.TestScript, neg bool, args []string) {
 	value, ok := hubs.LoadAndDelete(ts)
 	if neg || len(args) > 0 || !ok {
 		ts.Fatalf("usage: hubstop, after hub")
 	}
-	h := value.(*runningHub)
-	if windows {
+	h := value.(*scriptHub)
+	if onWindows {
 		_ = h.Process.Kill()
 		<-h.done
 		return
@@ -89,7 +92,7 @@ func cmdHubStop(ts *testscript.TestScript, neg bool, args []string) {
 	<-h.done
 	ts.Logf("%s", h.stderr.String())
 	if code := h.ProcessState.ExitCode(); code != exitDone {
-		ts.Fatalf("sse serve ended with %d", code)
+		ts.Fatalf("exit code of sse serve: got %d, want %d", code, exitDone)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("hub-stderr"), h.stderr.Bytes(), 0o600))
 }

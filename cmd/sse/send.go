@@ -16,127 +16,142 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
 const sendIntro = `usage: sse send [flags] URL [DATA]
 
-Publish an event to a topic of a hub, and print its id. Without DATA, it is what
-stdin has, but for the line end at its end. With --lines, each line of stdin is an
-event, published as it comes, and the id of the last is printed.
+Publish an event to a topic of a hub, and print the event's ID. DATA is the data of the
+event. Without DATA, sse send reads the data from stdin, without its last line end. With
+--lines, sse send publishes each line of stdin as an event when the line arrives. When
+stdin ends, it prints the ID of the last event.
 
   sse send :3000/news 'hello'
   sse send --type price :3000/prices/AAPL <quote.json
   tail -f access.log | sse send --lines :3000/log
 
-If the hub cannot be reached, or fails, it is tried again, for --timeout; what has
-arrived after all is not published twice (Idempotency-Key).
-Exit code: 0 published, 1 failed, 2 usage.
+If the hub is unreachable or fails, sse send tries again for up to --timeout. It sends the
+same Idempotency-Key in every attempt, so that the hub stores the event only once.
+Exit code: 0 published, 1 failed, 2 usage error.
 `
 
 // sendOptions are the settings of "sse send".
 type sendOptions struct {
-	kind, id, eol string
-	lines         bool
-	topics        stringsFlag
-	header        headerFlag
-	timeout       time.Duration
-	key           string
+	kind, id, eol  string
+	lines          bool
+	topics         stringsFlag
+	header         headerFlag
+	timeout        time.Duration
+	idempotencyKey string
 }
 
-// define declares every flag; the defaults are what o holds.
+// define declares every flag. The fields of o hold the defaults.
 func (o *sendOptions) define(s *settings) {
-	s.group("The event")
-	s.add(&o.kind, "type", "its `TYPE`; without one, it is message")
-	s.add(&o.id, "id", "its `ID`; without one, the hub gives it one")
-	s.add(&o.lines, "lines", "publish each line of stdin as an event, as it comes")
-	s.add(&o.eol, "eol", "`lf` makes CR and CRLF, which no stream carries, LF")
+	s.addGroup("Event")
+	s.addFlag(&o.kind, "type", "set the type of the event to `TYPE`, for example price; "+
+		"an event without a type has the type message")
+	s.addFlag(&o.id, "id", "set the ID of the event to `ID`, for example order-7; "+
+		"without it, the hub assigns an ID")
+	s.addFlag(&o.lines, "lines", "publish each line of stdin as an event when the line arrives")
+	s.addFlag(&o.eol, "eol", "replace each CR and CRLF in the data with LF, because a stream cannot "+
+		"carry CR; the value must be `lf`")
 
-	s.group("The request")
-	s.add(&o.topics, "topic", "publish to this `TOPIC`; URL is then the hub's")
-	s.add(&o.header, "header,H", "send the header `'NAME: VALUE'`")
-	s.add(&o.key, "idempotency-key", "one `KEY` for all attempts, of several runs too")
-	s.add(&o.timeout, "timeout", "try for `DURATION`, for each event")
+	s.addGroup("Request")
+	s.addFlag(&o.topics, "topic", "publish to `TOPIC`, even if it cannot be a path, "+
+		"for example 'a, b'; URL must then be the address of the hub, without a path")
+	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
+		"for example 'Authorization: Bearer SECRET'")
+	s.addFlag(&o.idempotencyKey, "idempotency-key", "send `KEY` as the Idempotency-Key, "+
+		"for example order-7, so that several runs publish only one event")
+	s.addFlag(&o.timeout, "timeout", "try for up to `DURATION`, for example 1m, "+
+		"to publish an event (with --lines: a batch of lines)")
 }
 
-// send is "sse send".
-func send(ctx context.Context, w *world, args []string) int {
+// send runs "sse send".
+func send(ctx context.Context, p *process, args []string) int {
 	o := sendOptions{timeout: 30 * time.Second}
-	s := newSettings("send")
-	o.define(s)
-	operands, err := s.parse(args, w.env)
+	flags := newSettings("send")
+	o.define(flags)
+	operands, err := flags.parse(args, p.env)
 	if errors.Is(err, errHelp) {
-		return w.ui.page(s.help(sendIntro))
+		return p.ui.printPage(flags.help(sendIntro))
 	}
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
-	x, err := o.sender(operands)
+	s, err := o.newSender(operands)
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
-	x.ui = w.ui
+	s.ui = p.ui
 	if o.lines {
-		err = x.sendLines(ctx, w.stdin)
+		err = s.sendLines(ctx, p.stdin)
 	} else {
-		err = x.sendOne(ctx, operands[1:], w.stdin)
+		err = s.sendOne(ctx, operands[1:], p.stdin)
 	}
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
 	return exitDone
 }
 
 // sender publishes to one URL.
 type sender struct {
-	options *sendOptions
-	ui      *ui
-	target  *url.URL
-	told    bool // that it is tried again
+	options       *sendOptions
+	ui            *ui
+	target        *url.URL
+	retryReported bool
 }
 
-// sender checks the settings.
-func (o *sendOptions) sender(operands []string) (*sender, error) {
+// newSender checks the settings and returns a sender without a ui.
+func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	switch {
 	case len(operands) == 0:
-		return nil, misuse("try sse send :3000/news hello", "a URL is missing")
+		return nil, usageError("try sse send :3000/news hello", "a URL is required")
 	case len(operands) > 2:
-		return nil, misuse("data with spaces needs quotes",
-			"one URL and one DATA, not also %s", operands[2])
+		return nil, usageError("put quotes around data that contains spaces",
+			"at most one URL and one DATA are allowed, not also %s", operands[2])
 	case o.lines && len(operands) == 2:
-		return nil, misuse("", "with --lines the events come from stdin, not from %q", operands[1])
-	case o.lines && (o.id != "" || o.key != ""):
-		return nil, misuse("", "--id and --idempotency-key are of one event, and --lines has many")
+		return nil, usageError("", "with --lines, the data must come from stdin, not from %q",
+			operands[1])
+	case o.lines && (o.id != "" || o.idempotencyKey != ""):
+		return nil, usageError("--id and --idempotency-key apply to a single event",
+			"--lines must not be used with --id or --idempotency-key")
 	case o.timeout <= 0:
-		return nil, misuse("", "--timeout %v is too short", o.timeout)
+		return nil, usageError("", "--timeout %v must be greater than 0s", o.timeout)
 	}
 	u, err := parseURL(operands[0])
 	if err != nil {
 		return nil, err
 	}
-	x := &sender{options: o, target: u}
-	err = x.aim()
-	return x, err
+	s := &sender{options: o, target: u}
+	err = s.setTarget()
+	return s, err
 }
 
-// aim makes the URL one that events are posted to: the topic's or, for lines and for
-// topics that a path cannot spell, the hub's own.
-func (x *sender) aim() error {
-	o, u, query := x.options, x.target, x.target.Query()
+// setTarget turns the target into the URL that accepts the events: the topic's
+// URL or, for --topic and --lines, a path of the hub that accepts topics as
+// parameters.
+func (s *sender) setTarget() error {
+	o, u, query := s.options, s.target, s.target.Query()
 	path := strings.Trim(u.Path, "/")
 	switch {
 	case len(o.topics) > 0 && path != "":
-		return misuse("the hub alone: "+u.Host,
-			"--topic says where to publish, and so does the path /%s", path)
+		return usageError("use the URL of the hub: "+u.Host,
+			"the URL must have no path with --topic, not /%s", path)
 	case len(o.topics) > 0:
 		u.Path, u.RawPath = "/-/publish", ""
 		query["topic"] = o.topics
 	case path == "":
 		if u.Port() == "" && u.Hostname() != "localhost" && !strings.Contains(u.Host, ".") {
-			return misuse("on this machine: :3000/"+u.Host, "%s is a host, and no topic", u.Host)
+			return usageError("for the topic "+u.Host+" of a hub on this machine, use :3000/"+u.Host,
+				"URL %s must have a host and a topic", u.Host)
 		}
-		return misuse("say a topic: "+u.Host+"/news", "%s names no topic", u.Host)
+		return usageError("add a topic, for example "+u.Host+"/news",
+			"URL %s must have a topic", u.Host)
 	case strings.Contains(path, "*"):
-		return misuse("--topic publishes to a topic whose name has a *", "/%s is a pattern", path)
+		return usageError("for a topic whose name contains *, use --topic",
+			"/%s must be a topic, not a pattern", path)
 	case o.lines && !strings.HasPrefix(path, "-/"):
 		query["topic"] = strings.Split(path, ",")
 	}
@@ -147,14 +162,15 @@ func (x *sender) aim() error {
 	}
 	if o.lines {
 		u.Path, u.RawPath = "/-/batch", ""
-		query.Del("type") // which is in the lines
+		query.Del("type") // each line of the batch contains the type
 	}
 	u.RawQuery = query.Encode()
 	return nil
 }
 
-// sendOne publishes the data, or stdin, as one event.
-func (x *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) error {
+// sendOne publishes one event. Its data is the first of data, or stdin if data
+// is empty.
+func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) error {
 	var body []byte
 	if len(data) > 0 {
 		body = []byte(data[0])
@@ -165,92 +181,96 @@ func (x *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) er
 		}
 		body = bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
 	}
-	answer, err := x.post(ctx, body, "text/plain; charset=utf-8")
+	result, err := s.post(ctx, body, "text/plain; charset=utf-8")
 	if err != nil {
 		return err
 	}
-	return x.ui.write(answer.ID + "\n")
+	return s.ui.write(result.ID + "\n")
 }
 
-// sendLines publishes each line: those that have come, at once.
-func (x *sender) sendLines(ctx context.Context, stdin io.Reader) error {
-	const most = 1000
+// sendLines publishes each line of stdin as an event. Lines that have already
+// arrived are published in one batch.
+func (s *sender) sendLines(ctx context.Context, stdin io.Reader) error {
+	const maxBatch = 1000
 	in := bufio.NewReaderSize(stdin, 64<<10)
 	sent, last := 0, ""
 	for {
 		var batch bytes.Buffer
 		var err error
-		for n := 0; n < most && (n == 0 || hasLine(in)) && err == nil; n++ {
+		for n := 0; n < maxBatch && (n == 0 || hasLine(in)) && err == nil; n++ {
 			var line string
 			if line, err = in.ReadString('\n'); line != "" {
-				if err := x.addLine(&batch, line); err != nil {
+				if err := s.addLine(&batch, line); err != nil {
 					return fmt.Errorf("line %d: %w", sent+n+1, err)
 				}
 			}
 		}
 		if batch.Len() > 0 {
-			answer, err := x.post(ctx, batch.Bytes(), "application/x-ndjson")
+			result, err := s.post(ctx, batch.Bytes(), "application/x-ndjson")
 			if err != nil {
 				return fmt.Errorf("after %d events: %w", sent, err)
 			}
-			sent, last = sent+answer.Kept, answer.ID
+			sent, last = sent+result.Kept, result.ID
 		}
 		switch {
 		case err == io.EOF && last == "":
 			return nil
 		case err == io.EOF:
-			return x.ui.write(last + "\n")
+			return s.ui.write(last + "\n")
 		case err != nil:
 			return fmt.Errorf("cannot read stdin: %w", err)
 		}
 	}
 }
 
-// hasLine reports whether a line can be read without waiting.
+// hasLine reports whether in contains a whole line, so that reading it does not
+// block.
 func hasLine(in *bufio.Reader) bool {
 	buffered, _ := in.Peek(in.Buffered())
 	return bytes.IndexByte(buffered, '\n') >= 0
 }
 
-// addLine adds a line as an event of a batch.
-func (x *sender) addLine(batch *bytes.Buffer, line string) error {
+// addLine adds a line to a batch, as an event.
+func (s *sender) addLine(batch *bytes.Buffer, line string) error {
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 	if strings.ToValidUTF8(line, "") != line {
-		return errors.New("it is not UTF-8")
+		return errors.New("must be UTF-8")
 	}
 	encoder := json.NewEncoder(batch)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(struct {
 		Type string `json:"type,omitempty"`
 		Data string `json:"data"`
-	}{x.options.kind, line})
+	}{s.options.kind, line})
 }
 
-// published is the answer of a hub.
-type published struct {
+// publishResult is the hub's response to a publish.
+type publishResult struct {
 	ID    string `json:"id"`
 	Kept  int    `json:"kept"`
 	Error string `json:"error"`
 }
 
-// post publishes a body, and tries again while that may help.
-func (x *sender) post(ctx context.Context, body []byte, kind string) (*published, error) {
-	key := cmp.Or(x.options.key, rand.Text())
-	deadline := time.Now().Add(x.options.timeout)
+// post publishes a body. It tries again after a temporary error, until the
+// timeout is reached or ctx is done.
+func (s *sender) post(ctx context.Context, body []byte, contentType string) (
+	*publishResult, error) {
+	key := cmp.Or(s.options.idempotencyKey, rand.Text())
+	deadline := time.Now().Add(s.options.timeout)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
-		answer, again, err := x.attempt(ctx, body, kind, key)
+		result, retry, err := s.attempt(ctx, body, contentType, key)
 		if err == nil {
-			return answer, nil
+			return result, nil
 		}
-		if !again || time.Now().Add(delay).After(deadline) || context.Cause(ctx) == errInterrupted {
+		if !retry || time.Now().Add(delay).After(deadline) || context.Cause(ctx) == errInterrupted {
 			return nil, err
 		}
-		if !x.told {
-			x.told = true
-			x.ui.say(yellow, "not published (%s), trying again for %s",
-				reasonOf(err), delayText(time.Until(deadline)))
+		if !s.retryReported {
+			s.retryReported = true
+			s.ui.report(yellow, "not published (%s), retrying for up to %s",
+				failureReason(err), formatDelay(time.Until(deadline)))
 		}
 		timer := time.NewTimer(delay)
 		select {
@@ -262,70 +282,73 @@ func (x *sender) post(ctx context.Context, body []byte, kind string) (*published
 	}
 }
 
-// reasonOf is an error's text in a few words.
-func reasonOf(err error) string {
+// failureReason returns a short text for an error of attempt.
+func failureReason(err error) string {
 	if f := (*failure)(nil); errors.As(err, &f) {
-		return shorten(f.message, 120)
+		return text.FirstLine(f.message, 120)
 	}
 	return reason(err)
 }
 
-// attempt publishes once. It reports whether to try again.
-func (x *sender) attempt(ctx context.Context, body []byte, kind, key string) (
-	_ *published, again bool, err error) {
-	request, err := x.request(ctx, body, kind, key)
+// attempt publishes once. If it returns an error, retry reports whether another
+// attempt may succeed.
+func (s *sender) attempt(ctx context.Context, body []byte, contentType, key string) (
+	_ *publishResult, retry bool, err error) {
+	request, err := s.request(ctx, body, contentType, key)
 	if err != nil {
 		return nil, false, err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, true, &failure{
-			message: reason(err), hint: advice(err, x.target), code: exitFailed,
+			message: reason(err), hint: hintFor(err, s.target), code: exitFailed,
 		}
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return nil, true, err
 	}
-	var answer published
-	isHub := json.Unmarshal(text, &answer) == nil
+	var result publishResult
+	isHub := json.Unmarshal(content, &result) == nil
 	if response.StatusCode == http.StatusOK && isHub {
-		return &answer, false, nil
+		return &result, false, nil
 	}
-	f := &failure{message: response.Status + ": " + x.target.Redacted(), code: exitFailed}
-	if isHub && answer.Error != "" {
-		f.message = answer.Error
+	f := &failure{message: response.Status + ": " + s.target.Redacted(), code: exitFailed}
+	if isHub && result.Error != "" {
+		f.message = result.Error
 	} else {
-		f.detail = quoteBody("the server says: ", text)
-		f.hint = "sse send publishes to a hub, as sse serve is"
+		f.detail = quoteBody("the server says: ", content)
+		f.hint = "the server must be a hub, for example sse serve"
 	}
 	if response.StatusCode == http.StatusUnauthorized {
-		f.hint = statusAdvice(&sse.ResponseError{StatusCode: response.StatusCode}, x.target)
+		f.hint = statusHint(&sse.ResponseError{StatusCode: response.StatusCode}, s.target)
 	}
 	return nil, isTemporary(response.StatusCode), f
 }
 
-func (x *sender) request(ctx context.Context, body []byte, kind, key string) (
+// request returns the request that publishes a body of this Content-Type.
+func (s *sender) request(ctx context.Context, body []byte, contentType, key string) (
 	*http.Request, error) {
 	request, err := http.NewRequestWithContext(
-		ctx, http.MethodPost, x.target.String(), bytes.NewReader(body))
+		ctx, http.MethodPost, s.target.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	if x.options.header.header != nil {
-		request.Header = x.options.header.header.Clone()
+	if s.options.header.header != nil {
+		request.Header = s.options.header.header.Clone()
 	}
 	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Idempotency-Key", key)
 	if request.Header.Get("Content-Type") == "" {
-		request.Header.Set("Content-Type", kind)
+		request.Header.Set("Content-Type", contentType)
 	}
 	return request, nil
 }
 
-// isTemporary reports whether the same request may succeed later.
+// isTemporary reports whether a request may succeed later if its response has
+// this status.
 func isTemporary(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

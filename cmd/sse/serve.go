@@ -3,13 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
@@ -18,23 +13,26 @@ import (
 
 const serveIntro = `usage: sse serve [flags]
 
-Run a hub. What is published to a topic reaches every subscriber of it, and is kept:
-a client that comes back gets what it has missed, also after a restart of the hub.
+Run a hub. The hub stores each event that a publisher sends to a topic, and delivers it
+to all subscribers of the topic. A client that reconnects receives the events that it
+missed. It receives them even after a restart of the hub, except with --data memory.
 
   sse serve
-  curl -N localhost:3000/news          # in another console: subscribe
-  curl -d hello localhost:3000/news    # and in a third: publish
+  curl -N localhost:3000/news          # in a second console: subscribe
+  curl -d hello localhost:3000/news    # in a third console: publish
 
   sse serve --addr localhost:8080 --data ./events --keep-age 7d
   SSE_SERVE_KEY="backend $(openssl rand -hex 16) publish ** subscribe **" \
       sse serve --addr :3000
 
-On this machine it is open to programs, not to web pages: --cors lets those of an
-origin in. On any other address it needs keys. A key is NAME SECRET, and what it may
-do: publish PATTERN…, subscribe PATTERN…, delete PATTERN….
+On localhost without keys, every program on this machine can publish and subscribe, but a
+web page can do so only if --cors allows its origin. On any other address, the hub requires
+keys, unless --insecure is set. A key is a line with a name, a secret and permissions:
+NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
 
-Ctrl-C ends it: every stream is told when to come back. A second one ends it at once.
-Exit code: 0 done, 1 failed, 2 usage.
+Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub sends each client a time to wait before
+it reconnects, and closes the streams. A second Ctrl-C stops the hub immediately.
+Exit code: 0 stopped, 1 failed, 2 usage error, 130 stopped by a second Ctrl-C.
 `
 
 // serveOptions are the settings of "sse serve".
@@ -42,132 +40,148 @@ type serveOptions struct {
 	addr, addrFile string
 	hosts, origins stringsFlag
 
-	data       string
-	keepAge    ageFlag
-	keepEvents int
-	keepBytes  bytesFlag
-	keep       keepFlag
-	keyWindow  ageFlag
-	lockWait   time.Duration
+	data              string
+	keepAge           ageFlag
+	keepEvents        int
+	keepBytes         storageSizeFlag
+	topicRetention    retentionFlag
+	idempotencyPeriod ageFlag
+	lockWait          time.Duration
 
 	keys     stringsFlag
 	keyFile  string
 	insecure bool
 
-	maxEventSize sizeFlag
+	maxEventSize eventSizeFlag
 	heartbeat    time.Duration
 }
 
-// define declares every flag; the defaults are what o holds.
+// define declares every flag. The fields of o hold the defaults.
 func (o *serveOptions) define(s *settings) {
-	s.group("Where it listens")
-	s.add(&o.addr, "addr", "listen on `ADDRESS`; localhost is this machine only, :3000 is all")
-	s.add(&o.addrFile, "addr-file", "write the address to `FILE` once it serves, as for port 0")
-	s.add(&o.hosts, "host", "let it be asked for as `NAME`, as by a proxy")
-	s.add(&o.origins, "cors", "let pages of `ORIGIN` in, as in https://example.com")
+	s.addGroup("Address")
+	s.addFlag(&o.addr, "addr", "listen on `ADDRESS`, for example localhost:3000 "+
+		"to accept only this machine, or :3000 to accept all machines")
+	s.addFlag(&o.addrFile, "addr-file", "write the address to `FILE` when the hub is ready, "+
+		"for example to learn the port after --addr localhost:0")
+	s.addFlag(&o.hosts, "host", "accept requests for host `NAME`, "+
+		"for example events.example.com behind a proxy")
+	s.addFlag(&o.origins, "cors", "allow web pages of `ORIGIN` to use the hub, "+
+		"for example https://example.com")
 
-	s.group("What is kept")
-	s.add(&o.data, "data", "keep events in `DIR`, or in memory only")
-	s.add(&o.keepAge, "keep-age", "remove events after `AGE`, such as 36h or 7d")
-	s.add(&o.keepEvents, "keep-events", "keep the last `N` events; in memory 16384 if 0 or unset")
-	s.add(&o.keepBytes, "keep-bytes", "keep the last `SIZE`; 0 for all; in memory 64MiB if 0 or unset")
-	s.add(&o.keep, "keep", "of topics, `LIMITS`, as 'room/* age=7d bytes=1MiB'")
-	s.add(&o.keyWindow, "idempotency-window", "remember an Idempotency-Key for `AGE`")
-	s.add(&o.lockWait, "lock-wait", "wait `DURATION` for another hub to let go of the directory")
+	s.addGroup("Stored events")
+	s.addFlag(&o.data, "data", "store events in directory `DIR`, for example ./events; "+
+		"use the word memory to store events only in memory")
+	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d")
+	s.addFlag(&o.keepEvents, "keep-events", "retain only the last `N` events, for example 100000; "+
+		"0 means no limit, or 16384 with --data memory")
+	s.addFlag(&o.keepBytes, "keep-bytes", "retain only the last `SIZE` of events, "+
+		"for example 500MiB; 0 means no limit; with --data memory, 0 or no value means 64MiB")
+	s.addFlag(&o.topicRetention, "keep", "apply `LIMITS` to each topic that a pattern selects, "+
+		"for example 'room/* age=7d events=100 bytes=1MiB'")
+	s.addFlag(&o.idempotencyPeriod, "idempotency-window",
+		"recognize a repeated Idempotency-Key for `AGE`, for example 36h")
+	s.addFlag(&o.lockWait, "lock-wait", "wait up to `DURATION`, for example 1m, "+
+		"for another hub to release the data directory")
 
-	s.group("Who may use it")
-	s.add(&o.keys, "key", "let `KEY` in: 'NAME SECRET publish ** subscribe **'")
-	s.add(&o.keyFile, "keys", "read keys from `FILE`, one a line, where no process list shows them")
-	s.add(&o.insecure, "insecure", "let everybody in who can reach the address")
+	s.addGroup("Access")
+	s.addFlag(&o.keys, "key", "accept `KEY`, "+
+		"for example 'reader SECRET subscribe **' with a SECRET of at least 16 characters")
+	s.addFlag(&o.keyFile, "keys", "read keys from `FILE`, one per line, "+
+		"for example to hide the secrets from the process list")
+	s.addFlag(&o.insecure, "insecure", "start without keys on an address that other machines "+
+		"can reach, for example :3000; every client then has full access")
 
-	s.group("Streams")
-	s.add(&o.maxEventSize, "max-event-size", "refuse events over `SIZE`")
-	s.add(&o.heartbeat, "heartbeat", "send a byte after a silence of `DURATION`")
+	s.addGroup("Streams")
+	s.addFlag(&o.maxEventSize, "max-event-size", "refuse events larger than `SIZE`, "+
+		"for example 64KiB")
+	s.addFlag(&o.heartbeat, "heartbeat", "send a heartbeat to keep the connection open "+
+		"when a stream is silent for `DURATION`, for example 30s")
 }
 
-// serve is "sse serve".
-func serve(ctx context.Context, w *world, args []string) int {
+// serve runs "sse serve".
+func serve(ctx context.Context, p *process, args []string) int {
 	o := serveOptions{
-		addr: "localhost:3000", data: dataDir(w.env), keepBytes: 1 << 30,
-		keyWindow: ageFlag(24 * time.Hour), maxEventSize: 10 << 20, heartbeat: 15 * time.Second,
-		lockWait: 10 * time.Second,
+		addr: "localhost:3000", data: dataDir(p.env), keepBytes: 1 << 30,
+		idempotencyPeriod: ageFlag(24 * time.Hour), maxEventSize: 10 << 20,
+		heartbeat: 15 * time.Second, lockWait: 10 * time.Second,
 	}
 	s := newSettings("serve")
 	o.define(s)
-	operands, err := s.parse(args, w.env)
+	operands, err := s.parse(args, p.env)
 	if errors.Is(err, errHelp) {
-		return w.ui.page(s.help(serveIntro))
+		return p.ui.printPage(s.help(serveIntro))
 	}
 	if err == nil && len(operands) > 0 {
-		err = misuse("the address is --addr "+operands[0]+", the directory --data "+operands[0],
-			"sse serve takes flags only, not %s", operands[0])
+		err = usageError("use --addr "+operands[0]+" for the address, or --data "+operands[0]+
+			" for the directory",
+			"sse serve must have only flags, not the argument %s", operands[0])
 	}
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
 	config, err := o.config(s.given["keep-bytes"])
 	if err != nil {
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	}
-	l := &hubUI{ui: w.ui}
-	config.Logger, config.Ready = slog.New(l), l.ready
-	return runHub(ctx, w.ui, l, config)
+	r := &hubReporter{ui: p.ui}
+	config.Logger, config.Ready = slog.New(r), r.reportReady
+	return runHub(ctx, r, config)
 }
 
-// runHub runs a hub until ctx is done.
-func runHub(ctx context.Context, u *ui, l *hubUI, config hub.Config) int {
+// runHub runs a hub until ctx is done. It returns the exit code.
+func runHub(ctx context.Context, r *hubReporter, config hub.Config) int {
 	h, err := hub.New(config)
 	if err != nil {
-		return u.fail(asFailure(err, exitUsage))
+		return r.fail(toFailure(err, exitUsage))
 	}
 	defer context.AfterFunc(ctx, func() {
-		l.say("", "stopping: every stream is told when to come back")
+		r.report("", "stopping: sending each client a time to wait before it reconnects")
 	})()
 	if err := h.Run(ctx); err != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return u.fail(asFailure(err, exitFailed))
+		return r.fail(toFailure(err, exitFailed))
 	}
 	return exitDone
 }
 
-// asFailure keeps the hint of an error of the hub.
-func asFailure(err error, code int) error {
+// toFailure returns the failure for an error of the hub, with the error's hint.
+// It returns any other error unchanged.
+func toFailure(err error, code int) error {
 	if e := (*hub.Error)(nil); errors.As(err, &e) {
 		return &failure{message: e.Text, hint: e.Hint, code: code}
 	}
 	return err
 }
 
-// config makes the hub's configuration of the settings.
+// config returns the hub's configuration for these settings. BytesGiven means
+// that --keep-bytes or its variable is set.
 func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	config := hub.Config{
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
 		Hosts: o.hosts, Origins: o.origins, MaxEvent: int(o.maxEventSize),
-		KeyWindow: time.Duration(o.keyWindow), Heartbeat: o.heartbeat, LockWait: o.lockWait,
+		KeyWindow: time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
 	}
 	if o.lockWait <= 0 {
 		config.LockWait = -1
 	}
 	switch {
 	case o.heartbeat <= 0:
-		return config, misuse("", "--heartbeat %v is too short", o.heartbeat)
+		return config, usageError("", "--heartbeat %v must be greater than 0s", o.heartbeat)
 	case o.keepEvents < 0:
-		return config, misuse("", "--keep-events %d is negative", o.keepEvents)
+		return config, usageError("", "--keep-events %d must not be negative", o.keepEvents)
 	}
 	if o.data == hub.Memory && !bytesGiven {
-		o.keepBytes = 0 // the broker's own limit, which is made for memory
+		o.keepBytes = 0 // the broker then applies its own limit for memory
 	}
 	if all := (hub.Retention{
 		Age: time.Duration(o.keepAge), Events: int64(o.keepEvents), Bytes: int64(o.keepBytes),
 	}); all != (hub.Retention{}) {
 		config.Retention = append(config.Retention, all)
 	}
-	config.Retention = append(config.Retention, o.keep...)
+	config.Retention = append(config.Retention, o.topicRetention...)
 	for _, line := range o.keys {
 		key, err := auth.ParseKey(line)
 		if err != nil {
-			return config, misuse(keyHint, "--key: %v", err)
+			return config, usageError(keyHint, "--key: %v", err)
 		}
 		config.Keys = append(config.Keys, key)
 	}
@@ -179,100 +193,23 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	return config, err
 }
 
-const keyHint = `as in "backend $(openssl rand -hex 16) publish ** subscribe **"`
+const keyHint = `for example "backend $(openssl rand -hex 16) publish ** subscribe **"`
 
+// readKeys reads the key file with this name. A file without keys is an error:
+// otherwise it would give every client access.
 func readKeys(name string) ([]auth.Key, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, misuse("a line of the file is NAME SECRET publish ** subscribe **",
+		return nil, usageError("each line of the file must be NAME SECRET publish ** subscribe **",
 			"cannot read the keys: %v", err)
 	}
-	defer func() { _ = file.Close() }() // which was only read
+	defer func() { _ = file.Close() }() // the file was only read
 	keys, err := auth.ReadKeys(file)
 	switch {
 	case err != nil:
-		return nil, misuse(keyHint, "%s: %v", name, err)
+		return nil, usageError(keyHint, "%s: %v", name, err)
 	case len(keys) == 0:
-		// Otherwise an empty file would let everybody in.
-		return nil, misuse(keyHint, "%s has no keys", name)
+		return nil, usageError(keyHint, "%s must contain at least one key", name)
 	}
 	return keys, nil
 }
-
-// dataDir is where this system wants a program to keep what it must not lose.
-func dataDir(env lookup) string {
-	get := func(name string) string { value, _ := env(name); return value }
-	home := get("HOME")
-	switch {
-	case get("STATE_DIRECTORY") != "": // systemd, StateDirectory=
-		dir, _, _ := strings.Cut(get("STATE_DIRECTORY"), ":")
-		return dir
-	case windows && get("LocalAppData") != "":
-		return filepath.Join(get("LocalAppData"), "sse")
-	case runtime.GOOS == "darwin" && home != "":
-		return filepath.Join(home, "Library", "Application Support", "sse")
-	case filepath.IsAbs(get("XDG_DATA_HOME")):
-		return filepath.Join(get("XDG_DATA_HOME"), "sse")
-	case home != "":
-		return filepath.Join(home, ".local", "share", "sse")
-	}
-	return "sse-data"
-}
-
-// hubUI prints what a hub says. Unlike a ui, it may be used by several goroutines.
-type hubUI struct {
-	mu sync.Mutex // guards the following
-	ui *ui
-}
-
-func (l *hubUI) say(style, format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ui.say(style, format, args...)
-}
-
-// ready says where the hub is, and what to try.
-func (l *hubUI) ready(s hub.Started) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	kept := "events are kept in " + s.Data
-	if s.Data == hub.Memory {
-		kept = "events are kept in memory, and lost when this ends"
-	}
-	l.ui.say(green, "serving %s; %s", s.URL, kept)
-	l.ui.hint("try curl -N " + s.Addr + "/news, and in another console " +
-		"curl -d hello " + s.Addr + "/news")
-}
-
-// Enabled implements [slog.Handler].
-func (l *hubUI) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
-
-// Handle implements [slog.Handler]: a record is a line, and its hint another.
-func (l *hubUI) Handle(_ context.Context, r slog.Record) error {
-	var text strings.Builder
-	text.WriteString(strings.TrimPrefix(r.Message, "sse: "))
-	hint := ""
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "hint" {
-			hint = a.Value.String()
-			return true
-		}
-		fmt.Fprintf(&text, ", %s %v", a.Key, a.Value)
-		return true
-	})
-	style := ""
-	if r.Level >= slog.LevelWarn {
-		style = yellow
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ui.say(style, "%s", text.String())
-	l.ui.hint(hint)
-	return nil
-}
-
-// WithAttrs implements [slog.Handler]; nobody here uses it.
-func (l *hubUI) WithAttrs([]slog.Attr) slog.Handler { return l }
-
-// WithGroup implements [slog.Handler]; nobody here uses it.
-func (l *hubUI) WithGroup(string) slog.Handler { return l }

@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// The first interrupt ends each stream with the time after which to come back, and
-// waits for no publisher that sends nothing; then the port and the lock are free.
+// After the first interrupt, the hub ends each stream with a reconnect delay.
+// It does not wait for a publisher that sends nothing. Then the port and the
+// lock are free.
 func TestServeInterrupt(t *testing.T) {
 	skipWithoutSignals(t)
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		s := newSite(t)
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		s := newHubService(t)
 		s.start()
 		var streams []*bufio.Scanner
 		for range 20 {
@@ -28,12 +29,12 @@ func TestServeInterrupt(t *testing.T) {
 			defer response.Body.Close()
 			streams = append(streams, bufio.NewScanner(response.Body))
 		}
-		unfinished(t, s)
+		beginPublish(t, s)
 		began := time.Now()
 		s.hub.signal(signal)
-		s.hub.exit(exitDone)
+		s.hub.checkExit(exitDone)
 		t.Logf("%v: ended after %v", signal, time.Since(began))
-		told := map[string]bool{}
+		delays := map[string]bool{}
 		for _, lines := range streams {
 			var last string
 			for lines.Scan() {
@@ -42,49 +43,52 @@ func TestServeInterrupt(t *testing.T) {
 				}
 			}
 			if !strings.HasPrefix(last, "retry: ") || lines.Err() != nil {
-				t.Errorf("%v: a stream ends with %q (%v)", signal, last, lines.Err())
+				t.Errorf("%v: the last line of a stream is %q (%v), want a retry field",
+					signal, last, lines.Err())
 			}
-			told[last] = true
+			delays[last] = true
 		}
-		if len(told) < len(streams)/4 {
-			t.Errorf("%v: %d streams are told %d times to come back", signal, len(streams), len(told))
+		if len(delays) < len(streams)/4 {
+			t.Errorf("%v: %d streams have only %d different reconnect delays",
+				signal, len(streams), len(delays))
 		}
-		s.goes()
+		s.markDown()
 		s.flags = append(s.flags, "--lock-wait", "0s")
 		s.start()
 	}
 }
 
-// The second interrupt ends the hub at once, whatever the first one waits for.
+// After the second interrupt, the hub exits immediately, even while the first
+// one waits for a publisher.
 func TestServeInterruptTwice(t *testing.T) {
 	skipWithoutSignals(t)
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		s := newSite(t)
+		s := newHubService(t)
 		s.start()
-		unfinished(t, s)
+		beginPublish(t, s)
 		s.hub.signal(os.Interrupt)
 		s.hub.await(s.hub.stopping)
 		s.hub.signal(signal)
-		s.hub.exit(exitInterrupted)
-		s.goes()
+		s.hub.checkExit(exitInterrupted)
+		s.markDown()
 		s.flags = append(s.flags, "--lock-wait", "0s")
 		s.start()
 	}
 }
 
-// unfinished begins to publish, and does not go on: an end waits for that, as long as
-// the hub lets it.
-func unfinished(t *testing.T, s *site) {
+// beginPublish begins to publish an event but sends no data. A hub that is
+// stopping waits for the rest, up to a time limit.
+func beginPublish(t *testing.T, s *hubService) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	// Once the hub says that it goes on, it reads the body.
+	// After the hub has sent 100 Continue, it reads the body.
 	fmt.Fprint(conn, "POST /news HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"+
 		"Expect: 100-continue\r\n\r\n")
 	if line, err := bufio.NewReader(conn).ReadString('\n'); !strings.Contains(line, " 100 ") {
-		t.Fatalf("answered with %q (%v)", line, err)
+		t.Fatalf("response %q (%v), want status 100", line, err)
 	}
 }

@@ -16,11 +16,12 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
-// Issue 6, acceptance 2: the hub is killed 100 times, under 50 publishers. Whatever
-// it has acknowledged is there, in order and once, though publishers try again what
-// was not; and clients that come back see all of it.
+// The hub is killed 100 times while 50 publishers are active. It stores every
+// acknowledged event once and in order, although the publishers repeat the
+// events that were not acknowledged. Clients that reconnect receive all events.
 func TestServeKill(t *testing.T) {
 	rounds := 100
 	if testing.Short() {
@@ -28,23 +29,24 @@ func TestServeKill(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	s := newSite(t)
+	s := newHubService(t)
 	s.start()
 	var clients []*killClient
 	for _, path := range []string{"/a", "/b", "/c", "/a,b", "/a,b,c", "/*", "/**"} {
 		clients = append(clients, newKillClient(ctx, s, path))
 	}
 	p := newKillPublishers(ctx, s, 50)
-	when := map[string]int{}
+	kills := map[string]int{} // by state of the hub
+	rng := testrand.New(t)
 	for range rounds {
-		when[p.letLive()]++
-		s.goes()
+		kills[p.awaitKill(rng)]++
+		s.markDown()
 		s.hub.kill()
-		if rand.IntN(5) == 0 {
+		if rng.IntN(5) == 0 {
 			h := startHub(t, s.flags...)
-			h.await(h.spoken) // that the log was not closed
+			h.await(h.hasLog) // it has logged that the event log was not closed
 			h.kill()
-			when["while it started"]++
+			kills["while it started"]++
 		}
 		s.start()
 	}
@@ -55,61 +57,66 @@ func TestServeKill(t *testing.T) {
 		<-c.done
 	}
 	all := readHistory(t, s, "/**"+page)
-	checkKept(t, all, p)
+	checkStored(t, all, p)
 	opened := 0
 	for _, c := range clients {
 		opened += c.opened
 		if want := readHistory(t, s, c.path+page); c.err != nil || !slices.Equal(c.got, want) {
-			at := 0
-			for at < min(len(c.got), len(want)) && c.got[at] == want[at] {
-				at++
+			i := 0
+			for i < min(len(c.got), len(want)) && c.got[i] == want[i] {
+				i++
 			}
-			t.Errorf("the client of %s has %d events (%v), want %d; number %d is %v, want %v", c.path,
-				len(c.got), c.err, len(want), at, c.got[at:min(at+3, len(c.got))], want[at:min(at+3, len(want))])
+			t.Errorf("the client of %s has %d events (%v), want %d; number %d is %v, want %v",
+				c.path, len(c.got), c.err, len(want), i,
+				c.got[i:min(i+3, len(c.got))], want[i:min(i+3, len(want))])
 		}
 	}
-	t.Logf("killed %v; %d events, %d of them acknowledged to a second attempt; %d clients with %d streams",
-		when, len(all), p.replayed, len(clients), opened)
+	t.Logf("kills: %v; %d events, %d of them acknowledged after a repeated attempt; "+
+		"%d clients opened %d streams", kills, len(all), p.replayed, len(clients), opened)
 }
 
+// page is the query for one page of stored events.
 const page = "?follow=0&limit=10000"
 
-// killEvent is an event as it was acknowledged, or read.
+// killEvent is an acknowledged event, or a stored one.
 type killEvent struct{ ID, Data string }
 
-// checkKept compares what is kept with what was acknowledged.
-func checkKept(t *testing.T, all []killEvent, p *killPublishers) {
+// checkStored checks that all, the stored events, are in order and unique, and
+// contain every acknowledged event.
+func checkStored(t *testing.T, all []killEvent, p *killPublishers) {
 	t.Helper()
-	kept := map[string]string{} // id by data
-	next := map[string]int{}    // number by publisher
+	stored := map[string]string{} // id by data
+	next := map[string]int{}      // number by publisher
 	last := sse.Position{}
 	for _, e := range all {
-		if _, ok := kept[e.Data]; ok {
-			t.Errorf("%q is there twice", e.Data)
+		if _, ok := stored[e.Data]; ok {
+			t.Errorf("%q is stored twice", e.Data)
 		}
-		kept[e.Data] = e.ID
-		at, err := sse.ParsePosition(e.ID)
-		if err != nil || at.Seq <= last.Seq || last.Epoch != 0 && at.Epoch != last.Epoch {
-			t.Errorf("the position %v follows %v (%v)", at, last, err)
+		stored[e.Data] = e.ID
+		position, err := sse.ParsePosition(e.ID)
+		if err != nil || position.Seq <= last.Seq ||
+			last.Epoch != 0 && position.Epoch != last.Epoch {
+			t.Errorf("the position %v follows %v (%v)", position, last, err)
 		}
-		last = at
+		last = position
 		publisher, number, _ := strings.Cut(e.Data, "-")
 		if number != "" {
 			if number != fmt.Sprint(next[publisher]) {
-				t.Errorf("publisher %s: its event %s comes where %d should", publisher, number, next[publisher])
+				t.Errorf("publisher %s: got its event %s, want %d", publisher, number, next[publisher])
 			}
 			next[publisher]++
 		}
 	}
 	for data, id := range p.acknowledged {
-		if kept[data] != id {
-			t.Errorf("%q was acknowledged as %q, and is kept as %q", data, id, kept[data])
+		if stored[data] != id {
+			t.Errorf("%q was acknowledged as %q, but is stored as %q", data, id, stored[data])
 		}
 	}
 }
 
-// readHistory reads pages of what is kept, until there is no more.
-func readHistory(t testing.TB, s *site, next string) (all []killEvent) {
+// readHistory returns the stored events. It reads pages, starting with the path
+// next, until a page is empty.
+func readHistory(t testing.TB, s *hubService, next string) (all []killEvent) {
 	t.Helper()
 	for {
 		request, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+s.addr+next, nil)
@@ -137,12 +144,12 @@ func readHistory(t testing.TB, s *site, next string) (all []killEvent) {
 	}
 }
 
-// killPublishers publish one event after the other, each of them again until it is
-// acknowledged.
+// killPublishers are publishers. Each publishes one event after another, and
+// repeats an event until the hub acknowledges it.
 type killPublishers struct {
-	site   *site
+	hubs   *hubService
 	ctx    context.Context
-	cancel context.CancelFunc // ends those that publish on and on
+	cancel context.CancelFunc // ends the publishers
 	client *http.Client
 	acks   counter
 	wg     sync.WaitGroup
@@ -152,9 +159,9 @@ type killPublishers struct {
 	replayed     int
 }
 
-func newKillPublishers(ctx context.Context, s *site, n int) *killPublishers {
+func newKillPublishers(ctx context.Context, s *hubService, n int) *killPublishers {
 	p := &killPublishers{
-		site: s, ctx: ctx, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}},
+		hubs: s, ctx: ctx, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}},
 		acknowledged: map[string]string{},
 	}
 	s.tb.Cleanup(p.client.CloseIdleConnections)
@@ -171,38 +178,41 @@ func newKillPublishers(ctx context.Context, s *site, n int) *killPublishers {
 	return p
 }
 
-// letLive waits for the moment at which the hub is to be killed.
-func (p *killPublishers) letLive() string {
-	if rand.IntN(5) == 0 {
-		return "as soon as it served"
+// awaitKill waits until the hub should be killed, and returns the state of the
+// hub.
+func (p *killPublishers) awaitKill(rng *rand.Rand) string {
+	if rng.IntN(5) == 0 {
+		return "when it began to serve"
 	}
-	p.await(1 + rand.IntN(500))
+	p.await(1 + rng.IntN(500))
 	return "while it served"
 }
 
-// await waits for n events to be acknowledged.
+// await waits until the hub has acknowledged n more events.
 func (p *killPublishers) await(n int) {
-	p.site.tb.Helper()
-	if p.acks.more(p.ctx, n) != nil {
-		p.site.tb.Fatalf("nothing is acknowledged any more\n%s", p.site.hub.text())
+	p.hubs.tb.Helper()
+	if p.acks.awaitMore(p.ctx, n) != nil {
+		p.hubs.tb.Fatalf("the hub acknowledges no events\n%s", p.hubs.hub.logText())
 	}
 }
 
+// stop ends the publishers and waits for them.
 func (p *killPublishers) stop() {
 	p.cancel()
 	p.wg.Wait()
 }
 
-// publish tries until the event is acknowledged. Its data is its key.
+// publish repeats an event until the hub acknowledges or refuses it. Its data
+// is also its idempotency key.
 func (p *killPublishers) publish(data, path string) {
 	for p.ctx.Err() == nil {
 		id, replayed, err := p.post(data, path)
 		switch err {
 		case nil:
-		case errRefused:
+		case errEventRefused:
 			return
 		default:
-			p.site.await(p.ctx)
+			p.hubs.await(p.ctx)
 			continue
 		}
 		p.acks.add()
@@ -216,10 +226,11 @@ func (p *killPublishers) publish(data, path string) {
 	}
 }
 
-var errRefused = errors.New("the hub has refused an event")
+var errEventRefused = errors.New("the hub refused an event")
 
+// post publishes an event once.
 func (p *killPublishers) post(data, path string) (id string, replayed bool, err error) {
-	request, err := http.NewRequestWithContext(p.ctx, "POST", "http://"+p.site.addr+path,
+	request, err := http.NewRequestWithContext(p.ctx, "POST", "http://"+p.hubs.addr+path,
 		strings.NewReader(data))
 	if err != nil {
 		return "", false, err
@@ -232,22 +243,23 @@ func (p *killPublishers) post(data, path string) (id string, replayed bool, err 
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		p.site.tb.Errorf("publishing %q is answered with %s: %s", data, response.Status, text)
-		err = errRefused
+		p.hubs.tb.Errorf("publishing %q: status %s: %s", data, response.Status, text)
+		err = errEventRefused
 	}
 	return strings.TrimSpace(string(text)), response.Header.Get("Idempotent-Replayed") != "", err
 }
 
-// killClient is a client of the hubs, and what it has got until the event "end".
+// killClient is a client of the hubs. It receives events until the data is
+// "end".
 type killClient struct {
 	path   string
-	done   chan struct{} // closed when the rest is complete
+	done   chan struct{} // closed when the other fields are final
 	got    []killEvent
-	opened int
+	opened int // number of streams
 	err    error
 }
 
-func newKillClient(ctx context.Context, s *site, path string) *killClient {
+func newKillClient(ctx context.Context, s *hubService, path string) *killClient {
 	c := &killClient{path: path, done: make(chan struct{})}
 	transport := &http.Transport{}
 	client := &sse.Client{
@@ -268,7 +280,7 @@ func newKillClient(ctx context.Context, s *site, path string) *killClient {
 				c.err = err
 				return
 			}
-			c.got = append(c.got, killEvent{event.ID, event.Data}) // a gap is one too much
+			c.got = append(c.got, killEvent{event.ID, event.Data}) // a gap makes the comparison fail
 			if event.Data == "end" {
 				return
 			}

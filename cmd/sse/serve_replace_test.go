@@ -12,75 +12,76 @@ import (
 	"time"
 )
 
-// Issue 6, acceptance 9: a hub with 18,000 subscribers is ended while 100 events a
-// second are published, and another takes its place. Each topic has its part of the
-// events, and of the subscribers; nobody misses one or gets one twice.
+// A hub with 18,000 subscribers is stopped while 100 events per second are
+// published, and another hub replaces it. The events and the subscribers are
+// spread over the topics. No subscriber misses an event or receives one twice.
 func TestServeReplaced(t *testing.T) {
 	skipWithoutSignals(t)
-	subscribers, processes, topics, settle := 300, 2, 10, 100
+	subscribers, processCount, topics, warmup := 300, 2, 10, 100
 	switch {
 	case soak:
-		subscribers, processes, topics, settle = 18_000, 3, 100, 1500
+		subscribers, processCount, topics, warmup = 18_000, 3, 100, 1500
 	case testing.Short():
 		subscribers = 100
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	s := newSite(t)
+	s := newHubService(t)
 	s.start()
-	var crowds []*crowdProcess
-	for i := range processes {
-		n := subscribers / processes
-		crowds = append(crowds, crowdSpec{s.addr, i * n, n, topics}.start(t))
+	var processes []*subscriberProcess
+	for i := range processCount {
+		n := subscribers / processCount
+		processes = append(processes, subscriberSpec{s.addr, i * n, n, topics}.start(t))
 	}
-	for _, c := range crowds {
-		c.await("open")
+	for _, process := range processes {
+		process.await("open")
 	}
 	p := newPacedPublishers(ctx, s, topics)
-	p.await(settle)
+	p.await(warmup)
 	first, second := s.hub, startHub(t, s.flags...)
-	second.await(second.spoken) // that it waits for the lock
-	s.goes()
-	ended := time.Now()
+	second.await(second.hasLog) // it has logged that it waits for the lock
+	s.markDown()
+	began := time.Now()
 	first.signal(syscall.SIGTERM)
-	first.exit(exitDone)
-	endedAfter := time.Since(ended)
+	first.checkExit(exitDone)
+	endedAfter := time.Since(began)
 	second.await(second.ready)
-	servedAfter := time.Since(ended)
+	servedAfter := time.Since(began)
 	s.hub = second
-	s.serves()
-	for _, c := range crowds {
-		c.await("back")
+	s.markUp()
+	for _, process := range processes {
+		process.await("reconnected")
 	}
-	backAfter := time.Since(ended)
-	p.await(settle)
+	reconnectedAfter := time.Since(began)
+	p.await(warmup)
 	counts := p.stop()
-	cpu := [2]time.Duration{first.cpu(), 0}
-	var all crowdReport
-	for _, c := range crowds {
-		c.tell(counts)
+	cpu := [2]time.Duration{first.cpuTime(), 0}
+	var all subscriberReport
+	for _, process := range processes {
+		process.send(counts)
 	}
-	for _, c := range crowds {
-		all.add(c.report())
+	for _, process := range processes {
+		all.add(process.report())
 	}
 	second.signal(syscall.SIGTERM)
-	second.exit(exitDone)
-	cpu[1] = second.cpu()
-	if all.Wrongs > 0 {
-		t.Errorf("%d things were wrong, such as\n%s\nfirst hub:\n%s\nsecond hub:\n%s", all.Wrongs,
-			strings.Join(all.Wrong, "\n"), first.text(), second.text())
+	second.checkExit(exitDone)
+	cpu[1] = second.cpuTime()
+	if all.ErrorCount > 0 {
+		t.Errorf("%d errors, for example\n%s\nfirst hub:\n%s\nsecond hub:\n%s", all.ErrorCount,
+			strings.Join(all.Errors, "\n"), first.logText(), second.logText())
 	}
-	if len(all.Retries) != subscribers || len(all.Away) != subscribers {
-		t.Errorf("%d subscribers were told %d times when to come back, and came back %d times",
-			subscribers, len(all.Retries), len(all.Away))
+	if len(all.Delays) != subscribers || len(all.Gaps) != subscribers {
+		t.Errorf("%d subscribers received %d reconnect delays and reconnected %d times",
+			subscribers, len(all.Delays), len(all.Gaps))
 	}
-	t.Logf("%d subscribers, %d events; publishing took %v", subscribers, sum(counts), spread(p.took))
-	t.Logf("the first hub ended after %v, the second served after %v, all were back after %v",
-		endedAfter, servedAfter, backAfter)
+	t.Logf("%d subscribers, %d events; publishing took %v",
+		subscribers, sum(counts), formatSpread(p.durations))
+	t.Logf("first hub ended after %v, second hub served after %v, all reconnected after %v",
+		endedAfter, servedAfter, reconnectedAfter)
 	t.Logf("CPU time: first hub %v, second %v", cpu[0], cpu[1])
-	t.Logf("told to wait %s", spread(all.Retries))
-	t.Logf("were away %s; longer than told %s; attempts without an answer: %v", spread(all.Away),
-		spread(all.Late), all.Unheard)
+	t.Logf("reconnect delays: %s", formatSpread(all.Delays))
+	t.Logf("time without a stream: %s; longer than the delay by: %s; attempts without a response: %v",
+		formatSpread(all.Gaps), formatSpread(all.Excess), all.FailedAttempts)
 }
 
 func sum(all []int) (n int) {
@@ -90,23 +91,23 @@ func sum(all []int) (n int) {
 	return n
 }
 
-// pacedPublishers publish 100 events a second. Each has topics of its own, so that
-// their events are in order.
+// pacedPublishers publish 100 events per second. No two publishers share a
+// topic, so that the events of a topic are in order.
 type pacedPublishers struct {
-	site   *site
+	hubs   *hubService
 	ctx    context.Context
 	cancel context.CancelFunc
 	acks   counter
 	wg     sync.WaitGroup
 	counts []int // by topic
 
-	mu   sync.Mutex // guards the following
-	took []time.Duration
+	mu        sync.Mutex // guards the following
+	durations []time.Duration
 }
 
-func newPacedPublishers(ctx context.Context, s *site, topics int) *pacedPublishers {
+func newPacedPublishers(ctx context.Context, s *hubService, topics int) *pacedPublishers {
 	const publishers, each = 5, 50 * time.Millisecond
-	p := &pacedPublishers{site: s, ctx: ctx, counts: make([]int, topics)}
+	p := &pacedPublishers{hubs: s, ctx: ctx, counts: make([]int, topics)}
 	until, cancel := context.WithCancel(ctx)
 	p.cancel = cancel
 	for i := range publishers {
@@ -127,22 +128,23 @@ func newPacedPublishers(ctx context.Context, s *site, topics int) *pacedPublishe
 	return p
 }
 
-// await waits for n events to be acknowledged.
+// await waits until the hub has acknowledged n more events.
 func (p *pacedPublishers) await(n int) {
-	p.site.tb.Helper()
-	if p.acks.more(p.ctx, n) != nil {
-		p.site.tb.Fatalf("nothing is acknowledged any more\n%s", p.site.hub.text())
+	p.hubs.tb.Helper()
+	if p.acks.awaitMore(p.ctx, n) != nil {
+		p.hubs.tb.Fatalf("the hub acknowledges no events\n%s", p.hubs.hub.logText())
 	}
 }
 
-// stop returns how many events each topic has.
+// stop ends the publishers and returns the number of events of each topic.
 func (p *pacedPublishers) stop() []int {
 	p.cancel()
 	p.wg.Wait()
 	return p.counts
 }
 
-// publish publishes the next event of a topic, and tries until it is acknowledged.
+// publish publishes the next event of a topic. It repeats the event until the
+// hub acknowledges it.
 func (p *pacedPublishers) publish(topic int) {
 	began := time.Now()
 	for p.ctx.Err() == nil {
@@ -150,17 +152,18 @@ func (p *pacedPublishers) publish(topic int) {
 			p.acks.add()
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.took = append(p.took, time.Since(began))
+			p.durations = append(p.durations, time.Since(began))
 			return
 		}
-		p.site.await(p.ctx)
+		p.hubs.await(p.ctx)
 	}
 }
 
+// post publishes the next event of a topic once.
 func (p *pacedPublishers) post(topic int) error {
 	number := fmt.Sprint(p.counts[topic])
 	request, err := http.NewRequestWithContext(p.ctx, "POST",
-		fmt.Sprint("http://", p.site.addr, crowdTopic, topic), strings.NewReader(number))
+		fmt.Sprint("http://", p.hubs.addr, subscriberTopics, topic), strings.NewReader(number))
 	if err != nil {
 		return err
 	}
@@ -174,7 +177,7 @@ func (p *pacedPublishers) post(topic int) error {
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", response.Status, text)
 		if response.StatusCode != http.StatusServiceUnavailable {
-			p.site.tb.Error(err)
+			p.hubs.tb.Error(err)
 		}
 	}
 	return err

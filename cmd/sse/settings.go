@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// settings are the flags of one command on top of a flag.FlagSet, which keeps
-// names, values and defaults. It adds what package flag has not: flags after
-// arguments, an environment variable for each, groups, and hints.
+// settings are the flags of one command. A flag.FlagSet holds their names,
+// values and defaults. Settings adds to package flag: flags after arguments, an
+// environment variable for each flag, groups, and hints.
 type settings struct {
 	flags  *flag.FlagSet
-	prefix string // of environment variables: SSE_LISTEN_
-	groups []group
-	given  map[string]bool // long names of flags on the command line, or in the environment
+	prefix string // of the environment variables, for example SSE_LISTEN_
+	groups []flagGroup
+	given  map[string]bool // long names of the flags set by an argument or by the environment
 }
 
-// group is a titled part of a help page.
-type group struct {
+// flagGroup is a part of a help page, under its own title.
+type flagGroup struct {
 	title string
 	names []string // long names of its flags, in order
 }
 
-// repeatable is implemented by flag values that collect; their environment
-// variable holds one value a line.
-type repeatable interface{ repeats() }
+// repeatable is implemented by flag values that collect several values. Their
+// environment variable holds one value per line.
+type repeatable interface{ isRepeatable() }
 
-// errHelp asks for the help page.
-var errHelp = errors.New("help")
+// errHelp is the error of parse if the arguments ask for the help page.
+var errHelp = errors.New("help requested")
 
 func newSettings(command string) *settings {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -40,16 +40,16 @@ func newSettings(command string) *settings {
 	return &settings{flags: flags, prefix: prefix, given: map[string]bool{}}
 }
 
-// group starts a titled part of the help page.
-func (s *settings) group(title string) {
-	s.groups = append(s.groups, group{title: title})
+// addGroup starts a new group on the help page.
+func (s *settings) addGroup(title string) {
+	s.groups = append(s.groups, flagGroup{title: title})
 }
 
-// add defines a flag in the last group. Names is its long name and perhaps a
-// short one, as in "header,H". P points to a bool, int, string or duration
-// that holds the default, or is a flag.Value. Usage names the argument in
-// backquotes, as package flag has it.
-func (s *settings) add(p any, names, usage string) {
+// addFlag defines a flag in the last group. Names is its long name, which a
+// short name may follow, for example "header,H". P points to a bool, int,
+// string or duration that holds the default, or is a flag.Value. Usage names
+// the argument in backquotes, as in package flag.
+func (s *settings) addFlag(p any, names, usage string) {
 	long, short, _ := strings.Cut(names, ",")
 	switch p := p.(type) {
 	case *bool:
@@ -70,9 +70,10 @@ func (s *settings) add(p any, names, usage string) {
 	last.names = append(last.names, long)
 }
 
-// parse sets flags from args, then what is left from the environment, and
-// returns the arguments that are no flags. What follows "--" is no flag.
-func (s *settings) parse(args []string, env lookup) (operands []string, err error) {
+// parse sets flags from args, and every other flag from its environment
+// variable. It returns the operands: the arguments that are not flags. Every
+// argument after "--" is an operand.
+func (s *settings) parse(args []string, env lookupEnv) (operands []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -91,8 +92,8 @@ func (s *settings) parse(args []string, env lookup) (operands []string, err erro
 	return operands, s.parseEnv(env)
 }
 
-// parseFlag sets the flag that arg names; its value may be the first of args.
-// It returns the args that are left.
+// parseFlag sets the flag that arg names. The value of the flag is a part of
+// arg, or else the first of args. parseFlag returns the remaining args.
 func (s *settings) parseFlag(arg string, args []string) (rest []string, err error) {
 	name, value, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 	if name == "h" || name == "help" {
@@ -102,26 +103,27 @@ func (s *settings) parseFlag(arg string, args []string) (rest []string, err erro
 	if f == nil {
 		return nil, s.unknownFlag(arg, name)
 	}
-	spelled, _, _ := strings.Cut(arg, "=")
+	spelling, _, _ := strings.Cut(arg, "=")
 	if !hasValue {
 		switch boolean, ok := f.Value.(interface{ IsBoolFlag() bool }); {
 		case ok && boolean.IsBoolFlag():
 			value = "true"
 		case len(args) == 0:
-			return nil, misuse(s.seeHelp(), "%s needs a value", spelled)
+			return nil, usageError(s.helpHint(), "%s must have a value", spelling)
 		default:
 			value, args = args[0], args[1:]
 		}
 	}
 	s.given[s.longName(f)] = true
 	if err := f.Value.Set(value); err != nil {
-		return nil, invalidValue(f, spelled+" "+value, err)
+		return nil, invalidValue(f, spelling+" "+value, err)
 	}
 	return args, nil
 }
 
-// parseEnv sets the flags that the command line has not from the environment.
-func (s *settings) parseEnv(env lookup) error {
+// parseEnv sets flags from the environment, except the flags that the arguments
+// have set.
+func (s *settings) parseEnv(env lookupEnv) error {
 	for _, g := range s.groups {
 		for _, name := range g.names {
 			variable := s.variable(name)
@@ -144,8 +146,8 @@ func (s *settings) parseEnv(env lookup) error {
 	return nil
 }
 
-// longName returns the name that f is listed under: the usage of a short flag
-// is the name of its long one.
+// longName returns the long name of f. For a short flag, addFlag has stored the
+// long name as the usage text.
 func (s *settings) longName(f *flag.Flag) string {
 	if len(f.Name) == 1 {
 		return f.Usage
@@ -158,78 +160,104 @@ func (s *settings) variable(name string) string {
 	return s.prefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-func (s *settings) seeHelp() string {
-	return fmt.Sprintf("sse %s -h shows every flag", s.flags.Name())
+func (s *settings) helpHint() string {
+	return fmt.Sprintf("to print every flag, run sse %s -h", s.flags.Name())
 }
 
-// unknownFlag names the flag that was probably meant.
+// unknownFlag returns the failure for a flag that does not exist. Its hint
+// suggests a flag with a similar name.
 func (s *settings) unknownFlag(arg, name string) *failure {
 	var names []string
 	for _, g := range s.groups {
 		names = append(names, g.names...)
 	}
-	spelled, _, _ := strings.Cut(arg, "=") // its value may be a secret
-	hint, short := s.seeHelp(), s.flags.Lookup(name[:min(1, len(name))])
+	spelling, _, _ := strings.Cut(arg, "=") // without the value, which may be a secret
+	hint, short := s.helpHint(), s.flags.Lookup(name[:min(1, len(name))])
 	if !strings.HasPrefix(arg, "--") && short != nil && len(short.Name) == 1 && name != "" {
-		// curl takes -XPOST, package flag does not.
+		// curl accepts -XPOST, but package flag does not.
 		argument, _ := flag.UnquoteUsage(s.flags.Lookup(s.longName(short)))
-		hint = fmt.Sprintf("-%s and its value are two words: -%s %s", short.Name, short.Name, argument)
-		spelled = "-" + short.Name + "…"
-	} else if near := nearest(name, names); near != "" {
-		hint = fmt.Sprintf("did you mean --%s?", near)
+		hint = fmt.Sprintf("put a space between -%s and its value: -%s %s",
+			short.Name, short.Name, argument)
+		spelling = "-" + short.Name + "…"
+	} else if match := findNearest(name, names); match != "" {
+		hint = fmt.Sprintf("did you mean --%s?", match)
 	}
-	return misuse(hint, "unknown flag %s", spelled)
+	return usageError(hint, "unknown flag %s", spelling)
 }
 
-// invalidValue says what form a value has to have.
+// invalidValue returns the failure for a setting whose value is not valid.
+// Setting is the flag or the variable with its value.
 func invalidValue(f *flag.Flag, setting string, err error) *failure {
-	hint := ""
 	getter, _ := f.Value.(flag.Getter)
 	if getter == nil {
-		return misuse(hint, "%s: %v", setting, err)
+		return usageError("", "%s: %v", setting, err)
 	}
 	switch getter.Get().(type) {
 	case time.Duration:
-		const hint = "a number with a unit, as in 500ms, 10s or 1m30s"
-		return misuse(hint, "%s: not a duration", setting)
+		const hint = "add a unit, for example 500ms, 10s or 1m30s"
+		return usageError(hint, "%s: must be a duration", setting)
 	case int:
-		return misuse("", "%s: not a whole number", setting)
+		return usageError("", "%s: must be a whole number", setting)
 	case bool:
-		return misuse("true or false", "%s: neither true nor false", setting)
+		return usageError("", "%s: must be true or false", setting)
 	}
-	return misuse(hint, "%s: %v", setting, err)
+	return usageError("", "%s: %v", setting, err)
 }
 
-// help is the page of "sse COMMAND -h": intro, then every setting.
+// help returns the page of "sse COMMAND -h": the introduction, then every flag.
 func (s *settings) help(intro string) string {
 	var b strings.Builder
 	b.WriteString(intro)
 	for _, g := range s.groups {
 		fmt.Fprintf(&b, "\n%s\n", g.title)
 		for _, name := range g.names {
-			s.helpFlag(&b, s.flags.Lookup(name))
+			s.writeFlagHelp(&b, s.flags.Lookup(name))
 		}
 	}
 	return b.String()
 }
 
-func (s *settings) helpFlag(b *strings.Builder, f *flag.Flag) {
+// usageColumn is where the usage texts of a help page begin, and usageWidth is
+// their longest line, in characters.
+const usageColumn, usageWidth = 31, 68
+
+// writeFlagHelp writes a flag with its usage, its environment variable and its
+// default.
+func (s *settings) writeFlagHelp(b *strings.Builder, f *flag.Flag) {
 	argument, usage := flag.UnquoteUsage(f)
-	spelled := "    --" + f.Name
+	spelling := "    --" + f.Name
 	s.flags.VisitAll(func(other *flag.Flag) {
 		if len(other.Name) == 1 && other.Usage == f.Name {
-			spelled = "-" + other.Name + ", --" + f.Name
+			spelling = "-" + other.Name + ", --" + f.Name
 		}
 	})
+	source := fmt.Sprintf("[%s, default %s]", s.variable(f.Name), formatDefault(f.DefValue))
 	if _, ok := f.Value.(repeatable); ok {
-		usage += "; may be repeated"
+		source = strings.TrimSuffix(source, "]") + ", may be repeated]"
 	}
-	fmt.Fprintf(b, "  %-27s %s\n", strings.TrimRight(spelled+" "+argument, " "), usage)
-	fmt.Fprintf(b, "  %-27s [%s, default %s]\n", "", s.variable(f.Name), defaultText(f.DefValue))
+	left := "  " + strings.TrimRight(spelling+" "+argument, " ")
+	for _, line := range append(wrap(usage, usageWidth), source) {
+		fmt.Fprintf(b, "%-*s%s\n", usageColumn, left, line)
+		left = ""
+	}
 }
 
-// defaultText says a default in words where its zero would puzzle.
-func defaultText(value string) string {
+// wrap splits text at its spaces into lines of at most width characters.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
+// formatDefault returns a default value as text. A zero value becomes a word,
+// because its own text would be unclear.
+func formatDefault(value string) string {
 	switch value {
 	case "", "0", "0s":
 		return "none"
@@ -239,18 +267,21 @@ func defaultText(value string) string {
 	return value
 }
 
-// stringsFlag collects the values of a flag that may be repeated. It takes
-// anything.
+// stringsFlag collects the values of a flag that may be repeated. It accepts
+// every value.
 type stringsFlag []string
 
 func (f *stringsFlag) String() string { return strings.Join(*f, ", ") }
-func (f *stringsFlag) repeats()       {}
+func (f *stringsFlag) isRepeatable()  {}
+
+// Set implements [flag.Value].
 func (f *stringsFlag) Set(value string) error {
 	*f = append(*f, value)
 	return nil
 }
 
-// has reports whether the flag was given this value, or not given at all.
-func (f stringsFlag) has(value string) bool {
+// selects reports whether value is one of the flag's values. A flag without
+// values selects every value.
+func (f stringsFlag) selects(value string) bool {
 	return len(f) == 0 || slices.Contains(f, value)
 }

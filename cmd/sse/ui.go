@@ -1,51 +1,44 @@
 package main
 
-// What is printed, and where:
+// The rules of output:
 //
-//   - stdout is data: what was asked for and nothing else, one record a line
-//     (an event's data may have several). A pipe never sees colour.
-//   - stderr is everything else: "sse: …", lower case, no period; what to do
-//     about it follows as "sse: hint: …".
-//   - A thing is said once. A server that is away for a night costs two lines,
-//     not ten thousand: one when it is lost, one when it is back.
-//   - Colour only on a terminal, not with NO_COLOR, not on a dumb one. The line
-//     that is redrawn while we wait only on a terminal that is not dumb.
-//   - What a server sends reaches a terminal only with its control characters
-//     made visible: an event must not be able to move the cursor, rename the
-//     window or type. With --raw, --json or a pipe nothing is touched: there it
-//     is data (JSON escapes controls anyway).
+//   - stdout carries only the requested data, one record per line (the data of
+//     an event may have several lines). A pipe never receives color.
+//   - stderr carries everything else. A message is "sse: …", in lower case and
+//     without a period. Advice follows it as "sse: hint: …".
+//   - A message appears once. If a server is unreachable all night, sse prints
+//     two lines, not ten thousand: one when the stream is lost, one when it is
+//     open again.
+//   - Color appears only on a terminal, and not if NO_COLOR is set or TERM is
+//     "dumb". The progress line, which is redrawn, appears only on a terminal
+//     whose TERM is not "dumb".
+//   - On a terminal, the control characters in a server's text are made
+//     visible. An event must not be able to move the cursor, rename the window
+//     or type. With --raw, with --json or in a pipe, the text is data and stays
+//     unchanged (JSON escapes control characters anyway).
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// ui prints. It is not safe for concurrent use: a Client calls its hooks in
-// the goroutine that ranges over its events.
+// ui prints to stdout and stderr. It is not safe for concurrent use: a Client
+// calls its hooks in the goroutine that ranges over its events.
 type ui struct {
-	out, err output
-	now      func() time.Time
-	waiting  bool // the cursor is at the end of a line of stderr that will be redrawn
+	out, err    output
+	now         func() time.Time
+	hasProgress bool // the cursor is at the end of a progress line on stderr
 
-	hinted map[string]bool // what has been said once
+	hinted map[string]bool // hints that have been printed
 	table  table           // of events on a terminal
 }
 
-// output is one of the two streams.
-type output struct {
-	io.Writer
-	terminal bool // and not a dumb one: lines may be redrawn
-	colour   bool
-}
-
-func newUI(stdout, stderr io.Writer, env lookup) *ui {
+func newUI(stdout, stderr io.Writer, env lookupEnv) *ui {
 	return &ui{
 		out:    newOutput(stdout, isTerminal(stdout), env),
 		err:    newOutput(stderr, isTerminal(stderr), env),
@@ -54,145 +47,98 @@ func newUI(stdout, stderr io.Writer, env lookup) *ui {
 	}
 }
 
-// windows is where terminals and pipes have ways of their own.
-const windows = runtime.GOOS == "windows"
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// newOutput decides what w can show.
-func newOutput(w io.Writer, terminal bool, env lookup) output {
-	set := func(name string) bool { value, _ := env(name); return value != "" }
-	if value, _ := env("TERM"); value == "dumb" {
-		terminal = false
-	}
-	// A bare Windows console prints escape sequences as they are; the terminals
-	// that interpret them say who they are.
-	if windows && !set("WT_SESSION") && !set("TERM") {
-		terminal = false
-	}
-	return output{Writer: w, terminal: terminal, colour: terminal && !set("NO_COLOR")}
-}
-
-// SGR parameters, the numbers of an escape sequence that sets a style.
-const (
-	dim    = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-)
-
-// paint returns text in a style, if the output has colours.
-func (o output) paint(style, text string) string {
-	if !o.colour || text == "" || style == "" {
-		return text
-	}
-	return "\x1b[" + style + "m" + text + "\x1b[0m"
-}
-
-// page prints a text that was asked for.
-func (u *ui) page(text string) (code int) {
-	if _, err := io.WriteString(u.out, text); err != nil && !isClosedPipe(err) {
+// printPage prints a requested text, for example a help page, to stdout. It
+// returns the exit code.
+func (u *ui) printPage(page string) (code int) {
+	if _, err := io.WriteString(u.out, page); err != nil && !isClosedPipe(err) {
 		return u.fail(fmt.Errorf("cannot write: %w", err))
 	}
 	return exitDone
 }
 
-// say prints a line about what goes on. Style colours it.
-func (u *ui) say(style, format string, args ...any) {
-	u.settle()
-	text := visible(fmt.Sprintf(format, args...), false)
-	u.tell(u.err.paint(dim, "sse:") + " " + u.err.paint(style, text) + "\n")
+// report prints a message line to stderr, in the given style.
+func (u *ui) report(style, format string, args ...any) {
+	u.clearProgress()
+	line := visible(fmt.Sprintf(format, args...), false)
+	u.writeError(u.err.paint(dim, "sse:") + " " + u.err.paint(style, line) + "\n")
 }
 
-// hint says what can be done, the same advice only once.
-func (u *ui) hint(text string) {
-	if text == "" || u.hinted[text] {
+// hint prints advice to stderr. It prints the same advice only once.
+func (u *ui) hint(advice string) {
+	if advice == "" || u.hinted[advice] {
 		return
 	}
-	u.hinted[text] = true
-	u.settle()
-	u.tell(u.err.paint(dim, "sse: hint:") + " " + visible(text, false) + "\n")
+	u.hinted[advice] = true
+	u.clearProgress()
+	u.writeError(u.err.paint(dim, "sse: hint:") + " " + visible(advice, false) + "\n")
 }
 
-// wait shows a line that the next print takes away again. Nothing on anything
-// but a terminal. Keep it short: a line that wraps cannot be redrawn.
-func (u *ui) wait(format string, args ...any) {
+// showProgress shows a line on stderr that the next print removes. It does
+// nothing if stderr is not a terminal. The line must be short: a line that
+// wraps cannot be redrawn.
+func (u *ui) showProgress(format string, args ...any) {
 	if !u.err.terminal {
 		return
 	}
-	u.settle()
-	text := visible(fmt.Sprintf(format, args...), false)
-	u.tell(u.err.paint(dim, "sse: "+text))
-	u.waiting = true
+	u.clearProgress()
+	line := visible(fmt.Sprintf(format, args...), false)
+	u.writeError(u.err.paint(dim, "sse: "+line))
+	u.hasProgress = true
 }
 
-// tell writes to stderr. If that fails there is nobody left to tell.
-func (u *ui) tell(text string) { _, _ = io.WriteString(u.err, text) }
+// writeError writes to stderr. It ignores errors, because no other output is
+// left to report them.
+func (u *ui) writeError(s string) { _, _ = io.WriteString(u.err, s) }
 
-// settle takes away the line that waits. Whatever prints calls it first.
-func (u *ui) settle() {
-	if u.waiting {
-		u.tell("\r\x1b[K")
-		u.waiting = false
+// clearProgress removes the progress line. Every method that prints calls it
+// first.
+func (u *ui) clearProgress() {
+	if u.hasProgress {
+		u.writeError("\r\x1b[K")
+		u.hasProgress = false
 	}
 }
 
-// interrupted takes away the ^C that a terminal shows for an interrupt, so that
-// the shell's prompt begins its line. If stdout may have left half a line, it
-// ends that instead.
-func (u *ui) interrupted(midLine bool) {
+// clearInterrupt removes the ^C that a terminal shows for an interrupt, so that
+// the shell's prompt begins at the start of a line. If midLine is true, stdout
+// may have written part of a line; then clearInterrupt ends that line instead.
+func (u *ui) clearInterrupt(midLine bool) {
 	switch {
 	case u.err.terminal && midLine:
-		u.tell("\n")
+		u.writeError("\n")
 	case u.err.terminal:
-		u.tell("\r\x1b[K")
+		u.writeError("\r\x1b[K")
 	}
 }
 
-// fail prints an error and returns the exit code for it.
+// fail prints err and returns the exit code for it.
 func (u *ui) fail(err error) (code int) {
-	f := &failure{message: strings.TrimPrefix(err.Error(), "sse: "), code: exitFailed}
+	f := &failure{message: text.WithoutPrefix(err), code: exitFailed}
 	errors.As(err, &f)
-	u.say(red, "%s", f.message)
+	u.report(red, "%s", f.message)
 	if f.detail != "" {
-		u.say("", "%s", f.detail)
+		u.report("", "%s", f.detail)
 	}
 	u.hint(f.hint)
 	return f.code
 }
 
-// visible returns text with its control characters made visible, except tabs
-// and, if lines is true, line feeds.
-func visible(text string, lines bool) string {
+// visible returns s with visible symbols in place of its control characters.
+// It leaves tabs and, if lines is true, line feeds unchanged.
+func visible(s string, lines bool) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || lines && r == '\n':
 			return r
 		case r < 0x20:
-			return r + 0x2400 // U+2400 is the picture of NUL, and so on
+			return r + 0x2400 // U+2400 is the symbol for NUL, and so on
 		case r == 0x7f:
 			return 0x2421
 		case r >= 0x80 && r < 0xa0:
 			return '\ufffd'
 		case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return '\ufffd' // marks that reorder what is read
+			return '\ufffd' // marks that change the direction of the text
 		}
 		return r
-	}, text)
-}
-
-// shorten returns the first line of text, at most limit characters of it.
-func shorten(text string, limit int) string {
-	text, _, more := strings.Cut(strings.TrimSpace(text), "\n")
-	runes := []rune(strings.TrimSpace(text))
-	if len(runes) > limit {
-		runes, more = runes[:limit], true
-	}
-	if more {
-		return string(runes) + " …"
-	}
-	return string(runes)
+	}, s)
 }

@@ -9,41 +9,41 @@ import (
 	"strings"
 )
 
-// library is the module that does the work.
-const library = "github.com/sse-go/sse"
+// libraryPath is the module path of package sse, which this command uses.
+const libraryPath = "github.com/sse-go/sse"
 
-// version is "sse version".
-func version(_ context.Context, w *world, args []string) int {
+// version runs "sse version".
+func version(_ context.Context, p *process, args []string) int {
 	s := newSettings("version")
-	operands, err := s.parse(args, w.env)
+	operands, err := s.parse(args, p.env)
 	switch {
 	case errors.Is(err, errHelp):
-		return w.ui.page("usage: sse version\n\nPrint the version of this command, " +
-			"of package sse in it, and of Go.\n")
+		return p.ui.printPage("usage: sse version\n\nPrint the version of this command, " +
+			"of the package sse that it contains, and of Go.\n")
 	case err != nil:
-		return w.ui.fail(err)
+		return p.ui.fail(err)
 	case len(operands) > 0:
-		return w.ui.fail(misuse("", "sse version takes no argument: %s", operands[0]))
+		return p.ui.fail(usageError("", "sse version must have no arguments, not %s", operands[0]))
 	}
 	info, _ := debug.ReadBuildInfo()
-	return w.ui.page(versionText(info))
+	return p.ui.printPage(formatVersion(info))
 }
 
-// versionText says on one line which build this is. Info may be nil: a binary
-// built without modules carries none.
-func versionText(info *debug.BuildInfo) string {
+// formatVersion returns one line that identifies the build. Info is nil if the
+// binary was built without modules.
+func formatVersion(info *debug.BuildInfo) string {
 	platform := runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 	if info == nil {
 		return fmt.Sprintf("sse unknown (%s)\n", platform)
 	}
 	parts := []string{platform}
 	for _, module := range info.Deps {
-		// In the workspace both are (devel): nothing to tell apart.
-		if module.Path == library && module.Version != info.Main.Version {
+		// In the workspace, both versions are (devel), so one is enough.
+		if module.Path == libraryPath && module.Version != info.Main.Version {
 			parts = append([]string{"package sse " + module.Version}, parts...)
 		}
 	}
-	if commit := commitOf(info); commit != "" {
+	if commit := findCommit(info); commit != "" {
 		parts = append(parts, commit)
 	}
 	name := info.Main.Version
@@ -53,8 +53,9 @@ func versionText(info *debug.BuildInfo) string {
 	return fmt.Sprintf("sse %s (%s)\n", name, strings.Join(parts, ", "))
 }
 
-// commitOf returns the commit that the build is of, if it is known.
-func commitOf(info *debug.BuildInfo) string {
+// findCommit returns the commit that the binary was built from, or "" if info
+// does not contain it.
+func findCommit(info *debug.BuildInfo) string {
 	commit, modified := "", ""
 	for _, setting := range info.Settings {
 		switch {

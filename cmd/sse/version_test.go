@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-func TestVersionText(t *testing.T) {
+func TestFormatVersion(t *testing.T) {
 	platform := runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 	released := &debug.BuildInfo{
 		Main: debug.Module{Version: "v1.2.0"},
 		Deps: []*debug.Module{
-			{Path: library, Version: "v1.3.1"}, {Path: "other", Version: "v0.1.0"},
+			{Path: libraryPath, Version: "v1.3.1"}, {Path: "other", Version: "v0.1.0"},
 		},
 	}
 	checkout := &debug.BuildInfo{
 		Main: debug.Module{Version: "(devel)"},
-		Deps: []*debug.Module{{Path: library, Version: "(devel)"}},
+		Deps: []*debug.Module{{Path: libraryPath, Version: "(devel)"}},
 		Settings: []debug.BuildSetting{
 			{Key: "vcs.revision", Value: "0123456789abcdef"}, {Key: "vcs.modified", Value: "true"},
 		},
@@ -30,7 +30,7 @@ func TestVersionText(t *testing.T) {
 		{&debug.BuildInfo{}, "sse (devel) (" + platform + ")\n"},
 		{nil, "sse unknown (" + platform + ")\n"},
 	} {
-		if got := versionText(tt.info); got != tt.want {
+		if got := formatVersion(tt.info); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

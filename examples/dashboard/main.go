@@ -1,21 +1,20 @@
 // Command dashboard serves a page with live charts: go run ./examples/dashboard
 // and open http://localhost:3002, in several tabs and on a phone (-addr :3002).
 //
-// The page has one EventSource for all charts. It begins with the last minute, so
-// that a chart is full at once, and comes back by itself, with what it has missed.
-// Try, and watch the page:
+// The page has one EventSource for all charts. The stream begins with the last
+// minute, so that every chart is full at once. The EventSource reconnects on its own
+// and receives the events that it missed. Watch the page and try:
 //
 //	curl -d 900 localhost:3002/latency              # a value of your own
-//	curl -X DELETE localhost:3002                   # all streams end, come back, and lose nothing
-//	stop the server, and start it again             # its memory is lost: the page shows a gap
+//	curl -X DELETE localhost:3002                   # all streams end; they reconnect without loss
+//	stop the server and start it again              # the events are lost: the page shows a gap
 //	curl -N 'localhost:3002/events?topic=errors&since=-10'
-//	curl -N localhost:3002/events?topic=wether      # there is no such metric: 404
+//	curl -N localhost:3002/events?topic=wether      # no such metric: 404
 package main
 
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +24,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,24 +37,24 @@ import (
 //go:embed page.html
 var page []byte
 
-// metrics are the topics. The functions, of the time in seconds, stand for
-// whatever you measure.
+// metrics are the topics. The functions replace real measurements; t is the time in
+// seconds.
 var metrics = map[string]func(t float64) float64{
 	"requests": func(t float64) float64 { return 420 + 160*math.Sin(t/19) + 30*rand.NormFloat64() },
 	"latency":  func(t float64) float64 { return 38 + 14*math.Sin(t/19) + 8*rand.ExpFloat64() },
 	"errors":   func(t float64) float64 { return math.Floor(1.4 * rand.ExpFloat64()) },
-	"memory":   func(t float64) float64 { return 180 + 3*math.Mod(t, 37) }, // until it is collected
+	"memory":   func(t float64) float64 { return 180 + 3*math.Mod(t, 37) }, // grows until a collection
 }
 
-// sample is the data of every event. Its type is the metric's name: a browser does
-// not see topics.
+// sample is the data of every event. The type of the event is the name of the metric,
+// because a browser does not see topics.
 type sample struct {
-	Time  int64   `json:"t"` // in milliseconds, as scripts like it
+	Time  int64   `json:"t"` // in milliseconds, as in JavaScript
 	Value float64 `json:"v"`
 }
 
 func main() {
-	addr := flag.String("addr", "localhost:3002", "where to listen")
+	addr := flag.String("addr", "localhost:3002", "listen on `address`")
 	flag.Parse()
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
@@ -62,15 +63,29 @@ func main() {
 	broker := &sse.Broker{
 		Retention: sse.Retention{Age: 10 * time.Minute},
 		Select:    selectMetrics,
-		Stream:    sse.AcceptOptions{Retry: time.Second},
+		Streams:   sse.StreamOptions{Retry: time.Second},
 	}
 	go measure(broker)
-	server := &http.Server{Handler: newHandler(broker), ConnContext: sse.ConnContext}
-	log.Printf("server on http://%s; open it in a browser", listener.Addr())
-	log.Fatal(server.Serve(listener))
+	server := &http.Server{Handler: newHandler(broker)}
+	shutdown := broker.Attach(server)
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	go func() {
+		log.Printf("server on http://%s; open it in a browser", listener.Addr())
+		if err := server.Serve(listener); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	<-interrupt.Done()
+	stop() // a second interrupt ends the process at once
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := shutdown(ctx); err != nil {
+		log.Print(err)
+	}
 }
 
-// newHandler serves the page, the stream, and curl.
+// newHandler returns the handler of the page, the stream, and the curl commands.
 func newHandler(broker *sse.Broker) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -83,20 +98,18 @@ func newHandler(broker *sse.Broker) http.Handler {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 100))
 		value, err := strconv.ParseFloat(strings.TrimSpace(string(body)), 64)
 		if err != nil || metrics[name] == nil {
-			http.Error(w, "want a number, on one of the metrics", http.StatusBadRequest)
+			http.Error(w, "the body must be a number, and the path must be a metric", http.StatusBadRequest)
 			return
 		}
 		publish(broker, name, value)
 	})
 	mux.HandleFunc("DELETE /{$}", func(w http.ResponseWriter, r *http.Request) {
-		for _, subscriber := range broker.Subscribers() {
-			broker.Kick(subscriber.ID)
-		}
+		broker.Kick(func(sse.Subscriber) bool { return true })
 	})
 	return mux
 }
 
-// selectMetrics lets a request have the metrics that it names, or all.
+// selectMetrics selects the metrics that the request names, or all.
 func selectMetrics(r *http.Request) (sse.Selection, error) {
 	topics := r.URL.Query()["topic"]
 	for _, topic := range topics {
@@ -112,13 +125,14 @@ func selectMetrics(r *http.Request) (sse.Selection, error) {
 	}
 	return sse.Selection{
 		Topics: topics,
-		// A tab that takes nothing for half a minute, and then goes on, gets the latest
-		// value of each metric, not ever older ones. It is told, by a gap.
+		// A tab that reads nothing for half a minute and then continues receives a gap
+		// and the latest value of each metric, not all the old values.
 		Lag:    sse.LagLatest,
 		MaxLag: 30 * len(topics),
 	}, nil
 }
 
+// measure publishes a sample of every metric each second.
 func measure(broker *sse.Broker) {
 	for now := range time.Tick(time.Second) {
 		for name, value := range metrics {
@@ -128,11 +142,10 @@ func measure(broker *sse.Broker) {
 }
 
 func publish(broker *sse.Broker, metric string, value float64) {
-	data, err := json.Marshal(sample{time.Now().UnixMilli(), math.Round(value*10) / 10})
-	if err == nil {
-		_, err = broker.Publish(context.Background(), sse.Event{Type: metric, Data: string(data)}, metric)
-	}
+	value = math.Round(value*10) / 10
+	_, err := broker.PublishJSON(context.Background(), sse.Event{Type: metric},
+		sample{time.Now().UnixMilli(), value}, metric)
 	if err != nil {
-		log.Print(err) // a NaN, which curl can send
+		log.Print(err) // for example, the value is NaN: curl can send that
 	}
 }

@@ -1,5 +1,6 @@
-// Command demo runs a server and a client in one process: the server sends an event every second,
-// stops, and starts again; the client comes back by itself, and gets what it has missed.
+// Command demo runs a server and a client in one process. The server sends an event
+// every second, stops, and starts again. The client reconnects on its own and
+// receives the events that it missed.
 package main
 
 import (
@@ -16,10 +17,11 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// feed keeps its events, so that a client which comes back gets those it has missed.
+// feed stores its events, so that a client that reconnects receives the events that
+// it missed.
 type feed struct {
 	mu     sync.Mutex    // guards the following
-	events []sse.Event   // the event with ID "1" first
+	events []sse.Event   // in order, from the event with ID "1"
 	grown  chan struct{} // closed, and replaced, when events grows
 }
 
@@ -33,21 +35,23 @@ func (f *feed) publish(data string) {
 	f.grown = make(chan struct{})
 }
 
+// after returns the events after a position, and a channel that is closed when there
+// are more.
 func (f *feed) after(position int) ([]sse.Event, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.events[min(position, len(f.events)):], f.grown
 }
 
-// ServeHTTP is one stream. What was missed and what is new are read in the same way.
+// ServeHTTP serves one stream. Missed events and new events take the same path.
 func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream, err := sse.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has sent an error response
 	}
 	defer stream.Close()
 	last, _ := strconv.ParseUint(stream.LastEventID(), 10, 31) // 0 if the client is new
-	fmt.Printf("server: a client connects, and has the events up to %d\n", last)
+	fmt.Printf("server: a client connects; its last event is %d\n", last)
 	for position := int(last); ; {
 		events, grown := f.after(position)
 		if err := stream.Send(events...); err != nil {
@@ -62,20 +66,28 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve starts a server, and returns what stops it.
-func serve(address string, handler http.Handler) (running string, stop func()) {
+// serve starts a server and returns its address and a function that stops it.
+func serve(address string, handler http.Handler) (listenAddress string, stop func()) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, stopped := &http.Server{Handler: handler}, make(chan struct{})
-	go func() { _ = server.Serve(listener); close(stopped) }()
+	server := &http.Server{Handler: handler}
+	stopped := make(chan struct{})
+	go func() {
+		_ = server.Serve(listener)
+		close(stopped)
+	}()
 	fmt.Printf("server: listens on http://%s\n", listener.Addr())
-	return listener.Addr().String(), func() { _ = server.Close(); <-stopped }
+	stop = func() {
+		_ = server.Close()
+		<-stopped
+	}
+	return listener.Addr().String(), stop
 }
 
 func main() {
-	time.AfterFunc(30*time.Second, func() { log.Fatal("the client has not come back") })
+	time.AfterFunc(30*time.Second, func() { log.Fatal("the client has not reconnected") })
 	feed := &feed{grown: make(chan struct{})}
 	address, stop := serve("127.0.0.1:0", feed)
 	go func() {
@@ -86,7 +98,7 @@ func main() {
 		time.Sleep(500 * time.Millisecond)
 		fmt.Println("server: stops")
 		stop()
-		feed.publish("four, while nobody listens")
+		feed.publish("four, while no client is connected")
 		time.Sleep(time.Second)
 		serve(address, feed)
 		feed.publish("five, after the restart")
@@ -100,7 +112,8 @@ func main() {
 			log.Fatal(err)
 		}
 		fmt.Printf("client: event %s: %s\n", event.ID, event.Data)
-		if received = append(received, event.ID); len(received) == 5 {
+		received = append(received, event.ID)
+		if len(received) == 5 {
 			break
 		}
 	}

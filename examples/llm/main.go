@@ -1,8 +1,8 @@
 // Command llm streams the answer to a question, as language models do, to a page
 // that shows it word by word: go run . and open http://localhost:3001.
 //
-// The page and any other client can tell a whole answer from one that was cut,
-// because the last event is agreed: [DONE].
+// The last event of a complete answer is always [DONE]. So the page, and any other
+// client, can distinguish a complete answer from a truncated answer.
 package main
 
 import (
@@ -25,16 +25,16 @@ var page []byte
 type question struct {
 	Prompt string `json:"prompt"`
 
-	// Cut makes the server lose the connection half-way, to see what happens.
+	// Cut makes the server drop the connection in the middle of the answer.
 	Cut bool `json:"cut"`
 }
 
-// token is the data of every event but the last.
+// token is the data of every event except the last.
 type token struct {
 	Text string `json:"text"`
 }
 
-// done ends an answer that is whole.
+// done is the last event of a complete answer.
 var done = sse.Event{Data: "[DONE]"}
 
 func main() {
@@ -42,7 +42,8 @@ func main() {
 	log.Fatal(http.ListenAndServe("localhost:3001", newHandler(80*time.Millisecond)))
 }
 
-// newHandler serves the page and the answers, a token each pause.
+// newHandler returns the handler of the page and the answers. Answers pause before
+// each token.
 func newHandler(pause time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +53,7 @@ func newHandler(pause time.Duration) http.Handler {
 	mux.HandleFunc("POST /answer", func(w http.ResponseWriter, r *http.Request) {
 		var q question
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&q); err != nil {
-			http.Error(w, "the question is not JSON: "+err.Error(), http.StatusBadRequest)
+			http.Error(w, "the question must be JSON: "+err.Error(), http.StatusBadRequest)
 			return
 		}
 		answer(w, r, q, pause)
@@ -69,23 +70,23 @@ func answer(w http.ResponseWriter, r *http.Request, q question, pause time.Durat
 	for text := range think(q.Prompt) {
 		select {
 		case <-stream.Context().Done():
-			return // the reader has gone: a model would stop thinking here
+			return // the client left: a model would stop here
 		case <-time.After(pause):
 		}
 		if err := stream.SendJSON(sse.Event{}, token{text}); err != nil {
 			return
 		}
 		if q.Cut && strings.HasSuffix(text, "but ") {
-			// The way to break off a response: returning would end it as if
-			// all had been said.
-			stream.Close()
+			// The panic breaks off the response. A return would end the response
+			// as if the answer were complete.
+			stream.Abort()
 			panic(http.ErrAbortHandler)
 		}
 	}
-	_ = stream.Send(done) // an error says that the reader has gone, now
+	_ = stream.Send(done) // on an error the client has left
 }
 
-// think is the model.
+// think stands for a model.
 func think(prompt string) iter.Seq[string] {
 	return strings.SplitAfterSeq(fmt.Sprintf("You asked “%s”. I am not a model, but I "+
 		"can stream:\nevery word you see is an event, spaces and line breaks are\n"+

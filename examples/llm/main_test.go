@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,7 +13,7 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// ask is what a program in Go would do.
+// ask sends a question and returns the answer, as a client program would.
 func ask(t *testing.T, server *ssetest.Server, q question) (string, error) {
 	body, err := json.Marshal(q)
 	if err != nil {
@@ -25,7 +23,7 @@ func ask(t *testing.T, server *ssetest.Server, q question) (string, error) {
 		URL:        server.URL() + "/answer",
 		HTTPClient: server.Client(),
 		Method:     http.MethodPost,
-		GetBody:    func() (io.Reader, error) { return bytes.NewReader(body), nil },
+		Body:       body,
 		Terminal:   func(event sse.Event) bool { return event.Data == done.Data },
 	}
 	var text strings.Builder
@@ -56,7 +54,7 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
-func TestCutAnswer(t *testing.T) {
+func TestTruncatedAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := ssetest.NewServer(t, newHandler(time.Second), nil)
 		got, err := ask(t, server, question{Prompt: "x", Cut: true})

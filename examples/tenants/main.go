@@ -1,33 +1,36 @@
-// Command tenants lets every user have the events of their own tenant, and of
-// those what their role may see.
+// Command tenants sends every user the events of the user's own tenant, as far as the
+// user's role permits.
 //
 //	go run ./examples/tenants                                     # console 1
 //	curl -d user=ann localhost:3003/login                         # console 2, prints a token
 //	curl -N -H 'Authorization: Bearer …' localhost:3003/events    # console 2
-//	curl -d user=bob localhost:3003/login                         # console 3, and so on
+//	curl -d user=bob localhost:3003/login                         # console 3, prints another token
 //	curl -H 'Authorization: Bearer …' -d paid localhost:3003/orders/17
 //
-// ann and bob are of acme, eve is of globex: what bob says on orders/17 reaches ann,
-// and never eve, whatever she asks for. What is refused, with curl -i:
+// ann and bob belong to acme, eve belongs to globex. ann receives an event that bob
+// publishes to orders/17. eve never receives it, with any request. These requests are
+// refused (use curl -i):
 //
-//	… localhost:3003/events                             401: no token, or one that has expired
-//	… localhost:3003/events?topic=billing               403 for bob, who is a clerk
-//	… localhost:3003/events, for the fourth time        503: three streams for each user
-//	curl -X POST … localhost:3003/logout                and all streams of the token end
+//	… localhost:3003/events                             401: the token is missing or has expired
+//	… localhost:3003/events?topic=billing               403 for bob, because he is a clerk
+//	… localhost:3003/events, for the fourth time        503: each user may have three streams
+//	curl -X POST … localhost:3003/logout                not refused: ends all streams of the token
 //
-// A browser sends the token as the cookie that the login sets: its EventSource
-// cannot send other headers.
+// The login also sets the token as a cookie for browsers: an EventSource sends cookies
+// and cannot send other headers.
 package main
 
 import (
+	"context"
 	"crypto/rand"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -37,12 +40,13 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// user is somebody of a tenant. The topics of a tenant begin with its name, as in
-// "acme/orders/17"; users leave that part out, and so can name no other.
+// user is a user of a tenant. The topics of a tenant begin with its name, for example
+// "acme/orders/17". Users leave out that part, so they cannot name the topics of another
+// tenant.
 type user struct {
 	name   string
 	tenant string
-	grants []string // patterns of what they may see and say
+	grants []string // patterns of the topics that the user may read and publish to
 }
 
 var users = map[string]user{
@@ -51,27 +55,27 @@ var users = map[string]user{
 	"eve": {"eve", "globex", []string{"**"}},
 }
 
-// session is what a token stands for.
+// session belongs to a token. It lasts from the login until the logout or expires.
 type session struct {
 	user
 	token    string
-	patterns []sse.Pattern // the grants, with the tenant
+	patterns []sse.Pattern // the grants, with the name of the tenant
 	expires  time.Time
-	over     atomic.Bool // the user has logged out
+	ended    atomic.Bool // by a logout or by time
 }
 
-// app is the server.
+// app holds the state of the server.
 type app struct {
 	broker   sse.Broker
-	lifetime time.Duration // of a session
+	lifetime time.Duration // duration of a session
 
 	mu       sync.Mutex          // guards the following
 	sessions map[string]*session // by token
 }
 
 func main() {
-	addr := flag.String("addr", "localhost:3003", "where to listen")
-	lifetime := flag.Duration("session", 10*time.Minute, "how long a login lasts")
+	addr := flag.String("addr", "localhost:3003", "listen on `address`")
+	lifetime := flag.Duration("session", 10*time.Minute, "end a session after `duration`")
 	flag.Parse()
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
@@ -84,9 +88,23 @@ func main() {
 	a.broker.OnDisconnect = func(s sse.Subscriber, reason error) {
 		log.Printf("%s left: %v", s.Key, reason)
 	}
-	log.Printf("server on http://%s", listener.Addr())
-	server := &http.Server{Handler: a.handler(), ConnContext: sse.ConnContext}
-	log.Fatal(server.Serve(listener))
+	server := &http.Server{Handler: a.handler()}
+	shutdown := a.broker.Attach(server)
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	go func() {
+		log.Printf("server on http://%s", listener.Addr())
+		if err := server.Serve(listener); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	<-interrupt.Done()
+	stop() // a second interrupt ends the process at once
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := shutdown(ctx); err != nil {
+		log.Print(err)
+	}
 }
 
 func (a *app) handler() http.Handler {
@@ -99,30 +117,31 @@ func (a *app) handler() http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// selectTopics decides who gets what. It is called for every request for events,
-// also when a client comes back: whoever may no longer see something is refused.
+// selectTopics selects the topics of a stream and checks that the user may read them.
+// The broker calls it for every request, even when a client reconnects. So a user
+// who has lost a permission is refused.
 func (a *app) selectTopics(r *http.Request) (sse.Selection, error) {
 	s, err := a.session(r)
 	if err != nil {
 		return sse.Selection{}, err
 	}
 	selection := sse.Selection{
-		Key:     s.key(),   // for MaxPerKey, and to be kicked by
+		Key:     s.key(),   // for MaxPerKey and for logout
 		Expires: s.expires, // the stream ends with the token
-		// A stream that is just being let in while its user logs out is not yet there
-		// to be kicked. It gets nothing.
-		Filter: func(*sse.Entry) bool { return !s.over.Load() },
+		// If the user logs out while this stream starts, logout does not see the stream
+		// and cannot kick it. The filter then excludes all events.
+		Filter: func(*sse.Entry) bool { return !s.ended.Load() },
 	}
 	asked := r.URL.Query()["topic"]
 	if len(asked) == 0 {
-		selection.Patterns = s.patterns // all that the user may see
+		selection.Patterns = s.patterns // everything that the user may read
 	}
 	for _, name := range asked {
-		topic := s.tenant + "/" + name // so there is no spelling of another tenant's
+		topic := s.tenant + "/" + name // so no name selects a topic of another tenant
 		if !s.may(topic) {
 			return sse.Selection{}, &sse.ResponseError{
 				StatusCode: http.StatusForbidden,
-				Reason:     fmt.Sprintf("%s may not have %q", s.name, name),
+				Reason:     fmt.Sprintf("%s may not use %q", s.name, name),
 			}
 		}
 		selection.Topics = append(selection.Topics, topic)
@@ -130,7 +149,7 @@ func (a *app) selectTopics(r *http.Request) (sse.Selection, error) {
 	return selection, nil
 }
 
-// session finds out who sends a request. The error is a *sse.ResponseError.
+// session returns the session of a request. The error is a *sse.ResponseError.
 func (a *app) session(r *http.Request) (*session, error) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if cookie, err := r.Cookie("token"); !ok && err == nil {
@@ -140,46 +159,48 @@ func (a *app) session(r *http.Request) (*session, error) {
 	defer a.mu.Unlock()
 	s := a.sessions[token]
 	if s == nil {
-		// For an EventSource this is the end: the page sends its user to the login.
+		// An EventSource gives up now: the page sends its user to the login.
 		return nil, &sse.ResponseError{
 			StatusCode: http.StatusUnauthorized,
 			Header:     http.Header{"Www-Authenticate": {"Bearer"}},
-			Reason:     "log in first, or again: the token is missing, unknown or has expired",
+			Reason:     "log in: the token is missing, unknown or expired",
 		}
 	}
 	return s, nil
 }
 
-// withSession is for requests that do not go to the broker.
+// withSession returns a handler that calls h with the session of the request, for
+// requests that do not go to the broker.
 func (a *app) withSession(h func(http.ResponseWriter, *http.Request, *session)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, err := a.session(r)
 		if err != nil {
-			http.Error(w, "log in first, or again", http.StatusUnauthorized)
+			http.Error(w, "log in: the token is missing, unknown or expired", http.StatusUnauthorized)
 			return
 		}
 		h(w, r, s)
 	}
 }
 
+// may reports whether the user may read and publish to a topic.
 func (s *session) may(topic string) bool {
 	return slices.ContainsFunc(s.patterns, func(p sse.Pattern) bool { return p.Match(topic) })
 }
 
 func (s *session) key() string { return s.tenant + "/" + s.name }
 
-// login stands for yours: it takes everybody at their word.
+// login starts a session. It checks no password: replace it with your own.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	u, ok := users[r.FormValue("user")]
 	if !ok {
-		http.Error(w, "want user=ann, bob or eve", http.StatusUnauthorized)
+		http.Error(w, "user must be ann, bob or eve", http.StatusUnauthorized)
 		return
 	}
 	s := &session{user: u, token: rand.Text(), expires: time.Now().Add(a.lifetime)}
 	for _, grant := range u.grants {
 		pattern, err := sse.ParsePattern(u.tenant + "/" + grant)
 		if err != nil {
-			log.Fatal(err) // it is in the table above
+			log.Fatal(err) // an invalid grant in the table of users
 		}
 		s.patterns = append(s.patterns, pattern)
 	}
@@ -189,32 +210,29 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	time.AfterFunc(a.lifetime, func() { a.end(s) })
 	http.SetCookie(w, &http.Cookie{
 		Name: "token", Value: s.token, Expires: s.expires,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, // and Secure, with TLS
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, // with TLS, also set Secure
 	})
 	fmt.Fprintln(w, s.token)
 }
 
-// end makes a token good for nothing.
+// end ends a session: its token is unknown from now on.
 func (a *app) end(s *session) {
-	s.over.Store(true)
+	s.ended.Store(true)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.sessions, s.token)
 }
 
-// logout ends the session first, and its streams then: those that come back are
-// refused. What the user has open with another token comes back, too, and goes on.
+// logout ends the session, and then all streams of the user. The streams of the ended
+// session are refused when they reconnect. The streams of the user's other sessions
+// reconnect and continue.
 func (a *app) logout(_ http.ResponseWriter, _ *http.Request, s *session) {
 	a.end(s)
-	for _, subscriber := range a.broker.Subscribers() {
-		if subscriber.Key == s.key() {
-			a.broker.Kick(subscriber.ID)
-		}
-	}
+	a.broker.Kick(func(subscriber sse.Subscriber) bool { return subscriber.Key == s.key() })
 }
 
-// said is the data of every event. It has the topic as users know it.
-type said struct {
+// post is the data of every event. Its topic is the name without the tenant.
+type post struct {
 	Topic string `json:"topic"`
 	Text  string `json:"text"`
 }
@@ -223,14 +241,13 @@ func (a *app) publish(w http.ResponseWriter, r *http.Request, s *session) {
 	name := r.PathValue("topic")
 	topic := s.tenant + "/" + name
 	if !s.may(topic) {
-		http.Error(w, fmt.Sprintf("%s may not have %q", s.name, name), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("%s may not use %q", s.name, name), http.StatusForbidden)
 		return
 	}
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10))
-	data, _ := json.Marshal(said{name, string(body)})
-	at, err := a.broker.Publish(r.Context(), sse.Event{Data: string(data)}, topic)
+	at, err := a.broker.PublishJSON(r.Context(), sse.Event{}, post{name, string(body)}, topic)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest) // it is not a topic
+		http.Error(w, err.Error(), http.StatusBadRequest) // for example, the topic is invalid
 		return
 	}
 	fmt.Fprintln(w, at)

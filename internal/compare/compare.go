@@ -1,19 +1,19 @@
-// Package compare measures this library and other people's side by side. It is
-// a module of its own, so that the library's go.mod stays empty, and it is never
-// released.
+// Package compare compares this library with other libraries and servers. It
+// has its own module, so that the library's go.mod requires nothing. The module
+// is never released.
 //
-// The programs in codec, broker and many measure speed and memory, and write
-// docs/PERFORMANCE.md; the tests in behaviour compare what is right and write
+// The programs codec, broker, many and hub measure speed and memory, and write
+// docs/PERFORMANCE.md. The tests in ./behaviour compare correctness, and write
 // docs/BEHAVIOUR.md.
 //
-// Broker starts the servers of serve and floor, and others', each in a process of
-// its own, and the client of load, which checks every event. Many starts several
-// of ours on one port, for more subscribers than one process may have. What the
-// two have in common is in drive, and what the processes tell each other in
-// control.
+// Broker starts each server in its own process: the servers of serve and floor,
+// and servers of other projects. It also starts the client load, which checks
+// every event. Many starts several servers of this library on one port, for
+// more subscribers than one process may have. Package drive is shared by these
+// programs, and package control defines the messages between the processes.
 //
-// Storage compares libraries to keep the hub's events in, for
-// docs/adr/0010-what-the-hub-keeps-events-in.md.
+// Storage compares storage libraries for the events of the hub, for
+// docs/adr/0010-the-hub-stores-events-in-pebble.md.
 package compare
 
 import (
@@ -25,8 +25,9 @@ import (
 //go:embed go.mod
 var goMod string
 
-// Version is the version of the module at path that go.mod pins, or an error's
-// text if it pins none: a table without a version would be of no use.
+// Version returns the version of the module at path in go.mod. If go.mod does
+// not require the module, it returns the text of an error, to be shown in the
+// table.
 func Version(path string) string {
 	for line := range strings.Lines(goMod) {
 		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))

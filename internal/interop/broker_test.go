@@ -18,15 +18,15 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// brokerVariable makes the test binary a server of a broker. Its value is the
-// file of the log.
+// brokerVariable is an environment variable that makes the test binary a server
+// with a broker. Its value is the file of the event log.
 const brokerVariable = "SSE_INTEROP_BROKER"
 
-// parkVariable makes that broker park.
+// parkVariable is an environment variable that makes this broker park streams.
 const parkVariable = "SSE_INTEROP_PARK"
 
-// serveBroker serves until it is killed, or until standard input ends, as it
-// does with the tests. It prints where it listens.
+// serveBroker prints the address of the server, and serves until the process is
+// killed or standard input ends. When the tests end, standard input ends too.
 func serveBroker(path string) {
 	if err := runBroker(path); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,8 +41,8 @@ func runBroker(path string) error {
 	}
 	broker := &sse.Broker{
 		Log:       log,
-		Retention: sse.Retention{Events: 32}, // so that much is read from the log
-		Stream:    sse.AcceptOptions{Heartbeat: 50 * time.Millisecond, Retry: 50 * time.Millisecond},
+		Retention: sse.Retention{Events: 32}, // small, so that many events are read from the log
+		Streams:   sse.StreamOptions{Heartbeat: 50 * time.Millisecond, Retry: 50 * time.Millisecond},
 		Park:      os.Getenv(parkVariable) != "",
 	}
 	mux := http.NewServeMux()
@@ -52,15 +52,15 @@ func runBroker(path string) error {
 	})
 	mux.HandleFunc("POST /publish", func(w http.ResponseWriter, r *http.Request) {
 		event := sse.Event{ID: r.FormValue("id"), Type: r.FormValue("type"), Data: r.FormValue("data")}
-		at, err := broker.Publish(r.Context(), event, r.Form["topic"]...)
+		position, err := broker.Publish(r.Context(), event, r.Form["topic"]...)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		fmt.Fprintln(w, at)
+		fmt.Fprintln(w, position)
 	})
 	server := &http.Server{Handler: mux, ConnContext: sse.ConnContext}
-	server.SetKeepAlivesEnabled(false) // each connection is one request: see cable
+	server.SetKeepAlivesEnabled(false) // type cable requires one connection for each request
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func runBroker(path string) error {
 	return server.Serve(listener)
 }
 
-// brokerProcess is such a server.
+// brokerProcess is a running server with a broker.
 type brokerProcess struct {
 	cmd     *exec.Cmd
 	stdin   io.Closer
@@ -107,22 +107,23 @@ func startBroker(t *testing.T, path string, park bool) *brokerProcess {
 	t.Cleanup(b.kill)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the server of a broker has not started: %v", err)
+		t.Fatalf("the broker's server did not start: %v", err)
 	}
 	b.address = strings.TrimSpace(line)
 	return b
 }
 
-// kill is kill -9, and waits for the end. To kill again does nothing.
+// kill kills the process with SIGKILL and waits for its end. A second call does
+// nothing.
 func (b *brokerProcess) kill() {
 	_ = b.cmd.Process.Kill()
 	_ = b.cmd.Wait()
 	_ = b.stdin.Close()
 }
 
-// publish returns the position of the event, or an error if there was no answer:
-// then it may have been published or not.
-func (b *brokerProcess) publish(ctx context.Context, via *http.Client, event sse.Event,
+// publish publishes an event and returns its position. If there is no response,
+// it returns an error, and the event may have been published or not.
+func (b *brokerProcess) publish(ctx context.Context, client *http.Client, event sse.Event,
 	topics ...string) (sse.Position, error) {
 	form := url.Values{"id": {event.ID}, "type": {event.Type}, "data": {event.Data}, "topic": topics}
 	url := "http://" + b.address + "/publish?" + form.Encode()
@@ -130,7 +131,7 @@ func (b *brokerProcess) publish(ctx context.Context, via *http.Client, event sse
 	if err != nil {
 		return sse.Position{}, err
 	}
-	resp, err := via.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return sse.Position{}, err
 	}

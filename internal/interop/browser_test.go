@@ -8,14 +8,18 @@ import (
 	"testing"
 )
 
-// browser is a running browser that reads runs one after the other.
+// browser is a running browser. It does one run after the other.
 type browser struct {
-	*farm
+	*runServers
 	process *process
 	traits  traits
+
+	// reading is the run whose page is open. It is empty when the page has
+	// sent its report.
+	reading string
 }
 
-// testBrowser is the test of one browser.
+// testBrowser runs all tests of one browser.
 func testBrowser(t *testing.T, b *browser) {
 	for _, protocol := range []struct {
 		name, proto string
@@ -26,7 +30,7 @@ func testBrowser(t *testing.T, b *browser) {
 		{"HTTP2", "HTTP/2.0", b.tls2},
 	} {
 		t.Run(protocol.name, func(t *testing.T) {
-			r := newRun(everything(), b.traits)
+			r := newRun(fullScript(), b.traits)
 			got := b.read(t, r, page{from: protocol.server.URL, events: protocol.server.URL})
 			r.check(t, got, protocol.proto)
 		})
@@ -34,13 +38,13 @@ func testBrowser(t *testing.T, b *browser) {
 			here := hostOf(protocol.server, pageHost)
 			there := hostOf(protocol.server, eventsHost)
 			t.Run("with credentials", func(t *testing.T) {
-				r := newRun(everything(), b.traits)
+				r := newRun(fullScript(), b.traits)
 				got := b.read(t, r, page{from: here, events: there, cookie: true, credentials: true})
 				r.check(t, got, protocol.proto)
 				r.checkCookie(t, "mine")
 			})
-			t.Run("without", func(t *testing.T) {
-				r := newRun(everything(), b.traits)
+			t.Run("without credentials", func(t *testing.T) {
+				r := newRun(fullScript(), b.traits)
 				got := b.read(t, r, page{from: here, events: there, cookie: true})
 				r.check(t, got, protocol.proto)
 				r.checkCookie(t, "")
@@ -50,36 +54,37 @@ func testBrowser(t *testing.T, b *browser) {
 	t.Run("hub", func(t *testing.T) { testHub(t, b) })
 	t.Run("killed", func(t *testing.T) { testKilled(t, b) })
 	t.Run("retry", func(t *testing.T) {
-		r := newRun(impatience(), b.traits)
+		r := newRun(retryScript(), b.traits)
 		r.probe.wanted = true
 		got := b.read(t, r, page{from: b.plain.URL, events: b.plain.URL})
 		r.check(t, got, "HTTP/1.1")
 	})
 }
 
-// hostOf is the URL of a server under another name.
+// hostOf returns the URL of a server with another host name.
 func hostOf(s *httptest.Server, host string) string {
 	return strings.Replace(s.URL, "127.0.0.1", host, 1)
 }
 
 func (r *run) checkCookie(t *testing.T, want string) {
 	t.Helper()
-	for i, req := range r.noted() {
+	for i, req := range r.allRequests() {
 		if req.cookie != want {
-			t.Errorf("request %d has the cookie %q, want %q", i+1, req.cookie, want)
+			t.Errorf("request %d: got cookie %q, want %q", i+1, req.cookie, want)
 		}
 	}
 }
 
-// page is where a browser is to be, and what it is to do there.
+// page is the page that a browser opens, and its task.
 type page struct {
-	from, events        string // origins
-	cookie, credentials bool   // get a cookie of the other origin first; send it
-	again               bool   // come back by hand, if the browser gives up
+	from, events        string // origins of the page and of the stream
+	cookie, credentials bool   // first get a cookie of the other origin; send it
+	again               bool   // the page reconnects by hand if the browser gives up
 }
 
-// home is where a page sends its report. It is not on HTTP/2: what is cut there
-// is the connection of all requests, and a receipt would be sent twice.
+// home returns the URL to which a page sends its report. The server is not on
+// HTTP/2, where a cut affects the connection of all requests, so that the
+// browser would send a receipt twice.
 func (b *browser) home(page string) string {
 	if strings.HasPrefix(page, "https:") {
 		return b.tls1.URL
@@ -87,19 +92,27 @@ func (b *browser) home(page string) string {
 	return b.plain.URL
 }
 
-// read lets the browser read a run, and returns its report.
+// read makes the browser do a run, and returns its report.
 func (b *browser) read(t *testing.T, r *run, p page) []received {
 	t.Helper()
 	b.open(t, r, p, p.events+"/run/"+runName(t)+"/events", r.script.types())
-	return r.wait(t, b.process)
+	return b.wait(t, r)
 }
 
-// runName is the name of a test's run, which is a part of its URLs.
+// wait waits for the report of the run whose page is open.
+func (b *browser) wait(t *testing.T, r *run) []received {
+	t.Helper()
+	got := r.wait(t, b.process)
+	b.reading = ""
+	return got
+}
+
+// runName returns the name of a test's run, which is a part of its URLs.
 func runName(t *testing.T) string {
 	return url.PathEscape(strings.NewReplacer("/", "-", " ", "-").Replace(t.Name()))
 }
 
-// open lets the browser read a stream, and listen for the types.
+// open makes the browser read a stream and listen to events of the types.
 func (b *browser) open(t *testing.T, r *run, p page, stream string, types []string) {
 	t.Helper()
 	name := runName(t)
@@ -122,11 +135,23 @@ func (b *browser) open(t *testing.T, r *run, p page, stream string, types []stri
 	if r.probe.wanted {
 		query.Set("probe", p.events+"/run/"+name+"/probe")
 	}
+	b.openPage(t, name, p.from+"/?"+query.Encode())
+}
+
+// openPage makes the browser open the page of a run. It fails at once if the
+// browser is still in the page of an earlier run, which failed: each later run
+// would wait for its deadline.
+func (b *browser) openPage(t *testing.T, name, page string) {
+	t.Helper()
+	if b.reading != "" {
+		t.Fatalf("%s is still in the page of %s, which failed", b.process.name, b.reading)
+	}
 	select {
-	case b.next <- p.from + "/?" + query.Encode():
+	case b.next <- page:
+		b.reading = name
 	case <-b.process.done:
-		t.Fatalf("%s has ended", b.process.name)
+		t.Fatalf("%s ended", b.process.name)
 	case <-newDeadline(t):
-		t.Fatalf("%s does not open the page", b.process.name)
+		t.Fatalf("%s did not open the page", b.process.name)
 	}
 }

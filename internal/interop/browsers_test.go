@@ -11,40 +11,40 @@ import (
 )
 
 func TestChromium(t *testing.T) {
-	program := need(t, "Chromium", "apt-get install chromium",
+	program := findProgram(t, "Chromium", "apt-get install chromium",
 		"chromium", "chromium-browser", "google-chrome")
-	f, dir := newFarm(t), scratch(t)
+	f, dir := newRunServers(t), scratch(t)
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
-		farm:   f,
-		traits: traits{idOnly: true, givesUp: true, foreignHost: true},
+		runServers: f,
+		traits:     traits{idOnly: true, givesUp: true, foreignHost: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
 			"--disable-quic", "--disable-background-networking", "--disable-component-update",
 			"--disable-sync", "--disable-breakpad", "--no-first-run",
 			"--no-default-browser-check", "--ignore-certificate-errors",
-			"--host-resolver-rules=MAP "+rebound+" 127.0.0.1",
+			"--host-resolver-rules=MAP "+reboundHost+" 127.0.0.1",
 			"--user-data-dir="+filepath.Join(dir, "profile"), f.plain.URL),
 	})
 }
 
 func TestFirefox(t *testing.T) {
-	program := need(t, "Firefox", "apt-get install firefox-esr", "firefox-esr", "firefox")
-	f, dir := newFarm(t), scratch(t)
+	program := findProgram(t, "Firefox", "apt-get install firefox-esr", "firefox-esr", "firefox")
+	f, dir := newRunServers(t), scratch(t)
 	logVersion(t, home(dir), program, "--version")
 	testBrowser(t, &browser{
-		farm:   f,
-		traits: traits{mangle: dropNUL, givesUp: true, needsServer: true, foreignHost: true},
+		runServers: f,
+		traits:     traits{mangle: dropNUL, givesUp: true, needsServer: true, foreignHost: true},
 		process: start(t, home(dir), program,
 			"--headless", "--no-remote", "--profile", firefoxProfile(t, f, dir), f.plain.URL),
 	})
 }
 
 func TestWebKit(t *testing.T) {
-	program := need(t, "MiniBrowser of WebKitGTK", "apt-get install webkit2gtk-driver",
+	program := findProgram(t, "MiniBrowser of WebKitGTK", "apt-get install webkit2gtk-driver",
 		"/usr/lib/*/webkit2gtk-4.*/MiniBrowser", "/usr/libexec/webkit2gtk-4.*/MiniBrowser")
-	xvfb := need(t, "Xvfb", "apt-get install xvfb", "Xvfb")
-	f, dir := newFarm(t), scratch(t)
+	xvfb := findProgram(t, "Xvfb", "apt-get install xvfb", "Xvfb")
+	f, dir := newRunServers(t), scratch(t)
 	screen := start(t, home(dir), xvfb,
 		"-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset")
 	env := append(home(dir),
@@ -53,23 +53,24 @@ func TestWebKit(t *testing.T) {
 		"WEBKIT_DISABLE_COMPOSITING_MODE=1", "WEBKIT_DISABLE_DMABUF_RENDERER=1")
 	logVersion(t, env, program, "--version")
 	testBrowser(t, &browser{
-		farm:   f,
-		traits: traits{idOnly: true, blindHTTP2: true},
+		runServers: f,
+		traits:     traits{idOnly: true, blindHTTP2: true},
 		process: start(t, env, program, "--private", "--ignore-tls-errors",
-			"--cookies-policy=always", // it takes any two hosts of localhost for two sites
+			"--cookies-policy=always", // because WebKit treats two hosts of localhost as two sites
 			f.plain.URL),
 	})
 }
 
-// dropNUL is what Firefox does: its parser skips U+0000 wherever it is. HTML
-// 9.2.6 gives it a meaning only in an id.
+// dropNUL changes an event like Firefox, whose parser skips U+0000 everywhere.
+// HTML 9.2.6 gives U+0000 a special meaning only in an id.
 func dropNUL(e received) received {
 	e.Data = strings.ReplaceAll(e.Data, "\x00", "")
 	return e
 }
 
-// home keeps a program from the user's files, and from a session bus, which it
-// would start if there were none, and leave behind.
+// home returns an environment that separates a program from the user's files,
+// and from a session bus, which the program would otherwise start and leave
+// running.
 func home(dir string) []string {
 	return []string{
 		"HOME=" + dir, "TMPDIR=" + dir,
@@ -79,8 +80,8 @@ func home(dir string) []string {
 	}
 }
 
-// firefoxPreferences keep Firefox from the network, and from what it asks and
-// shows on its first day.
+// firefoxPreferences prevent Firefox from using the network, and from showing
+// dialogs and pages at its first start.
 const firefoxPreferences = `
 user_pref("app.normandy.enabled", false);
 user_pref("app.update.enabled", false);
@@ -93,15 +94,15 @@ user_pref("browser.startup.homepage_override.mstone", "ignore");
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("extensions.update.enabled", false);
 user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.dns.localDomains", "` + rebound + `");
+user_pref("network.dns.localDomains", "` + reboundHost + `");
 user_pref("network.connectivity-service.enabled", false);
 user_pref("services.settings.server", "data:,");
 user_pref("toolkit.telemetry.enabled", false);
 `
 
-// firefoxProfile makes a profile that accepts the certificate wherever the
-// farm shows it.
-func firefoxProfile(t *testing.T, f *farm, dir string) string {
+// firefoxProfile creates a profile that accepts the certificate of f, and
+// returns its directory.
+func firefoxProfile(t *testing.T, f *runServers, dir string) string {
 	t.Helper()
 	profile := filepath.Join(dir, "profile")
 	if err := os.Mkdir(profile, 0o700); err != nil {

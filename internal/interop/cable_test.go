@@ -15,29 +15,29 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// cable is what is between clients and a server: an address that stays the same
-// while the server is another one, or there is none. It passes bytes on, keeps a copy, and
-// breaks when it is told to. Each connection is for one request.
+// cable is a proxy between clients and a server. Its address stays the same
+// while the server is restarted. It forwards bytes, stores a copy of them, and
+// can break connections. Each connection carries one request.
 type cable struct {
 	address string
 
 	mu       sync.Mutex   // guards the following
 	listener net.Listener // nil: connections are refused
 	calls    []*call
-	halve    int            // how many of the next responses end within their head
-	busy     sync.WaitGroup // the goroutines
+	halve    int            // how many of the next responses end inside their head
+	busy     sync.WaitGroup // for all goroutines
 }
 
-// call is one request, and what came back.
+// call is one request with its response.
 type call struct {
 	client, lastEventID string
-	byHand              bool     // the id is in the query
-	halved              bool     // the response ends within its head
+	byHand              bool     // the page reconnected by hand, with the id in the query
+	halved              bool     // the response ends inside its head
 	near, far           net.Conn // to the client, and to the server
 
 	mu   sync.Mutex // guards the following
-	text []byte     // from the server, as far as the client has been sent it
-	over bool       // no more will come
+	text []byte     // the part of the response that was sent to the client
+	over bool       // the response has ended
 }
 
 func newCable(t *testing.T) *cable {
@@ -47,7 +47,7 @@ func newCable(t *testing.T) *cable {
 	return c
 }
 
-// plug lets clients reach a server.
+// plug connects clients with a server.
 func (c *cable) plug(t *testing.T, server string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", c.address)
@@ -68,8 +68,9 @@ func (c *cable) plug(t *testing.T, server string) {
 	})
 }
 
-// unplug is the network's part of a server's death: connections are refused. Those
-// there were end when the server's end does, which must be dead by now.
+// unplug makes the cable refuse new connections. The server must already be
+// dead, because unplug does not end the open connections: they end with their
+// connections to the server.
 func (c *cable) unplug() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +80,7 @@ func (c *cable) unplug() {
 	}
 }
 
-// connect passes on a request, and then its response.
+// connect forwards a request and its response.
 func (c *cable) connect(near net.Conn, server string) {
 	defer near.Close()
 	far, err := net.Dial("tcp", server)
@@ -101,7 +102,7 @@ func (c *cable) connect(near net.Conn, server string) {
 	if _, err := far.Write(head.Bytes()); err != nil {
 		return
 	}
-	// The client says nothing more, but it may go.
+	// The client sends nothing more, but it may disconnect.
 	c.busy.Go(func() { _, _ = io.Copy(far, near); _ = far.Close() })
 	_, _ = io.Copy(l, far)
 	l.mu.Lock()
@@ -118,7 +119,7 @@ func (c *cable) add(l *call) {
 	}
 }
 
-// Write sends to the client what has come from the server.
+// Write forwards bytes of the response to the client.
 func (l *call) Write(p []byte) (int, error) {
 	if l.halved {
 		p = p[:len("HTTP/1.1 200 OK\r\nCont")]
@@ -132,8 +133,8 @@ func (l *call) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// drop breaks some of the connections, so that the client sees an end, or an error;
-// and perhaps the next one, before it is a stream.
+// drop breaks some connections, so that their clients see an end or an error.
+// It may also break the next responses inside their heads.
 func (c *cable) drop(random *rand.Rand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,8 +151,8 @@ func (c *cable) drop(random *rand.Rand) {
 	}
 }
 
-// of are the calls of a client, the latest last.
-func (c *cable) of(client string) []*call {
+// callsOf returns the calls of a client in order.
+func (c *cable) callsOf(client string) []*call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var calls []*call
@@ -163,34 +164,35 @@ func (c *cable) of(client string) []*call {
 	return calls
 }
 
-// open returns an error unless the client has a stream.
-func (c *cable) open(client string) error {
-	calls := c.of(client)
+// checkOpen returns an error unless the client has an open stream.
+func (c *cable) checkOpen(client string) error {
+	calls := c.callsOf(client)
 	if len(calls) == 0 {
-		return fmt.Errorf("%s has never come", client)
+		return fmt.Errorf("%s has sent no request", client)
 	}
 	l := calls[len(calls)-1]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over || !bytes.Contains(l.text, []byte("\r\n\r\n")) {
-		return fmt.Errorf("%s, at its request %d, is not connected", client, len(calls))
+		return fmt.Errorf("%s has no open stream: the stream of its request %d has ended or has not begun", client, len(calls))
 	}
 	return nil
 }
 
-// knows returns an error unless the client was sent a cursor, or an event, with
-// the position, and then so many heartbeats that it has surely read it.
-func (c *cable) knows(client string, at sse.Position) error {
-	if err := c.open(client); err != nil {
+// checkRead returns an error unless the client was sent a cursor with the
+// position and, after that, so many heartbeats that it must have read the
+// cursor.
+func (c *cable) checkRead(client string, at sse.Position) error {
+	if err := c.checkOpen(client); err != nil {
 		return err
 	}
-	calls := c.of(client)
+	calls := c.callsOf(client)
 	l := calls[len(calls)-1]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, rest, ok := strings.Cut(string(l.text), "id: "+at.String()+"\nevent: sse.cursor\ndata: \n\n")
 	if !ok || strings.Count(rest, "\r\n:\n\r\n") < 5 {
-		return fmt.Errorf("%s was not told of %v: %q", client, at, shorten(string(l.text)))
+		return fmt.Errorf("%s was not sent position %v: %q", client, at, tail(string(l.text)))
 	}
 	return nil
 }

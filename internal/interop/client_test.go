@@ -13,13 +13,14 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// ours are the traits of our client: what HTML 9.2 says. It needs no list of
-// types, but like a page it does not see the cursor.
-var ours = traits{idOnly: true}
+// sseTraits are the traits of our client, which follows HTML 9.2. It needs no
+// list of types but, like a page, does not report cursors.
+var sseTraits = traits{idOnly: true}
 
-// readOurs reads with our client until the agreed end. It calls confirm for each
-// receipt. All responses must be on the protocol.
-func readOurs(
+// readWithClient reads a stream with our client until the event of type done.
+// It calls confirm for each receipt. All responses must have the protocol
+// proto.
+func readWithClient(
 	t *testing.T, url, proto string, via *http.Client, confirm func(data string) error,
 ) []received {
 	t.Helper()
@@ -32,7 +33,7 @@ func readOurs(
 		Resend:     true,
 		OnState: func(change sse.StateChange) {
 			if r := change.Response; r != nil && r.Proto != proto {
-				t.Errorf("the response is on %s, want %s", r.Proto, proto)
+				t.Errorf("got a response with %s, want %s", r.Proto, proto)
 			}
 		},
 	}
@@ -41,7 +42,7 @@ func readOurs(
 		if err != nil {
 			t.Fatalf("after %d events: %v", len(events), err)
 		}
-		got := received{Type: event.Type, Data: event.Data, LastEventID: event.ID}
+		got := received{Type: event.Type, Data: event.Data, LastEventID: event.LastEventID}
 		if got.Type == "" {
 			got.Type = "message"
 		}
@@ -55,8 +56,8 @@ func readOurs(
 	return events
 }
 
-// newHTTPClient returns a client that trusts the certificate, and knows no
-// connection of an earlier test.
+// newHTTPClient returns an HTTP client that trusts the certificate and reuses
+// no connection of an earlier test.
 func newHTTPClient(t *testing.T, cert certificate) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
@@ -67,11 +68,11 @@ func newHTTPClient(t *testing.T, cert certificate) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestOurs shows that the script is one that a client can follow: ours can, on
-// every protocol.
-func TestOurs(t *testing.T) {
-	notShort(t)
-	f := newFarm(t)
+// TestClient reads the script with our client on every protocol. So the script
+// is known to be correct before other clients read it.
+func TestClient(t *testing.T) {
+	skipIfShort(t)
+	f := newRunServers(t)
 	for _, protocol := range []struct {
 		name, proto string
 		server      *httptest.Server
@@ -81,16 +82,17 @@ func TestOurs(t *testing.T) {
 		{"HTTP2", "HTTP/2.0", f.tls2},
 	} {
 		t.Run(protocol.name, func(t *testing.T) {
-			f.checkOurs(t, protocol.server.URL, protocol.proto, protocol.proto)
+			f.checkClient(t, protocol.server.URL, protocol.proto, protocol.proto)
 		})
 	}
 }
 
-// checkOurs lets our client read everything from our server, or from what stands
-// before it. The server is asked on proto, the client answered on seen.
-func (f *farm) checkOurs(t *testing.T, url, proto, seen string) {
+// checkClient reads the full script with our client, directly or through a
+// proxy. The server must receive requests with proto, and the client responses
+// with seen.
+func (f *runServers) checkClient(t *testing.T, url, proto, seen string) {
 	t.Helper()
-	r := newRun(everything(), ours)
+	r := newRun(fullScript(), sseTraits)
 	name := strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())
 	f.add(name, r)
 	confirm := func(data string) error {
@@ -101,12 +103,13 @@ func (f *farm) checkOurs(t *testing.T, url, proto, seen string) {
 			return errors.New(failure)
 		}
 	}
-	got := readOurs(t, url+"/run/"+name+"/events", seen, newHTTPClient(t, f.cert), confirm)
+	got := readWithClient(t, url+"/run/"+name+"/events", seen, newHTTPClient(t, f.cert), confirm)
 	r.check(t, got, proto)
 }
 
-// foreign is an event as another server may write it: with any line end, without
-// the blank after a colon, with what a client must not heed. The n selects.
+// foreign encodes an event as another server may encode it: with any line ends,
+// without the space after a colon, and with lines that a client must ignore.
+// The number n selects a variant.
 func foreign(event sse.Event, n int) []byte {
 	eol := []string{"\n", "\r\n", "\r"}[n%3]
 	var b bytes.Buffer
@@ -125,7 +128,7 @@ func foreign(event sse.Event, n int) []byte {
 		b.WriteString("retry: 1e3" + eol + "retry:-1" + eol + "retry" + eol + "id: \x00" + eol)
 	}
 	if event.Type != "" {
-		line("event", "of an earlier line")
+		line("event", "overridden by the next line")
 		line("event", event.Type)
 	}
 	data := strings.Split(lineEnds.Replace(event.Data), "\n")

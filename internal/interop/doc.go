@@ -1,22 +1,24 @@
-// Package interop has only tests: other people's clients against our server,
-// and our client against other people's servers.
+// Package interop contains only tests. They connect clients of other projects
+// to our server, and our client to servers of other projects.
 //
-// Chromium, Firefox and WebKit, and the npm packages eventsource,
-// eventsource-client and @microsoft/fetch-event-source, read a scripted stream
+// Chromium, Firefox, WebKit, and the npm packages eventsource,
+// eventsource-client and @microsoft/fetch-event-source read a scripted stream
 // of [sse.Accept]. A [sse.Client] reads the same script from better-sse, from
-// node:http and node:http2, and through nginx. What they receive is compared
-// to the letter, and so is the Last-Event-ID of every request.
+// node:http and node:http2, and through nginx. The tests compare the received
+// events byte for byte, and the Last-Event-ID of every request.
 //
-// The browsers and our client also read from an [sse.Broker] whose server is
-// killed and started again on the same log, while events are published and
-// connections break: each must get what the log has, once and in order.
+// The browsers and our client also read from an [sse.Broker]. Its server is
+// killed and started again on the same log while events are published and
+// connections break. Each client must receive the events of the log exactly
+// once and in order.
 //
-// Pages in the browsers use the hub of "sse serve", by cookie and by ticket, on its
-// own origin and on others that it allows; others neither publish nor read.
+// Pages in the browsers use the hub of "sse serve" with cookies and tickets,
+// from the hub's own origin and from other origins that the hub allows. Pages
+// of other origins must not be able to publish or to read.
 //
-// The tests start and stop all that they need. Where something is not
-// installed they say what, and are skipped; with CI=true in the environment
-// they fail. To install everything and run them:
+// The tests start and stop the programs that they need. If a program is not
+// installed, its tests are skipped with a message; if the environment has
+// CI=true, they fail. This command installs the programs and runs the tests:
 //
 //	.ci/interop
 //

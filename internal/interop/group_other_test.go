@@ -9,5 +9,5 @@ import (
 
 func ownGroup() *syscall.SysProcAttr { return nil }
 
-// killGroup kills the command alone, for lack of groups.
+// killGroup kills only the command, because this system has no process groups.
 func killGroup(command *os.Process) { _ = command.Kill() }

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// hubKey may publish and subscribe.
+// hubKey is a key that may publish and subscribe.
 const hubKey = "5ab0b1c0f7a84f6e9d3cbb1f0a3e7e52"
 
-// hubProcess is "sse serve".
+// hubProcess is a running "sse serve".
 type hubProcess struct {
 	*process
 	t       *testing.T
@@ -27,13 +27,13 @@ type hubProcess struct {
 	flags   []string
 }
 
-// buildHub builds the command, which is another module.
+// buildHub builds the command, which has its own module.
 func buildHub(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "sse.exe")
 	output, err := exec.Command("go", "build", "-o", program, "../../cmd/sse").CombinedOutput()
 	if err != nil && strings.Contains(string(output), "main module") {
-		lacking(t, "workspace", "unset GOWORK")
+		skipMissing(t, "workspace", "unset GOWORK")
 	}
 	if err != nil {
 		t.Fatalf("go build ../../cmd/sse: %v\n%s", err, output)
@@ -41,7 +41,7 @@ func buildHub(t *testing.T) string {
 	return program
 }
 
-// startHub starts a hub on a port of its own.
+// startHub starts a hub on a free port.
 func startHub(t *testing.T, program string, flags ...string) *hubProcess {
 	t.Helper()
 	h := &hubProcess{t: t, program: program, data: scratch(t), port: "0", flags: flags}
@@ -49,7 +49,7 @@ func startHub(t *testing.T, program string, flags ...string) *hubProcess {
 	return h
 }
 
-// withKeys is the flag for a file with hubKey.
+// withKeys returns the flag for a file with hubKey.
 func withKeys(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keys")
@@ -60,7 +60,8 @@ func withKeys(t *testing.T) string {
 	return "--keys=" + file
 }
 
-// start starts the hub where it was before, and waits until it serves.
+// start starts the hub, with its earlier port and data if it has been started
+// before, and waits until it serves.
 func (h *hubProcess) start() {
 	h.t.Helper()
 	args := append([]string{"serve", "--addr=localhost:" + h.port, "--data=" + h.data}, h.flags...)
@@ -69,20 +70,21 @@ func (h *hubProcess) start() {
 	case <-h.stderr.hasLine:
 	case <-h.done:
 	case <-newDeadline(h.t):
-		h.t.Fatal("the hub is silent")
+		h.t.Fatal("the hub logged nothing")
 	}
 	line, _, _ := strings.Cut(h.stderr.String(), "\n")
 	_, rest, ok := strings.Cut(line, "serving http://localhost:")
 	if !ok {
-		h.t.Fatalf("the hub says %q", line)
+		h.t.Fatalf("got first line %q of the hub, want its address", line)
 	}
 	h.port, _, _ = strings.Cut(rest, ";")
 }
 
-// at is the hub's URL under one of the names for this machine.
+// at returns the URL of the hub with one of the host names of this machine.
 func (h *hubProcess) at(host string) string { return "http://" + host + ":" + h.port }
 
-// do sends a request as a program does, and returns the answer.
+// do sends a request like a program, not like a browser, and returns the
+// response.
 func (h *hubProcess) do(method, path, body string) string {
 	h.t.Helper()
 	req, err := http.NewRequest(method, h.at("127.0.0.1")+path, strings.NewReader(body))
@@ -106,19 +108,19 @@ func (h *hubProcess) do(method, path, body string) string {
 // publish publishes an event to the topic news.
 func (h *hubProcess) publish(data string) { h.t.Helper(); h.do("POST", "/news", data) }
 
-// ticket gets a ticket for the topic news, as the back end of a page does.
+// ticket gets a ticket for the topic news, like the back end of a page.
 func (h *hubProcess) ticket(origin string) string {
 	h.t.Helper()
 	var answer struct{ Ticket string }
 	text := h.do("POST", "/-/tickets?topic=news&origin="+url.QueryEscape(origin), "")
 	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Ticket == "" {
-		h.t.Fatalf("no ticket in %q: %v", text, err)
+		h.t.Fatalf("got response %q, error %v; want a ticket", text, err)
 	}
 	return answer.Ticket
 }
 
-// kept checks what was published, by whom ever.
-func (h *hubProcess) kept(want string) {
+// checkStored checks the data of all stored events.
+func (h *hubProcess) checkStored(want string) {
 	h.t.Helper()
 	var got []string
 	for line := range strings.Lines(h.do("GET", "/**?follow=0", "")) {
@@ -129,20 +131,20 @@ func (h *hubProcess) kept(want string) {
 		got = append(got, event.Data)
 	}
 	if text := strings.Join(got, " "); text != want {
-		h.t.Errorf("the hub has %q, want %q", text, want)
+		h.t.Errorf("got events %q in the hub, want %q", text, want)
 	}
 }
 
-// says checks that the hub has told its operator something, once.
-func (h *hubProcess) says(want string) {
+// checkLogged checks that the hub has logged a text exactly once.
+func (h *hubProcess) checkLogged(want string) {
 	h.t.Helper()
 	if n := strings.Count(h.stderr.String(), want); n != 1 {
-		h.t.Errorf("the hub says %q %d times, want once:\n%s", want, n, h.stderr.String())
+		h.t.Errorf("the hub logged %q %d times, want once:\n%s", want, n, h.stderr.String())
 	}
 }
 
-// front is a server of pages at whose origin the hub is, too, under whatever name it
-// was asked for: what is not the page goes to the hub as it comes.
+// front starts a server of pages that forwards all other requests to the hub.
+// So pages and hub have the same origin, with any host name.
 func (h *hubProcess) front() *httptest.Server {
 	target, err := url.Parse(h.at("127.0.0.1"))
 	if err != nil {
@@ -158,18 +160,18 @@ func (h *hubProcess) front() *httptest.Server {
 		},
 		Transport:     transport,
 		FlushInterval: -1,
-		ErrorLog:      quiet,
+		ErrorLog:      discardLog,
 	})
 	server := httptest.NewServer(mux)
 	h.t.Cleanup(func() {
-		server.CloseClientConnections() // a browser may still hold a stream
+		server.CloseClientConnections() // a browser may still have an open stream
 		server.Close()
 		transport.CloseIdleConnections()
 	})
 	return server
 }
 
-// hubStep is something that a page does.
+// hubStep is one action of a page.
 type hubStep struct {
 	Do      string         `json:"do"`
 	URL     string         `json:"url"`
@@ -179,15 +181,16 @@ type hubStep struct {
 type options = map[string]any
 
 var (
-	login  = options{"method": "POST", "form": options{"key": hubKey}, "credentials": "include"}
-	post   = options{"method": "POST", "body": "from the page", "credentials": "include"}
-	mine   = options{"credentials": "include"}
-	blind  = options{"method": "POST", "body": "from the page", "credentials": "include", "mode": "no-cors"}
-	cookie = options{"withCredentials": true}
+	login      = options{"method": "POST", "form": options{"key": hubKey}, "credentials": "include"}
+	post       = options{"method": "POST", "body": "from the page", "credentials": "include"}
+	withCookie = options{"credentials": "include"}
+	noCORS     = options{"method": "POST", "body": "from the page", "credentials": "include", "mode": "no-cors"}
+	cookie     = options{"withCredentials": true}
 )
 
-// visit lets the browser do something on a page, and checks what the page has seen.
-// Meanwhile is called for each EventSource that opens.
+// visit makes the browser execute steps on a page, and checks their results.
+// Each time an EventSource opens, it calls the next of the functions in
+// meanwhile.
 func (b *browser) visit(t *testing.T, page string, steps []hubStep, want []received, meanwhile ...func()) {
 	t.Helper()
 	list, err := json.Marshal(steps)
@@ -197,31 +200,25 @@ func (b *browser) visit(t *testing.T, page string, steps []hubStep, want []recei
 	name, r := runName(t), newRun(nil, b.traits)
 	b.add(name, r)
 	query := url.Values{"run": {name}, "home": {b.plain.URL}, "steps": {string(list)}}
-	select {
-	case b.next <- page + "?" + query.Encode():
-	case <-b.process.done:
-		t.Fatalf("%s has ended", b.process.name)
-	case <-newDeadline(t):
-		t.Fatalf("%s does not open the page", b.process.name)
-	}
+	b.openPage(t, name, page+"?"+query.Encode())
 	for _, do := range meanwhile {
 		select {
 		case <-r.receipts:
 			do()
 		case got := <-r.report:
-			t.Fatalf("the page has opened no stream, but seen %+v", got)
+			t.Fatalf("the page opened no stream; its results: %+v", got)
 		case failure := <-r.failure:
 			t.Fatal(failure)
 		case <-newDeadline(t):
-			t.Fatal("the page opens no stream")
+			t.Fatal("the page opened no stream")
 		}
 	}
-	compareSeen(t, r.wait(t, b.process), want)
+	compareResults(t, b.wait(t, r), want)
 }
 
-// compareSeen compares; of an answer, what is wanted may be its beginning and a part
-// of it, as in "403 …--cors".
-func compareSeen(t *testing.T, got, want []received) {
+// compareResults compares results. The wanted data of an answer may consist of
+// its beginning and another part of it, for example "403 …--cors".
+func compareResults(t *testing.T, got, want []received) {
 	t.Helper()
 	for i := range got {
 		if i < len(want) {
@@ -239,8 +236,8 @@ func message(text string) received { return received{Type: "message", Data: text
 
 var closed = received{Type: "closed"}
 
-// testHub is for a browser and a hub: who gets in by cookie and ticket, and who does
-// not. Pages are on the hub's own origin, on another of the same site, and on
+// testHub tests which pages can use a hub, with a cookie or a ticket. The pages
+// are on the hub's own origin, on another origin of the same site, and on
 // another site.
 func testHub(t *testing.T, b *browser) {
 	program := buildHub(t)
@@ -266,16 +263,16 @@ func testHub(t *testing.T, b *browser) {
 			answer("401 …/-/login"),
 			answer("401 …unknown"),
 			answer("200"),
-			{Type: "cookie"}, // no script sees it
+			{Type: "cookie"}, // scripts cannot read it
 			answer("200"),
 			message("from the page"), message("done"),
 			answer("200"),
 			answer("200"),
-			closed, // the text of the last answer is no ticket
+			closed, // the last answer is not a ticket
 			closed,
 			{Type: "image", Data: "none"},
 		}, func() { h.publish("done") })
-		h.kept("from the page done")
+		h.checkStored("from the page done")
 	})
 	t.Run("same origin by ticket", func(t *testing.T) {
 		h := startHub(t, program, withKeys(t))
@@ -289,7 +286,7 @@ func testHub(t *testing.T, b *browser) {
 			{Do: "source", URL: "/news?since=earliest&ticket={}"},
 		}, []received{
 			message("one"), message("done"),
-			closed, // a ticket is good once
+			closed, // a ticket can be used only once
 			answer("200"),
 			answer("200"),
 			message("one"), message("done"),
@@ -307,7 +304,7 @@ func testHub(t *testing.T, b *browser) {
 			{Do: "fetch", URL: hub + "/news", Options: options{"method": "POST", "body": "with a key",
 				"headers": options{"Authorization": "Bearer " + hubKey, "Idempotency-Key": "k"}}}, // preflighted
 			{Do: "fetch", URL: hub + "/-/logout", Options: options{"method": "POST", "credentials": "include"}},
-			{Do: "fetch", URL: hub + "/news?follow=0", Options: mine},
+			{Do: "fetch", URL: hub + "/news?follow=0", Options: withCookie},
 		}, []received{
 			answer("200"),
 			closed,
@@ -317,13 +314,13 @@ func testHub(t *testing.T, b *browser) {
 			answer("200"),
 			answer("401 …/-/login"),
 		}, func() {
-			// The browser resumes after a restart, with the cookie of before.
+			// After a restart, the browser resumes with the same cookie.
 			h.publish("one")
 			h.interrupt(t)
 			h.start()
 			h.publish("two")
 		}, func() { h.publish("three"); h.publish("done") })
-		h.kept("one two three done from the page with a key")
+		h.checkStored("one two three done from the page with a key")
 	})
 	t.Run("other site by ticket", func(t *testing.T) {
 		h := startHub(t, program, withKeys(t), "--cors="+b.plain.URL)
@@ -341,13 +338,14 @@ func testHub(t *testing.T, b *browser) {
 	}
 }
 
-// steal is what a page does that is after a hub it may not use.
-func steal(hub string) []hubStep {
+// attackSteps returns the actions of a page that tries to use a hub without
+// permission.
+func attackSteps(hub string) []hubStep {
 	return []hubStep{
 		{Do: "source", URL: hub + "/news?since=earliest", Options: cookie},
-		{Do: "fetch", URL: hub + "/news?follow=0", Options: mine},
+		{Do: "fetch", URL: hub + "/news?follow=0", Options: withCookie},
 		{Do: "fetch", URL: hub + "/news", Options: post},
-		{Do: "fetch", URL: hub + "/news", Options: blind},
+		{Do: "fetch", URL: hub + "/news", Options: noCORS},
 		{Do: "fetch", URL: hub + "/news", Options: options{"method": "PUT", "body": "from the page\n"}},
 		{Do: "fetch", URL: hub + "/news", Options: options{"method": "DELETE"}},
 		{Do: "fetch", URL: hub + "/-/tickets?topic=news", Options: post},
@@ -355,51 +353,53 @@ func steal(hub string) []hubStep {
 	}
 }
 
-// A page of another origin can neither publish nor read: not on a hub that is open to
-// the programs of this machine, and not with the cookie of a person who has logged
-// in. The operator is told which flag would allow it.
+// A page of another origin can neither publish nor read, neither on a hub
+// without keys nor with the cookie of a user who has logged in. The hub logs
+// the flag that would allow the origin.
 func testForeignPage(t *testing.T, b *browser, program string) {
 	pageOrigin := hostOf(b.plain, pageHost)
-	seen := []received{
+	want := []received{
 		closed, answer("hidden"), answer("hidden"), answer("opaque"), answer("hidden"), answer("hidden"),
 		answer("hidden"), {Type: "image", Data: "none"},
 	}
 	t.Run("open hub", func(t *testing.T) {
 		h := startHub(t, program)
 		h.publish("secret")
-		b.visit(t, pageOrigin+"/hub.html", steal(h.at(eventsHost)), seen)
-		h.kept("secret")
-		h.says("--cors " + pageOrigin + " allows it")
+		b.visit(t, pageOrigin+"/hub.html", attackSteps(h.at(eventsHost)), want)
+		h.checkStored("secret")
+		h.checkLogged("--cors " + pageOrigin + " allows it")
 	})
 	t.Run("hub with keys", func(t *testing.T) {
 		h := startHub(t, program, withKeys(t))
 		h.publish("secret")
-		front := hostOf(h.front(), eventsHost) // whose cookies are the hub's
+		front := hostOf(h.front(), eventsHost) // the host name of the hub, so that they share cookies
 		t.Run("login", func(t *testing.T) {
 			b.visit(t, front+"/page/hub.html", []hubStep{
 				{Do: "fetch", URL: "/-/login", Options: login},
-				{Do: "fetch", URL: h.at(eventsHost) + "/news?follow=0", Options: mine}, // another port
+				{Do: "fetch", URL: h.at(eventsHost) + "/news?follow=0", Options: withCookie}, // another port
 				{Do: "fetch", URL: "/news?follow=0"},
 			}, []received{answer("200"), answer("hidden"), answer("200")})
 		})
-		b.visit(t, pageOrigin+"/hub.html", steal(h.at(eventsHost)), seen)
-		h.kept("secret")
-		h.says("--cors " + pageOrigin + " allows it")
-		h.says("--cors " + front + " allows it")
+		b.visit(t, pageOrigin+"/hub.html", attackSteps(h.at(eventsHost)), want)
+		h.checkStored("secret")
+		h.checkLogged("--cors " + pageOrigin + " allows it")
+		h.checkLogged("--cors " + front + " allows it")
 	})
 }
 
-// rebound is a name of a page's own that has become one of this machine: DNS rebinding.
-const rebound = "rebound.example"
+// reboundHost is a host name of a foreign page that now resolves to this
+// machine: a DNS rebinding attack.
+const reboundHost = "rebound.example" // in lower case, as browsers send it
 
-// Under such a name the page is on the hub's own origin, as far as the browser knows.
+// With the host name of a DNS rebinding attack, the browser considers the page
+// and the hub to have the same origin. The hub must refuse the host name.
 func testForeignHost(t *testing.T, b *browser, program string) {
 	h := startHub(t, program)
 	h.publish("secret")
-	refused := answer("421 …--host " + rebound)
-	b.visit(t, hostOf(h.front(), rebound)+"/page/hub.html", steal(""), []received{
+	refused := answer("421 …--host " + reboundHost)
+	b.visit(t, hostOf(h.front(), reboundHost)+"/page/hub.html", attackSteps(""), []received{
 		closed, refused, refused, refused, refused, refused, refused, {Type: "image", Data: "none"},
 	})
-	h.kept("secret")
-	h.says("--host " + rebound + " allows it")
+	h.checkStored("secret")
+	h.checkLogged("--host " + reboundHost + " allows it")
 }

@@ -13,37 +13,37 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/internal/reflog"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
-// rounds is how often something happens to the connections, or to the server.
+// rounds is the number of failures of connections or the server.
 const rounds = 9
 
-// killing is a broker whose server is killed and started again on the same log,
-// while events are published and connections break. In the end every client must
-// have got what the log has, exactly once, in order.
-type killing struct {
+// killTest is a test with a broker whose server is killed and started again on
+// the same log, while events are published and connections break. At the end
+// every client must have received the events of the log exactly once and in
+// order.
+type killTest struct {
 	t       *testing.T
 	random  *rand.Rand
-	path    string // of the log
+	path    string // of the event log
 	cable   *cable
 	broker  *brokerProcess
 	starts  int
 	clients []string
-	via     *http.Client // to publish with
-	gaveUp  chan string  // why a browser cannot go on, if there is one
+	via     *http.Client // of the publisher
+	failure chan string  // the failure of the browser, if there is a browser
 
 	mu    sync.Mutex // guards the following
 	acked []sse.Position
 	sent  atomic.Int64
 }
 
-func newKilling(t *testing.T, clients ...string) *killing {
+func newKillTest(t *testing.T, clients ...string) *killTest {
 	t.Helper()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	k := &killing{
+	k := &killTest{
 		t:       t,
-		random:  rand.New(rand.NewPCG(seed, 0)),
+		random:  testrand.New(t),
 		path:    filepath.Join(scratch(t), "events.jsonl"),
 		cable:   newCable(t),
 		clients: clients,
@@ -53,28 +53,28 @@ func newKilling(t *testing.T, clients ...string) *killing {
 	return k
 }
 
-// url is what a client asks for. Two topics of three; what was there before it
-// came, too.
-func (k *killing) url(client string) string {
+// url returns the URL of a client's stream: two of three topics, from the
+// earliest event on.
+func (k *killTest) url(client string) string {
 	return "http://" + k.cable.address + "/events?since=earliest&topic=a&topic=b&client=" + client
 }
 
-// start starts the server. It parks every second time.
-func (k *killing) start() {
+// start starts the server. Every second server parks its streams.
+func (k *killTest) start() {
 	k.t.Helper()
 	k.starts++
 	k.broker = startBroker(k.t, k.path, k.starts%2 == 0)
 	k.cable.plug(k.t, k.broker.address)
 }
 
-// kill kills the server.
-func (k *killing) kill() {
+// kill kills the server and makes the cable refuse connections.
+func (k *killTest) kill() {
 	k.broker.kill()
 	k.cable.unplug()
 }
 
-// publish publishes one event. Its topics, type and id depend on its number.
-func (k *killing) publish(event sse.Event, topics ...string) (sse.Position, error) {
+// publish publishes an event and records its position.
+func (k *killTest) publish(event sse.Event, topics ...string) (sse.Position, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	at, err := k.broker.publish(ctx, k.via, event, topics...)
@@ -86,7 +86,7 @@ func (k *killing) publish(event sse.Event, topics ...string) (sse.Position, erro
 	return at, err
 }
 
-func (k *killing) mustPublish(event sse.Event, topics ...string) sse.Position {
+func (k *killTest) mustPublish(event sse.Event, topics ...string) sse.Position {
 	k.t.Helper()
 	at, err := k.publish(event, topics...)
 	if err != nil {
@@ -95,8 +95,9 @@ func (k *killing) mustPublish(event sse.Event, topics ...string) sse.Position {
 	return at
 }
 
-// publishSome publishes events until one is not answered.
-func (k *killing) publishSome(n int) {
+// publishSome publishes up to n events, until a request fails. The topics, type
+// and id of an event depend on its number.
+func (k *killTest) publishSome(n int) {
 	for range n {
 		number := k.sent.Add(1)
 		event := sse.Event{Data: fmt.Sprint("event-", number)}
@@ -113,13 +114,13 @@ func (k *killing) publishSome(n int) {
 	}
 }
 
-// round publishes, and meanwhile something happens.
-func (k *killing) round() {
+// round publishes events, and meanwhile kills the server or breaks connections.
+func (k *killTest) round() {
 	k.t.Helper()
-	const most = 40
+	const maxEvents = 40
 	var publishing sync.WaitGroup
-	until := k.sent.Load() + 1 + k.random.Int64N(most/2)
-	publishing.Go(func() { k.publishSome(most) })
+	until := k.sent.Load() + 1 + k.random.Int64N(maxEvents/2)
+	publishing.Go(func() { k.publishSome(maxEvents) })
 	k.eventually(func() error {
 		if n := k.sent.Load(); n < until {
 			return fmt.Errorf("event %d is not published", n)
@@ -142,19 +143,19 @@ func (k *killing) round() {
 }
 
 // awaitAll waits until all clients have a stream.
-func (k *killing) awaitAll() {
+func (k *killTest) awaitAll() {
 	k.t.Helper()
 	for _, client := range k.clients {
-		k.eventually(func() error { return k.cable.open(client) })
+		k.eventually(func() error { return k.cable.checkOpen(client) })
 	}
 }
 
-func (k *killing) eventually(f func() error) {
+func (k *killTest) eventually(f func() error) {
 	k.t.Helper()
 	err := eventually(func() error {
 		select {
-		case why := <-k.gaveUp:
-			k.t.Fatal(why)
+		case failure := <-k.failure:
+			k.t.Fatal(failure)
 		default:
 		}
 		return f()
@@ -164,8 +165,9 @@ func (k *killing) eventually(f func() error) {
 	}
 }
 
-// run lets it all happen. The clients must be on their way.
-func (k *killing) run() {
+// run does all rounds and then publishes the last event. The clients must be
+// running.
+func (k *killTest) run() {
 	k.t.Helper()
 	k.awaitAll()
 	for range rounds {
@@ -176,9 +178,10 @@ func (k *killing) run() {
 	k.mustPublish(sse.Event{Type: done, Data: "the end"}, "b")
 }
 
-// checkCursor publishes what no client gets. All the same each of them comes back,
-// after the server was killed, with the position of the last event.
-func (k *killing) checkCursor() {
+// checkCursor publishes events that no client selects and then kills the
+// server. Each client must reconnect with the position of the last of these
+// events, because it has received a cursor.
+func (k *killTest) checkCursor() {
 	k.t.Helper()
 	var at sse.Position
 	for range 3 {
@@ -186,25 +189,26 @@ func (k *killing) checkCursor() {
 	}
 	before := map[string]int{}
 	for _, client := range k.clients {
-		k.eventually(func() error { return k.cable.knows(client, at) })
-		before[client] = len(k.cable.of(client))
+		k.eventually(func() error { return k.cable.checkRead(client, at) })
+		before[client] = len(k.cable.callsOf(client))
 	}
 	k.kill()
 	k.start()
 	k.awaitAll()
 	for client, n := range before {
-		calls := k.cable.of(client)
+		calls := k.cable.callsOf(client)
 		if len(calls) <= n {
-			k.t.Fatalf("%s has not come back", client)
+			k.t.Fatalf("%s did not reconnect", client)
 		}
 		if got := calls[n].lastEventID; got != at.String() {
-			k.t.Errorf("%s has come back with Last-Event-ID %q; the last cursor was %q", client, got, at)
+			k.t.Errorf("%s reconnected with Last-Event-ID %q, want the last cursor %q", client, got, at)
 		}
 	}
 }
 
-// want is what every client must have received: what is in the log.
-func (k *killing) want() []received {
+// want kills the server and returns the events that every client must have
+// received: the events of the log with the selected topics.
+func (k *killTest) want() []received {
 	k.t.Helper()
 	k.kill()
 	log, err := reflog.Open(k.path, nil)
@@ -212,16 +216,17 @@ func (k *killing) want() []received {
 		k.t.Fatal(err)
 	}
 	defer log.Close()
-	page, err := log.Read(k.t.Context(), sse.Position{}, sse.Position{},
-		sse.Selection{Patterns: []sse.Pattern{everyTopic(k.t)}}, 1<<30)
+	page, err := log.Read(k.t.Context(), sse.ReadRequest{
+		Selection: sse.Selection{Patterns: []sse.Pattern{everyTopic(k.t)}}, Limit: 1 << 30,
+	})
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	kept := map[sse.Position]bool{}
+	stored := map[sse.Position]bool{}
 	sel := sse.Selection{Topics: []string{"a", "b"}}
 	var want []received
 	for _, entry := range page.Entries {
-		kept[entry.Position] = true
+		stored[entry.Position] = true
 		if !sel.Match(entry.Topics) {
 			continue
 		}
@@ -235,8 +240,8 @@ func (k *killing) want() []received {
 		want = append(want, event)
 	}
 	for _, at := range k.acked {
-		if !kept[at] {
-			k.t.Errorf("the log does not have %v, which was published", at)
+		if !stored[at] {
+			k.t.Errorf("event %v was published, but is not in the log", at)
 		}
 	}
 	k.t.Logf("%d events for each client; %d servers; %s", len(want), k.starts, k.requests())
@@ -252,31 +257,32 @@ func everyTopic(t *testing.T) sse.Pattern {
 	return p
 }
 
-// requests says how many each client has sent, and which of them a page by hand.
-func (k *killing) requests() string {
+// requests describes the number of requests of each client, and how many of
+// them a page sent by hand.
+func (k *killTest) requests() string {
 	var text strings.Builder
 	for _, client := range k.clients {
 		byHand := 0
-		calls := k.cable.of(client)
+		calls := k.cable.callsOf(client)
 		for _, l := range calls {
 			if l.byHand {
 				byHand++
 			}
 		}
-		fmt.Fprintf(&text, "%s came %d times, %d of them by hand; ", client, len(calls), byHand)
+		fmt.Fprintf(&text, "%s sent %d requests, %d of them by hand; ", client, len(calls), byHand)
 	}
 	return text.String()
 }
 
-// reading is our client's.
-type reading struct {
-	done   chan struct{} // closed when the following is set
+// readResult is the result of reading with our client.
+type readResult struct {
+	done   chan struct{} // closed when the following fields are set
 	events []received
 	err    error
 }
 
-// readOurs reads with our client until the agreed end.
-func (k *killing) readOurs(client string) *reading {
+// readWithClient starts to read with our client until the event of type done.
+func (k *killTest) readWithClient(client string) *readResult {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	transport := &http.Transport{}
 	c := &sse.Client{
@@ -284,7 +290,7 @@ func (k *killing) readOurs(client string) *reading {
 		HTTPClient:    &http.Client{Transport: transport},
 		MaxRetryDelay: -1,
 	}
-	r := &reading{done: make(chan struct{})}
+	r := &readResult{done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		defer transport.CloseIdleConnections()
@@ -292,7 +298,7 @@ func (k *killing) readOurs(client string) *reading {
 			if r.err = err; err != nil {
 				return
 			}
-			got := received{Type: event.Type, Data: event.Data, LastEventID: event.ID}
+			got := received{Type: event.Type, Data: event.Data, LastEventID: event.LastEventID}
 			if got.Type == "" {
 				got.Type = "message"
 			}
@@ -305,20 +311,20 @@ func (k *killing) readOurs(client string) *reading {
 	return r
 }
 
-// check waits for the end, and compares.
-func (r *reading) check(t *testing.T, want []received) {
+// check compares the events. The read must have ended.
+func (r *readResult) check(t *testing.T, want []received) {
 	t.Helper()
 	if r.err != nil {
-		t.Errorf("our client, after %d events: %v", len(r.events), r.err)
+		t.Errorf("our client, after %d events: got error %v", len(r.events), r.err)
 	}
 	compare(t, r.events, want)
 }
 
-// TestKilled is for our client alone, without any browser.
+// TestKilled runs the test with two of our clients, without a browser.
 func TestKilled(t *testing.T) {
-	notShort(t)
-	k := newKilling(t, "ours-1", "ours-2")
-	one, two := k.readOurs("ours-1"), k.readOurs("ours-2")
+	skipIfShort(t)
+	k := newKillTest(t, "sse-1", "sse-2")
+	one, two := k.readWithClient("sse-1"), k.readWithClient("sse-2")
 	k.run()
 	<-one.done
 	<-two.done
@@ -327,19 +333,20 @@ func TestKilled(t *testing.T) {
 	two.check(t, want)
 }
 
-// testKilled is for a browser, and our client beside it.
+// testKilled runs the test with a browser and one of our clients.
 func testKilled(t *testing.T, b *browser) {
-	k := newKilling(t, "browser", "ours")
-	ours := k.readOurs("ours")
-	// Not sse.cursor: so if one of those is dispatched all the same, it shows.
+	k := newKillTest(t, "browser", "sse")
+	client := k.readWithClient("sse")
+	// The page does not listen to sse.cursor, which is not in the log. It would
+	// report a gap, which would fail the comparison.
 	types := []string{"message", "tick", "sse.gap", done}
 	r := newRun(nil, b.traits)
-	k.gaveUp = r.failure
+	k.failure = r.failure
 	b.open(t, r, page{from: b.plain.URL, again: b.traits.givesUp}, k.url("browser"), types)
 	k.run()
-	got := r.wait(t, b.process)
-	<-ours.done
+	got := b.wait(t, r)
+	<-client.done
 	want := k.want()
 	compare(t, got, want)
-	ours.check(t, want)
+	client.check(t, want)
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/sse-go/sse/internal/leakcheck"
 )
 
-// deadline bounds every wait. It is there to fail a test, never to time it.
+// deadline limits every wait. A test that reaches it fails; no test measures
+// time with it.
 const deadline = 90 * time.Second
 
-// superviseVariable makes the test binary a supervisor of the command in its
-// arguments.
+// superviseVariable is an environment variable that makes the test binary a
+// supervisor of the command in its arguments.
 const superviseVariable = "SSE_INTEROP_SUPERVISE"
 
 func TestMain(m *testing.M) {
@@ -28,10 +29,11 @@ func TestMain(m *testing.M) {
 	os.Exit(leakcheck.Check(m))
 }
 
-// supervise runs a command until it ends or standard input does, and then kills
-// all that it has started. The tests hold the other end of standard input: it
-// ends with them, however they end, so that no browser is left behind, not even
-// by a test that panics or is killed. A byte of it is an interrupt for the command.
+// supervise runs a command until the command or standard input ends, and then
+// kills all processes that the command has started. The other end of standard
+// input is open in the tests and closes when they end for any reason. So no
+// browser survives a test that panics or is killed. Each byte of standard input
+// interrupts the command.
 func supervise(name string, args []string) {
 	_ = os.Unsetenv(superviseVariable)
 	cmd := exec.Command(name, args...)

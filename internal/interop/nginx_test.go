@@ -12,27 +12,29 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// nginxModes are locations, and what they say besides where the server is. On
-// HTTP/1.0, which is the default, a cut looks like the end of the response.
+// nginxModes are locations of the configuration with their directives. nginx
+// speaks HTTP/1.0 to the server by default; then a cut connection looks like
+// the end of the response.
 var nginxModes = []struct {
 	Name       string
 	Directives string
-	proto      string // to the server
+	proto      string // between nginx and the server
 }{
-	// All that most configurations say: proxy_buffering is on.
+	// Typical configuration: proxy_buffering is on.
 	{"default", "", "HTTP/1.0"},
 	{"off", "proxy_buffering off;", "HTTP/1.0"},
 	{"on-1.1", "proxy_http_version 1.1; proxy_buffering on;", "HTTP/1.1"},
 	{"off-1.1", "proxy_http_version 1.1; proxy_buffering off;", "HTTP/1.1"},
-	// On HTTP/1.0, as on 1.1 nginx passes on each chunk when it comes.
-	{ignoring, "proxy_ignore_headers X-Accel-Buffering;", "HTTP/1.0"},
+	// This mode needs HTTP/1.0: with HTTP/1.1, nginx forwards each chunk at
+	// once.
+	{ignoreMode, "proxy_ignore_headers X-Accel-Buffering;", "HTTP/1.0"},
 }
 
-// ignoring is the mode in which nginx is told not to heed X-Accel-Buffering.
-const ignoring = "ignoring"
+// ignoreMode is the mode in which nginx ignores X-Accel-Buffering.
+const ignoreMode = "ignore"
 
-// One process, without a master, whose workers would run as a user that cannot
-// write to the prefix.
+// nginxConfig makes nginx run as one process, without a master. The workers of
+// a master would run as a user who cannot write to the prefix.
 var nginxConfig = template.Must(template.New("").Parse(`
 daemon off;
 master_process off;
@@ -55,53 +57,53 @@ http {
 }
 `))
 
-// TestNginx reads our server with our client through nginx.
+// TestNginx connects our client to our server through nginx.
 func TestNginx(t *testing.T) {
-	program := need(t, "nginx", "apt-get install nginx-light", "nginx", "/usr/sbin/nginx")
+	program := findProgram(t, "nginx", "apt-get install nginx-light", "nginx", "/usr/sbin/nginx")
 	logVersion(t, nil, program, "-v")
-	f := newFarm(t)
+	f := newRunServers(t)
 	url := startNginx(t, program, f)
 	for _, mode := range nginxModes {
-		if mode.Name == ignoring {
+		if mode.Name == ignoreMode {
 			continue
 		}
 		t.Run(mode.Name, func(t *testing.T) {
-			f.checkOurs(t, url+"/"+mode.Name, mode.proto, "HTTP/1.1")
+			f.checkClient(t, url+"/"+mode.Name, mode.proto, "HTTP/1.1")
 		})
 	}
-	t.Run(ignoring, func(t *testing.T) { f.checkBuffers(t, url+"/"+ignoring) })
+	t.Run(ignoreMode, func(t *testing.T) { f.checkBuffers(t, url+"/"+ignoreMode) })
 }
 
-// checkBuffers shows that the above has a meaning: if nginx does not heed
-// X-Accel-Buffering, no event arrives before the end of the response.
-func (f *farm) checkBuffers(t *testing.T, url string) {
+// checkBuffers checks that X-Accel-Buffering is necessary: if nginx ignores it,
+// no event arrives before the end of the response.
+func (f *runServers) checkBuffers(t *testing.T, url string) {
 	t.Helper()
 	r := newRun(script{
-		say(sse.Event{Data: "held back", ID: "1"}),
+		sendStep(sse.Event{Data: "held back", ID: "1"}),
 		{do: heartbeats},
 		{do: end},
-		say(sse.Event{Type: done}),
-	}, ours)
-	f.add(ignoring, r)
+		sendStep(sse.Event{Type: done}),
+	}, sseTraits)
+	f.add(ignoreMode, r)
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	client := &sse.Client{
-		URL:        url + "/run/" + ignoring + "/events",
+		URL:        url + "/run/" + ignoreMode + "/events",
 		HTTPClient: newHTTPClient(t, f.cert),
 	}
 	for event, err := range client.Events(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.meet(2) {
-			t.Errorf("%q arrived while the response was going on", event.Data)
+		if r.reach(2) {
+			t.Errorf("event %q arrived before the end of the response, want it buffered", event.Data)
 		}
 		return
 	}
 }
 
-// startNginx starts nginx before the plain server, and returns its URL.
-func startNginx(t *testing.T, program string, f *farm) string {
+// startNginx starts nginx as a proxy of the plain server, and returns its URL.
+func startNginx(t *testing.T, program string, f *runServers) string {
 	t.Helper()
 	dir, address := scratch(t), freeAddress(t)
 	var config strings.Builder
@@ -121,7 +123,7 @@ func startNginx(t *testing.T, program string, f *farm) string {
 	err = eventually(func() error {
 		select {
 		case <-p.done:
-			t.Fatalf("nginx has ended: %s", p.stderr)
+			t.Fatalf("nginx ended: %s", p.stderr)
 		default:
 		}
 		conn, err := net.Dial("tcp", address)
@@ -136,7 +138,7 @@ func startNginx(t *testing.T, program string, f *farm) string {
 	return "http://" + address
 }
 
-// freeAddress is one that nobody listens on just now.
+// freeAddress returns an address that is not in use at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// clientsOfNPM are packages, and how they differ.
+// clientsOfNPM are npm packages with their traits.
 var clientsOfNPM = map[string]traits{
 	"eventsource":        {ownID: true, asciiID: true},
 	"eventsource-client": {asciiID: true, allTypes: true},
@@ -17,9 +17,9 @@ var clientsOfNPM = map[string]traits{
 	},
 }
 
-// mangleByLine is what @microsoft/fetch-event-source does: it drops empty lines
-// before the first that is not, and decodes each value by itself, which costs
-// it a byte order mark.
+// mangleByLine changes an event like @microsoft/fetch-event-source, which drops
+// empty lines at the beginning of the data and decodes each value separately,
+// so that a byte order mark at its beginning is lost.
 func mangleByLine(e received) received {
 	lines := strings.Split(e.Data, "\n")
 	for i, line := range lines {
@@ -34,8 +34,8 @@ func mangleByLine(e received) received {
 }
 
 func TestClientsOfNPM(t *testing.T) {
-	node := needNode(t)
-	f := newFarm(t)
+	node := findNode(t)
+	f := newRunServers(t)
 	certFile, _ := f.cert.write(t, t.TempDir())
 	logVersion(t, nil, node, "--version")
 	for name, traits := range clientsOfNPM {
@@ -48,13 +48,13 @@ func TestClientsOfNPM(t *testing.T) {
 			{"HTTP2", "HTTP/2.0", f.tls2},
 		} {
 			t.Run(name+"/"+protocol.name, func(t *testing.T) {
-				r := newRun(everything(), traits)
+				r := newRun(fullScript(), traits)
 				got := f.readInNode(t, r, node, certFile, name, protocol.server)
 				r.check(t, got, protocol.proto)
 			})
 		}
 		t.Run(name+"/retry", func(t *testing.T) {
-			r := newRun(impatience(), traits)
+			r := newRun(retryScript(), traits)
 			r.probe.wanted = true
 			got := f.readInNode(t, r, node, certFile, name, f.plain)
 			r.check(t, got, "HTTP/1.1")
@@ -62,8 +62,8 @@ func TestClientsOfNPM(t *testing.T) {
 	}
 }
 
-// readInNode lets a client read a run, and returns its report.
-func (f *farm) readInNode(
+// readInNode makes a client in Node do a run, and returns its report.
+func (f *runServers) readInNode(
 	t *testing.T, r *run, node, certFile, client string, from *httptest.Server,
 ) []received {
 	t.Helper()
@@ -88,20 +88,20 @@ func (f *farm) readInNode(
 	return r.waitOutput(t, p)
 }
 
-// waitOutput returns the report that a process writes.
+// waitOutput waits for the report on the standard output of a process.
 func (r *run) waitOutput(t *testing.T, p *process) []received {
 	t.Helper()
 	select {
 	case <-p.stdout.hasLine:
 	case <-p.done:
 	case failure := <-r.failure:
-		t.Fatalf("%s: %s\nrequests: %+v", p.name, failure, r.noted())
+		t.Fatalf("%s: %s\nrequests: %+v", p.name, failure, r.allRequests())
 	case <-newDeadline(t):
-		t.Fatalf("%s does not report; its requests: %+v", p.name, r.noted())
+		t.Fatalf("%s sent no report; its requests: %+v", p.name, r.allRequests())
 	}
 	var got []received
 	if err := json.Unmarshal([]byte(p.stdout.String()), &got); err != nil {
-		t.Fatalf("the report: %v; the requests: %+v", err, r.noted())
+		t.Fatalf("decoding the report: %v; requests: %+v", err, r.allRequests())
 	}
 	return got
 }

@@ -7,24 +7,25 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// impatience is a script that shows whether a client heeds the field retry: a
-// second stream, without one, is cut just before the first, and must be back
-// after it.
-func impatience() script {
+// retryScript checks whether a client uses the field retry. The server cuts the
+// probe, a second stream that has no retry field, just before it cuts the first
+// stream. The first stream must reconnect first, because its field retry is
+// shorter than the delay of the client.
+func retryScript() script {
 	return script{
-		say(sse.Event{Type: receipt, Data: "cut beside the other", ID: "1"}),
+		sendStep(sse.Event{Type: receipt, Data: "cut beside the other", ID: "1"}),
 		{do: cut},
 		{do: alone},
-		say(sse.Event{Type: done, Data: "the end"}),
+		sendStep(sse.Event{Type: done, Data: "the end"}),
 	}
 }
 
-// probe is the second stream.
+// probe is the second stream of retryScript.
 type probe struct {
-	wanted bool
-	opened chan struct{} // closed when it is open
-	cutNow chan struct{} // closed when it is to be cut
-	away   chan struct{} // closed when it is
+	wanted bool          // the script has a second stream
+	opened chan struct{} // closed when the stream is open
+	cutNow chan struct{} // closed to cut the stream
+	ended  chan struct{} // closed when the stream is cut
 
 	mu       sync.Mutex // guards the following
 	requests int
@@ -34,7 +35,7 @@ func newProbe() probe {
 	return probe{
 		opened: make(chan struct{}),
 		cutNow: make(chan struct{}),
-		away:   make(chan struct{}),
+		ended:  make(chan struct{}),
 	}
 }
 
@@ -53,7 +54,7 @@ func (r *run) serveProbe(w http.ResponseWriter, req *http.Request) {
 		<-stream.Context().Done()
 		return
 	}
-	defer close(p.away)
+	defer close(p.ended)
 	close(p.opened)
 	select {
 	case <-p.cutNow:
@@ -63,19 +64,21 @@ func (r *run) serveProbe(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// cut cuts the second stream, and returns when it is cut.
+// cut cuts the second stream, if the script has one, and blocks until the
+// connection is closed.
 func (p *probe) cut() {
 	if p.wanted {
 		<-p.opened
 		close(p.cutNow)
-		<-p.away
+		<-p.ended
 	}
 }
 
-func (p *probe) mustBeAway(r *run) {
+// checkNotReconnected fails the run if the second stream has reconnected.
+func (p *probe) checkNotReconnected(r *run) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.requests != 1 {
-		r.fail("the stream without a retry field is back first")
+		r.fail("the stream without a retry field must reconnect last, but reconnected first")
 	}
 }

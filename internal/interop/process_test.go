@@ -18,7 +18,7 @@ type process struct {
 	stdout *output
 	stderr *output
 	stdin  io.WriteCloser // of the supervisor
-	done   chan struct{}  // closed when the supervisor, and so all others, have ended
+	done   chan struct{}  // closed when the supervisor and its children have ended
 }
 
 // start starts a command with the given additions to the environment. It is
@@ -33,7 +33,7 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Env = append(cmd.Env, superviseVariable+"=1")
 	cmd.SysProcAttr = ownGroup()
-	cmd.WaitDelay = 10 * time.Second // for what escaped, and holds the output open
+	cmd.WaitDelay = 10 * time.Second // a process outside the group may keep the output open
 	p := &process{
 		name:   filepath.Base(name),
 		stdout: newOutput(),
@@ -47,18 +47,18 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = cmd.Wait(); close(p.done) }() // killed: an error is no news
+	go func() { _ = cmd.Wait(); close(p.done) }() // ignore the error: the process was killed
 	t.Cleanup(func() {
 		_ = p.stdin.Close()
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s wrote to stderr:\n%s", p.name, shorten(p.stderr.String()))
+			t.Logf("%s wrote to stderr:\n%s", p.name, tail(p.stderr.String()))
 		}
 	})
 	return p
 }
 
-// interrupt is Ctrl-C, and waits for the end.
+// interrupt interrupts the command like Ctrl-C and waits for its end.
 func (p *process) interrupt(t *testing.T) {
 	t.Helper()
 	if _, err := p.stdin.Write([]byte{3}); err != nil {
@@ -67,7 +67,7 @@ func (p *process) interrupt(t *testing.T) {
 	select {
 	case <-p.done:
 	case <-newDeadline(t):
-		t.Fatalf("%s does not end", p.name)
+		t.Fatalf("%s did not end", p.name)
 	}
 }
 
@@ -77,15 +77,15 @@ func (p *process) firstLine(t *testing.T) string {
 	select {
 	case <-p.stdout.hasLine:
 	case <-p.done:
-		t.Fatalf("%s has ended without a word", p.name)
+		t.Fatalf("%s ended without output", p.name)
 	case <-newDeadline(t):
-		t.Fatalf("%s is silent", p.name)
+		t.Fatalf("%s wrote no line", p.name)
 	}
 	line, _, _ := strings.Cut(p.stdout.String(), "\n")
 	return line
 }
 
-// output collects what a process writes.
+// output collects the output of a process.
 type output struct {
 	hasLine chan struct{} // closed when there is a complete line
 
@@ -98,9 +98,9 @@ func newOutput() *output { return &output{hasLine: make(chan struct{})} }
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	had := bytes.IndexByte(o.buf.Bytes(), '\n') >= 0
+	hadLine := bytes.IndexByte(o.buf.Bytes(), '\n') >= 0
 	o.buf.Write(p)
-	if !had && bytes.IndexByte(p, '\n') >= 0 {
+	if !hadLine && bytes.IndexByte(p, '\n') >= 0 {
 		close(o.hasLine)
 	}
 	return len(p), nil
@@ -112,9 +112,9 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// scratch is a directory for a process that may write to it until the end:
-// testing's own would fail the test for what comes while it is being removed.
-// It must be made before the process is started.
+// scratch returns a new directory for a process that may write to it until the
+// end of the test. T.TempDir would fail the test if a file appears during the
+// removal. Call scratch before the process is started.
 func scratch(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "interop")
@@ -124,16 +124,17 @@ func scratch(t *testing.T) string {
 	t.Cleanup(func() {
 		err := eventually(func() error { return os.RemoveAll(dir) })
 		if err != nil {
-			t.Logf("left behind: %v", err)
+			t.Logf("could not remove a directory: %v", err)
 		}
 	})
 	return dir
 }
 
-// eventually calls f until it succeeds, or gives up with its error.
+// eventually calls f until it succeeds. After the deadline it returns the error
+// of f.
 func eventually(f func() error) error {
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
 	timeout := time.NewTimer(deadline)
 	defer timeout.Stop()
 	for {
@@ -142,15 +143,15 @@ func eventually(f func() error) error {
 			return nil
 		}
 		select {
-		case <-again.C:
+		case <-ticker.C:
 		case <-timeout.C:
 			return err
 		}
 	}
 }
 
-// shorten keeps a log readable.
-func shorten(s string) string {
+// tail returns the end of s, at most 4,000 bytes, so that a log stays readable.
+func tail(s string) string {
 	const limit = 4000
 	if len(s) <= limit {
 		return s
@@ -158,7 +159,7 @@ func shorten(s string) string {
 	return "…" + s[len(s)-limit:]
 }
 
-// newDeadline returns a channel that is sent to when the deadline has passed.
+// newDeadline returns a channel that receives a value after the deadline.
 func newDeadline(t *testing.T) <-chan time.Time {
 	timer := time.NewTimer(deadline)
 	t.Cleanup(func() { timer.Stop() })

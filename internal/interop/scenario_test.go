@@ -6,47 +6,49 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// action is what a server does in one step of a script.
+// action is the action of a server in one step of a script.
 type action string
 
 const (
-	send       action = "send"       // the event; if its type is receipt, it waits for that
-	heartbeats action = "heartbeats" // silence, until there were three
-	idOnly     action = "idOnly"     // a block with an id and nothing else
+	send       action = "send"       // send the event; if its type is receipt, wait for the receipt
+	heartbeats action = "heartbeats" // send three heartbeats and nothing else
+	idOnly     action = "idOnly"     // send a block that has only an id
 	cut        action = "cut"        // abort the connection
-	cutInside  action = "cutInside"  // abort it half-way through the event, which comes again
-	end        action = "end"        // end the response as one should
-	alone      action = "alone"      // the stream beside it must not be back yet
+	cutInside  action = "cutInside"  // abort it in the middle of the event, which is sent again later
+	end        action = "end"        // end the response properly
+	alone      action = "alone"      // check that the second stream has not reconnected yet
 )
 
-// receipt is the type of events that the client confirms. One comes before each
-// cut: what is on its way when a connection breaks may arrive or not, and without
-// a receipt no one could say what Last-Event-ID must be.
+// receipt is the type of events that the client confirms. There is one before
+// each cut. Bytes in transit when a connection breaks may arrive or not, so
+// without a receipt the expected Last-Event-ID would be unknown.
 const receipt = "receipt"
 
-// done is the type of the event that is the last by agreement.
+// done is the type of the last event.
 const done = "done"
 
-// step is a line of a script.
+// step is one step of a script.
 type step struct {
 	do    action
 	event sse.Event
-	want  string // the event's data as it must arrive
+	want  string // the data of the event as it must arrive
 }
 
-// script is what a server has to say. It is a log: a client begins after the
-// event that its Last-Event-ID names, and meets what is not an event once.
+// script is the behavior of a server. It works like a log: a client begins
+// after the event of its Last-Event-ID. Steps other than events are executed
+// once.
 type script []step
 
-// lineEnds is what the wire does to data.
+// lineEnds changes the line ends in data like the encoding does.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-func say(event sse.Event) step {
+// sendStep returns the step that sends an event.
+func sendStep(event sse.Event) step {
 	return step{do: send, event: event, want: lineEnds.Replace(event.Data)}
 }
 
-// after is where a client resumes: at the step after the one with the id. It is
-// -1 if there is none.
+// after returns the step at which a client resumes: the one after the event
+// with the id. It returns -1 if there is no such event.
 func (s script) after(id string) int {
 	if id == "" {
 		return 0
@@ -59,7 +61,7 @@ func (s script) after(id string) int {
 	return -1
 }
 
-// types are the names that a browser must listen to.
+// types returns the types to which a browser must listen.
 func (s script) types() []string {
 	names := []string{"message", beat}
 	seen := map[string]bool{"": true, "message": true}
@@ -79,61 +81,66 @@ type received struct {
 	LastEventID string `json:"lastEventId"`
 }
 
-// traits are the ways in which clients differ from HTML 9.2, and from each
-// other.
+// traits are the differences of a client from HTML 9.2 and from other clients.
 type traits struct {
-	// A block that is nothing but an id moves the last event ID.
+	// idOnly: a block that has only an id sets the last event ID.
 	//
 	// HTML 9.2.6: "Set the last event ID string of the event source to the value
-	// of the last event ID buffer", before it looks at the data. Chromium and
-	// WebKitGTK 2.50 do, Firefox does not.
+	// of the last event ID buffer", before the data is checked. Chromium and
+	// WebKitGTK 2.50 do this, Firefox does not.
 	idOnly bool
 
-	// An event that has no id of its own is reported without one.
+	// ownID: the client reports an event that has no id of its own without an id.
 	ownID bool
 
-	// An id counts as soon as its line has arrived. If the connection is cut
-	// before the rest does, the event is lost: so nothing that has an id is cut.
+	// earlyID: an id counts as soon as its line has arrived. If the connection is
+	// cut before the rest of the event, the event is lost. Therefore the script
+	// cuts no event that has an id.
 	earlyID bool
 
-	// Last-Event-ID is given to fetch as a string, which takes ASCII and makes
-	// something else of the rest, or throws: so nothing is resumed after an id
-	// that is not ASCII.
+	// asciiID: the client passes Last-Event-ID to fetch as a string. For an id
+	// that is not ASCII, fetch changes the id or throws. Therefore the client does
+	// not resume after such an id.
 	asciiID bool
 
-	// Every block is reported as an event, also one that is only an id. If there
-	// is nothing in it, as in one that ends a comment, it cannot be told from an
-	// event without data: so neither is compared.
+	// allBlocks: the client reports every block as an event, including a block
+	// that has only an id. A block without fields, for example after a comment,
+	// cannot be distinguished from an event without data. Therefore neither is
+	// compared.
 	allBlocks bool
 
-	// A server of another origin that cannot be reached is the end for good, too: so
-	// after a restart, the page comes back by hand.
+	// needsServer: the client also gives up if a server of another origin is
+	// unreachable. Therefore the page reconnects by hand after a restart.
 	needsServer bool
 
-	// It can be told that a name is one of this machine.
+	// foreignHost: the client can be configured to resolve a host name to this
+	// machine.
 	foreignHost bool
 
-	// While it waits on HTTP/2, it notices neither that the stream is reset nor
-	// that the connection is closed: so there, cuts are ends of the response.
-	// (WebKitGTK with libsoup 3.2: nothing wakes the reader of the body.)
+	// blindHTTP2: while the client waits on HTTP/2, it does not notice that the
+	// stream is reset or the connection closed. Therefore cuts on HTTP/2 are
+	// proper ends of the response. (In WebKitGTK with libsoup 3.2, nothing wakes
+	// the reader of the body.)
 	blindHTTP2 bool
 
-	// A response that ends within its head is the end for good: so where connections
-	// break at random, the page comes back by hand.
+	// givesUp: the client gives up after a response that ends inside its head.
+	// Therefore the page reconnects by hand in tests that break connections at
+	// random.
 	//
-	// HTML 9.2.3: "if res is a network error, then reestablish the connection, unless
-	// the user agent knows that to be futile". Firefox takes this error for futile, and
-	// Chromium half a head for a whole one, which is not that of an event stream.
+	// HTML 9.2.3: "if res is a network error, then reestablish the connection,
+	// unless the user agent knows that to be futile". Firefox considers this error
+	// futile. Chromium takes a part of a head for a complete one, which has no
+	// content type of an event stream.
 	givesUp bool
 
-	// Events of a type that begins with sse. are reported too.
+	// allTypes: the client also reports events whose type begins with sse.
 	allTypes bool
 
-	// What the client makes of an event, if not nil.
+	// mangle, if not nil, changes an event like the client does.
 	mangle func(received) received
 }
 
-// fit returns the script without what the client cannot do.
+// fit returns the script with changes for the traits of a client.
 func (s script) fit(tr traits) script {
 	fitted := make(script, 0, len(s))
 	for _, step := range s {
@@ -155,30 +162,31 @@ func asciiOnly(r rune) rune {
 	return r
 }
 
-// outcome is what became of a script.
+// outcome is the expected result of a script.
 type outcome struct {
 	events   []received
 	requests []string // the Last-Event-ID of each
 }
 
-// play is what the client must receive, and what it must ask for.
+// play returns the events that a client must receive, and its requests.
 func (s script) play(tr traits) outcome {
-	p := player{script: s, traits: tr, met: map[int]bool{}}
+	p := player{script: s, traits: tr, reached: map[int]bool{}}
 	for pos := 0; pos >= 0; pos = p.connect(pos) {
 	}
 	return p.outcome
 }
 
-// player is a client on paper.
+// player simulates a client.
 type player struct {
 	outcome
-	script script
-	traits traits
-	lastID string
-	met    map[int]bool // the steps that were, of those that are met once
+	script  script
+	traits  traits
+	lastID  string
+	reached map[int]bool // the executed steps other than events
 }
 
-// connect plays one connection, and returns where the next begins, or -1.
+// connect plays one connection. It returns the step at which the next
+// connection begins, or -1.
 func (p *player) connect(pos int) int {
 	p.requests = append(p.requests, p.lastID)
 	for ; pos < len(p.script); pos++ {
@@ -189,13 +197,13 @@ func (p *player) connect(pos int) int {
 				return -1
 			}
 		case idOnly:
-			if !p.met[pos] {
-				p.met[pos] = true
-				p.move(step.event.ID)
+			if !p.reached[pos] {
+				p.reached[pos] = true
+				p.receiveID(step.event.ID)
 			}
 		case cut, cutInside, end:
-			if !p.met[pos] {
-				p.met[pos] = true
+			if !p.reached[pos] {
+				p.reached[pos] = true
 				return p.script.after(p.lastID)
 			}
 		}
@@ -203,8 +211,8 @@ func (p *player) connect(pos int) int {
 	return -1
 }
 
-// move is for a block that is only an id.
-func (p *player) move(id string) {
+// receiveID plays a block that has only an id.
+func (p *player) receiveID(id string) {
 	if p.traits.idOnly {
 		p.lastID = id
 	}

@@ -7,51 +7,52 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// beat is the type of the heartbeats that are events.
+// beat is the type of heartbeats that are events.
 const beat = "ping"
 
-// retry is what the server asks for: less than any client waits on its own, so
-// that it is seen to be heard. (Firefox never waits less than half a second.)
+// retry is the reconnection delay that the server sets. It is less than the
+// default delay of every client, so that its effect is visible. (Firefox never
+// waits less than half a second.)
 const retry = 20 * time.Millisecond
 
-// everything is the script that all clients must read.
-func everything() script {
+// fullScript returns the script that all clients must read.
+func fullScript() script {
 	var s script
-	s = append(s, mixtures()...)
-	s = append(s, oddities()...)
+	s = append(s, lineEndTexts()...)
+	s = append(s, unusualTexts()...)
 	s = append(s,
 		step{do: heartbeats},
-		say(sse.Event{Type: receipt, Data: "cut after an event", ID: "1"}),
+		sendStep(sse.Event{Type: receipt, Data: "cut after an event", ID: "1"}),
 		step{do: cut},
 
 		step{do: heartbeats},
 	)
-	s = append(s, named()...)
+	s = append(s, namedEvents()...)
 	s = append(s,
-		say(sse.Event{Type: receipt, Data: "cut inside of an event", ID: "é-ключ-世-😀"}),
+		sendStep(sse.Event{Type: receipt, Data: "cut inside an event", ID: "é-ключ-世-😀"}),
 	)
-	s = append(s, cutWithin(sse.Event{Type: "whole", Data: "all\nof\nit", ID: "7"})...)
+	s = append(s, cutThenRepeat(sse.Event{Type: "whole", Data: "all\nof\nit", ID: "7"})...)
 	s = append(s,
 		step{do: heartbeats},
-		say(sse.Event{Data: oneLine(), ID: "one line"}),
-		say(sse.Event{Data: manyLines(), ID: "many lines", Retry: retry + time.Millisecond}),
-		say(sse.Event{Type: receipt, Data: "a clean end", ID: "8"}),
+		sendStep(sse.Event{Data: oneLine(), ID: "one line"}),
+		sendStep(sse.Event{Data: manyLines(), ID: "many lines", Retry: retry + time.Millisecond}),
+		sendStep(sse.Event{Type: receipt, Data: "a clean end", ID: "8"}),
 		step{do: end},
 	)
 	s = append(s, cursors()...)
-	s = append(s, say(sse.Event{Type: receipt, Data: "cut inside of a large event", ID: "9"}))
-	s = append(s, cutWithin(sse.Event{Data: oneLine() + "!", ID: "10"})...)
-	return append(s, say(sse.Event{Type: done, Data: "the end", ID: "11"}))
+	s = append(s, sendStep(sse.Event{Type: receipt, Data: "cut inside a large event", ID: "9"}))
+	s = append(s, cutThenRepeat(sse.Event{Data: oneLine() + "!", ID: "10"})...)
+	return append(s, sendStep(sse.Event{Type: done, Data: "the end", ID: "11"}))
 }
 
-// cutWithin is an event that is cut, and comes again.
-func cutWithin(event sse.Event) script {
-	return script{{do: cutInside, event: event}, say(event)}
+// cutThenRepeat returns an event that is cut and then sent again.
+func cutThenRepeat(event sse.Event) script {
+	return script{{do: cutInside, event: event}, sendStep(event)}
 }
 
-// mixtures are all texts of up to three of a letter and the line ends. They
-// have no id, as nothing before them has.
-func mixtures() script {
+// lineEndTexts returns events with all texts of up to three pieces, which are a
+// letter or line ends. They have no ids, because no earlier event has one.
+func lineEndTexts() script {
 	all, longest := []string{""}, []string{""}
 	for range 3 {
 		var longer []string
@@ -64,13 +65,14 @@ func mixtures() script {
 	}
 	var s script
 	for _, text := range all {
-		s = append(s, say(sse.Event{Data: text}))
+		s = append(s, sendStep(sse.Event{Data: text}))
 	}
 	return s
 }
 
-// oddities are texts that a careless encoder or decoder changes.
-func oddities() script {
+// unusualTexts returns events with texts that a faulty encoder or decoder
+// changes.
+func unusualTexts() script {
 	texts := []string{
 		" ", "  ", " x", "  x", "x ", "\tx", "\t", " \n x",
 		":", ":x", ": x", "x:", "x: y", "::", "\n:", ":\n:",
@@ -84,9 +86,9 @@ func oddities() script {
 	}
 	s := make(script, 0, len(texts)+4)
 	for _, text := range texts {
-		s = append(s, say(sse.Event{Data: text}))
+		s = append(s, sendStep(sse.Event{Data: text}))
 	}
-	// Encoding 4.1: each maximal part of what is not UTF-8 becomes one U+FFFD.
+	// Encoding 4.1: each maximal ill-formed subpart becomes one U+FFFD.
 	for _, broken := range [][2]string{
 		{"a\xFFb", "a\uFFFDb"},
 		{"\xFE\xFF", "\uFFFD\uFFFD"},
@@ -99,44 +101,44 @@ func oddities() script {
 	return s
 }
 
-// named are events with types and ids.
-func named() script {
+// namedEvents returns events with types and ids.
+func namedEvents() script {
 	return script{
-		say(sse.Event{Type: "update", Data: "a"}),
-		say(sse.Event{Type: "update", Data: ""}),
-		say(sse.Event{Type: "message", Data: "by its own name"}),
-		say(sse.Event{Type: "größe-世-😀", Data: "b", ID: "2"}),
-		say(sse.Event{Type: "with: colon, and blanks", Data: "c", ID: "id: 3"}),
-		say(sse.Event{Type: " padded ", Data: "d", ID: " padded "}),
-		say(sse.Event{Type: "toString", Data: "e", ID: "__proto__"}),
-		say(sse.Event{Type: "\uFEFFx", Data: "f", ID: "x\uFEFF"}),
-		say(sse.Event{Data: "no id of its own"}),
-		say(sse.Event{Data: "g", ID: strings.Repeat("long", 256)}),
-		say(sse.Event{Data: "h", ID: "0"}),
-		say(sse.Event{Data: "i", ID: "👍"}),
-		say(sse.Event{Data: "retry alone", Retry: retry}),
+		sendStep(sse.Event{Type: "update", Data: "a"}),
+		sendStep(sse.Event{Type: "update", Data: ""}),
+		sendStep(sse.Event{Type: "message", Data: "with the default type"}),
+		sendStep(sse.Event{Type: "größe-世-😀", Data: "b", ID: "2"}),
+		sendStep(sse.Event{Type: "with: colon, and blanks", Data: "c", ID: "id: 3"}),
+		sendStep(sse.Event{Type: " padded ", Data: "d", ID: "in the  middle"}),
+		sendStep(sse.Event{Type: "toString", Data: "e", ID: "__proto__"}),
+		sendStep(sse.Event{Type: "\uFEFFx", Data: "f", ID: "x\uFEFF"}),
+		sendStep(sse.Event{Data: "no id of its own"}),
+		sendStep(sse.Event{Data: "g", ID: strings.Repeat("long", 256)}),
+		sendStep(sse.Event{Data: "h", ID: "0"}),
+		sendStep(sse.Event{Data: "i", ID: "👍"}),
+		sendStep(sse.Event{Data: "retry alone", Retry: retry}),
 	}
 }
 
-// cursors move the last event ID without an event that a browser would see.
+// cursors returns steps that change the last event ID without a visible event.
 func cursors() script {
 	return script{
-		say(sse.Event{Type: "sse.cursor", ID: "cursor"}),
-		say(sse.Event{Type: receipt, Data: "cut after a cursor"}),
+		sendStep(sse.Event{Type: "sse.cursor", ID: "cursor"}),
+		sendStep(sse.Event{Type: receipt, Data: "cut after a cursor"}),
 		{do: cut},
-		say(sse.Event{Data: "after the cursor", ID: "8.1"}),
+		sendStep(sse.Event{Data: "after the cursor", ID: "8.1"}),
 		{do: idOnly, event: sse.Event{ID: "alone"}},
-		say(sse.Event{Type: receipt, Data: "cut after an id alone"}),
+		sendStep(sse.Event{Type: receipt, Data: "cut after an id alone"}),
 		{do: cut},
 	}
 }
 
-// megabyte is the size of what is large. It is no multiple of the sizes in which
-// networks and readers cut.
+// megabyte is the size of large data. It is not a multiple of the buffer sizes
+// of networks and readers.
 const megabyte = 1<<20 + 7
 
-// oneLine is a line of characters of one to four bytes, so that wherever it is
-// cut, one of them is.
+// oneLine returns a line of characters of one to four bytes, so that a cut at
+// any offset probably splits a character.
 func oneLine() string {
 	const some = "aé世😀"
 	return strings.Repeat(some, megabyte/len(some)) + "."

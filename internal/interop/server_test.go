@@ -11,22 +11,22 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// run is one client's reading of a script from our server.
+// run is one client that reads a script from our server.
 type run struct {
 	script   script
 	traits   traits
-	receipts chan string     // the data of what the client confirms
-	report   chan []received // what it has received, in the end
-	failure  chan string     // what prevents that
+	receipts chan string     // data of the events that the client confirms
+	report   chan []received // all events that the client has received
+	failure  chan string     // the first failure
 
 	probe probe
 
-	mu       sync.Mutex // guards the following
-	met      map[int]bool
+	mu       sync.Mutex   // guards the following
+	reached  map[int]bool // the executed steps other than events
 	requests []request
 }
 
-// request is what matters of a client's request.
+// request is the recorded part of a client's request.
 type request struct {
 	lastEventID string
 	proto       string
@@ -38,11 +38,11 @@ func newRun(s script, tr traits) *run {
 	return &run{
 		script:   s.fit(tr),
 		traits:   tr,
-		receipts: make(chan string, 16), // more than ever wait
+		receipts: make(chan string, 16), // more than are ever pending
 		report:   make(chan []received, 1),
 		failure:  make(chan string, 1),
 		probe:    newProbe(),
-		met:      map[int]bool{},
+		reached:  map[int]bool{},
 	}
 }
 
@@ -54,16 +54,17 @@ func (r *run) fail(format string, args ...any) {
 	}
 }
 
-// meet reports whether a step is met for the first time.
-func (r *run) meet(pos int) bool {
+// reach marks a step as reached, and reports whether it is reached for the
+// first time.
+func (r *run) reach(pos int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	defer func() { r.met[pos] = true }()
-	return !r.met[pos]
+	defer func() { r.reached[pos] = true }()
+	return !r.reached[pos]
 }
 
-// note keeps what is to be said of a request, and returns its number.
-func (r *run) note(req *http.Request) int {
+// record records a request and returns its number.
+func (r *run) record(req *http.Request) int {
 	cookie := ""
 	if c, err := req.Cookie(cookieName); err == nil {
 		cookie = c.Value
@@ -79,33 +80,41 @@ func (r *run) note(req *http.Request) int {
 	return len(r.requests)
 }
 
-func (r *run) noted() []request {
+func (r *run) allRequests() []request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]request(nil), r.requests...)
 }
 
-// forms are the heartbeats of the first connections, in turn.
-var forms = []sse.HeartbeatForm{":\n", ":\n\n", beat}
+// forms are the options of heartbeats, which connections use in turn.
+var forms = []sse.AcceptOptions{{}, {HeartbeatBlock: true}, {HeartbeatEvent: beat}}
+
+// wireForm returns the bytes of a heartbeat.
+func wireForm(o *sse.AcceptOptions) string {
+	switch {
+	case o.HeartbeatEvent != "":
+		return "event: " + o.HeartbeatEvent + "\ndata: \n\n"
+	case o.HeartbeatBlock:
+		return ":\n\n"
+	}
+	return ":\n"
+}
 
 // serve is the handler of the stream.
 func (r *run) serve(w http.ResponseWriter, req *http.Request) {
-	number := r.note(req)
+	number := r.record(req)
 	pos := r.script.after(req.Header.Get("Last-Event-ID"))
 	if pos < 0 {
-		r.fail("request %d: nothing has Last-Event-ID %q",
+		r.fail("request %d: no event has Last-Event-ID %q",
 			number, req.Header.Get("Last-Event-ID"))
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	c := connection{run: r, number: number, w: w, req: req, gone: req.Context().Done()}
-	form := forms[(number-1)%len(forms)]
+	opts := forms[(number-1)%len(forms)]
+	opts.Heartbeat, opts.Retry = 10*time.Millisecond, retry
 	c.beats = make(chan struct{}, 3)
-	stream, err := sse.Accept(&tap{w, form, c.beats}, req, &sse.AcceptOptions{
-		Heartbeat:     10 * time.Millisecond,
-		HeartbeatForm: form,
-		Retry:         retry,
-	})
+	stream, err := sse.Accept(&tap{w, wireForm(&opts), c.beats}, req, &opts)
 	if err != nil {
 		r.fail("request %d: %v", number, err)
 		return
@@ -117,7 +126,7 @@ func (r *run) serve(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	<-c.gone // it has heard that it is done
+	<-c.gone // the client disconnects after the last event
 }
 
 // connection is one response to a client.
@@ -127,24 +136,24 @@ type connection struct {
 	w      http.ResponseWriter
 	req    *http.Request
 	gone   <-chan struct{} // closed when the client has closed the connection
-	beats  chan struct{}   // a heartbeat was written
+	beats  chan struct{}   // receives a value for each written heartbeat
 	stream *sse.Stream
 	raw    bool // the stream is closed, and bytes are written without it
 }
 
-// do does what a step says, and reports whether it was the end.
+// do executes a step and reports whether it has ended the connection.
 func (c *connection) do(pos int) (ended bool) {
 	step := c.run.script[pos]
 	switch step.do {
 	case send:
 		return c.send(step.event) != nil
 	case heartbeats:
-		return c.await(3) != nil
+		return c.awaitHeartbeats(3) != nil
 	case alone:
-		c.run.probe.mustBeAway(c.run)
+		c.run.probe.checkNotReconnected(c.run)
 		return false
 	}
-	if !c.run.meet(pos) {
+	if !c.run.reach(pos) {
 		return false
 	}
 	switch step.do {
@@ -166,11 +175,11 @@ func (c *connection) do(pos int) (ended bool) {
 	return true
 }
 
-// connKey is the context key of the server's connections.
+// connKey is the context key of the net.Conn of a request.
 type connKey struct{}
 
-// abort breaks the response off. On HTTP/2 it is by turns the stream that is
-// reset, and the connection that is closed.
+// abort aborts the response. On HTTP/2 it resets the stream and closes the
+// connection by turns.
 func (c *connection) abort() {
 	c.stream.Close()
 	if c.req.ProtoMajor == 2 {
@@ -184,7 +193,7 @@ func (c *connection) abort() {
 	panic(http.ErrAbortHandler)
 }
 
-// send sends an event, and waits for the receipt if its type says so.
+// send sends an event. If its type is receipt, send waits for the receipt.
 func (c *connection) send(event sse.Event) error {
 	var err error
 	if c.raw {
@@ -200,12 +209,12 @@ func (c *connection) send(event sse.Event) error {
 		return err
 	}
 	if event.Type == receipt {
-		return c.confirmed(event.Data)
+		return c.awaitReceipt(event.Data)
 	}
 	return nil
 }
 
-// write writes bytes that a Stream does not. From then on there is none.
+// write writes bytes that a Stream cannot write. It closes the stream first.
 func (c *connection) write(p []byte) error {
 	c.stream.Close()
 	c.raw = true
@@ -215,45 +224,45 @@ func (c *connection) write(p []byte) error {
 	return http.NewResponseController(c.w).Flush()
 }
 
-// confirmed waits for the receipt of an event.
-func (c *connection) confirmed(data string) error {
+// awaitReceipt waits for the receipt of an event.
+func (c *connection) awaitReceipt(data string) error {
 	select {
 	case got := <-c.run.receipts:
 		if got != data {
-			c.run.fail("the receipt is for %q, not for %q", got, data)
+			c.run.fail("got a receipt for %q, want one for %q", got, data)
 		}
 		return nil
 	case <-c.gone:
-		c.run.fail("the client has gone without a receipt for %q", data)
+		c.run.fail("the client disconnected without a receipt for %q", data)
 		return sse.ErrPeerGone
 	}
 }
 
-// await waits until n heartbeats were written.
-func (c *connection) await(n int) error {
+// awaitHeartbeats waits until n heartbeats are written.
+func (c *connection) awaitHeartbeats(n int) error {
 	for range n {
 		select {
 		case <-c.beats:
 		case <-c.gone:
-			c.run.fail("the client has gone while there were heartbeats")
+			c.run.fail("the client disconnected during heartbeats")
 			return sse.ErrPeerGone
 		}
 	}
 	return nil
 }
 
-// tap tells of the heartbeats that are written to a client.
+// tap is a ResponseWriter that reports written heartbeats.
 type tap struct {
 	http.ResponseWriter
-	form  sse.HeartbeatForm
-	beats chan<- struct{} // those that nobody waits for are dropped
+	form  string          // a heartbeat in wire format
+	beats chan<- struct{} // if it is full, heartbeats are not reported
 }
 
 func (t *tap) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 func (t *tap) Write(p []byte) (int, error) {
 	n, err := t.ResponseWriter.Write(p)
-	if string(p) == string(t.form) || string(p) == "event: "+string(t.form)+"\ndata: \n\n" {
+	if string(p) == t.form {
 		select {
 		case t.beats <- struct{}{}:
 		default:
@@ -262,18 +271,18 @@ func (t *tap) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// wait returns the client's report.
+// wait waits for the report of the client.
 func (r *run) wait(t *testing.T, client *process) []received {
 	t.Helper()
 	select {
 	case got := <-r.report:
 		return got
 	case failure := <-r.failure:
-		t.Fatalf("%s: %s\nrequests: %+v", client.name, failure, r.noted())
+		t.Fatalf("%s: %s\nrequests: %+v", client.name, failure, r.allRequests())
 	case <-client.done:
-		t.Fatalf("%s has ended without a report", client.name)
+		t.Fatalf("%s ended without a report", client.name)
 	case <-newDeadline(t):
-		t.Fatalf("%s does not report; its requests: %+v", client.name, r.noted())
+		t.Fatalf("%s sent no report; its requests: %+v", client.name, r.allRequests())
 	}
 	return nil
 }

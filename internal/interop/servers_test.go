@@ -16,14 +16,14 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// nodeStep is a step as server.mjs reads it.
+// nodeStep is a step in the format of server.mjs.
 type nodeStep struct {
 	Action action `json:"action"`
 	ID     string `json:"id"`
 	Type   string `json:"type"`
 	Data   string `json:"data"`
 	Wire   []byte `json:"wire"`  // the event as bytes
-	Piece  int    `json:"piece"` // how many of them go into one write; 0: all
+	Piece  int    `json:"piece"` // number of bytes in one write; 0: all
 }
 
 func (s script) forNode() []nodeStep {
@@ -44,10 +44,10 @@ func (s script) forNode() []nodeStep {
 	return steps
 }
 
-// forBetterSSE returns the script without what better-sse does not send as it is.
-// It sends JSON, which is UTF-8 with every line end in it; an event always has an
-// id; and there is no blank after a colon, so that one at the start of a type or
-// an id is lost.
+// forBetterSSE returns the script with changes for better-sse. better-sse sends
+// data as JSON, so data must be UTF-8, and every line end in it arrives
+// unchanged. Its events always have an id. It writes no space after a colon, so
+// a space at the beginning of a type or an id would be lost.
 func forBetterSSE(s script) script {
 	var fitted script
 	for i, step := range s {
@@ -65,7 +65,7 @@ func forBetterSSE(s script) script {
 }
 
 func TestServersOfNode(t *testing.T) {
-	node := needNode(t)
+	node := findNode(t)
 	cert := selfSigned(t)
 	certFile, keyFile := cert.write(t, t.TempDir())
 	logVersion(t, nil, node, "--version")
@@ -75,8 +75,8 @@ func TestServersOfNode(t *testing.T) {
 		script  script
 		data    func(sse.Event) (string, error)
 	}{
-		{"node", "nobody", everything(), dataAsItIs},
-		{"better-sse", "better-sse", forBetterSSE(everything()), sse.Decode[string]},
+		{"node", "none", fullScript(), plainData},
+		{"better-sse", "better-sse", forBetterSSE(fullScript()), sse.Decode[string]},
 	} {
 		for _, protocol := range []struct {
 			name, scheme, proto string
@@ -99,9 +99,9 @@ func TestServersOfNode(t *testing.T) {
 	}
 }
 
-func dataAsItIs(e sse.Event) (string, error) { return e.Data, nil }
+func plainData(e sse.Event) (string, error) { return e.Data, nil }
 
-// write writes the script to a file, and returns its name.
+// write writes the script to a file and returns the name of the file.
 func (s script) write(t *testing.T) string {
 	t.Helper()
 	text, err := json.Marshal(s.forNode())
@@ -122,10 +122,12 @@ type nodeServer struct {
 	http  *http.Client
 }
 
-// check lets our client read the script, and compares.
+// check reads the stream of the server with our client. It compares the
+// received events, and the requests that the server received, with those that
+// the script implies.
 func (n *nodeServer) check(t *testing.T, s script, data func(sse.Event) (string, error)) {
 	t.Helper()
-	got := readOurs(t, n.url+"/events", n.proto, n.http, func(string) error {
+	got := readWithClient(t, n.url+"/events", n.proto, n.http, func(string) error {
 		resp, err := n.http.Post(n.url+"/receipt", "text/plain", nil)
 		if err != nil {
 			return err
@@ -138,14 +140,15 @@ func (n *nodeServer) check(t *testing.T, s script, data func(sse.Event) (string,
 			t.Fatal(err)
 		}
 	}
-	want := s.play(ours)
+	want := s.play(sseTraits)
 	compare(t, got, want.events)
 	if requests := n.requests(t); !slices.Equal(requests, want.requests) {
-		t.Errorf("the requests had Last-Event-ID\n%q, want\n%q", requests, want.requests)
+		t.Errorf("got requests with Last-Event-ID\n%q, want\n%q", requests, want.requests)
 	}
 }
 
-// requests are the Last-Event-ID of each, as the server has seen them.
+// requests returns the Last-Event-ID of each request that the server has
+// received.
 func (n *nodeServer) requests(t *testing.T) []string {
 	t.Helper()
 	resp, err := n.http.Get(n.url + "/requests")

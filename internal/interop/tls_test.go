@@ -20,17 +20,18 @@ import (
 	"time"
 )
 
-// quiet is for servers whose clients break off handshakes.
-var quiet = log.New(io.Discard, "", 0)
+// discardLog is the logger of servers whose clients abort handshakes.
+var discardLog = log.New(io.Discard, "", 0)
 
-// Two hosts of one site: what is on the first is another origin for the second,
-// but no third party, whose cookies browsers refuse.
+// Two hosts of one site. They are different origins. Browsers accept cookies of
+// each host on pages of the other, because they do not treat hosts of one site
+// as third parties.
 const (
 	pageHost   = "page.app.localhost"
 	eventsHost = "events.app.localhost"
 )
 
-// certificate is one that nobody has signed.
+// certificate is a self-signed certificate.
 type certificate struct {
 	key *ecdsa.PrivateKey
 	der []byte
@@ -61,7 +62,7 @@ func selfSigned(t *testing.T) certificate {
 	return certificate{key, der}
 }
 
-// config is for a server with the certificate.
+// config returns the TLS configuration of a server with the certificate.
 func (c certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -69,7 +70,8 @@ func (c certificate) config() *tls.Config {
 	}
 }
 
-// trusted is for a client that trusts it.
+// trusted returns the TLS configuration of a client that trusts the
+// certificate.
 func (c certificate) trusted(t *testing.T) *tls.Config {
 	t.Helper()
 	leaf, err := x509.ParseCertificate(c.der)
@@ -100,7 +102,7 @@ func (c certificate) write(t *testing.T, dir string) (certFile, keyFile string) 
 	return certFile, keyFile
 }
 
-// fingerprint is the SHA-256 of the certificate, in the form of Firefox.
+// fingerprint returns the SHA-256 of the certificate in the format of Firefox.
 func (c certificate) fingerprint() string {
 	var text strings.Builder
 	for i, b := range sha256.Sum256(c.der) {

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// patience is how long goroutines may take to end after the last test. Those
-	// of net/http end on their own some time after what they serve is closed.
-	patience = 5 * time.Second
+	// timeout limits the time that goroutines take to end after the last test.
+	// Goroutines of net/http end some time after their connection is closed.
+	timeout = 5 * time.Second
 
-	// interval is how long to wait between two looks.
+	// interval is the time between two checks.
 	interval = 5 * time.Millisecond
 )
 
-// ours are the functions whose presence on a stack, or as the creator of a
-// goroutine, makes it one that a test has to end: all of this repository's, and
-// those that serve or carry HTTP.
-var ours = []string{
+// functions are prefixes of function names. If one of them is on the stack of a
+// goroutine, or has created the goroutine, a test must end that goroutine. They
+// are the functions of this repository, and the HTTP server and transport.
+var functions = []string{
 	"github.com/sse-go/sse",
 	"net/http.(*Server)",
 	"net/http.(*conn)",
@@ -35,54 +35,55 @@ var ours = []string{
 	"net/http.(*Transport)",
 }
 
-// Check runs the tests of m and returns the code to exit with. If the tests pass
-// but goroutines of this module, of an HTTP server or of an HTTP transport do
-// not end within 5 seconds, it prints their stacks to the standard error and
-// returns 1. Idle connections of [http.DefaultClient] do not count.
+// Check runs the tests of m and returns the exit code for the process. If the
+// tests pass but goroutines of this module, of an HTTP server or of an HTTP
+// transport do not end within 5 seconds, Check prints their stacks to standard
+// error and returns 1. It ignores idle connections of [http.DefaultClient].
 func Check(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
-		return code // a test that failed need not have cleaned up
+		return code // a failed test need not have cleaned up
 	}
 	http.DefaultClient.CloseIdleConnections()
-	leaked := wait(patience)
+	leaked := wait(timeout)
 	if len(leaked) == 0 {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "leakcheck: %d goroutines outlive the tests:\n\n%s\n",
+	fmt.Fprintf(os.Stderr, "leakcheck: every test must end its goroutines, "+
+		"but %d still run:\n\n%s\n",
 		len(leaked), strings.Join(leaked, "\n\n"))
 	return 1
 }
 
-// wait returns the stacks that are left when there are none, or when the time is
-// up.
+// wait waits until find returns no stacks, or until limit has passed, and
+// returns the remaining stacks.
 func wait(limit time.Duration) []string {
-	timeout := time.NewTimer(limit)
-	defer timeout.Stop()
-	again := time.NewTicker(interval)
-	defer again.Stop()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for {
 		leaked := find()
 		if len(leaked) == 0 {
 			return nil
 		}
 		select {
-		case <-timeout.C:
+		case <-timer.C:
 			return leaked
-		case <-again.C:
+		case <-ticker.C:
 		}
 	}
 }
 
-// find returns the stacks of all goroutines that are ours, but for its caller's
-// and the one that runs the tests.
+// find returns the stacks of the goroutines that a test must end. It skips its
+// own goroutine and the goroutine that runs the tests.
 func find() []string {
 	var leaked []string
 	for i, stack := range strings.Split(allStacks(), "\n\n") {
 		if i == 0 || strings.Contains(stack, "testing.(*M).Run") {
-			continue // the caller's stack always comes first
+			continue // the stack of the calling goroutine is always first
 		}
-		for _, function := range ours {
+		for _, function := range functions {
 			if strings.Contains(stack, function) {
 				leaked = append(leaked, strings.TrimSpace(stack))
 				break

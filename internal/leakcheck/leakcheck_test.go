@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// The package is so small that its tests look inside: Check itself is what runs
-// them.
+// The tests are in the package itself, because they call wait.
 func TestMain(m *testing.M) { os.Exit(Check(m)) }
 
-func TestFindsAGoroutineOfThisModule(t *testing.T) {
+func TestFindsGoroutineOfThisModule(t *testing.T) {
 	release := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
@@ -27,14 +26,14 @@ func TestFindsAGoroutineOfThisModule(t *testing.T) {
 		t.Fatalf("found %d goroutines, want 1:\n%s", len(leaked), strings.Join(leaked, "\n\n"))
 	}
 	if !strings.Contains(leaked[0], t.Name()) {
-		t.Errorf("the stack does not name who started the goroutine:\n%s", leaked[0])
+		t.Errorf("got a stack without the function that started the goroutine:\n%s", leaked[0])
 	}
-	if left := wait(time.Minute); left != nil {
-		t.Errorf("it is found even though it has ended:\n%s", strings.Join(left, "\n\n"))
+	if rest := wait(time.Minute); rest != nil {
+		t.Errorf("got stacks of goroutines that have ended:\n%s", strings.Join(rest, "\n\n"))
 	}
 }
 
-func TestFindsAServer(t *testing.T) {
+func TestFindsServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("no loopback network: %v", err)
@@ -46,20 +45,20 @@ func TestFindsAServer(t *testing.T) {
 		_ = server.Serve(listener)
 	}()
 	if leaked := wait(0); len(leaked) == 0 {
-		t.Error("a server that runs is not found")
+		t.Error("got no stack while a server is running")
 	}
 	_ = server.Close()
 	<-ended
-	if left := wait(time.Minute); left != nil {
-		t.Errorf("it is found even though it has ended:\n%s", strings.Join(left, "\n\n"))
+	if rest := wait(time.Minute); rest != nil {
+		t.Errorf("got stacks of goroutines that have ended:\n%s", strings.Join(rest, "\n\n"))
 	}
 }
 
-func TestWaitsForStragglers(t *testing.T) {
+func TestWaitsForGoroutines(t *testing.T) {
 	release := make(chan struct{})
 	go func() { <-release }()
 	time.AfterFunc(20*time.Millisecond, func() { close(release) })
-	if left := wait(time.Minute); left != nil {
-		t.Errorf("gave up too early:\n%s", strings.Join(left, "\n\n"))
+	if rest := wait(time.Minute); rest != nil {
+		t.Errorf("wait returned before the goroutine ended:\n%s", strings.Join(rest, "\n\n"))
 	}
 }

@@ -9,26 +9,27 @@ import (
 	"time"
 )
 
-// DefaultBufferSize is the size of a buffer, in bytes, if none is given.
+// DefaultBufferSize is the default size of a buffer in bytes.
 const DefaultBufferSize = 64 << 10
 
-// Conn is one end of a connection. It implements [net.Conn], so all its methods
-// are safe for concurrent use, a deadline in the past fails calls that are under
-// way, and Close unblocks them.
+// Conn is one end of a connection. It implements [net.Conn]: all its methods
+// are safe for concurrent use, and both a deadline and Close unblock waiting
+// calls.
 type Conn struct {
 	link          *link
-	in, out       *flow // in is the peer's out
+	in, out       *flow // in is the out of the peer
 	local, remote net.Addr
 	dialed        bool
-	onClose       func(*Conn) // called once, by Close, without locks; may be nil
+	onClose       func(*Conn) // called once by Close, which holds no lock; may be nil
 
 	closed bool // guarded by link.mu
 }
 
 var _ net.Conn = (*Conn)(nil)
 
-// Pipe returns the two ends of a new connection whose buffers hold size bytes in
-// each direction. If size is zero or negative, it is [DefaultBufferSize].
+// Pipe returns the two ends of a new connection with a buffer of size bytes in
+// each direction. If size is zero or negative, the buffers have
+// [DefaultBufferSize].
 func Pipe(size int) (*Conn, *Conn) {
 	return newPair(size, serverAddr(), clientAddr(0))
 }
@@ -44,8 +45,9 @@ func newPair(size int, server, client net.Addr) (dialed, accepted *Conn) {
 	return dialed, accepted
 }
 
-// link is what the two ends of a connection share. One lock for both directions
-// makes a cut atomic: no end sees the other dead before it is dead itself.
+// link is the shared state of the two ends of a connection. One lock for both
+// directions makes a cut atomic: neither end notices it before the other is
+// cut.
 type link struct {
 	mu    sync.Mutex // guards the following, both flows, and Conn.closed
 	cut   bool
@@ -53,16 +55,17 @@ type link struct {
 	flows []*flow
 }
 
-// wakeLocked lets everyone who waits for anything on the link look again.
+// wakeLocked wakes all calls that wait on the link, so that they check their
+// conditions again.
 func (l *link) wakeLocked() {
 	for _, f := range l.flows {
 		f.changed.Broadcast()
 	}
 }
 
-// Read reads what the peer has written. It blocks while there is nothing, and
-// until the read deadline, Close or Cut. When the peer has closed and all is
-// read, the error is [io.EOF].
+// Read reads bytes that the peer has written. While there are none, it blocks
+// until the read deadline, Close or Cut. After the peer has closed its end and
+// all bytes are read, Read returns [io.EOF].
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -73,13 +76,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		case c.in.readBy.expired:
-			// Before the bytes: a past deadline fails even a Read that need
-			// not wait. net/http's server interrupts its own reads so.
+			// This case comes before the case with bytes: an expired deadline
+			// fails even a Read that need not wait. The server of net/http
+			// interrupts its own reads in this way.
 			return 0, c.opError("read", os.ErrDeadlineExceeded)
 		case c.link.cut:
 			return 0, c.opError("read", os.NewSyscallError("read", syscall.ECONNRESET))
 		case c.link.hole:
-			// Neither bytes nor the peer's Close get through.
+			// Neither bytes nor the Close of the peer arrive.
 		case c.in.buf.Len() > 0:
 			return c.in.take(p), nil
 		case c.in.ended:
@@ -89,14 +93,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// Write puts p into the buffer towards the peer. It blocks while the buffer is
-// full, and until the write deadline, Close, Cut or the peer's Close; then it
-// returns how many bytes went in before. Bytes of concurrent Writes do not mix.
+// Write copies p into the buffer towards the peer. While the buffer is full, it
+// blocks until the write deadline, Close, Cut or the Close of the peer; then it
+// returns the number of bytes copied before. The bytes of concurrent Writes do
+// not mix.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 
-	// A flag and not a mutex: to wait for a mutex is not durable.
+	// A flag and not a mutex, because waiting for a mutex does not block durably.
 	for c.out.writing {
 		if err := c.writeErrorLocked(); err != nil {
 			return 0, err
@@ -121,7 +126,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 }
 
-// writeErrorLocked returns the reason why nothing more can be written, or nil.
+// writeErrorLocked returns the error of a Write at this moment, or nil if the
+// connection is writable.
 func (c *Conn) writeErrorLocked() error {
 	switch {
 	case c.closed:
@@ -136,9 +142,9 @@ func (c *Conn) writeErrorLocked() error {
 	return nil
 }
 
-// Close closes this end and fails its calls that are under way. The peer can
-// read what was written before, then gets [io.EOF]; its writes fail with
-// [syscall.EPIPE]. It never blocks. The second Close returns [net.ErrClosed].
+// Close closes this end and makes its waiting calls fail. The peer can still
+// read the bytes written before, then [io.EOF]; its writes fail with
+// [syscall.EPIPE]. It never blocks. A second Close returns [net.ErrClosed].
 func (c *Conn) Close() error {
 	c.link.mu.Lock()
 	if c.closed {
@@ -159,8 +165,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseWrite ends the direction to the peer, as Close does, and leaves the other
-// open. It never blocks.
+// CloseWrite closes the direction to the peer, as Close does, and leaves the
+// other direction open. It never blocks.
 func (c *Conn) CloseWrite() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -172,10 +178,10 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Cut breaks the connection, as a router does that forgets it: from now on, and
-// also where they wait already, reads and writes of both ends fail with
-// [syscall.ECONNRESET], and bytes that were not read are lost. Both ends are
-// still to be closed by their owners. It never blocks.
+// Cut breaks the connection, like a router that has lost its state: all waiting
+// and later reads and writes of both ends fail with [syscall.ECONNRESET], and
+// unread bytes are lost. The owners must still close both ends. It never
+// blocks.
 func (c *Conn) Cut() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -183,17 +189,18 @@ func (c *Conn) Cut() {
 	c.link.wakeLocked()
 }
 
-// BlackHole makes the network swallow everything, in both directions: writes
-// succeed until the buffer is full, then block; nothing arrives, not even that
-// the peer has closed. Only deadlines tell, and Cut. It never blocks.
+// BlackHole makes the network drop everything in both directions: writes
+// succeed until the buffer is full, then block; neither bytes nor the Close of
+// the peer arrive. Only a deadline or Cut unblocks the calls. BlackHole never
+// blocks.
 func (c *Conn) BlackHole() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	c.link.hole = true
 }
 
-// Heal ends a black hole: what was written meanwhile arrives, as TCP would have
-// it by sending again. It never blocks.
+// Heal ends a black hole. The bytes written meanwhile arrive, as if TCP had
+// sent them again. It never blocks.
 func (c *Conn) Heal() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -201,36 +208,37 @@ func (c *Conn) Heal() {
 	c.link.wakeLocked()
 }
 
-// BytesRead returns how many bytes Read has returned at this end.
+// BytesRead returns the number of bytes that Read has returned at this end.
 func (c *Conn) BytesRead() int64 {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	return c.in.taken
 }
 
-// BytesWritten returns how many bytes Write has accepted at this end.
+// BytesWritten returns the number of bytes that Write has accepted at this end.
 func (c *Conn) BytesWritten() int64 {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	return c.out.accepted
 }
 
-// LocalAddr returns the address of this end, a [*net.TCPAddr] in a range that
+// LocalAddr returns the address of this end: a [*net.TCPAddr] in a range that
 // is reserved for documentation.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // RemoteAddr returns the address of the peer.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline sets the read and the write deadline. The zero time means none.
+// SetDeadline sets the read and the write deadline. The zero time means no
+// deadline.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, true, true) }
 
-// SetReadDeadline sets when reads begin to fail with [os.ErrDeadlineExceeded],
-// also those that wait already. The zero time means never.
+// SetReadDeadline sets the time at which waiting and later reads fail with
+// [os.ErrDeadlineExceeded]. The zero time means never.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, true, false) }
 
-// SetWriteDeadline sets when writes begin to fail with [os.ErrDeadlineExceeded],
-// also those that wait already. The zero time means never.
+// SetWriteDeadline sets the time at which waiting and later writes fail with
+// [os.ErrDeadlineExceeded]. The zero time means never.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, false, true) }
 
 func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
@@ -248,8 +256,8 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 	return nil
 }
 
-// opError wraps err as package net does. net/http looks for that: an error of
-// its connection that is no *net.OpError counts as a bug, and is logged.
+// opError wraps err as package net does. net/http depends on this: it logs an
+// error of its connection that is not a *net.OpError as a bug.
 func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{
 		Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err,

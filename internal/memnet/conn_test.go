@@ -15,7 +15,7 @@ import (
 	"github.com/sse-go/sse/internal/memnet"
 )
 
-// pipe returns a connection whose ends are closed when the test is over.
+// pipe returns a connection whose ends are closed at the end of the test.
 func pipe(t *testing.T, size int) (a, b *memnet.Conn) {
 	t.Helper()
 	a, b = memnet.Pipe(size)
@@ -26,7 +26,8 @@ func pipe(t *testing.T, size int) (a, b *memnet.Conn) {
 	return a, b
 }
 
-// inBackground starts a call that blocks, and returns where its error will be.
+// inBackground runs a blocking call in a goroutine and returns a channel for
+// its error.
 func inBackground(call func() error) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- call() }()
@@ -41,24 +42,23 @@ func write(c net.Conn) func() error {
 	return func() error { _, err := c.Write(make([]byte, 1)); return err }
 }
 
-// blocked fails the test if the call has returned though it must wait.
-func blocked(t *testing.T, result <-chan error) {
+// wantBlocked fails the test if the call has returned.
+func wantBlocked(t *testing.T, result <-chan error) {
 	t.Helper()
 	synctest.Wait()
 	select {
 	case err := <-result:
-		t.Fatalf("the call returned %v, want it to block", err)
+		t.Fatalf("the call returned error %v, want it to block", err)
 	default:
 	}
 }
 
-// wantError says what went wrong if err is not target wrapped as package net
-// wraps it.
+// wantError fails the test if err is not a *net.OpError that wraps target.
 func wantError(t *testing.T, what string, err, target error) {
 	t.Helper()
 	var op *net.OpError
 	if !errors.Is(err, target) || !errors.As(err, &op) {
-		t.Errorf("%s: got error %v, want a *net.OpError around %v", what, err, target)
+		t.Errorf("%s: got error %v, want a *net.OpError that wraps %v", what, err, target)
 	}
 }
 
@@ -79,33 +79,33 @@ func TestConnCarriesBytesInOrder(t *testing.T) {
 				t.Errorf("writing: %v", err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("size %d: got %d bytes that differ from the %d written",
+				t.Errorf("size %d: got %d bytes, which differ from the %d written bytes",
 					size, len(got), len(want))
 			}
 			if a.BytesWritten() != int64(len(want)) || b.BytesRead() != int64(len(want)) {
-				t.Errorf("counted %d bytes written, %d read, want %d",
+				t.Errorf("got BytesWritten %d and BytesRead %d, want %d",
 					a.BytesWritten(), b.BytesRead(), len(want))
 			}
 			if a.BytesRead() != 0 || b.BytesWritten() != 0 {
-				t.Error("bytes were counted in the direction that has carried none")
+				t.Error("got bytes counted in the unused direction, want none")
 			}
 		})
 	}
 }
 
-func TestWriteRunsAheadByTheBuffer(t *testing.T) {
+func TestWriteFillsBufferThenBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipe(t, 8)
 		wrote := inBackground(func() error { _, err := a.Write(make([]byte, 10)); return err })
-		blocked(t, wrote)
+		wantBlocked(t, wrote)
 		if got := a.BytesWritten(); got != 8 {
-			t.Errorf("without a reader %d bytes were accepted, want 8", got)
+			t.Errorf("got %d bytes accepted without a reader, want 8", got)
 		}
 		if n, err := io.ReadFull(b, make([]byte, 2)); err != nil {
 			t.Fatalf("read %d bytes: %v", n, err)
 		}
 		if err := <-wrote; err != nil {
-			t.Errorf("after room was made: %v", err)
+			t.Errorf("Write after a Read: %v", err)
 		}
 	})
 }
@@ -128,14 +128,14 @@ func TestConcurrentWritesDoNotMix(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := bytes.Count(block, block[:1]); n != size {
-				t.Fatalf("a block of %d equal bytes arrived as %q", size, block)
+				t.Fatalf("got %q, want a block of %d equal bytes", block, size)
 			}
 		}
 		wg.Wait()
 	})
 }
 
-func TestPeerReadsTheRestAfterClose(t *testing.T) {
+func TestPeerReadsRestAfterClose(t *testing.T) {
 	for name, end := range map[string]func(*memnet.Conn) error{
 		"Close":      (*memnet.Conn).Close,
 		"CloseWrite": (*memnet.Conn).CloseWrite,
@@ -150,7 +150,7 @@ func TestPeerReadsTheRestAfterClose(t *testing.T) {
 			}
 			got, err := io.ReadAll(b)
 			if string(got) != "rest" || err != nil {
-				t.Errorf("the peer read %q, error %v; want \"rest\" and the end", got, err)
+				t.Errorf("the peer read %q, error %v; want \"rest\", no error", got, err)
 			}
 		})
 	}
@@ -161,14 +161,14 @@ func TestWriteToClosedPeer(t *testing.T) {
 		a, b := pipe(t, 1)
 		_ = write(a)()
 		waiting := inBackground(write(a))
-		blocked(t, waiting)
+		wantBlocked(t, waiting)
 		_ = b.Close()
-		wantError(t, "a Write that waits", <-waiting, syscall.EPIPE)
+		wantError(t, "a waiting Write", <-waiting, syscall.EPIPE)
 		wantError(t, "a later Write", write(a)(), syscall.EPIPE)
 	})
 }
 
-func TestCloseWriteLeavesTheOtherDirection(t *testing.T) {
+func TestCloseWriteKeepsOtherDirection(t *testing.T) {
 	a, b := pipe(t, 0)
 	if err := a.CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestCloseWriteLeavesTheOtherDirection(t *testing.T) {
 		t.Errorf("the peer's Write: %v", err)
 	}
 	if err := read(a)(); err != nil {
-		t.Errorf("Read of what the peer wrote: %v", err)
+		t.Errorf("Read of the peer's bytes: %v", err)
 	}
 }
 
@@ -188,9 +188,9 @@ func TestCloseUnblocks(t *testing.T) {
 		_ = write(a)()
 		reading, writing, queued := inBackground(read(a)), inBackground(write(a)),
 			inBackground(write(a))
-		blocked(t, reading)
-		blocked(t, writing)
-		blocked(t, queued)
+		wantBlocked(t, reading)
+		wantBlocked(t, writing)
+		wantBlocked(t, queued)
 		if err := a.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -200,7 +200,7 @@ func TestCloseUnblocks(t *testing.T) {
 	})
 }
 
-func TestEverythingFailsAfterClose(t *testing.T) {
+func TestCallsFailAfterClose(t *testing.T) {
 	a, _ := pipe(t, 0)
 	_ = a.Close()
 	for name, call := range map[string]func() error{
@@ -218,7 +218,7 @@ func TestEverythingFailsAfterClose(t *testing.T) {
 	}
 }
 
-func TestCutFailsBothEndsAtOnce(t *testing.T) {
+func TestCutFailsBothEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipe(t, 4)
 		if _, err := io.WriteString(a, "lost"); err != nil {
@@ -226,14 +226,14 @@ func TestCutFailsBothEndsAtOnce(t *testing.T) {
 		}
 		waiting := []<-chan error{inBackground(write(a)), inBackground(read(a))}
 		for _, call := range waiting {
-			blocked(t, call)
+			wantBlocked(t, call)
 		}
 		a.Cut()
 		for _, call := range append(waiting, inBackground(read(b)), inBackground(write(b))) {
 			wantError(t, "after Cut", <-call, syscall.ECONNRESET)
 		}
 		if a.Close() != nil || b.Close() != nil {
-			t.Error("an end that was cut cannot be closed")
+			t.Error("Close of a cut end returned an error")
 		}
 		wantError(t, "after Close", read(a)(), net.ErrClosed)
 	})
@@ -244,26 +244,26 @@ func TestBlackHole(t *testing.T) {
 		a, b := pipe(t, 4)
 		a.BlackHole()
 		if _, err := io.WriteString(a, "abcd"); err != nil {
-			t.Fatalf("the first bytes are to be accepted: %v", err)
+			t.Fatalf("Write into the empty buffer: %v", err)
 		}
 		reading, writing := inBackground(read(b)), inBackground(write(a))
-		blocked(t, reading)
-		blocked(t, writing)
+		wantBlocked(t, reading)
+		wantBlocked(t, writing)
 
-		// Neither end learns that the other is gone.
+		// Neither end notices the Close of the other.
 		if err := b.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, "Read from a black hole", <-reading, os.ErrDeadlineExceeded)
 		_ = b.Close()
-		blocked(t, writing)
+		wantBlocked(t, writing)
 
 		a.Heal()
-		wantError(t, "Write after the hole", <-writing, syscall.EPIPE)
+		wantError(t, "Write after Heal", <-writing, syscall.EPIPE)
 	})
 }
 
-func TestHealDeliversWhatWasWritten(t *testing.T) {
+func TestHealDeliversWrittenBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipe(t, 0)
 		b.BlackHole()
@@ -273,20 +273,20 @@ func TestHealDeliversWhatWasWritten(t *testing.T) {
 		_ = a.Close()
 		var got []byte
 		reading := inBackground(func() (err error) { got, err = io.ReadAll(b); return err })
-		blocked(t, reading)
+		wantBlocked(t, reading)
 		b.Heal()
 		if err := <-reading; err != nil || string(got) != "late" {
-			t.Errorf("got %q, error %v; want \"late\" and the end", got, err)
+			t.Errorf("got %q, error %v; want \"late\", no error", got, err)
 		}
 	})
 }
 
-func TestCutReachesIntoABlackHole(t *testing.T) {
+func TestCutDuringBlackHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipe(t, 0)
 		a.BlackHole()
 		reading := inBackground(read(b))
-		blocked(t, reading)
+		wantBlocked(t, reading)
 		a.Cut()
 		wantError(t, "Read", <-reading, syscall.ECONNRESET)
 	})

@@ -13,11 +13,11 @@ import (
 	"github.com/sse-go/sse/internal/memnet"
 )
 
-// The deadline that nobody can meet, as net/http spells it.
+// longAgo is the deadline that net/http sets to abort a call.
 var longAgo = time.Unix(1, 0)
 
-// blocking are the calls that a deadline ends, on a connection whose buffer is
-// full in both directions, or empty.
+// blocking are calls that block until a deadline. The function prepare, if not
+// nil, fills the buffer before the call.
 var blocking = map[string]struct {
 	prepare func(c *memnet.Conn)
 	call    func(net.Conn) func() error
@@ -47,7 +47,8 @@ var blocking = map[string]struct {
 
 func fill(c *memnet.Conn) { _ = write(c)() }
 
-// eachBlocking runs a test in a bubble for each of them, with buffers of 1 byte.
+// eachBlocking runs a test in a bubble for each blocking call, with buffers of
+// 1 byte.
 func eachBlocking(t *testing.T, test func(t *testing.T, call func() error,
 	set func(time.Time))) {
 	for name, b := range blocking {
@@ -73,7 +74,7 @@ func wantTimeout(t *testing.T, err error) {
 	wantError(t, "after the deadline", err, os.ErrDeadlineExceeded)
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
-		t.Errorf("%v is no net.Error with Timeout() == true", err)
+		t.Errorf("got error %v, want a net.Error with Timeout() == true", err)
 	}
 }
 
@@ -85,7 +86,7 @@ func TestDeadlineInTheFuture(t *testing.T) {
 		if got := time.Since(start); got != 3*time.Second {
 			t.Errorf("the call failed after %v, want 3s", got)
 		}
-		wantTimeout(t, call()) // and it stays so
+		wantTimeout(t, call()) // later calls fail, too
 	})
 }
 
@@ -96,15 +97,15 @@ func TestDeadlineInThePast(t *testing.T) {
 	})
 }
 
-func TestDeadlineEndsACallThatWaits(t *testing.T) {
+func TestDeadlineEndsWaitingCall(t *testing.T) {
 	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
 		waiting := inBackground(call)
-		blocked(t, waiting)
+		wantBlocked(t, waiting)
 		start := time.Now()
 		set(longAgo)
 		wantTimeout(t, <-waiting)
 		if got := time.Since(start); got != 0 {
-			t.Errorf("the call failed after %v, want at once", got)
+			t.Errorf("the call failed after %v, want 0s", got)
 		}
 	})
 }
@@ -114,7 +115,7 @@ func TestDeadlineMoves(t *testing.T) {
 		start := time.Now()
 		set(start.Add(time.Second))
 		waiting := inBackground(call)
-		blocked(t, waiting)
+		wantBlocked(t, waiting)
 		set(start.Add(time.Minute))
 		wantTimeout(t, <-waiting)
 		if got := time.Since(start); got != time.Minute {
@@ -123,21 +124,21 @@ func TestDeadlineMoves(t *testing.T) {
 	})
 }
 
-func TestDeadlineIsTakenBack(t *testing.T) {
+func TestDeadlineIsCleared(t *testing.T) {
 	eachBlocking(t, func(t *testing.T, call func() error, set func(time.Time)) {
 		set(longAgo)
 		wantTimeout(t, call())
 		set(time.Time{})
 		waiting := inBackground(call)
-		blocked(t, waiting)
-		<-time.After(time.Hour) // in the bubble: lets time pass, waits for nothing
-		blocked(t, waiting)
+		wantBlocked(t, waiting)
+		<-time.After(time.Hour) // in the bubble, takes no real time
+		wantBlocked(t, waiting)
 	})
 }
 
-// A deadline in the past fails calls that need not wait, too, and what they
-// would have done is not done.
-func TestPastDeadlineBeatsBytes(t *testing.T) {
+// A deadline in the past also fails calls that need not wait, and these calls
+// have no effect.
+func TestPastDeadlineFailsCallsThatNeedNotWait(t *testing.T) {
 	a, b := pipe(t, 0)
 	if _, err := io.WriteString(a, "x"); err != nil {
 		t.Fatal(err)
@@ -152,11 +153,11 @@ func TestPastDeadlineBeatsBytes(t *testing.T) {
 	}
 	got := make([]byte, 2)
 	if n, err := b.Read(got); n != 1 || err != nil {
-		t.Errorf("then Read returned %d bytes, error %v; want the one that was written", n, err)
+		t.Errorf("Read without a deadline: got %d bytes, error %v; want 1 byte", n, err)
 	}
 }
 
-func TestDeadlinesOfOneDirectionLeaveTheOther(t *testing.T) {
+func TestDeadlineAffectsOneDirection(t *testing.T) {
 	a, b := pipe(t, 0)
 	if err := a.SetReadDeadline(longAgo); err != nil {
 		t.Fatal(err)
@@ -168,11 +169,11 @@ func TestDeadlinesOfOneDirectionLeaveTheOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := read(b)(); err != nil {
-		t.Errorf("the peer's Read after its write deadline: %v", err)
+		t.Errorf("Read of the peer after its write deadline: %v", err)
 	}
 }
 
-func TestWriteReportsWhatWentInBeforeTheDeadline(t *testing.T) {
+func TestWriteReturnsBytesBeforeDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := pipe(t, 5)
 		if err := a.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
@@ -181,12 +182,12 @@ func TestWriteReportsWhatWentInBeforeTheDeadline(t *testing.T) {
 		n, err := a.Write(make([]byte, 8))
 		wantTimeout(t, err)
 		if n != 5 {
-			t.Errorf("Write returned %d, want the 5 bytes that went in", n)
+			t.Errorf("Write returned %d, want the 5 bytes that fit", n)
 		}
 	})
 }
 
-// Every method from many goroutines at once, in real time, for the race detector.
+// The race detector needs all methods to run at once, in real time.
 func TestConcurrentMethods(t *testing.T) {
 	a, b := pipe(t, 16)
 	var wg sync.WaitGroup

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// flow is one direction of a connection. All of it is guarded by the link's mu.
+// flow is one direction of a connection. The mu of its link guards all fields.
 //
 // Invariants: 0 ≤ buf.Len() ≤ size; accepted - taken = buf.Len().
 type flow struct {
 	link    *link
-	changed sync.Cond // broadcast when anything changes that a call may wait for
+	changed sync.Cond // broadcast when a condition changes for which a call may wait
 	size    int
 	buf     bytes.Buffer
 
-	ended     bool // the writing end has closed: after the bytes comes EOF
-	abandoned bool // the reading end has closed: writing is in vain
-	writing   bool // a Write is under way, others wait for it
-	starved   bool // a TryWrite has found too little room
+	ended     bool // the writing end is closed: EOF follows the buffered bytes
+	abandoned bool // the reading end is closed: writes fail
+	writing   bool // a Write is running, and others wait for it
+	starved   bool // a TryWrite since the last Await did not write all bytes
 
 	readBy, writeBy deadline
 
-	accepted, taken int64 // bytes, since the beginning
+	accepted, taken int64 // total bytes written and read
 }
 
 func newFlow(l *link, size int) *flow {
@@ -32,7 +32,8 @@ func newFlow(l *link, size int) *flow {
 	return f
 }
 
-// put moves as much of p into the buffer as fits, and returns how much.
+// put copies as much of p into the buffer as fits, and returns the number of
+// bytes.
 func (f *flow) put(p []byte) int {
 	n := min(len(p), f.size-f.buf.Len())
 	if n > 0 {
@@ -43,7 +44,7 @@ func (f *flow) put(p []byte) int {
 	return n
 }
 
-// take moves bytes out of the buffer, which is not empty, into p.
+// take moves bytes from the buffer, which must not be empty, into p.
 func (f *flow) take(p []byte) int {
 	n, _ := f.buf.Read(p)
 	f.taken += int64(n)
@@ -51,13 +52,14 @@ func (f *flow) take(p []byte) int {
 	return n
 }
 
-// deadline is a point in time from which on calls fail.
+// deadline is the time at which calls begin to fail.
 type deadline struct {
 	expired bool
-	timer   *time.Timer // sets expired; nil if no deadline lies ahead
+	timer   *time.Timer // sets expired; nil if no deadline is in the future
 }
 
-// setLocked moves the deadline of f to t, and wakes who waits on f if t is past.
+// setLocked sets the deadline of f to t. If t is in the past, it wakes the
+// calls that wait on f.
 func (d *deadline) setLocked(t time.Time, f *flow) {
 	d.stop()
 	d.expired = false
@@ -74,8 +76,8 @@ func (d *deadline) setLocked(t time.Time, f *flow) {
 	timer = time.AfterFunc(wait, func() {
 		f.link.mu.Lock()
 		defer f.link.mu.Unlock()
-		// Stop does not wait for a function that has begun: the deadline may
-		// have been moved while this one waited for the lock.
+		// Timer.Stop does not wait for a running function: the deadline may have
+		// changed while this function waited for the lock.
 		if d.timer == timer {
 			d.expired = true
 			f.changed.Broadcast()
@@ -84,7 +86,7 @@ func (d *deadline) setLocked(t time.Time, f *flow) {
 	d.timer = timer
 }
 
-// stop forgets the timer, and leaves expired as it is.
+// stop stops and removes the timer. It does not change expired.
 func (d *deadline) stop() {
 	if d.timer != nil {
 		d.timer.Stop()

@@ -8,27 +8,28 @@ import (
 	"syscall"
 )
 
-// backlogSize is how many connections wait to be accepted before Dial blocks.
+// backlogSize is the number of connections that can wait for Accept before Dial
+// blocks.
 const backlogSize = 128
 
-// Listener accepts the connections that its Dial makes. It implements
+// Listener accepts the connections that its method Dial creates. It implements
 // [net.Listener]; all its methods are safe for concurrent use.
 type Listener struct {
 	size    int           // of the buffers of its connections, in bytes
-	backlog chan *Conn    // dialed, not yet accepted; bound: backlogSize, Dial waits
+	backlog chan *Conn    // dialed, not yet accepted; bound: backlogSize, then Dial blocks
 	done    chan struct{} // closed by Close
 
 	mu       sync.Mutex         // guards the following
-	open     map[*Conn]struct{} // both ends, each until its own Close
-	port     int                // of the client that dialed last
+	open     map[*Conn]struct{} // both ends of each connection, until their Close
+	port     int                // counts the dialed connections
 	refusing bool
 	closed   bool
 }
 
 var _ net.Listener = (*Listener)(nil)
 
-// Listen returns a listener for connections whose buffers hold size bytes in
-// each direction. If size is zero or negative, it is [DefaultBufferSize].
+// Listen returns a listener for connections with a buffer of size bytes in each
+// direction. If size is zero or negative, the buffers have [DefaultBufferSize].
 func Listen(size int) *Listener {
 	return &Listener{
 		size:    size,
@@ -38,9 +39,10 @@ func Listen(size int) *Listener {
 	}
 }
 
-// Dial connects to the listener. As with TCP, it need not wait for Accept, only
-// for room in the backlog, until ctx is done. If the listener refuses or is
-// closed, the error is a [*net.OpError] around [syscall.ECONNREFUSED].
+// Dial connects to the listener. As with TCP, it does not wait for Accept. It
+// blocks while the backlog is full, until ctx is done. If the listener refuses
+// connections or is closed, Dial returns a [*net.OpError] that wraps
+// [syscall.ECONNREFUSED].
 func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, l.dialError(err)
@@ -57,7 +59,7 @@ func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	select {
 	case l.backlog <- server:
 		if l.isClosed() {
-			// Close may have emptied the backlog before server was in it.
+			// Close may have emptied the backlog before server was added.
 			l.drain()
 		}
 		return client, nil
@@ -68,7 +70,8 @@ func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	}
 }
 
-// connect makes the two ends, unless the listener takes none.
+// connect creates the two ends of a connection. It returns false if the
+// listener is closed or refuses connections.
 func (l *Listener) connect() (client, server *Conn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -78,20 +81,20 @@ func (l *Listener) connect() (client, server *Conn, ok bool) {
 	l.port++
 	client, server = newPair(l.size, serverAddr(), clientAddr(l.port))
 	for _, c := range []*Conn{client, server} {
-		c.onClose = l.forget
+		c.onClose = l.remove
 		l.open[c] = struct{}{}
 	}
 	return client, server, true
 }
 
-func (l *Listener) forget(c *Conn) {
+func (l *Listener) remove(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
 }
 
-// Accept returns the next connection. It blocks until there is one, or until
-// Close; then the error is a [*net.OpError] around [net.ErrClosed].
+// Accept returns the next connection. It blocks until there is one. After Close
+// it returns a [*net.OpError] that wraps [net.ErrClosed].
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.backlog:
@@ -105,8 +108,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: net.ErrClosed}
 }
 
-// Close ends Accept and refuses every Dial. Connections that were accepted live
-// on, those that were not are reset. It never blocks; to close again does
+// Close ends Accept and makes every Dial fail. Accepted connections stay open;
+// connections in the backlog are reset. It never blocks. A second Close does
 // nothing.
 func (l *Listener) Close() error {
 	l.mu.Lock()
@@ -120,7 +123,7 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// drain resets the connections that nobody will accept any more.
+// drain resets the connections in the backlog.
 func (l *Listener) drain() {
 	for {
 		select {
@@ -143,26 +146,26 @@ func (l *Listener) isClosed() bool {
 	return l.closed
 }
 
-// Refuse says whether Dial fails from now on, as if nobody listened. Open
-// connections, and those that wait for Accept, are not touched.
+// Refuse sets whether Dial fails, as if there were no listener. It does not
+// affect open connections or connections in the backlog.
 func (l *Listener) Refuse(refuse bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refusing = refuse
 }
 
-// CutAll cuts every open connection, see [Conn.Cut].
+// CutAll cuts every open connection; see [Conn.Cut].
 func (l *Listener) CutAll() { l.each((*Conn).Cut) }
 
-// BlackHoleAll makes every open connection silent, see [Conn.BlackHole].
-// Connections made later work.
+// BlackHoleAll makes every open connection silent; see [Conn.BlackHole]. Later
+// connections work.
 func (l *Listener) BlackHoleAll() { l.each((*Conn).BlackHole) }
 
-// HealAll ends every black hole, see [Conn.Heal].
+// HealAll ends every black hole; see [Conn.Heal].
 func (l *Listener) HealAll() { l.each((*Conn).Heal) }
 
-// each calls do for every open end, without holding mu: links have locks of
-// their own.
+// each calls do for every open end. It does not hold mu during the calls,
+// because do acquires the lock of a link.
 func (l *Listener) each(do func(*Conn)) {
 	l.mu.Lock()
 	conns := make([]*Conn, 0, len(l.open))
@@ -175,9 +178,9 @@ func (l *Listener) each(do func(*Conn)) {
 	}
 }
 
-// OpenConns returns how many ends are not closed yet: those that Dial returned,
-// and those for Accept. An end that was cut counts until its owner closes it, so
-// two zeros mean that nobody leaks a connection.
+// OpenConns returns the number of open ends: ends that Dial returned, and ends
+// for Accept. An end that was cut counts until its owner closes it. So if both
+// numbers are zero, no connection is leaked.
 func (l *Listener) OpenConns() (dialed, accepted int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -191,7 +194,7 @@ func (l *Listener) OpenConns() (dialed, accepted int) {
 	return dialed, accepted
 }
 
-// Addr returns the address that the listener pretends to have.
+// Addr returns the fictitious address of the listener.
 func (l *Listener) Addr() net.Addr { return serverAddr() }
 
 func (l *Listener) dialError(err error) error {
@@ -199,8 +202,8 @@ func (l *Listener) dialError(err error) error {
 	return &net.OpError{Op: "dial", Net: addr.Network(), Addr: addr, Err: err}
 }
 
-// RFC 5737 3: 192.0.2.0/24 is for documentation. Real addresses, and not names,
-// because code under test may parse them.
+// RFC 5737 3: 192.0.2.0/24 is reserved for documentation. The addresses are
+// numeric, because the code under test may parse them.
 
 func serverAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}

@@ -53,13 +53,13 @@ func TestDialDoesNotWaitForAccept(t *testing.T) {
 	}
 	if client.LocalAddr().String() != server.RemoteAddr().String() ||
 		server.LocalAddr().String() != client.RemoteAddr().String() {
-		t.Error("the two ends do not agree on their addresses")
+		t.Error("the addresses of the two ends do not match")
 	}
 	if _, err := netip.ParseAddrPort(server.RemoteAddr().String()); err != nil {
 		t.Errorf("the address cannot be parsed: %v", err)
 	}
 	if other := dial(t, l); other.LocalAddr().String() == client.LocalAddr().String() {
-		t.Errorf("two clients have the address %v", other.LocalAddr())
+		t.Errorf("got address %v for two clients, want different ones", other.LocalAddr())
 	}
 }
 
@@ -68,12 +68,12 @@ func TestListenerRefusesAndAcceptsAgain(t *testing.T) {
 	defer l.Close()
 	l.Refuse(true)
 	_, err := l.Dial(t.Context())
-	wantError(t, "Dial while it refuses", err, syscall.ECONNREFUSED)
+	wantError(t, "Dial during Refuse", err, syscall.ECONNREFUSED)
 	l.Refuse(false)
 	dial(t, l)
 }
 
-func TestListenerCloseEndsAcceptAndResetsTheBacklog(t *testing.T) {
+func TestListenerCloseEndsAcceptAndResetsBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen(0)
 		accepted, waiting := dial(t, l), dial(t, l)
@@ -82,7 +82,7 @@ func TestListenerCloseEndsAcceptAndResetsTheBacklog(t *testing.T) {
 			t.Fatalf("Close: %v", err)
 		}
 		if err := write(accepted)(); err != nil {
-			t.Errorf("a connection accepted before: %v", err)
+			t.Errorf("Write to an accepted connection: %v", err)
 		}
 		wantError(t, "a connection in the backlog", read(waiting)(), syscall.ECONNRESET)
 		_, err := l.Accept()
@@ -99,13 +99,13 @@ func TestListenerCloseUnblocksAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen(0)
 		accepting := inBackground(func() error { _, err := l.Accept(); return err })
-		blocked(t, accepting)
+		wantBlocked(t, accepting)
 		_ = l.Close()
 		wantError(t, "Accept", <-accepting, net.ErrClosed)
 	})
 }
 
-func TestDialWaitsWhileTheBacklogIsFull(t *testing.T) {
+func TestDialBlocksWhileBacklogIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen(0)
 		defer l.Close()
@@ -121,16 +121,16 @@ func TestDialWaitsWhileTheBacklogIsFull(t *testing.T) {
 		}
 		wantError(t, "Dial", err, context.DeadlineExceeded)
 		if got := time.Since(start); got != time.Second {
-			t.Errorf("Dial gave up after %v, want 1s", got)
+			t.Errorf("Dial failed after %v, want 1s", got)
 		}
 		if d, a := l.OpenConns(); d != a {
-			t.Errorf("%d dialed ends and %d for Accept are open: Dial has leaked one", d, a)
+			t.Errorf("got %d dialed and %d accepted open ends, want equal numbers", d, a)
 		}
 
 		waiting := inBackground(func() error { _, err := l.Dial(t.Context()); return err })
-		blocked(t, waiting)
+		wantBlocked(t, waiting)
 		_ = l.Close()
-		wantError(t, "Dial that waits, after Close", <-waiting, syscall.ECONNREFUSED)
+		wantError(t, "waiting Dial, after Close", <-waiting, syscall.ECONNREFUSED)
 
 		_, err = l.Dial(ctx)
 		wantError(t, "Dial with a context that is done", err, context.DeadlineExceeded)
@@ -143,24 +143,24 @@ func TestListenerCountsOpenConns(t *testing.T) {
 	want := func(when string, dialed, accepted int) {
 		t.Helper()
 		if d, a := l.OpenConns(); d != dialed || a != accepted {
-			t.Errorf("%s: %d dialed and %d accepted are open, want %d and %d",
+			t.Errorf("%s: got %d dialed and %d accepted open ends, want %d and %d",
 				when, d, a, dialed, accepted)
 		}
 	}
 	want("at first", 0, 0)
 	client := dial(t, l)
 	server := accept(t, l)
-	want("when connected", 1, 1)
+	want("after Dial and Accept", 1, 1)
 	_ = client.Close()
 	want("after the client's Close", 0, 1)
 	server.Cut()
 	want("after Cut", 0, 1)
 	_ = server.Close()
 	_ = server.Close()
-	want("after both", 0, 0)
+	want("after both Closes", 0, 0)
 }
 
-func TestListenerReachesEveryConnection(t *testing.T) {
+func TestListenerAffectsAllConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := memnet.Listen(0)
 		defer l.Close()
@@ -170,8 +170,8 @@ func TestListenerReachesEveryConnection(t *testing.T) {
 		l.BlackHoleAll()
 		reading := []<-chan error{inBackground(read(first)), inBackground(read(second))}
 		_ = write(accept(t, l))()
-		blocked(t, reading[0])
-		blocked(t, reading[1])
+		wantBlocked(t, reading[0])
+		wantBlocked(t, reading[1])
 		l.HealAll()
 		if err := <-reading[1]; err != nil {
 			t.Errorf("after HealAll: %v", err)
@@ -181,12 +181,12 @@ func TestListenerReachesEveryConnection(t *testing.T) {
 		wantError(t, "after CutAll", write(second)(), syscall.ECONNRESET)
 
 		if err := write(dial(t, l))(); err != nil {
-			t.Errorf("a connection made later: %v", err)
+			t.Errorf("Write to a later connection: %v", err)
 		}
 	})
 }
 
-// Dial, Accept and Close at once, in real time: whatever is left over is a leak.
+// Concurrent Dial, Accept and Close, in real time, leave no connection open.
 func TestListenerCloseRacesWithDial(t *testing.T) {
 	for range 100 {
 		l := memnet.Listen(0)
@@ -208,7 +208,7 @@ func TestListenerCloseRacesWithDial(t *testing.T) {
 		wg.Go(func() { _ = l.Close() })
 		wg.Wait()
 		if d, a := l.OpenConns(); d != 0 || a != 0 {
-			t.Fatalf("%d dialed and %d accepted ends are left open", d, a)
+			t.Fatalf("got %d dialed and %d accepted open ends, want 0", d, a)
 		}
 	}
 }

@@ -2,9 +2,9 @@ package memnet
 
 import "net"
 
-// TryWrite is Write without waiting: it puts into the buffer what there is room
-// for, and returns how much that was. What did not fit makes [Conn.Await] report
-// when there is room.
+// TryWrite writes as much of p as fits into the buffer, without blocking, and
+// returns the number of bytes. If not all of p fits, [Conn.Await] returns when
+// the buffer has space again.
 func (c *Conn) TryWrite(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -19,9 +19,10 @@ func (c *Conn) TryWrite(p []byte) (int, error) {
 	return n, nil
 }
 
-// Await blocks until the peer has gone (it has closed its end or its half, or the
-// connection was cut), or until there is room again after a TryWrite that found
-// too little. When this end is closed, the error is [net.ErrClosed].
+// Await blocks until the peer is gone or, after a TryWrite that did not write
+// all bytes, until the buffer has space again. The peer is gone if it has
+// closed its end or its writing half, or if the connection was cut. If this end
+// is closed, Await returns [net.ErrClosed].
 func (c *Conn) Await() (gone bool, err error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -35,8 +36,8 @@ func (c *Conn) Await() (gone bool, err error) {
 			c.out.starved = false
 			return false, nil
 		}
-		// One of the two flows changes, but only one can be waited for: whoever
-		// changes the other wakes all of the link.
+		// Both flows may change, but Wait waits for this flow only. Therefore
+		// calls that change the other flow wake all waiting calls of the link.
 		c.out.changed.Wait()
 	}
 }

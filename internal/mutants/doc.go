@@ -1,14 +1,15 @@
-// Package mutants has only tests: does the resume property of package sse notice
-// when the broker, or the client, is wrong?
+// Package mutants contains only tests. They check that the resume property (see
+// internal/property) fails when the broker or the client is wrong.
 //
-// A mutant is a small change of the source that is an error one may well make:
-// off by one at either end, a gap swallowed, an id noted too early. Each is put
-// in the place of the file with the option -overlay of the go command, and the
-// property must then fail within a bounded number of steps. One that survives
-// shows what the property does not look at.
+// A mutant is a small change of the source, of a kind that is easily made by
+// mistake: off by one at either end, a gap that is not sent, an ID recorded too
+// early. The option -overlay of the go command replaces the file with the
+// mutated one. Within a bounded number of steps the property must then fail
+// with held streams or with parked ones; without a mutant it must hold with
+// both. A mutant that survives shows a case that the property does not check.
 //
 //	make mutants
 //
-// takes some minutes. Without it, it is only checked that every mutant still has
-// the text that it changes.
+// takes some minutes. Without it, the tests check only that the source still
+// contains the text that each mutant changes.
 package mutants

@@ -1,152 +1,280 @@
 package mutants
 
-// mutant is a change in a file of package sse: old, which is there exactly once,
-// becomes new.
+// mutant is a change in a file of package sse: old, a text that the file
+// contains exactly once, becomes new.
 type mutant struct {
 	name, file, old, new string
-	steps                int // within which the property fails; if zero, 30000
+	steps                int // number of steps within which the property fails; if zero, defaultSteps
 }
+
+const defaultSteps = 30_000
 
 var list = []mutant{
 	// Off by one at each end.
-	{name: "after is inclusive", file: "chain.go",
-		old: "return c.items[low+i].seq > seq", new: "return c.items[low+i].seq >= seq"},
-	{name: "after leaves one out", file: "chain.go",
-		old: "return low + sort.Search", new: "return 1 + low + sort.Search"},
-	{name: "the first event of the window is lost", file: "subscriber.go",
-		old: "if s.cursor.Seq < w.base.Seq {\n\t\tb.fetch", new: "if s.cursor.Seq+1 < w.base.Seq {\n\t\tb.fetch"},
-	{name: "the last event before the window is lost", file: "subscriber.go",
+	{
+		name: "the event at a position counts as after it", file: "chain.go",
+		old: "return c.items[low+i].seq > seq", new: "return c.items[low+i].seq >= seq",
+	},
+	{
+		name: "the first event after a position is skipped", file: "chain.go",
+		old: "return low + sort.Search", new: "return 1 + low + sort.Search",
+	},
+	{
+		name: "the last event before the window is lost", file: "subscriber.go",
+		old: "if s.cursor.Seq < w.base.Seq {\n\t\tb.fetch",
+		new: "if s.cursor.Seq+1 < w.base.Seq {\n\t\tb.fetch",
+	},
+	{
+		name: "the first event of a page is lost", file: "subscriber.go",
 		old: "b.fetch, b.after, b.through = true, s.cursor, w.base",
-		new: "b.fetch, b.after, b.through = true, s.cursor, w.base\n\t\tb.after.Seq++"},
-	{name: "the last event is lost", file: "subscriber.go",
-		old: "\tif more {\n\t\treturn false\n\t}\n", new: "", steps: 100_000},
-	{name: "the last N are one too few", file: "locate.go",
-		old: "if n--; n < 0 {", new: "if n--; n < 1 {"},
-	{name: "the last N are one too many", file: "locate.go",
-		old: "if n--; n < 0 {", new: "if n--; n < -1 {"},
-	{name: "since a time is exclusive", file: "locate.go",
-		old: "live[i].time >= unixNano", new: "live[i].time > unixNano"},
-	{name: "earliest is after the first", file: "locate.go",
-		old: "return Position{w.epoch, lost.seq, lost.check}\n}\n\n// wrong",
-		new: "return Position{w.epoch, lost.seq + 1, 0}\n}\n\n// wrong"},
+		new: "b.fetch, b.after, b.through = true, s.cursor, w.base\n\t\tb.after.Seq++",
+	},
+	{
+		name: "a full batch counts as the last batch", file: "subscriber.go",
+		old: "\tif more {\n\t\treturn false\n\t}\n", new: "", steps: 100_000,
+	},
+	{
+		name: "the last N are one event too few", file: "window_locate.go",
+		old: "if n--; n < 0 {", new: "if n--; n < 1 {",
+	},
+	{
+		name: "the last N are one event too many", file: "window_locate.go",
+		old: "if n--; n < 0 {", new: "if n--; n < -1 {",
+	},
+	{
+		name: "a start time excludes the events of that time", file: "window_locate.go",
+		old: "live[i].time >= unixNano", new: "live[i].time > unixNano",
+	},
+	{
+		name: "the earliest position is after the first event", file: "window_locate.go",
+		old: "return Position{w.epoch, lost.seq, lost.check}\n}\n\n// invalidReason",
+		new: "return Position{w.epoch, lost.seq + 1, 0}\n}\n\n// invalidReason",
+	},
 
-	// The seam between the log, the window and what is live.
-	{name: "an event of a page comes again from the window", file: "subscriber.go",
+	// The transitions between the log, the window and live events.
+	{
+		name: "the last event of a batch is repeated", file: "subscriber.go",
 		old: "s.cursor = b.entries[n-1].position(w.epoch)",
-		new: "s.cursor = b.entries[max(0, n-2)].position(w.epoch)"},
-	{name: "a page that is not the last counts as the last", file: "subscriber.go",
+		new: "s.cursor = b.entries[max(0, n-2)].position(w.epoch)",
+	},
+	{
+		name: "a page in the middle counts as the last page", file: "subscriber.go",
 		old: "b.entries = append(b.entries, entries...); len(entries) == 0 {",
-		new: "b.entries = append(b.entries, entries...); len(entries) < 100 {"},
-	{name: "a wake-up is lost", file: "core.go",
-		old: "\tcase s.idle:\n\t\ts.idle = false\n\t\ts.wait.wake()\n",
-		new: "\tcase s.idle:\n\t\tif s.idle = s.id%3 == 0; !s.idle {\n\t\t\ts.wait.wake()\n\t\t}\n"},
-	{name: "not everybody is woken", file: "core.go",
+		new: "b.entries = append(b.entries, entries...); len(entries) < 100 {",
+	},
+	{
+		name: "every third subscriber is not woken", file: "wake.go",
+		old: "\tcase s.idle:\n\t\ts.idle = false\n\t\ts.transport.wake()\n",
+		new: "\tcase s.idle:\n\t\tif s.idle = s.id%3 == 0; !s.idle {\n\t\t\ts.transport.wake()\n\t\t}\n",
+	},
+	{
+		name: "the first member of a dirty chain is not woken", file: "wake.go",
 		old: "for i, n := len(chain.members)-1, 0; i >= 0;",
-		new: "for i, n := len(chain.members)-1, 0; i > 0;"},
-	{name: "who is on two chains misses one", file: "core.go",
-		old: "case n == 0 || chain.dirty:", new: "case n == 0 || chain.dirty || room < wakeInline:"},
-	{name: "what a log removed before it was followed is not noticed", file: "feed.go",
-		old: "case x.Position.Seq > c.win.last.Seq+1:", new: "case x.Position.Seq > c.win.last.Seq+100:"},
-	{name: "a page of which nothing was taken is passed over", file: "parked.go",
-		old: "j.batch, j.before = p.page.batch, p.page.before", new: "j.batch = p.page.batch",
-		steps: 300_000},
-	{name: "what was not taken is passed over", file: "parked.go",
-		old: "p.cursor, p.sent = at, at.Seq", new: "p.sent = at.Seq"},
+		new: "for i, n := len(chain.members)-1, 0; i > 0;",
+	},
+	{
+		name: "only the members of an event's first chain are woken", file: "wake.go",
+		old: "case n == 0 || chain.dirty:", new: "case n == 0 || chain.dirty || room < inlineWakes:",
+	},
+	{
+		name: "a removal before the broker follows the log is not noticed", file: "follow.go",
+		old: "case x.Position.Seq > st.window.last.Seq+1:",
+		new: "case x.Position.Seq > st.window.last.Seq+100:",
+	},
+	{
+		name: "a page is skipped if the socket has no room", file: "parked.go",
+		old:   "j.batch, j.resumePoint = p.page.batch, p.page.resumePoint",
+		new:   "j.batch = p.page.batch",
+		steps: 300_000,
+	},
+	{
+		name: "the rest of a batch is skipped if the socket has no room", file: "parked.go",
+		old: "p.cursor, p.sentSeq = at, at.Seq", new: "p.sentSeq = at.Seq",
+	},
 
-	// Places that are none.
-	{name: "a stale epoch is accepted", file: "locate.go",
-		old: "case p.Epoch != w.epoch:\n\t\treturn \"epoch\"", new: "case p.Epoch == 0:\n\t\treturn \"epoch\""},
-	{name: "a place after the end is accepted", file: "locate.go",
-		old: "case p.Seq > w.last.Seq:\n\t\treturn \"future\"", new: "case p.Seq == 0 && p.Check > 0:\n\t\treturn \"future\""},
-	{name: "a wrong check is accepted", file: "locate.go",
-		old: "known.Check != p.Check && known.Check != 0", new: "known.Seq != p.Seq"},
-	{name: "an unknown id is the end", file: "locate.go",
-		old: "return w.gapIn(chains, start.ID, \"unknown\")", new: "_ = chains\n\t\treturn w.last, nil"},
-	{name: "of two events with an id the latest counts", file: "locate.go",
-		old:   "if sel.Match(e.names()) {\n\t\t\t\treturn e.position",
-		new:   "if sel.Match(e.names()) && e == w.ids[start.ID][len(w.ids[start.ID])-1] {\n\t\t\t\treturn e.position",
-		steps: 300_000},
+	// Invalid positions.
+	{
+		name: "a stale epoch is accepted", file: "window_locate.go",
+		old: "case p.Epoch != w.epoch:\n\t\treturn GapEpoch",
+		new: "case p.Epoch == 0:\n\t\treturn GapEpoch",
+	},
+	{
+		name: "a position after the end is accepted", file: "window_locate.go",
+		old: "case p.Seq > w.last.Seq:\n\t\treturn GapFuture",
+		new: "case p.Seq == 0 && p.Check > 0:\n\t\treturn GapFuture",
+	},
+	{
+		name: "a wrong check is accepted", file: "window_locate.go",
+		old: "known.Check != p.Check && known.Check != 0", new: "known.Seq != p.Seq",
+	},
+	{
+		name: "an unknown ID means the end", file: "window_locate.go",
+		old: "return w.gapIn(chains, start.ID, GapUnknown)",
+		new: "_ = chains\n\t\treturn w.last, nil",
+	},
+	{
+		name: "an ID used twice means its latest event", file: "window_locate.go",
+		old: "if sel.Match(e.topicNames()) {\n\t\t\t\treturn e.position",
+		new: "if same := w.entriesByID[start.ID]; sel.Match(e.topicNames()) && " +
+			"e == same[len(same)-1] {\n\t\t\t\treturn e.position",
+		steps: 300_000,
+	},
 
-	// What the client notes.
-	{name: "an id is recorded before delivery", file: "attempt.go",
-		old: "s.lastID = d.idBefore()", new: "s.lastID = d.LastEventID()"},
+	// The last event ID of the client.
+	{
+		name: "an ID is recorded before delivery", file: "attempt.go",
+		old: "s.lastID = d.previousID()", new: "s.lastID = d.lastEventID()",
+	},
 
-	// What clients are told of where they are.
-	{name: "the cursor is ahead", file: "subscriber.go",
-		old:   "b.cursor, s.sent = s.cursor, s.cursor.Seq",
-		new:   "b.cursor, s.sent = Position{s.cursor.Epoch, s.cursor.Seq + 1, 0}, s.cursor.Seq",
-		steps: 300_000},
-	{name: "the cursor comes before the gap", file: "admit.go",
-		old: "if s.gap != nil || c.opts.Cursor == CursorOff {", new: "if c.opts.Cursor == CursorOff {",
-		steps: 300_000},
+	// The cursors that the broker sends.
+	{
+		name: "a cursor is one event ahead", file: "subscriber.go",
+		old:   "b.cursor, s.sentSeq = s.cursor, s.cursor.Seq",
+		new:   "b.cursor, s.sentSeq = Position{s.cursor.Epoch, s.cursor.Seq + 1, 0}, s.cursor.Seq",
+		steps: 300_000,
+	},
+	{
+		name: "the cursor is sent before the gap", file: "render.go",
+		old: "if s.gap != nil || r.cursorForm == CursorOff {", new: "if r.cursorForm == CursorOff {",
+		steps: 300_000,
+	},
 
 	// Gaps.
-	{name: "a gap is swallowed", file: "subscriber.go",
-		old: "\tif s.gap == nil {\n\t\ts.gap = &Gap{Asked: s.asked(), Why: why}",
-		new: "\tif s.gap == nil && s.told == 0 {\n\t\ts.gap = &Gap{Asked: s.asked(), Why: why}"},
-	{name: "the gap of a page is swallowed", file: "subscriber.go",
-		old: "\tlost := page.Lost\n", new: "\tlost := Position{}\n"},
-	{name: "the gap at the start is swallowed", file: "admit.go",
+	{
+		name: "no gap is sent after a known loss", file: "subscriber.go",
+		old: "\tif s.gap == nil {\n\t\ts.gap = &Gap{Asked: s.gapStart(), Why: why}",
+		new: "\tif s.gap == nil && s.knownLossSeq == 0 {\n" +
+			"\t\ts.gap = &Gap{Asked: s.gapStart(), Why: why}",
+	},
+	{
+		name: "the gap of a page is not sent", file: "subscriber.go",
+		old: "\tlost := page.Lost\n", new: "\tlost := Position{}\n",
+	},
+	{
+		name: "the gap at the start is not sent", file: "admit.go",
 		old: "s.gap = &Gap{Asked: gap.Asked, Why: gap.Why}\n\t\tif asked",
-		new: "s.gap = &Gap{Asked: gap.Asked, Why: gap.Why}\n\t\tdefer func() { s.gap = nil }()\n\t\tif asked"},
-	{name: "a gap is told twice", file: "subscriber.go",
-		old: "\ts.know(lost)\n\ts.gap, s.sent = nil, s.cursor.Seq\n",
-		new: "\tif s.told > 0 || !kept {\n\t\ts.know(lost)\n\t}\n\ts.told = max(s.told, 1)\n\ts.gap, s.sent = nil, s.cursor.Seq\n"},
-	{name: "a gap asks from where a gap before it began", file: "subscriber.go",
-		old: "if s.told > s.cursor.Seq {\n\t\treturn Position", new: "if s.told == 0 {\n\t\treturn Position"},
-	{name: "a gap asks from one further", file: "subscriber.go",
-		old: "\treturn s.cursor.String()\n}", new: "\treturn Position{s.cursor.Epoch, s.cursor.Seq + 1, 0}.String()\n}"},
-	{name: "a gap ends too early", file: "subscriber.go",
-		old: "b.gap.Available = lost.String()", new: "b.gap.Available = s.cursor.String()"},
-	{name: "a gap ends too late", file: "subscriber.go",
-		old: "s.tellGap(b, Position{w.epoch, lost.seq, lost.check}, len(kept) > 0)",
-		new: "s.tellGap(b, w.last, len(kept) > 0)"},
-	{name: "a gap moves past what is kept", file: "subscriber.go",
-		old: "if !kept {\n\t\ts.cursor = lost", new: "if kept || !kept {\n\t\ts.cursor = lost"},
-	{name: "new only is what is kept", file: "subscriber.go",
-		old: "\tcase LossNew:\n\t\tif s.cursor.Seq < w.last.Seq {", new: "\tcase LossNew:\n\t\tif false {"},
-	{name: "nobody is refused", file: "subscriber.go",
-		old: "\tcase LossRefuse:\n\t\ts.end = ErrLagging", new: "\tcase LossRefuse:"},
+		new: "s.gap = &Gap{Asked: gap.Asked, Why: gap.Why}\n" +
+			"\t\tdefer func() { s.gap = nil }()\n\t\tif asked",
+	},
+	{
+		name: "a gap is sent twice", file: "subscriber.go",
+		old: "\ts.noteKnownLoss(lost)\n\ts.gap, s.sentSeq = nil, s.cursor.Seq\n",
+		new: "\tif s.knownLossSeq > 0 || !retained {\n\t\ts.noteKnownLoss(lost)\n\t}\n" +
+			"\ts.knownLossSeq = max(s.knownLossSeq, 1)\n\ts.gap, s.sentSeq = nil, s.cursor.Seq\n",
+	},
+	{
+		name: "a gap begins where the gap before it began", file: "subscriber.go",
+		old: "if s.knownLossSeq > s.cursor.Seq {\n\t\treturn Position",
+		new: "if s.knownLossSeq == 0 {\n\t\treturn Position",
+	},
+	{
+		name: "a gap begins one event late", file: "subscriber.go",
+		old: "\treturn s.cursor.String()\n}",
+		new: "\treturn Position{s.cursor.Epoch, s.cursor.Seq + 1, 0}.String()\n}",
+	},
+	{
+		name: "a gap ends too early", file: "subscriber.go",
+		old: "b.gap.Available = lost.String()", new: "b.gap.Available = s.cursor.String()",
+	},
+	{
+		name: "a gap ends too late", file: "subscriber.go",
+		old: "s.takeGap(b, Position{w.epoch, lost.seq, lost.check}, len(retained) > 0)",
+		new: "s.takeGap(b, w.last, len(retained) > 0)",
+	},
+	{
+		name: "a gap skips stored events", file: "subscriber.go",
+		old: "if !retained {\n\t\ts.cursor = lost",
+		new: "if retained || !retained {\n\t\ts.cursor = lost",
+	},
+	{
+		name: "LossNew delivers stored events", file: "subscriber.go",
+		old: "\tcase LossNew:\n\t\tif s.cursor.Seq < w.last.Seq {",
+		new: "\tcase LossNew:\n\t\tif false {",
+	},
+	{
+		name: "LossRefuse refuses no subscriber", file: "subscriber.go",
+		old: "\tcase LossRefuse:\n\t\ts.endCause = ErrLagging", new: "\tcase LossRefuse:",
+	},
 
 	// Falling behind.
-	{name: "the lag policy is never applied", file: "lag.go",
-		old: "if !s.live || s.idle {", new: "if !s.live || s.idle || s.live {"},
-	{name: "who catches up lags", file: "lag.go",
-		old: "if !s.live || s.idle {", new: "if s.idle {"},
-	{name: "skipping leaves out the newest", file: "lag.go",
-		old: "before := w.before(newest)", new: "before := newest.position(w.epoch)"},
-	{name: "skipping tells nothing", file: "lag.go",
-		old: "if s.gap == nil && through.Seq > s.told {", new: "if s.gap == nil && s.told > 0 && through.Seq > s.told {"},
-	{name: "superseded events are delivered", file: "lag.go",
-		old: "if e.seq > s.conflate || !s.superseded(e) {", new: "if true || !s.superseded(e) {"},
-	{name: "the latest is dropped", file: "lag.go",
-		old: "if e.seq > s.conflate || !s.superseded(e) {",
-		new: "if e.seq != s.conflate && (e.seq > s.conflate || !s.superseded(e)) {"},
+	{
+		name: "the lag policy is never applied", file: "lag.go",
+		old: "if !s.caughtUp || s.idle {", new: "if !s.caughtUp || s.idle || s.caughtUp {",
+	},
+	{
+		name: "a subscriber that is still catching up counts as lagging", file: "lag.go",
+		old: "if !s.caughtUp || s.idle {", new: "if s.idle {",
+	},
+	{
+		name: "LagSkip skips the newest event", file: "lag.go",
+		old: "before := w.positionBefore(newest)", new: "before := newest.position(w.epoch)",
+	},
+	{
+		name: "the first gap of a lagging subscriber is not sent", file: "lag.go",
+		old: "if s.gap == nil && through.Seq > s.knownLossSeq {",
+		new: "if s.gap == nil && s.knownLossSeq > 0 && through.Seq > s.knownLossSeq {",
+	},
+	{
+		name: "LagLatest delivers superseded events", file: "lag.go",
+		old: "if e.seq > s.conflateThrough || !s.superseded(e) {",
+		new: "if true || !s.superseded(e) {",
+	},
+	{
+		name: "LagLatest drops the latest event", file: "lag.go",
+		old: "if e.seq > s.conflateThrough || !s.superseded(e) {",
+		new: "if e.seq != s.conflateThrough && (e.seq > s.conflateThrough || !s.superseded(e)) {",
+	},
 
-	// What the window knows of what it has lost.
-	{name: "a topic's mark is forgotten on vacate", file: "window.go",
-		old: "if t.mark.seq <= w.floor.seq {", new: "if true {"},
-	{name: "the floor is ignored", file: "subscriber.go",
-		old: "\tnewest := w.floor\n", new: "\tnewest := mark{}\n", steps: 200_000},
-	{name: "the floor is not raised", file: "window.go",
-		old: "w.floor.raise(oldest.mark)", new: "", steps: 200_000},
-	{name: "a removal leaves no mark", file: "window.go",
-		old: "c.mark.raise(e.mark())", new: "if len(e.topics) == 1 {\n\t\t\t\tc.mark.raise(e.mark())\n\t\t\t}"},
+	// The loss marks of the window.
+	{
+		name: "an unused topic is removed with its loss mark", file: "window_topics.go",
+		old: "if t.lost.seq <= w.lossFloor.seq {", new: "if true {",
+	},
+	{
+		name: "the loss floor is ignored", file: "subscriber.go",
+		old: "\tnewest := w.lossFloor\n", new: "\tnewest := lossMark{}\n", steps: 200_000,
+	},
+	{
+		name: "the loss floor is not raised", file: "window_topics.go",
+		old: "w.lossFloor.raise(oldest.lost)", new: "", steps: 200_000,
+	},
+	{
+		name: "the removal of an event on several topics leaves no loss mark", file: "window.go",
+		old: "c.lost.raise(e.lossMark())",
+		new: "if len(e.topics) == 1 {\n\t\t\t\tc.lost.raise(e.lossMark())\n\t\t\t}",
+	},
 
 	// Chains.
-	{name: "the member that takes another's place is not told", file: "chain.go",
-		old: "moved.links()[moved.link].index = i\n", new: ""},
-	{name: "a pattern's chain is not extended", file: "window.go",
-		old: "if seq < c.from {", new: "if seq > w.last.Seq {"},
-	{name: "a pattern's chain ignores what was lost before it", file: "window.go",
-		old: "c.mark.raise(t.mark)\n\t\t\treturn true", new: "return true"},
-	{name: "a removal in the middle is not passed over", file: "chain.go",
-		old: "for h.i >= h.c.head && h.i < len(h.c.items) && h.c.items[h.i].gone {", new: "for false {",
-		steps: 300_000},
-	{name: "a removal in the middle of one chain is not passed over", file: "window.go",
-		old: "case !it.gone && !add(it.entry):", new: "case !add(it.entry):", steps: 300_000},
-	{name: "an event on two topics comes twice", file: "chain.go",
-		old: "for len(m.heads) > 0 && m.heads[0].seq() == e.seq {\n\t\tm.advance()\n\t}", new: "m.advance()"},
-	{name: "the topic told is the event's first", file: "subscriber.go",
-		old: "\t\tif s.selects(t) {\n\t\t\treturn t.name", new: "\t\tif t != nil {\n\t\t\treturn t.name"},
+	{
+		name: "a member that moves keeps its old index", file: "membership.go",
+		old: "moved.links()[moved.linkIndex].memberIndex = i\n", new: "",
+	},
+	{
+		name: "a pattern's chain is not extended back", file: "window_topics.go",
+		old: "if seq < c.from {", new: "if seq > w.last.Seq {",
+	},
+	{
+		name: "a pattern's chain ignores losses before its start", file: "window_topics.go",
+		old: "c.lost.raise(t.lost)\n\t\t\treturn true", new: "return true",
+	},
+	{
+		name: "a removed event is not skipped in a merge", file: "merge.go",
+		old: "for c.index >= c.chain.first && c.index < len(c.chain.items) && " +
+			"c.chain.items[c.index].removed {",
+		new:   "for false {",
+		steps: 300_000,
+	},
+	{
+		name: "a removed event is not skipped in a single chain", file: "window.go",
+		old: "case !it.removed && !add(it.entry):", new: "case !add(it.entry):", steps: 300_000,
+	},
+	{
+		name: "an event on two topics arrives twice", file: "merge.go",
+		old: "for len(m.cursors) > 0 && m.cursors[0].seq() == e.seq {\n\t\tm.advance()\n\t}",
+		new: "m.advance()",
+	},
+	{
+		name: "the topic sent is the first, even if it is not selected", file: "membership.go",
+		old: "\t\tif s.selects(t) {\n\t\t\treturn t.name", new: "\t\tif t != nil {\n\t\t\treturn t.name",
+	},
 }

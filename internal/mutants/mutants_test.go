@@ -3,6 +3,7 @@ package mutants
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,9 +13,13 @@ import (
 	"testing"
 )
 
-const root = "../.." // of package sse
+const root = "../.." // the directory of package sse
 
-// source is the file with the mutation.
+// programs are the packages whose tests run the resume property: with held
+// streams and with parked ones.
+var programs = []string{"./internal/property", "."}
+
+// source returns the mutated file.
 func (m *mutant) source(t *testing.T) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, m.file))
@@ -22,7 +27,7 @@ func (m *mutant) source(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), m.old); n != 1 {
-		t.Fatalf("%s has %d times, not once: %s", m.file, n, m.old)
+		t.Fatalf("%s must contain this text once, but contains it %d times: %s", m.file, n, m.old)
 	}
 	return []byte(strings.Replace(string(text), m.old, m.new, 1))
 }
@@ -43,11 +48,20 @@ func TestMutantsDie(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := 0
+	var mutants []mutant
+	most := defaultSteps
 	for _, m := range list {
-		if !wanted.MatchString(m.name) {
-			continue
+		if wanted.MatchString(m.name) {
+			mutants = append(mutants, m)
+			most = max(most, m.steps)
 		}
+	}
+	// A program that fails by itself would kill every mutant.
+	if !t.Run("no mutant", func(t *testing.T) { checkPrograms(t, most) }) {
+		return
+	}
+	killed := 0
+	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			if m.dies(t) {
 				killed++
@@ -57,7 +71,22 @@ func TestMutantsDie(t *testing.T) {
 	t.Logf("%d mutants killed", killed)
 }
 
-// dies runs the property with the mutant, and reports whether it failed.
+// checkPrograms checks that each program runs the property and passes with the
+// source as it is.
+func checkPrograms(t *testing.T, steps int) {
+	t.Helper()
+	for _, program := range programs {
+		out, ok := runProgram(t, program, steps)
+		if !ok {
+			t.Errorf("%s fails without a mutant: %s", program, failure(out))
+		} else if bytes.Contains(out, []byte("no tests to run")) {
+			t.Errorf("%s has no test of the resume property", program)
+		}
+	}
+}
+
+// dies runs the programs with the mutant, one after the other, until one of
+// them fails. It reports whether one did.
 func (m *mutant) dies(t *testing.T) bool {
 	t.Helper()
 	original, err := filepath.Abs(filepath.Join(root, m.file))
@@ -65,42 +94,66 @@ func (m *mutant) dies(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	mutated := filepath.Join(dir, m.file)
+	mutated := filepath.Join(dir, filepath.Base(m.file))
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{mutated: m.source(t), filepath.Join(dir, "overlay.json"): overlay} {
+	overlayFile := filepath.Join(dir, "overlay.json")
+	for name, data := range map[string][]byte{mutated: m.source(t), overlayFile: overlay} {
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	steps := m.steps
 	if steps == 0 {
-		steps = 30_000
+		steps = defaultSteps
 	}
-	test := filepath.Join(dir, "sse.test")
-	build := exec.Command("go", "test", "-c", "-o", test, "-overlay", filepath.Join(dir, "overlay.json"), ".")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("it does not compile: %v\n%s", err, out)
-	}
-	// A mutant may not come to an end, nor be content with the memory there is.
-	run := exec.Command(test, "-test.run", "^TestResumeProperty$", "-test.timeout", "10m", "-test.failfast")
-	run.Dir = root
-	run.Env = append(os.Environ(), "SSE_TEST_STEPS="+strconv.Itoa(steps), "SSE_TEST_SEED=", "GOMEMLIMIT=1GiB")
-	out, err := run.CombinedOutput()
-	if err == nil {
-		t.Errorf("it survives %d steps", steps)
-		return false
-	}
-	first, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
-	for _, line := range bytes.Split(out, []byte("\n")) {
-		if bytes.Contains(line, []byte("property_")) && bytes.Contains(line, []byte("_test.go:")) || bytes.Contains(line, []byte("panic: ")) {
-			first = bytes.TrimSpace(line)
-			break
+	for _, program := range programs {
+		if out, ok := runProgram(t, program, steps, "-overlay", overlayFile); !ok {
+			t.Logf("%s: %.150s", program, failure(out))
+			return true
 		}
 	}
-	t.Logf("%.150s", first)
-	return true
+	t.Errorf("the mutant survives %d steps", steps)
+	return false
+}
+
+// runProgram builds a program and runs the property for a number of steps. It
+// returns the output, and reports whether the program passed.
+func runProgram(t *testing.T, program string, steps int, buildFlags ...string) ([]byte, bool) {
+	t.Helper()
+	test := filepath.Join(t.TempDir(), "program.test")
+	build := exec.Command("go", append(append([]string{"test", "-c", "-o", test}, buildFlags...),
+		program)...)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("the program does not compile: %v\n%s", err, out)
+	}
+	// A mutant may loop forever or allocate without a limit.
+	run := exec.Command(test, "-test.run", "^TestResumeProperty", "-test.timeout", "10m",
+		"-test.failfast")
+	run.Dir = filepath.Join(root, program)
+	run.Env = append(os.Environ(), "SSE_TEST_STEPS="+strconv.Itoa(steps), "SSE_TEST_SEED=",
+		"GOMEMLIMIT=1GiB")
+	out, err := run.CombinedOutput()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("the program cannot be run: %v", err)
+	}
+	return out, err == nil
+}
+
+// message matches the first line of a failure or of a panic. Other lines of the
+// property's own test are counts.
+var message = regexp.MustCompile(
+	`(?m)^(?:\s+(?:world|property)\.go:\d+: |.* did not happen in |panic: ).*`)
+
+// failure returns the line of a program's output that gives the reason why it
+// failed.
+func failure(out []byte) []byte {
+	if line := message.Find(out); line != nil {
+		return bytes.TrimSpace(line)
+	}
+	first, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
+	return first
 }

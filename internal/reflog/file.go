@@ -10,17 +10,24 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/epoch"
 )
 
-// The file has a line of JSON for each entry, in order, also for those that were
-// removed, and one for each epoch, which is that of all entries before it too:
+// The file has one line of JSON for each entry in order, including removed
+// entries, and one for each epoch. The last epoch in the file is the epoch of
+// all entries:
 //
 //	{"epoch":7}
 //	{"seq":1,"check":4,"time":1700000000000000000,"topics":["a"],"data":"aGVsbG8="}
 //
-// Bytes after the last line end are of an Append that did not return: nobody has
-// seen it. A line that is damaged, or out of order, means that entries are lost
-// which were kept: the log ends before it, in another epoch.
+// Before the entries of a request with a key, there is a line for the request:
+//
+//	{"key":"aw==","owner":"bw==","digest":"…","count":1}
+//
+// Bytes after the last line end belong to an Append that did not return, so no
+// reader has seen its entries. A damaged line, or a line out of order, means
+// that stored entries are lost: the log then ends before that line, in a new
+// epoch.
 type line struct {
 	Epoch  uint64        `json:"epoch,omitempty"`
 	Seq    uint64        `json:"seq,omitempty"`
@@ -31,6 +38,11 @@ type line struct {
 	Type   string        `json:"type,omitempty"`
 	Data   []byte        `json:"data,omitempty"` // need not be UTF-8
 	Retry  time.Duration `json:"retry,omitempty"`
+
+	Key    []byte `json:"key,omitempty"`
+	Owner  []byte `json:"owner,omitempty"`
+	Digest []byte `json:"digest,omitempty"`
+	Count  int    `json:"count,omitempty"` // number of the request's entries
 }
 
 func lineOf(entry *sse.Entry) *line {
@@ -50,9 +62,10 @@ func (n *line) entry() sse.Entry {
 	}
 }
 
-// Open returns the log in a file, which it creates if there is none. An Append
-// that has returned outlives the process, however that ends. Only one process may
-// have the file open. The caller must close the log.
+// Open returns the log in the file at path, and creates the file if it does not
+// exist. Entries survive the process, however it ends, once Append has
+// returned. Only one process may have the file open. The caller must close the
+// log.
 func Open(path string, opts *Options) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -68,27 +81,35 @@ func Open(path string, opts *Options) (*Log, error) {
 	return l, nil
 }
 
+// loadLocked reads the file and repairs its end.
 func (l *Log) loadLocked() error {
-	epoch, damaged, err := l.scanLocked(bufio.NewReader(l.file))
+	last, damaged, err := l.scanLocked(bufio.NewReader(l.file))
 	if err != nil {
 		return err
 	}
 	if err := l.file.Truncate(l.size); err != nil {
 		return err
 	}
-	if epoch == 0 || damaged {
-		epoch = newEpoch()
-		if err := l.writeLinesLocked([]*line{{Epoch: epoch}}); err != nil {
+	if last == 0 || damaged {
+		last = epoch.New()
+		if err := l.writeLinesLocked([]*line{{Epoch: last}}); err != nil {
 			return err
 		}
 	}
-	l.beginLocked(epoch)
+	l.beginLocked(last)
 	l.trimLocked()
 	return nil
 }
 
-// scanLocked reads entries up to the end, or to damage.
+// scanLocked reads the entries up to the end of the file, or up to a damaged
+// line. It returns the last epoch in the file, or zero if there is none.
 func (l *Log) scanLocked(r *bufio.Reader) (epoch uint64, damaged bool, err error) {
+	var request *keyedRequest // whose entries are being read
+	defer func() {
+		if request != nil {
+			l.undoRequestLocked(request)
+		}
+	}()
 	for {
 		text, err := r.ReadBytes('\n')
 		if err == io.EOF {
@@ -101,28 +122,50 @@ func (l *Log) scanLocked(r *bufio.Reader) (epoch uint64, damaged bool, err error
 		if json.Unmarshal(text, &n) != nil {
 			return epoch, true, nil
 		}
-		if n.Epoch != 0 {
+		switch {
+		case n.Epoch != 0:
 			epoch = n.Epoch
-		} else {
-			entry := n.entry()
-			if n.Seq != l.last.Seq+1 || n.Check != entry.Check() {
+		case n.Key != nil:
+			if len(n.Digest) != len(keyed{}.digest) {
 				return epoch, true, nil
 			}
-			l.entries = append(l.entries, entry)
-			l.last = entry.Position
+			request = l.beginRequestLocked(&n)
+		case !l.loadEntryLocked(&n):
+			return epoch, true, nil
+		}
+		if request != nil && l.endRequestLocked(request) {
+			request = nil
 		}
 		l.size += int64(len(text))
 	}
 }
 
-// writeLocked keeps entries in the file, if there is one: all or none.
-func (l *Log) writeLocked(entries []sse.Entry) error {
-	if l.file == nil || len(entries) == 0 {
-		return nil
+// loadEntryLocked adds the entry of a line. It reports whether the line is
+// undamaged and in order.
+func (l *Log) loadEntryLocked(n *line) bool {
+	entry := n.entry()
+	if n.Seq != l.last.Seq+1 || n.Check != entry.Check() {
+		return false
 	}
+	l.entries = append(l.entries, entry)
+	l.last = entry.Position
+	return true
+}
+
+// linesOf returns the lines of entries.
+func linesOf(entries []sse.Entry) []*line {
 	lines := make([]*line, len(entries))
 	for i := range entries {
 		lines[i] = lineOf(&entries[i])
+	}
+	return lines
+}
+
+// writeLocked appends lines to the file, if there is one. It writes all of them
+// or none.
+func (l *Log) writeLocked(lines []*line) error {
+	if l.file == nil || len(lines) == 0 {
+		return nil
 	}
 	return l.writeLinesLocked(lines)
 }
@@ -144,7 +187,8 @@ func (l *Log) writeLinesLocked(lines []*line) error {
 		l.size += int64(len(text))
 		return nil
 	}
-	// What may be there must not come back when the file is opened again.
+	// A part of the text may be in the file. It must not be read when the file is
+	// opened again.
 	if err := errors.Join(l.file.Truncate(l.size), l.file.Sync()); err != nil {
 		l.err = fmt.Errorf("reflog: cannot undo a failed append: %w", err)
 		l.wakeLocked()

@@ -16,19 +16,22 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// What every log must do is in ssetest, whose tests run its kit on this log. Here
-// is what only a file can show.
+// The tests of ssetest run TestEventLog with this log. The tests here concern
+// only its file.
 
-// appendTo makes the test binary a process to be killed.
+// appendTo is an environment variable. It makes the test binary run
+// appendForever with its value, until it is killed.
 const appendTo = "REFLOG_TEST_APPEND_TO"
 
-// appendForever prints the position of everything that it has appended.
+// appendForever appends entries and prints the position of each.
 func appendForever(path string) {
 	log, err := reflog.Open(path, nil)
 	for i := 0; err == nil; i++ {
-		var positions []sse.Position
-		positions, err = log.Append(context.Background(), entry(2*i), entry(2*i+1))
-		for _, p := range positions {
+		var result sse.AppendResult
+		result, err = log.Append(context.Background(), sse.AppendRequest{
+			Entries: []sse.Entry{entry(2 * i), entry(2*i + 1)},
+		})
+		for _, p := range result.Positions {
 			fmt.Println(p)
 		}
 	}
@@ -43,7 +46,7 @@ func entry(i int) sse.Entry {
 	}
 }
 
-func TestOutlivesKill(t *testing.T) {
+func TestEntriesSurviveKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	var printed []string
 	for round := range 3 {
@@ -58,7 +61,7 @@ func TestOutlivesKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(stdout)
-		for n := 0; lines.Scan(); n++ { // to the end: what is printed is appended
+		for n := 0; lines.Scan(); n++ { // also after Kill: a printed position is stored
 			printed = append(printed, lines.Text())
 			if n == 10*(round+1) {
 				if err := command.Process.Kill(); err != nil {
@@ -68,13 +71,13 @@ func TestOutlivesKill(t *testing.T) {
 		}
 		_ = command.Wait() // it was killed
 
-		kept := make(map[string]bool)
+		stored := make(map[string]bool)
 		for _, e := range readAll(t, open(t, path)) {
-			kept[e.Position.String()] = true
+			stored[e.Position.String()] = true
 		}
 		for _, p := range printed {
-			if !kept[p] {
-				t.Fatalf("round %d: %s was appended, and is lost", round, p)
+			if !stored[p] {
+				t.Fatalf("round %d: position %s was appended, but is not stored", round, p)
 			}
 		}
 	}
@@ -83,17 +86,18 @@ func TestOutlivesKill(t *testing.T) {
 	}
 }
 
-// A torn line is of an Append that has not returned; a damaged one is a loss.
+// A torn line belongs to an Append that has not returned; a damaged line means
+// that entries are lost.
 func TestDamagedFile(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		damage    func(text []byte) []byte
-		kept      int
+		stored    int
 		sameEpoch bool
 	}{
-		{"torn in the last line", func(text []byte) []byte { return text[:len(text)-9] }, 4, true},
-		{"more bytes at the end", func(text []byte) []byte { return append(text, `{"seq":6`...) }, 5, true},
-		{"a damaged last line", func(text []byte) []byte {
+		{"the last line is torn", func(text []byte) []byte { return text[:len(text)-9] }, 4, true},
+		{"bytes follow the last line", func(text []byte) []byte { return append(text, `{"seq":6`...) }, 5, true},
+		{"the last line is damaged", func(text []byte) []byte {
 			text[len(text)-20] ^= 1
 			return text
 		}, 4, false},
@@ -101,10 +105,10 @@ func TestDamagedFile(t *testing.T) {
 			lines := bytes.SplitAfter(text, []byte("\n"))
 			return bytes.Join(append(lines[:2:2], lines[3:]...), nil)
 		}, 1, false},
-		{"other data", func(text []byte) []byte {
+		{"a line is changed", func(text []byte) []byte {
 			return bytes.Replace(text, []byte(`"topics":["a"]`), []byte(`"topics":["b"]`), 1)
 		}, 0, false},
-		{"nothing is left", func(text []byte) []byte { return nil }, 0, false},
+		{"the file is empty", func(text []byte) []byte { return nil }, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
@@ -120,10 +124,10 @@ func TestDamagedFile(t *testing.T) {
 			if err := os.WriteFile(path, test.damage(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for round := range 2 { // what was mended once stays so
+			for round := range 2 { // the second round checks that the repair lasts
 				log = open(t, path)
 				entries := readAll(t, log)
-				if want := test.kept + round; len(entries) != want {
+				if want := test.stored + round; len(entries) != want {
 					t.Fatalf("got %d entries, want %d", len(entries), want)
 				}
 				p := appendOne(t, log, 7)
@@ -143,27 +147,28 @@ func TestClose(t *testing.T) {
 	log := open(t, filepath.Join(t.TempDir(), "log"))
 	appendOne(t, log, 1)
 	n := 0
-	for _, err := range log.Follow(t.Context(), sse.Position{}) {
+	for _, err := range log.Follow(t.Context(), sse.ReadRequest{}) {
 		n++
 		if n == 1 {
 			if err := log.Close(); err != nil {
 				t.Fatal(err)
 			}
 		} else if !errors.Is(err, reflog.ErrClosed) {
-			t.Errorf("got error %v of Follow, want %v", err, reflog.ErrClosed)
+			t.Errorf("Follow: got error %v, want %v", err, reflog.ErrClosed)
 		}
 	}
-	if _, err := log.Append(t.Context(), entry(1)); n != 2 || !errors.Is(err, reflog.ErrClosed) {
-		t.Errorf("got %d yields, error %v of Append; want 2, %v", n, err, reflog.ErrClosed)
+	if _, err := log.Append(t.Context(), sse.AppendRequest{Entries: []sse.Entry{entry(1)}}); n != 2 || !errors.Is(err, reflog.ErrClosed) {
+		t.Errorf("got %d values from Follow, error %v from Append; want 2, %v", n, err,
+			reflog.ErrClosed)
 	}
 	if err := log.Close(); err != nil {
-		t.Errorf("got error %v of a second Close", err)
+		t.Errorf("second Close: got error %v, want none", err)
 	}
 }
 
 func TestOpenFails(t *testing.T) {
 	if log, err := reflog.Open(t.TempDir(), nil); err == nil {
-		t.Errorf("got %v of a directory, want an error", log)
+		t.Errorf("Open of a directory: got %v, want an error", log)
 	}
 }
 
@@ -179,11 +184,11 @@ func open(t *testing.T, path string) *reflog.Log {
 
 func appendOne(t *testing.T, log *reflog.Log, i int) sse.Position {
 	t.Helper()
-	positions, err := log.Append(t.Context(), entry(i))
+	result, err := log.Append(t.Context(), sse.AppendRequest{Entries: []sse.Entry{entry(i)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return positions[0]
+	return result.Positions[0]
 }
 
 func readAll(t *testing.T, log *reflog.Log) []sse.Entry {
@@ -193,9 +198,43 @@ func readAll(t *testing.T, log *reflog.Log) []sse.Entry {
 		t.Fatal(err)
 	}
 	sel := sse.Selection{Patterns: []sse.Pattern{pattern}}
-	page, err := log.Read(t.Context(), sse.Position{}, sse.Position{}, sel, 1<<30)
+	page, err := log.Read(t.Context(), sse.ReadRequest{Selection: sel, Limit: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return page.Entries
+}
+
+// A request with a key that is in the file in part was not stored: Append did
+// not return.
+func TestPartOfKeyedRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	log := open(t, path)
+	before := sse.AppendRequest{Entries: []sse.Entry{entry(0)}}
+	request := sse.AppendRequest{Key: "key", Owner: "owner", Entries: []sse.Entry{entry(1), entry(2)}}
+	for _, r := range []sse.AppendRequest{before, request} {
+		if _, err := log.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The last line is the second entry of the request.
+	end := bytes.LastIndexByte(text[:len(text)-1], '\n') + 1
+	if err := os.Truncate(path, int64(end)); err != nil {
+		t.Fatal(err)
+	}
+	log = open(t, path)
+	page, err := log.Read(t.Context(), sse.ReadRequest{
+		Limit: 1 << 20, Selection: sse.Selection{Topics: []string{"a"}},
+	})
+	if err != nil || len(page.Entries) != 1 || page.Entries[0].Event.Data != entry(0).Event.Data {
+		t.Errorf("got %v, %v, want the entry before the request", page.Entries, err)
+	}
+	result, err := log.Append(t.Context(), request)
+	if err != nil || result.Replayed || len(result.Positions) != 2 || result.Positions[0].Seq != 2 {
+		t.Errorf("got %v, %v, want the request stored as entries 2 and 3", result, err)
+	}
 }

@@ -1,13 +1,11 @@
-// Package reflog is an [sse.EventLog] to test with: in memory, or in a file that
-// outlives the process, even one that is killed. It searches from one end to the
-// other, so that what it does is plain to see; ssetest.TestEventLog says whether
-// it is right.
+// Package reflog is a reference implementation of [sse.EventLog] for tests. A
+// log is in memory, or in a file that survives even a killed process. Every
+// search is a simple loop over all entries, so that the code is easy to check;
+// and ssetest.TestEventLog tests it.
 package reflog
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"iter"
 	"os"
@@ -16,61 +14,62 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/epoch"
 )
 
-// The errors of a log that is closed, and of an append that was told to fail.
+// The errors of a closed log and of an Append after FailAfter.
 var (
 	ErrClosed = errors.New("reflog: log is closed")
-	ErrFailed = errors.New("reflog: append failed, as the test has asked")
+	ErrFailed = errors.New("reflog: append failed because of FailAfter")
 )
 
-// Options are how long a log keeps its entries.
+// Options configure the retention of a log.
 type Options struct {
-	// Retention are the rules by which entries are removed. If empty, none is.
+	// Retention are the rules by which the log removes entries. If empty, it
+	// removes none.
 	Retention []Retention
 
-	// Now is the clock for the age of entries. If nil, time.Now.
+	// Now is the clock that determines the age of entries. If nil, time.Now.
 	Now func() time.Time
 }
 
-// Log is a log in memory, or one with a file too. Its methods are safe for
+// Log is a log in memory, with or without a file. Its methods are safe for
 // concurrent use.
 type Log struct {
 	opts Options
 
 	mu      sync.Mutex      // guards the following
-	file    *os.File        // nil in memory
-	size    int64           // of the file, as far as it is kept
+	file    *os.File        // nil if the log has no file
+	size    int64           // bytes of the valid part of the file
 	epoch   uint64          // not zero
-	entries []sse.Entry     // those that are kept, in order
-	last    sse.Position    // of the newest that ever was
-	removed map[string]loss // topic → newest that was removed
-	failing bool            // the next Append fails …
-	failAt  int             // … after that many entries
-	err     error           // what every call fails with from now on
-	changed chan struct{}   // closed, and replaced, when last or err changes
+	entries []sse.Entry     // the stored entries in order
+	last    sse.Position    // of the newest entry ever appended
+	removed map[string]loss // by topic, the newest removed entry
+	keys    map[ownedKey]keyed
+	failing bool          // the next Append fails …
+	failAt  int           // … after this number of entries
+	err     error         // if not nil, every call fails with it
+	changed chan struct{} // closed and replaced when last or err changes
 }
 
-// New returns an empty log in memory. It holds nothing that has to be closed.
+// New returns an empty log in memory. It need not be closed.
 func New(opts *Options) *Log {
 	if opts == nil {
 		opts = &Options{}
 	}
-	l := &Log{opts: *opts, removed: map[string]loss{}, changed: make(chan struct{})}
+	l := &Log{
+		opts: *opts, removed: map[string]loss{}, keys: map[ownedKey]keyed{},
+		changed: make(chan struct{}),
+	}
 	if l.opts.Now == nil {
 		l.opts.Now = time.Now
 	}
-	l.beginLocked(newEpoch())
+	l.beginLocked(epoch.New())
 	return l
 }
 
-func newEpoch() uint64 {
-	var buf [8]byte
-	_, _ = rand.Read(buf[:]) // it never fails
-	return binary.LittleEndian.Uint64(buf[:]) | 1
-}
-
-// beginLocked gives the log an epoch, also to the entries that it has already.
+// beginLocked sets the epoch of the log, of its stored entries, of the removed
+// ones, and of those with keys.
 func (l *Log) beginLocked(epoch uint64) {
 	l.epoch = epoch
 	l.last.Epoch = epoch
@@ -81,17 +80,23 @@ func (l *Log) beginLocked(epoch uint64) {
 		lost.at.Epoch = epoch
 		l.removed[topic] = lost
 	}
+	for _, request := range l.keys {
+		for i := range request.positions {
+			request.positions[i].Epoch = epoch
+		}
+	}
 }
 
-// FailAfter makes the next Append keep n of its entries, at most, and fail.
+// FailAfter makes the next Append store at most n of its entries and fail with
+// [ErrFailed].
 func (l *Log) FailAfter(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failing, l.failAt = true, n
 }
 
-// Close closes the file, if there is one. Every call fails from then on, and
-// Follow ends.
+// Close closes the file, if there is one. All later calls fail, and Follow
+// ends.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,35 +117,46 @@ func (l *Log) wakeLocked() {
 	l.changed = make(chan struct{})
 }
 
-// Append is [sse.EventLog]'s. With a file it returns when that is on the disk.
-func (l *Log) Append(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
+// Append implements [sse.EventLog]. A log with a file syncs it before Append
+// returns.
+func (l *Log) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := errors.Join(l.err, ctx.Err()); err != nil {
-		return nil, err
+		return sse.AppendResult{}, err
 	}
+	if r.Key != "" {
+		return l.appendKeyedLocked(r)
+	}
+	entries := r.Entries
 	var failure error
 	if l.failing {
 		failure = ErrFailed
 		entries = entries[:min(l.failAt, len(entries))]
 		l.failing = false
 	}
-	kept := l.numberLocked(entries)
-	if err := l.writeLocked(kept); err != nil {
-		return nil, err
+	numbered := l.numberLocked(entries)
+	if err := l.writeLocked(linesOf(numbered)); err != nil {
+		return sse.AppendResult{}, err
 	}
-	positions := make([]sse.Position, len(kept))
-	for i, entry := range kept {
+	return sse.AppendResult{Positions: l.storeLocked(numbered)}, failure
+}
+
+// storeLocked adds entries to the log, removes the entries that exceed its
+// retention, and returns the positions of the added entries.
+func (l *Log) storeLocked(entries []sse.Entry) []sse.Position {
+	positions := make([]sse.Position, len(entries))
+	for i, entry := range entries {
 		positions[i] = entry.Position
 		l.last = entry.Position
 	}
-	l.entries = append(l.entries, kept...)
+	l.entries = append(l.entries, entries...)
 	l.trimLocked()
 	l.wakeLocked()
-	return positions, failure
+	return positions
 }
 
-// numberLocked returns copies of the entries with the positions they will have.
+// numberLocked returns copies of the entries with their future positions.
 func (l *Log) numberLocked(entries []sse.Entry) []sse.Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
@@ -153,15 +169,14 @@ func (l *Log) numberLocked(entries []sse.Entry) []sse.Entry {
 	return entries
 }
 
-// Read is [sse.EventLog]'s.
-func (l *Log) Read(
-	ctx context.Context, after, through sse.Position, sel sse.Selection, limit int,
-) (sse.Page, error) {
+// Read implements [sse.EventLog].
+func (l *Log) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := errors.Join(l.err, ctx.Err()); err != nil {
 		return sse.Page{}, err
 	}
+	after, through, sel := r.After, r.Through, &r.Selection
 	end := l.last
 	if through != (sse.Position{}) && through.Seq < end.Seq {
 		end = through
@@ -170,7 +185,7 @@ func (l *Log) Read(
 		end = after
 	}
 	page := sse.Page{Next: end}
-	if lost := l.lostLocked(&sel).at; lost.Seq > after.Seq {
+	if lost := l.lostLocked(sel).at; lost.Seq > after.Seq {
 		page.Lost = lost
 	}
 	size := 0
@@ -180,7 +195,7 @@ func (l *Log) Read(
 			continue
 		}
 		size += sizeOf(&entry)
-		if len(page.Entries) > 0 && size > limit {
+		if len(page.Entries) > 0 && size > r.Limit {
 			page.Next = page.Entries[len(page.Entries)-1].Position
 			break
 		}
@@ -189,10 +204,11 @@ func (l *Log) Read(
 	return page, nil
 }
 
-// Follow is [sse.EventLog]'s. When ctx is done the last error is that of ctx.
-func (l *Log) Follow(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
+// Follow implements [sse.EventLog]. When ctx is done, it yields the error of
+// ctx.
+func (l *Log) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry, error] {
 	return func(yield func(sse.Entry, error) bool) {
-		seq := after.Seq
+		seq := r.After.Seq
 		for {
 			entries, changed, err := l.since(seq)
 			if err == nil {
@@ -212,7 +228,7 @@ func (l *Log) Follow(ctx context.Context, after sse.Position) iter.Seq2[sse.Entr
 				return
 			}
 			if len(entries) > 0 {
-				continue // more may have come meanwhile
+				continue // there may be new entries
 			}
 			select {
 			case <-changed:
@@ -222,7 +238,8 @@ func (l *Log) Follow(ctx context.Context, after sse.Position) iter.Seq2[sse.Entr
 	}
 }
 
-// since returns what comes after a number, and what is closed when there is more.
+// since returns the entries after seq, and a channel that is closed when there
+// are new ones.
 func (l *Log) since(seq uint64) ([]sse.Entry, <-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

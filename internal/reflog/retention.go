@@ -7,19 +7,20 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Retention is a rule by which entries are removed, the oldest first. An entry
-// with several topics goes when the first rule says so.
+// Retention is a rule by which the log removes entries, the oldest first. If
+// several rules match an entry, the first one whose limit it exceeds removes
+// it.
 type Retention struct {
-	// Pattern is whose entries the rule is about, all of them together. If zero,
-	// it is about the whole log.
+	// Pattern selects the entries to which the rule applies. The limits are for
+	// all of these entries together. If zero, the rule applies to the whole log.
 	Pattern sse.Pattern
 
-	Entries int           // how many are kept at most; if zero, any number
-	Bytes   int64         // of topics, ids, types and data; if zero, any number
-	Age     time.Duration // how old they become; if zero, any age
+	Entries int           // maximum number of entries; if zero, no limit
+	Bytes   int64         // maximum bytes of topics, ids, types and data; if zero, no limit
+	Age     time.Duration // maximum age; if zero, no limit
 }
 
-// Trim removes entries that have become too old.
+// Trim removes the entries that have become too old since the last Append.
 func (l *Log) Trim() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -32,14 +33,14 @@ func (l *Log) trimLocked() {
 	}
 }
 
-// applyLocked walks from the newest entry to the oldest: from the first that the
-// rule has no room for, all that it is about are removed.
+// applyLocked goes from the newest entry to the oldest. From the first entry
+// that exceeds a limit on, it removes all entries to which the rule applies.
 func (l *Log) applyLocked(rule *Retention) {
 	oldest := l.opts.Now().Add(-rule.Age)
 	count, bytes, full := 0, int64(0), false
 	remove := make(map[uint64]bool)
 	for _, entry := range slices.Backward(l.entries) {
-		if !rule.isAbout(&entry) {
+		if !rule.applies(&entry) {
 			continue
 		}
 		count++
@@ -55,42 +56,54 @@ func (l *Log) applyLocked(rule *Retention) {
 		if !remove[entry.Position.Seq] {
 			return false
 		}
-		l.markLocked(&entry)
+		l.recordLossLocked(&entry)
 		return true
 	})
 }
 
-func (r *Retention) isAbout(entry *sse.Entry) bool {
+func (r *Retention) applies(entry *sse.Entry) bool {
 	return r.Pattern == (sse.Pattern{}) || slices.ContainsFunc(entry.Topics, r.Pattern.Match)
 }
 
-// markLocked remembers what was removed. Rules remove in any order.
-func (l *Log) markLocked(entry *sse.Entry) {
+// recordLossLocked records that an entry is removed. Because of several rules,
+// entries may be removed in any order.
+func (l *Log) recordLossLocked(entry *sse.Entry) {
 	for _, topic := range entry.Topics {
-		if l.removed[topic].at.Seq < entry.Position.Seq {
-			l.removed[topic] = loss{entry.Position, entry.Time}
-		}
+		lost := l.removed[topic]
+		lost.raise(loss{entry.Position, entry.Time})
+		l.removed[topic] = lost
 	}
 }
 
-// loss is where an entry was removed, and when that was published.
+// loss is the position of the newest removed entry, and the latest time of a
+// removed one.
 type loss struct {
 	at   sse.Position
 	time time.Time
 }
 
-// lostLocked is the newest selected entry that was removed.
+func (l *loss) raise(other loss) {
+	if other.at.Seq > l.at.Seq {
+		l.at = other.at
+	}
+	if other.time.After(l.time) {
+		l.time = other.time
+	}
+}
+
+// lostLocked returns the loss of the entries that sel matches.
 func (l *Log) lostLocked(sel *sse.Selection) loss {
 	var lost loss
 	for topic, other := range l.removed {
-		if other.at.Seq > lost.at.Seq && sel.Match([]string{topic}) {
-			lost = other
+		if sel.Match([]string{topic}) {
+			lost.raise(other)
 		}
 	}
 	return lost
 }
 
-// sizeOf is what Read's limit and Retention.Bytes count.
+// sizeOf returns the size of an entry for the limit of Read and for
+// Retention.Bytes.
 func sizeOf(entry *sse.Entry) int {
 	size := len(entry.Event.ID) + len(entry.Event.Type) + len(entry.Event.Data)
 	for _, topic := range entry.Topics {

@@ -1,5 +1,5 @@
-// Package wire knows the bytes of an event stream: fields, line ends and
-// the UTF-8 they are made of. It has no loops over readers or writers.
+// Package wire encodes and decodes the bytes of an event stream: fields, line
+// ends and UTF-8. It does not use readers or writers.
 package wire
 
 import (
@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// BOM is the byte order mark that a decoder drops once, at the start.
+// BOM is the byte order mark, which a decoder drops at the start of a stream.
 const BOM = "\xEF\xBB\xBF"
 
-// AppendField appends "name: value" and a line end. The space is always
-// written: a decoder drops one, so that a value's own leading space survives.
-// The value must hold no line end.
+// AppendField appends "name: value" and a line end. It always writes the space,
+// because a decoder drops one leading space of a value. The value must not
+// contain a line end.
 func AppendField(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
@@ -24,8 +24,8 @@ func AppendField(dst []byte, name, value string) []byte {
 	return append(dst, '\n')
 }
 
-// AppendRetry appends a retry field. It rounds up to the millisecond, the
-// unit of the wire, so that a short delay never becomes none.
+// AppendRetry appends a retry field, whose unit is a millisecond. It rounds up,
+// so that a short delay does not become zero.
 func AppendRetry(dst []byte, d time.Duration) []byte {
 	ms := d / time.Millisecond
 	if d%time.Millisecond > 0 {
@@ -36,9 +36,9 @@ func AppendRetry(dst []byte, d time.Duration) []byte {
 	return append(dst, '\n')
 }
 
-// AppendLines appends text as one field for each of its lines. CR, LF and CRLF
-// each end a line; text that ends in one has an empty last line. For a comment
-// the name is empty.
+// AppendLines appends one field for each line of text. CR, LF and CRLF each end
+// a line; text that ends with a line end has an empty last line. For a comment,
+// name is empty.
 func AppendLines(dst []byte, name, text string) []byte {
 	if strings.IndexByte(text, '\r') >= 0 {
 		return appendLinesCR(dst, name, text)
@@ -71,13 +71,13 @@ func appendLinesCR(dst []byte, name, text string) []byte {
 	return AppendField(dst, name, text[start:])
 }
 
-// MaxRetryDigits bounds what ParseRetry reads: no retry worth keeping is
-// longer, and a decoder need not hold a line that is.
+// MaxRetryDigits is the greatest length of a value that ParseRetry accepts. No
+// useful delay is longer, and a decoder need not buffer a longer line.
 const MaxRetryDigits = 4096
 
-// ParseRetry reads the value of a retry field: ASCII digits and nothing else.
-// A delay that does not fit a Duration is the longest whole number of
-// milliseconds that does.
+// ParseRetry parses the value of a retry field, which must consist of ASCII
+// digits. If the delay does not fit a Duration, ParseRetry returns the greatest
+// Duration in whole milliseconds.
 //
 // HTML 9.2.6: "If the field value consists of only ASCII digits …"
 func ParseRetry(value []byte) (time.Duration, bool) {
@@ -97,11 +97,13 @@ func ParseRetry(value []byte) (time.Duration, bool) {
 	return time.Duration(ms) * time.Millisecond, true
 }
 
-// highBits are set in eight bytes of which one at least is not ASCII.
+// highBits masks the high bits of eight bytes. If they are all ASCII, none is
+// set.
 const highBits = 0x8080808080808080
 
-// IndexNonASCII is the index of the first byte of p that is not ASCII, or
-// len(p) if all are. ASCII is valid UTF-8, and this is the fastest way to know.
+// IndexNonASCII returns the index of the first byte of p that is not ASCII, or
+// len(p) if there is none. Because ASCII is valid UTF-8, this is the fastest
+// check for most text.
 func IndexNonASCII(p []byte) int {
 	i := 0
 	for ; i+64 <= len(p); i += 64 {
@@ -126,10 +128,11 @@ func IndexNonASCII(p []byte) int {
 
 func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) }
 
-// AppendValid appends src as a UTF-8 decoder would read it: every maximal part
+// AppendValid appends src as decoded by a UTF-8 decoder: every maximal subpart
 // of an ill-formed sequence becomes one U+FFFD. The result is never shorter
-// than src. (strings.ToValidUTF8 joins neighbours, and ranging over a string
-// replaces each byte; browsers do neither.)
+// than src. Browsers do the same, but strings.ToValidUTF8 replaces adjacent
+// subparts with one U+FFFD, and a range loop over a string replaces every
+// single byte.
 //
 // Encoding 4.1: "UTF-8 decode"; Unicode 3.9, table 3-8.
 func AppendValid(dst, src []byte) []byte {
@@ -150,8 +153,8 @@ func AppendValid(dst, src []byte) []byte {
 	}
 }
 
-// illFormed is the length of the maximal subpart at the start of p, which
-// does not start with a well-formed sequence.
+// illFormed returns the length of the maximal subpart at the start of p. The
+// bytes at the start of p must be ill-formed.
 func illFormed(p []byte) int {
 	low, high, length := byte(0x80), byte(0xBF), 0
 	switch c := p[0]; {
@@ -180,23 +183,23 @@ func illFormed(p []byte) int {
 	return n
 }
 
-// Field is one of the fields that mean something.
+// Field is the kind of a line in an event stream.
 type Field int
 
-// What a line is.
+// The kinds of lines.
 const (
-	Unknown Field = iota // to be ignored
+	Unknown Field = iota // ignored
 	Comment
 	Data
 	Type
 	ID
 	Retry
-	Topic // ours, not the standard's
+	Topic // an extension of this library
 )
 
-// Split tells what a line, without its end, is, and where its value starts:
-// after the colon and at most one space, or at the line's end if it has no
-// colon.
+// Split returns the kind of a line, without its line end, and the index at
+// which its value starts: after the colon and at most one space, or at the end
+// of the line if it has no colon.
 //
 // HTML 9.2.6: "If the line contains a U+003A COLON character (:) …"
 func Split(line []byte) (Field, int) {
@@ -209,17 +212,17 @@ func Split(line []byte) (Field, int) {
 		field = Comment
 	case 'd':
 		if len(line) > 6 && string(line[:6]) == "data: " {
-			return Data, 6 // nearly always
+			return Data, 6 // the most frequent case
 		}
-		field, n = named(line, "data", Data)
+		field, n = matchName(line, "data", Data)
 	case 'e':
-		field, n = named(line, "event", Type)
+		field, n = matchName(line, "event", Type)
 	case 'i':
-		field, n = named(line, "id", ID)
+		field, n = matchName(line, "id", ID)
 	case 'r':
-		field, n = named(line, "retry", Retry)
+		field, n = matchName(line, "retry", Retry)
 	case 't':
-		field, n = named(line, "topic", Topic)
+		field, n = matchName(line, "topic", Topic)
 	}
 	if field == Unknown || n == len(line) {
 		return field, n
@@ -230,7 +233,9 @@ func Split(line []byte) (Field, int) {
 	return field, n
 }
 
-func named(line []byte, name string, field Field) (Field, int) {
+// matchName returns field and the length of name if line has that field name,
+// and Unknown otherwise.
+func matchName(line []byte, name string, field Field) (Field, int) {
 	n := len(name)
 	if len(line) < n || string(line[:n]) != name || len(line) > n && line[n] != ':' {
 		return Unknown, 0

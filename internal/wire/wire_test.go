@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"math"
 	"math/big"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"github.com/sse-go/sse/internal/testrand"
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// decodeSlowly is the UTF-8 decoder's handler as the standard has it, one byte
-// at a time, with U+FFFD for each of its errors.
+// decodeSlowly decodes UTF-8 byte by byte, literally as the standard defines
+// the handler of the decoder, with U+FFFD for each error.
 //
 // Encoding 8.1.1: "UTF-8's decoder's handler, given ioQueue and byte …"
 func decodeSlowly(queue []byte) []rune {
@@ -79,7 +79,8 @@ func decodeSlowly(queue []byte) []rune {
 	return out
 }
 
-// edges are the bytes at which the decoder's tables change, and some between.
+// edges are the bytes at which the decoder's tables change, and some in
+// between.
 var edges = []byte{
 	0x00, '\n', 'A', 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
 	0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
@@ -87,7 +88,7 @@ var edges = []byte{
 
 func checkAppendValid(t *testing.T, src []byte) {
 	t.Helper()
-	const dst = "\xFF|" // what is there already is not looked at
+	const dst = "\xFF|" // must stay unchanged
 	got := wire.AppendValid([]byte(dst), src)
 	want := dst + string(decodeSlowly(src))
 	if string(got) != want {
@@ -130,7 +131,7 @@ func TestAppendValidExhaustive(t *testing.T) {
 }
 
 func TestAppendValidRandom(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := testrand.New(t)
 	for range 50_000 {
 		p := make([]byte, rng.IntN(12))
 		for i := range p {
@@ -140,7 +141,7 @@ func TestAppendValidRandom(t *testing.T) {
 	}
 }
 
-func TestAppendValidKeepsValid(t *testing.T) {
+func TestAppendValidCopiesValidText(t *testing.T) {
 	var all []byte
 	for r := rune(0); r <= utf8.MaxRune; r++ {
 		if utf8.ValidRune(r) {
@@ -148,12 +149,12 @@ func TestAppendValidKeepsValid(t *testing.T) {
 		}
 	}
 	if got := wire.AppendValid(nil, all); !bytes.Equal(got, all) {
-		t.Errorf("text of every code point: got %d bytes that differ, want the same", len(got))
+		t.Errorf("text of every code point: got %d different bytes, want a copy", len(got))
 	}
 }
 
-// The rows of table 3-8 and its neighbours: a maximal subpart is one U+FFFD,
-// not one for each byte and not one for all.
+// The rows of table 3-8 and the tables after it: each maximal subpart becomes
+// one U+FFFD. Neither a single byte nor a whole sequence of subparts does.
 func TestAppendValidSubparts(t *testing.T) {
 	tests := []struct{ source, in, want string }{
 		{"Unicode 3.9, table 3-8", "\xC0\xAF\xE0\x80\xBF\xF0\x81\x82A", "········A"},
@@ -171,7 +172,7 @@ func TestAppendValidSubparts(t *testing.T) {
 	}
 }
 
-// splitSlowly follows the text.
+// splitSlowly splits a line literally as the standard defines it.
 //
 // HTML 9.2.6: "If the line starts with a U+003A COLON character (:): Ignore
 // the line. If the line contains a U+003A COLON character (:): Collect the
@@ -192,7 +193,7 @@ func splitSlowly(line string) (wire.Field, string) {
 		return wire.ID, value
 	case name == "retry":
 		return wire.Retry, value
-	case name == "topic": // ours
+	case name == "topic": // an extension of this library
 		return wire.Topic, value
 	}
 	return wire.Unknown, ""
@@ -213,7 +214,7 @@ func TestSplit(t *testing.T) {
 		for _, tail := range tails {
 			line := name + tail
 			if line == "" {
-				continue // no field: it dispatches
+				continue // an empty line is no field; it dispatches the event
 			}
 			wantField, wantValue := splitSlowly(line)
 			field, n := wire.Split([]byte(line))
@@ -278,7 +279,7 @@ func TestAppendRetry(t *testing.T) {
 		math.MaxInt64,
 	}
 	for _, d := range durations {
-		// The least number of milliseconds that is not less than d.
+		// The smallest number of milliseconds that is at least d.
 		ms := new(big.Int).Add(big.NewInt(int64(d)), big.NewInt(int64(time.Millisecond)-1))
 		ms.Div(ms, big.NewInt(int64(time.Millisecond)))
 		want := "|retry: " + ms.String() + "\n"
@@ -324,7 +325,8 @@ func TestAppendLines(t *testing.T) {
 	}
 }
 
-// Every text of up to seven characters in which line ends could meet.
+// AppendLines is tested with every text of up to seven characters that are CR,
+// LF or x.
 func TestAppendLinesExhaustive(t *testing.T) {
 	lineEnds := strings.NewReplacer("\r\n", "\n", "\r", "\n")
 	texts := []string{""}

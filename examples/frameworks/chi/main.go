@@ -2,7 +2,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"log"
@@ -17,36 +16,52 @@ import (
 	"github.com/sse-go/sse"
 )
 
+var (
+	streams sync.Map     // the open streams are its keys
+	count   atomic.Int64 // messages so far
+)
+
 func main() {
 	log.Print("server on localhost:3000")
 	log.Fatal(http.ListenAndServe("localhost:3000", handler()))
 }
 
 func handler() http.Handler {
-	var streams, count = sync.Map{}, atomic.Int64{} // the open streams, the messages so far
 	router := chi.NewRouter()
 	router.Use(middleware.Recoverer)
-	router.Get("/handshake", func(w http.ResponseWriter, r *http.Request) {
-		stream, err := sse.Accept(w, r, &sse.AcceptOptions{WriteTimeout: time.Second})
-		if err != nil {
-			return // Accept has answered
-		}
-		defer func() { streams.Delete(stream); stream.Close(); log.Print("client left") }()
-		streams.Store(stream, nil)
-		log.Print("client connected")
-		<-stream.Context().Done() // the client goes, or the stream is closed below
-	})
-	router.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		data, reached := cmp.Or(string(body), fmt.Sprint("Hello ", count.Add(1))), 0
-		for key := range streams.Range {
-			if stream := key.(*sse.Stream); r.Method == http.MethodDelete {
-				stream.Close()
-			} else if stream.Send(sse.Event{Data: data}) == nil {
-				reached++
-			}
-		}
-		fmt.Fprintln(w, "clients reached:", reached)
-	})
+	router.Get("/handshake", handshake)
+	router.HandleFunc("/", send)
 	return router
+}
+
+func handshake(w http.ResponseWriter, r *http.Request) {
+	stream, err := sse.Accept(w, r, &sse.AcceptOptions{WriteTimeout: time.Second})
+	if err != nil {
+		return // Accept has sent an error response
+	}
+	defer stream.Close()
+	streams.Store(stream, true)
+	log.Print("client connected")
+	<-stream.Context().Done() // the client left, or send closed the stream
+	streams.Delete(stream)
+	log.Print("client left")
+}
+
+func send(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	event := sse.Event{Data: string(body)}
+	number := count.Add(1)
+	if event.Data == "" {
+		event.Data = fmt.Sprint("Hello ", number)
+	}
+	reached := 0
+	for key := range streams.Range {
+		stream := key.(*sse.Stream)
+		if r.Method == http.MethodDelete {
+			stream.Close()
+		} else if stream.Send(event) == nil {
+			reached++
+		}
+	}
+	fmt.Fprintln(w, "clients reached:", reached)
 }

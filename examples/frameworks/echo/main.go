@@ -2,7 +2,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"log"
@@ -16,37 +15,53 @@ import (
 	"github.com/sse-go/sse"
 )
 
+var (
+	streams sync.Map     // the open streams are its keys
+	count   atomic.Int64 // messages so far
+)
+
 func main() {
 	log.Print("server on localhost:3000")
 	log.Fatal(http.ListenAndServe("localhost:3000", handler()))
 }
 
 func handler() http.Handler {
-	var streams, count = sync.Map{}, atomic.Int64{} // the open streams, the messages so far
 	e := echo.New()
-	e.GET("/handshake", func(c *echo.Context) error {
-		opts := &sse.AcceptOptions{WriteTimeout: time.Second}
-		stream, err := sse.Accept(c.Response(), c.Request(), opts)
-		if err != nil {
-			return nil // Accept has answered: an error here would be a second answer
-		}
-		defer func() { streams.Delete(stream); stream.Close(); log.Print("client left") }()
-		streams.Store(stream, nil)
-		log.Print("client connected")
-		<-stream.Context().Done() // the client goes, or the stream is closed below
-		return nil
-	})
-	e.Any("/", func(c *echo.Context) error {
-		body, _ := io.ReadAll(c.Request().Body)
-		data, reached := cmp.Or(string(body), fmt.Sprint("Hello ", count.Add(1))), 0
-		for key := range streams.Range {
-			if stream := key.(*sse.Stream); c.Request().Method == http.MethodDelete {
-				stream.Close()
-			} else if stream.Send(sse.Event{Data: data}) == nil {
-				reached++
-			}
-		}
-		return c.String(http.StatusOK, fmt.Sprintln("clients reached:", reached))
-	})
+	e.GET("/handshake", handshake)
+	e.Any("/", send)
 	return e
+}
+
+func handshake(c *echo.Context) error {
+	options := &sse.AcceptOptions{WriteTimeout: time.Second}
+	stream, err := sse.Accept(c.Response(), c.Request(), options)
+	if err != nil {
+		return nil // Accept has sent an error response; an error here would send another one
+	}
+	defer stream.Close()
+	streams.Store(stream, true)
+	log.Print("client connected")
+	<-stream.Context().Done() // the client left, or send closed the stream
+	streams.Delete(stream)
+	log.Print("client left")
+	return nil
+}
+
+func send(c *echo.Context) error {
+	body, _ := io.ReadAll(c.Request().Body)
+	event := sse.Event{Data: string(body)}
+	number := count.Add(1)
+	if event.Data == "" {
+		event.Data = fmt.Sprint("Hello ", number)
+	}
+	reached := 0
+	for key := range streams.Range {
+		stream := key.(*sse.Stream)
+		if c.Request().Method == http.MethodDelete {
+			stream.Close()
+		} else if stream.Send(event) == nil {
+			reached++
+		}
+	}
+	return c.String(http.StatusOK, fmt.Sprintln("clients reached:", reached))
 }

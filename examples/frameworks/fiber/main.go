@@ -1,11 +1,11 @@
-// Command fiber is the server of examples/quickstart, inside fiber. That is
-// fasthttp, which has no http.ResponseWriter: no sse.Accept, only the encoder,
-// and by hand what a Stream does. See the README for what is missing.
+// Command fiber is the server of examples/quickstart, inside fiber. fiber is built
+// on fasthttp and has no http.ResponseWriter. So this program cannot call
+// sse.Accept: it uses the encoder, and does itself a part of the work that an
+// sse.Stream does. The README lists the missing parts.
 package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -19,59 +19,75 @@ import (
 	"github.com/sse-go/sse"
 )
 
+var (
+	clients sync.Map     // from the channel of an open stream to the function that ends the stream
+	count   atomic.Int64 // messages so far
+)
+
 func main() { log.Fatal(app().Listen("localhost:3000")) }
 
 func app() *fiber.App {
-	var clients, count = sync.Map{}, atomic.Int64{} // the open streams, the messages so far
 	app := fiber.New()
-	app.Get("/handshake", func(c fiber.Ctx) error {
-		c.Set("Content-Type", "text/event-stream")
-		c.Set("Cache-Control", "no-store, no-transform")
-		c.Set("X-Accel-Buffering", "no")
-		conn := c.RequestCtx().Conn() // c itself must not be used once we have returned
-		return c.SendStreamWriter(func(w *bufio.Writer) {
-			ctx, cancel := context.WithCancel(context.Background())
-			events := make(chan sse.Event, 16) // how far a client may fall behind
-			defer func() { clients.Delete(events); cancel(); log.Print("client left") }()
-			clients.Store(events, cancel)
-			log.Print("client connected")
-			stream(ctx, w, conn, events)
-		})
-	})
-	app.All("/", func(c fiber.Ctx) error {
-		data, reached := cmp.Or(string(c.Body()), fmt.Sprint("Hello ", count.Add(1))), 0
-		for events, cancel := range clients.Range {
-			if c.Method() == fiber.MethodDelete {
-				cancel.(context.CancelFunc)()
-				continue
-			}
-			select {
-			case events.(chan sse.Event) <- sse.Event{Data: data}:
-				reached++
-			default: // too far behind
-			}
-		}
-		return c.SendString(fmt.Sprintln("clients reached:", reached))
-	})
+	app.Get("/handshake", handshake)
+	app.All("/", send)
 	return app
 }
 
-// stream sends events until ctx is done or the client is gone. fasthttp says so
-// only when a write fails, hence the short heartbeat.
+func handshake(c fiber.Ctx) error {
+	c.Set("Content-Type", "text/event-stream")
+	c.Set("Cache-Control", "no-store, no-transform")
+	c.Set("X-Accel-Buffering", "no")
+	conn := c.RequestCtx().Conn() // c must not be used after handshake has returned
+	return c.SendStreamWriter(func(w *bufio.Writer) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		events := make(chan sse.Event, 16) // the client may be 16 events behind
+		clients.Store(events, cancel)
+		log.Print("client connected")
+		stream(ctx, w, conn, events)
+		clients.Delete(events)
+		log.Print("client left")
+	})
+}
+
+// stream sends events until ctx is done or the client has left. fasthttp reports a
+// lost client only when a write fails, hence the short heartbeat.
 func stream(ctx context.Context, w *bufio.Writer, conn net.Conn, events <-chan sse.Event) {
-	encoder, beat := sse.NewEncoder(w), time.NewTicker(time.Second)
-	defer beat.Stop()
-	defer conn.SetWriteDeadline(time.Time{}) // or it would stand for the next request
-	err := encoder.Comment("")               // a first byte, which proxies wait for
+	encoder := sse.NewEncoder(w)
+	heartbeat := time.NewTicker(time.Second)
+	defer heartbeat.Stop()
+	defer conn.SetWriteDeadline(time.Time{}) // otherwise it would apply to the next request
+	err := encoder.Comment("")               // proxies wait for the first byte
 	for err == nil && w.Flush() == nil {
-		conn.SetWriteDeadline(time.Now().Add(time.Second)) // else a stalled client stays
+		conn.SetWriteDeadline(time.Now().Add(time.Second)) // ends the stream of a stalled client
 		select {
 		case <-ctx.Done():
 			return
 		case event := <-events:
 			err = encoder.Encode(event)
-		case <-beat.C:
+		case <-heartbeat.C:
 			err = encoder.Comment("")
 		}
 	}
+}
+
+func send(c fiber.Ctx) error {
+	event := sse.Event{Data: string(c.Body())}
+	number := count.Add(1)
+	if event.Data == "" {
+		event.Data = fmt.Sprint("Hello ", number)
+	}
+	reached := 0
+	for events, cancel := range clients.Range {
+		if c.Method() == fiber.MethodDelete {
+			cancel.(context.CancelFunc)()
+			continue
+		}
+		select {
+		case events.(chan sse.Event) <- event:
+			reached++
+		default: // the channel is full: this client misses the event
+		}
+	}
+	return c.SendString(fmt.Sprintln("clients reached:", reached))
 }

@@ -19,30 +19,30 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// What a cell of the table says.
+// The texts of a cell.
 const (
 	streams    = "streams"
 	compressed = "streams, compressed"
-	holdsBack  = "holds events back"
+	delays     = "delays events"
 )
 
-// setup is one way to use a middleware.
+// setup is one way to run the server and the client.
 type setup struct {
 	http2        bool
-	gzip         bool          // the client accepts it
+	gzip         bool          // the client accepts gzip
 	writeTimeout time.Duration // of the http.Server
 }
 
-// stage is a server with a handler that the test directs.
+// stage is a server behind a middleware, with a handler that the test controls.
 type stage struct {
 	t        *testing.T
 	row      row
 	setup    setup
 	server   *ssetest.Server
 	client   *http.Client
-	accepted chan error     // what Accept has returned, of each request
-	next     chan sse.Event // sent by the handler, which returns when it is closed
-	ended    chan error     // why the stream ended, nil if the handler just returned
+	accepted chan error     // the result of Accept, for each request
+	next     chan sse.Event // the handler sends these, and returns when it is closed
+	ended    chan error     // the cause of the end; nil after next is closed
 }
 
 func newStage(t *testing.T, row row, setup setup) *stage {
@@ -58,12 +58,12 @@ func newStage(t *testing.T, row row, setup setup) *stage {
 		HTTP2: setup.http2,
 		Configure: func(server *http.Server) {
 			server.WriteTimeout = setup.writeTimeout
-			server.ErrorLog = log.New(io.Discard, "", 0) // chi's Timeout answers twice
+			server.ErrorLog = log.New(io.Discard, "", 0) // chi's Timeout sends a second status
 		},
 	})
 	s.client = s.server.Client()
 	transport := s.client.Transport.(*http.Transport).Clone()
-	// The client must not undo what was sent, and its buffers must get full.
+	// The client must not decompress the response, and its buffers must fill up.
 	transport.DisableCompression = true
 	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
 	s.client.Transport = transport
@@ -96,8 +96,8 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// get sends a request. It hangs for two hours at the most, as does the body, so
-// that what is held back is found and not waited for.
+// get sends a request. The request and the body end after two hours at the latest,
+// so that a delayed event fails the test instead of blocking it.
 func (s *stage) get() (resp *http.Response, leave func(), err error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Hour)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL()+"/", nil)
@@ -116,7 +116,8 @@ func (s *stage) get() (resp *http.Response, leave func(), err error) {
 	return resp, leave, nil
 }
 
-// run plays all that a stream must stand, and returns what the table says of it.
+// run tests a stream behind one middleware in one setup, and returns the text for
+// the table.
 func run(t *testing.T, row row, setup setup) (result string) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, row, setup)
@@ -124,7 +125,7 @@ func run(t *testing.T, row row, setup setup) (result string) {
 		resp, leave, err := s.get()
 		refused := <-s.accepted
 		if refused != nil && err == nil {
-			result = s.refusal(resp, refused)
+			result = s.checkRefusal(resp, refused)
 			return
 		}
 		result = streams
@@ -132,27 +133,27 @@ func run(t *testing.T, row row, setup setup) (result string) {
 			if resp.Header.Get("Content-Encoding") == "gzip" {
 				result = compressed
 			}
-			err = s.hour(resp, start)
+			err = s.streamForHour(resp, start)
 		}
 		if err != nil {
-			result = holdsBack
-			if !row.blind || setup.writeTimeout > 0 {
+			result = delays
+			if !row.delaysUnseen || setup.writeTimeout > 0 {
 				t.Error(err)
 			}
 			return
 		}
 		leave()
-		s.clientLeaves()
-		if setup.writeTimeout > 0 { // or else Accept has only warned that it will not be noticed
-			s.clientStalls()
+		s.checkLeave()
+		if setup.writeTimeout > 0 { // without it, Accept only warns: a stall is not noticed
+			s.checkStall()
 		}
 	})
 	return result
 }
 
-// refusal checks that a refusal is complete: typed, before the 200, and told to
-// whoever looks at the response.
-func (s *stage) refusal(resp *http.Response, err error) string {
+// checkRefusal checks that a refusal is complete: the error has a type, the status is
+// 500, and the body names the type.
+func (s *stage) checkRefusal(resp *http.Response, err error) string {
 	var writer *sse.WriterError
 	if !errors.As(err, &writer) || writer.Type == "" {
 		s.t.Errorf("Accept: %v, want a *WriterError with a type", err)
@@ -171,9 +172,9 @@ func (s *stage) refusal(resp *http.Response, err error) string {
 	return fmt.Sprintf("refused: names `%s`", writer.Type)
 }
 
-// hour has a stream live for an hour and end: each byte is there before the next
-// event is sent, and no time passes until then.
-func (s *stage) hour(resp *http.Response, start time.Time) error {
+// streamForHour runs a stream for an hour and ends it. Each event must arrive before the
+// next is sent, and without any delay.
+func (s *stage) streamForHour(resp *http.Response, start time.Time) error {
 	body, err := decoded(resp)
 	if err != nil {
 		return fmt.Errorf("no first byte: %w", err)
@@ -188,9 +189,9 @@ func (s *stage) hour(resp *http.Response, start time.Time) error {
 	decoder := sse.NewDecoder(body, nil)
 	for i, pause := range []time.Duration{0, 0, time.Second, 4 * time.Second, time.Minute, time.Hour} {
 		if s.row.ends > 0 && pause > s.row.ends {
-			return s.endsInTime(decoder, start)
+			return s.checkTimeLimit(decoder, start)
 		}
-		time.Sleep(pause) // the bubble's
+		time.Sleep(pause) // in the fake time of synctest
 		want := fmt.Sprint("event ", i)
 		s.next <- sse.Event{Data: want}
 		sent := time.Now()
@@ -210,8 +211,8 @@ func (s *stage) hour(resp *http.Response, start time.Time) error {
 	return nil
 }
 
-// endsInTime waits for the end that the middleware prepares.
-func (s *stage) endsInTime(decoder *sse.Decoder, start time.Time) error {
+// checkTimeLimit checks that the middleware ends the stream at its time limit.
+func (s *stage) checkTimeLimit(decoder *sse.Decoder, start time.Time) error {
 	event, err := decoder.Next()
 	if cause := <-s.ended; err != io.EOF || !errors.Is(cause, context.DeadlineExceeded) {
 		s.t.Errorf("at the end: %q, %v, because of %v", event.Data, err, cause)
@@ -222,13 +223,13 @@ func (s *stage) endsInTime(decoder *sse.Decoder, start time.Time) error {
 	return nil
 }
 
-// clientLeaves checks that the handler hears of it at once.
-func (s *stage) clientLeaves() {
+// checkLeave checks that the stream ends at once when the client leaves.
+func (s *stage) checkLeave() {
 	_, leave, err := s.get()
 	if err != nil || <-s.accepted != nil {
-		s.t.Fatal("the second request is not answered as the first was")
+		s.t.Fatal("the second request has another result than the first")
 	}
-	time.Sleep(time.Minute) // the bubble's
+	time.Sleep(time.Minute) // in the fake time of synctest
 	start := time.Now()
 	leave()
 	cause := <-s.ended
@@ -237,11 +238,12 @@ func (s *stage) clientLeaves() {
 	}
 }
 
-// clientStalls checks that a client that does not read is cut after Accept's
-// WriteTimeout. The events do not compress, so that they fill the buffers.
-func (s *stage) clientStalls() {
+// checkStall checks that a client that does not read is cut after
+// AcceptOptions.WriteTimeout. The events do not compress, so that they fill the
+// buffers.
+func (s *stage) checkStall() {
 	if _, _, err := s.get(); err != nil || <-s.accepted != nil {
-		s.t.Fatal("the third request is not answered as the first was")
+		s.t.Fatal("the third request has another result than the first")
 	}
 	noise := make([]byte, 32<<10)
 	rand.Read(noise)
@@ -260,8 +262,8 @@ func (s *stage) clientStalls() {
 	}
 }
 
-// decoded returns the body as it was before a middleware compressed it. It reads
-// no more than it needs for the byte that is asked for.
+// decoded returns a reader of the body without compression. The reader reads no
+// more of the body than it needs for the requested bytes.
 func decoded(resp *http.Response) (io.Reader, error) {
 	if resp.Header.Get("Content-Encoding") != "gzip" {
 		return resp.Body, nil

@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// tracer provides tracers whose spans say when they have ended.
+// tracer provides tracers whose spans send to ended when they end.
 type tracer struct {
 	noop.TracerProvider
 	ended chan struct{}
@@ -41,9 +41,9 @@ func (m *spanMaker) Start(ctx context.Context, _ string, _ ...trace.SpanStartOpt
 
 func (s *span) End(...trace.SpanEndOption) { s.ended <- struct{}{} }
 
-// A broker that parks does not park inside otelhttp, which wraps the
-// ResponseWriter: so the span is as long as the stream.
-func TestParkInOtel(t *testing.T) {
+// A broker with Park set does not park a stream inside otelhttp, because otelhttp
+// wraps the ResponseWriter. So the span lasts as long as the stream.
+func TestParkInsideOtelhttp(t *testing.T) {
 	connected := make(chan sse.Subscriber, 1)
 	broker := &sse.Broker{Park: true, OnConnect: func(s sse.Subscriber) { connected <- s }}
 	spans := &tracer{ended: make(chan struct{}, 2)}

@@ -23,11 +23,14 @@ import (
 // row is one middleware, or several.
 type row struct {
 	name   string
-	module string // whose version go.mod pins; if empty, it is Go's own, or ours
+	module string // go.mod has its version; if empty, the row needs no module
 	wrap   func(http.Handler) http.Handler
 
-	ends  time.Duration // when it ends every stream; 0 if it does not
-	blind bool          // without a WriteTimeout it holds events back, which Accept cannot see
+	ends time.Duration // the age at which it ends a stream; if zero, it ends none
+
+	// delaysUnseen: on a server without a WriteTimeout, it delays events and
+	// Accept cannot see it.
+	delaysUnseen bool
 
 	advice string
 }
@@ -36,12 +39,12 @@ const otel = "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 const (
 	nothing     = "nothing"
-	uncompress  = "nothing; to save its memory, leave the route out"
-	leaveOut    = "leave the route out"
-	streamTime  = "leave the route out, if streams are to live longer"
+	uncompress  = "nothing; to save memory, exclude the route"
+	exclude     = "exclude the route"
+	streamTime  = "exclude the route if streams must live longer"
 	limit       = 30 * time.Minute
-	giveUnwrap  = "give it an `Unwrap() http.ResponseWriter`"
-	orderMatter = "compress outside of that wrapper, or give it a `Flush`, too"
+	giveUnwrap  = "add a method `Unwrap() http.ResponseWriter`"
+	orderMatter = "compress outside the wrapper, or add a `Flush` to the wrapper"
 )
 
 var rows = []row{
@@ -53,10 +56,10 @@ var rows = []row{
 		return http.MaxBytesHandler(h, 1<<20)
 	}},
 	{name: "`http.TimeoutHandler`", wrap: timeoutHandler,
-		advice: leaveOut + "; it keeps the whole response until its end"},
+		advice: exclude + ": it keeps the whole response until the handler returns"},
 
 	{name: "chi `Logger`", module: "github.com/go-chi/chi/v5", wrap: chiLogger, advice: nothing},
-	{name: "chi `Compress`, its types", module: "github.com/go-chi/chi/v5",
+	{name: "chi `Compress`, default types", module: "github.com/go-chi/chi/v5",
 		wrap: chi.Compress(5), advice: nothing},
 	{name: "chi `Compress`, with `text/event-stream`", module: "github.com/go-chi/chi/v5",
 		wrap: chi.Compress(5, "text/event-stream"), advice: uncompress},
@@ -66,11 +69,11 @@ var rows = []row{
 	{name: "gin", module: "github.com/gin-gonic/gin", wrap: inGin(), advice: nothing},
 	{name: "gin with gin-contrib/gzip", module: "github.com/gin-contrib/gzip",
 		wrap:   inGin(gingzip.Gzip(gingzip.DefaultCompression)),
-		advice: "`gzip.WithExcludedPaths`: its writer hides gin's `Unwrap`"},
+		advice: "use `gzip.WithExcludedPaths`: its writer hides gin's `Unwrap`"},
 	{name: "gin inside a wrapper with `Unwrap`", module: "github.com/gin-gonic/gin",
 		wrap: chain(wrapper(withUnwrap), inGin()), advice: nothing},
 	{name: "gin inside `http.TimeoutHandler`", module: "github.com/gin-gonic/gin",
-		wrap: chain(timeoutHandler, inGin()), advice: leaveOut},
+		wrap: chain(timeoutHandler, inGin()), advice: exclude},
 
 	{name: "echo", module: "github.com/labstack/echo/v5", wrap: inEcho(), advice: nothing},
 	{name: "echo `Gzip`", module: "github.com/labstack/echo/v5",
@@ -80,7 +83,7 @@ var rows = []row{
 	{name: "echo `ContextTimeout`, 30 min", module: "github.com/labstack/echo/v5",
 		wrap: inEcho(echomiddleware.ContextTimeout(limit)), ends: limit, advice: streamTime},
 	{name: "echo inside `http.TimeoutHandler`", module: "github.com/labstack/echo/v5",
-		wrap: chain(timeoutHandler, inEcho()), advice: leaveOut},
+		wrap: chain(timeoutHandler, inEcho()), advice: exclude},
 
 	{name: "gorilla `LoggingHandler`", module: "github.com/gorilla/handlers", wrap: gorillaLogging,
 		advice: nothing},
@@ -101,11 +104,11 @@ var rows = []row{
 		wrap:   func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) },
 		advice: uncompress},
 	{name: "NYTimes/gziphandler", module: "github.com/NYTimes/gziphandler",
-		wrap: gziphandler.GzipHandler, blind: true,
-		advice: "`gzhttp` instead, its successor; see below"},
+		wrap: gziphandler.GzipHandler, delaysUnseen: true,
+		advice: "use its successor `gzhttp`; see below"},
 }
 
-// chain returns the middleware that the first one makes of all the others.
+// chain returns a middleware that applies all, the first of them outermost.
 func chain(all ...func(http.Handler) http.Handler) func(http.Handler) http.Handler {
 	return func(h http.Handler) http.Handler {
 		for i := range all {
@@ -115,7 +118,7 @@ func chain(all ...func(http.Handler) http.Handler) func(http.Handler) http.Handl
 	}
 }
 
-// The three kinds of wrappers that people write.
+// The three kinds of wrappers in common use.
 type (
 	unwrappable struct{ http.ResponseWriter }
 	opaque      struct{ http.ResponseWriter }

@@ -1,4 +1,5 @@
-// Package middleware_test has no package beside it: it makes docs/MIDDLEWARE.md.
+// Package middleware_test tests streams behind middleware and writes
+// docs/MIDDLEWARE.md. It tests no package of this directory.
 package middleware_test
 
 import (
@@ -13,59 +14,60 @@ import (
 
 var update = flag.Bool("update", false, "write docs/MIDDLEWARE.md")
 
-const written = "../../../docs/MIDDLEWARE.md"
+const pagePath = "../../../docs/MIDDLEWARE.md"
 
 //go:embed page.md
-var page string // TABLE stands for the table
+var page string // the test replaces TABLE
 
 const tableHead = "| middleware | version | HTTP/1.1 | HTTP/2 " +
-	"| without `WriteTimeout` | what to do |\n|---|---|---|---|---|---|\n"
+	"| without `WriteTimeout` | advice |\n|---|---|---|---|---|---|\n"
 
-// TestMiddleware tries every row in every setup, and compares what it finds with
+// TestMiddleware tests every row in every setup, and compares the results with
 // docs/MIDDLEWARE.md.
 func TestMiddleware(t *testing.T) {
 	table := strings.Builder{}
 	table.WriteString(tableHead)
-	partial := false // some cells were not tried: this makes no page
+	partial := false // -run excluded some cells, so the table is incomplete
 	for _, row := range rows {
-		var versions [2]string // of HTTP
-		var without string     // a WriteTimeout
+		var results [2]string // by HTTP version
+		var unlimited string  // without a WriteTimeout
 		t.Run(strings.ReplaceAll(row.name, "`", ""), func(t *testing.T) {
 			for i, http2 := range []bool{false, true} {
-				versions[i] = cell(t, row, setup{http2: http2, writeTimeout: 2 * time.Second})
-				unlimited := cell(t, row, setup{http2: http2})
-				if without = "the same"; unlimited != versions[i] {
-					without = unlimited
+				results[i] = cell(t, row, setup{http2: http2, writeTimeout: 2 * time.Second})
+				unlimited = cell(t, row, setup{http2: http2})
+				if unlimited == results[i] {
+					unlimited = "the same"
 				}
 			}
 		})
-		if versions[0] == "" || versions[1] == "" {
-			partial = true // by -run
+		if results[0] == "" || results[1] == "" {
+			partial = true
 		}
 		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s |\n",
-			row.name, version(t, row.module), versions[0], versions[1], without, row.advice)
+			row.name, version(t, row.module), results[0], results[1], unlimited, row.advice)
 	}
 	if t.Failed() || partial {
 		return
 	}
-	found := strings.Replace(strings.ReplaceAll(page, "\r\n", "\n"), "TABLE\n", table.String()+"\n", 1)
+	want := strings.Replace(strings.ReplaceAll(page, "\r\n", "\n"), "TABLE\n", table.String()+"\n", 1)
 	if *update {
-		if err := os.WriteFile(written, []byte(found), 0o644); err != nil {
+		if err := os.WriteFile(pagePath, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	file, err := os.ReadFile(written)
+	file, err := os.ReadFile(pagePath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.ReplaceAll(string(file), "\r\n", "\n"); got != found {
-		t.Errorf("docs/MIDDLEWARE.md is not what was found; "+
-			"look at it, and run this test with -update:\n%s", difference(got, found))
+	if got := strings.ReplaceAll(string(file), "\r\n", "\n"); got != want {
+		t.Errorf("docs/MIDDLEWARE.md differs from the results of this test; "+
+			"check the difference, then run the test with -update:\n%s", difference(got, want))
 	}
 }
 
-// cell says what happens to clients that do not accept gzip, and to those that do.
+// cell returns the text of one cell: the results for a client that does not accept
+// gzip and for a client that accepts it.
 func cell(t *testing.T, row row, setup setup) string {
 	results := map[bool]string{}
 	for _, setup.gzip = range []bool{false, true} {
@@ -82,12 +84,12 @@ func cell(t *testing.T, row row, setup setup) string {
 		text += "; if the client accepts gzip, " + results[true]
 	}
 	if row.ends > 0 {
-		text += ", until its time is up"
+		text += ", until its time limit"
 	}
 	return text
 }
 
-// version is what go.mod pins.
+// version returns the version of a module in go.mod.
 func version(t *testing.T, module string) string {
 	if module == "" {
 		return ""
@@ -110,8 +112,8 @@ func difference(got, want string) string {
 	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(gotLines), len(wantLines)) {
 		if gotLines[i] != wantLines[i] {
-			return fmt.Sprintf("line %d\nfile:  %s\nfound: %s", i+1, gotLines[i], wantLines[i])
+			return fmt.Sprintf("line %d\ngot:  %s\nwant: %s", i+1, gotLines[i], wantLines[i])
 		}
 	}
-	return fmt.Sprintf("%d lines in the file, %d found", len(gotLines), len(wantLines))
+	return fmt.Sprintf("%d lines in the file, want %d", len(gotLines), len(wantLines))
 }

@@ -1,4 +1,4 @@
-// Command client waits for the server, prints its messages, and comes back whenever it loses it.
+// Command client waits for the server, prints its messages, and reconnects after every loss.
 package main
 
 import (
@@ -15,48 +15,49 @@ import (
 func main() {
 	for {
 		log.Print("TRY_OPEN_CONNECTION")
-		log.Print(listen("http://localhost:3000/handshake")) // why it is over
+		err := listen("http://localhost:3000/handshake")
+		log.Print(err)
 		time.Sleep(time.Second)
 	}
 }
 
-// listen prints messages until the connection ends, which it always does one day.
+// listen prints messages until the connection ends, and returns the reason for the end.
 func listen(url string) error {
 	response, err := http.Get(url)
 	if err != nil {
-		return err // most often: the server is not there yet
+		return err // usually, the server is not running yet
 	}
 	defer response.Body.Close()
-	kind := response.Header.Get("Content-Type")
-	if response.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
-		return fmt.Errorf("not an event stream: %s, %s", response.Status, kind)
+	contentType := response.Header.Get("Content-Type")
+	if response.StatusCode != http.StatusOK || !strings.HasPrefix(contentType, "text/event-stream") {
+		return fmt.Errorf("not an event stream: %s, %s", response.Status, contentType)
 	}
 	log.Print("connection established..")
 	log.Print("WAITING_MESSAGE")
-	reader := bufio.NewReader(response.Body) // not a bufio.Scanner, which ends at a line of 64 KiB
-	var message []string
-	var other bool // it is of a type that this client does not know
+	reader := bufio.NewReader(response.Body) // a bufio.Scanner would fail at a line of 64 KiB
+	var data []string                        // the lines of the message so far
+	var eventType string                     // its type, usually none
 	for {
 		line, err := reader.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			return errors.New("the server has ended the connection") // an end is no error to Go
+			return errors.New("the server has ended the connection")
 		}
 		if err != nil {
 			return err
 		}
 		line = strings.TrimRight(line, "\r\n")
-		field, value, _ := strings.Cut(line, ":") // data, event, id, retry; nothing: a comment
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
 		switch {
 		case field == "data":
-			message = append(message, strings.TrimPrefix(value, " "))
+			data = append(data, value)
 		case field == "event":
-			value = strings.TrimPrefix(value, " ")
-			other = value != "" && value != "message"
-		case line == "": // the message is complete, if there is one
-			if message != nil && !other {
-				fmt.Println(strings.Join(message, `\n`)) // one line, whatever is in it
+			eventType = value
+		case line == "": // the message is complete
+			if data != nil && (eventType == "" || eventType == "message") {
+				fmt.Println(strings.Join(data, `\n`)) // prints a message of several lines as one
 			}
-			message, other = nil, false
+			data, eventType = nil, ""
 		}
 	}
 }

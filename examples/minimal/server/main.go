@@ -1,7 +1,8 @@
-// Command server holds every client that connects, and sends all of them a message at each curl.
+// Command server holds a connection to every client, and sends all clients a message at each curl.
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,48 +13,47 @@ import (
 )
 
 var (
-	mu      sync.Mutex                               // guards the following
-	clients = map[chan<- string]context.CancelFunc{} // the connected ones, and how to end each
-	count   int                                      // of messages
-
-	// Every line of a message needs its own "data: ", or it could pass for another field.
-	lines = strings.NewReplacer("\r\n", "\ndata: ", "\r", "\ndata: ", "\n", "\ndata: ")
+	mu      sync.Mutex                             // guards clients and count
+	clients = map[chan string]context.CancelFunc{} // a channel per client; the function ends it
+	count   int                                    // messages so far
+	lines   = strings.NewReplacer("\r\n", "\ndata: ", "\r", "\ndata: ", "\n", "\ndata: ")
 )
 
 func main() {
 	http.HandleFunc("GET /handshake", handshake)
-	http.HandleFunc("/{$}", send) // curl localhost:3000, or curl -d text, or curl -X DELETE
+	http.HandleFunc("/{$}", send) // curl localhost:3000, also with -d TEXT or -X DELETE
 	log.Print("server on localhost:3000")
 	log.Fatal(http.ListenAndServe("localhost:3000", nil))
 }
 
 func handshake(w http.ResponseWriter, r *http.Request) {
-	messages := make(chan string, 16)              // how far a client may fall behind
-	ctx, cancel := context.WithCancel(r.Context()) // done when the client goes, or send ends it
+	messages := make(chan string, 16)              // the client may be 16 messages behind
+	ctx, cancel := context.WithCancel(r.Context()) // ends with the connection, or by cancel
 	mu.Lock()
 	clients[messages] = cancel
 	mu.Unlock()
 	log.Print("client connected")
-	defer log.Print("client left")
-	defer func() { cancel(); mu.Lock(); delete(clients, messages); mu.Unlock() }()
 	w.Header().Set("Content-Type", "text/event-stream")
-	for http.NewResponseController(w).Flush() == nil { // out go the headers, then each message
+	for ctx.Err() == nil {
+		http.NewResponseController(w).Flush() // send the headers now, and later each message
 		select {
-		case <-ctx.Done():
-			return // which ends the connection
-		case message := <-messages:
-			fmt.Fprintf(w, "data: %s\n\n", lines.Replace(message)) // the blank line ends it
+		case message := <-messages: // each line gets its own "data: ", and a blank line ends it
+			fmt.Fprintf(w, "data: %s\n\n", lines.Replace(message))
+		case <-ctx.Done(): // the client left, or a DELETE called cancel
 		}
 	}
+	mu.Lock()
+	delete(clients, messages)
+	mu.Unlock()
+	log.Print("client left")
 }
 
 func send(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	mu.Lock()
 	defer mu.Unlock()
-	if count++; len(body) == 0 {
-		body = fmt.Append(nil, "Hello ", count)
-	}
+	count++
+	message := cmp.Or(string(body), fmt.Sprint("Hello ", count)) // "Hello 1" if there is no body
 	reached := 0
 	for messages, cancel := range clients {
 		if r.Method == http.MethodDelete {
@@ -61,9 +61,9 @@ func send(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		select {
-		case messages <- string(body):
+		case messages <- message:
 			reached++
-		default: // too far behind: it misses this one, and nobody waits for it
+		default: // the channel is full: this client misses the message
 		}
 	}
 	fmt.Fprintln(w, "clients reached:", reached)

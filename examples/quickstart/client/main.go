@@ -1,8 +1,8 @@
-package main // the client of examples/minimal, on package sse
+// Command client is the client of examples/minimal, written with package sse.
+package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"strings"
@@ -13,26 +13,30 @@ import (
 func main() {
 	client := &sse.Client{
 		URL:           "http://localhost:3000/handshake",
-		MaxRetryDelay: -1, // every second, as long as it takes
-		OnState: func(change sse.StateChange) {
-			switch change.State {
-			case sse.StateConnecting:
-				log.Print("TRY_OPEN_CONNECTION")
-			case sse.StateOpen:
-				log.Print("connection established..")
-				log.Print("WAITING_MESSAGE")
-			case sse.StateRetrying:
-				if change.Err == nil {
-					change.Err = errors.New("the server has ended the connection")
-				}
-				log.Print(change.Err)
-			}
-		},
+		MaxRetryDelay: -1, // reconnect every second, without longer and longer delays
+		OnState:       logState,
 	}
 	for event, err := range client.Events(context.Background()) {
 		if err != nil {
-			log.Fatal(err) // what trying again cannot mend
+			log.Fatal(err) // another attempt would fail as well
 		}
-		fmt.Println(strings.ReplaceAll(event.Data, "\n", `\n`))
+		fmt.Println(strings.ReplaceAll(event.Data, "\n", `\n`)) // prints several lines as one
+	}
+}
+
+// logState logs every change of the connection's state.
+func logState(change sse.StateChange) {
+	switch change.State {
+	case sse.StateConnecting:
+		log.Print("TRY_OPEN_CONNECTION")
+	case sse.StateOpen:
+		log.Print("connection established..")
+		log.Print("WAITING_MESSAGE")
+	case sse.StateRetrying:
+		if change.Err != nil {
+			log.Print(change.Err)
+		} else {
+			log.Print("the server has ended the connection")
+		}
 	}
 }

@@ -1,5 +1,5 @@
-// Command client prints the events of examples/resume/server, and comes back
-// whenever it loses it. See there for what to try.
+// Command client prints the events of examples/resume/server, and reconnects after
+// every loss. The comment of the server has commands to try.
 package main
 
 import (
@@ -13,28 +13,30 @@ import (
 )
 
 func main() {
-	url := flag.String("url", "http://localhost:3000/events?since=earliest", "of the stream")
-	after := flag.String("after", "", "the `id` of the last event that an earlier client has printed")
+	url := flag.String("url", "http://localhost:3000/events?since=earliest",
+		"read the stream at `URL`")
+	after := flag.String("after", "",
+		"start after the event with this `id`, for example ~42.gAAAAAAAAAAAAAAA")
 	flag.Parse()
 
 	client := &sse.Client{
 		URL: *url,
-		// From the first event on, the id of the last one goes with every request,
-		// and is stronger than the "since" of the URL.
+		// After the first event, every request carries the id of the last event. The
+		// server then ignores "since" in the URL.
 		LastEventID:   *after,
-		MaxRetryDelay: -1, // as often as the server says, for as long as it takes
-		OnState:       report,
+		MaxRetryDelay: -1, // keep the delay that the server sets
+		OnState:       logState,
 	}
 	for event, err := range client.Events(context.Background()) {
 		switch {
 		case err != nil:
-			log.Fatal(err) // what trying again cannot mend
+			log.Fatal(err) // the client retries after any other error
 		case event.Type == "sse.gap":
 			gap, err := sse.Decode[sse.Gap](event)
 			if err != nil {
 				log.Fatal(err)
 			}
-			// Here a program that has built up a state would fetch it anew.
+			// A program that builds a state from events would load the state again here.
 			log.Printf("gap: events after %s are lost (%s)", gap.Asked, gap.Why)
 		default:
 			fmt.Println(strings.ReplaceAll(event.Data, "\n", `\n`))
@@ -42,11 +44,12 @@ func main() {
 	}
 }
 
-func report(change sse.StateChange) {
+// logState logs every change of the connection's state.
+func logState(change sse.StateChange) {
 	switch change.State {
 	case sse.StateOpen:
 		log.Print("connected")
 	case sse.StateRetrying:
-		log.Printf("lost (%v), again in %v", change.Err, change.Delay)
+		log.Printf("connection lost (%v), retrying in %v", change.Err, change.Delay)
 	}
 }

@@ -18,28 +18,28 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// fileLog is the smallest honest sse.EventLog on a disk: a file with a line of
-// JSON for each event. Append returns when the line is on stable storage, and
-// nobody sees the event before. What it is not: it has all events in memory too,
-// removes none, and syncs the disk once for each, while all others wait. The hub
-// has a log without these limits; its methods are the same four.
+// fileLog is a small but complete sse.EventLog on a disk: a file with a line of JSON
+// for each event. Append returns when the line is on stable storage, and no reader
+// sees the event before. Its limits: it also holds all events in memory, it removes
+// none, and each Append syncs the disk while all other callers wait. The hub has a
+// log without these limits, with the same four methods.
 //
 // Only one process may have the file open.
 type fileLog struct {
 	file *os.File
 
 	mu      sync.Mutex    // guards the following
-	begin   sse.Position  // the place before the first event, which has the epoch
-	entries []sse.Entry   // the first has the sequence 1: no number is left out
-	size    int64         // of the file, as far as it is kept
-	broken  error         // what Append fails with from now on
+	begin   sse.Position  // the position before the first event; it has the epoch
+	entries []sse.Entry   // sequences 1, 2, 3 …, without holes
+	size    int64         // length of the complete lines in the file
+	broken  error         // if not nil, the error of every further Append
 	grown   chan struct{} // closed, and replaced, when there are more entries
 }
 
-// line is a line of the file. The first is the log's beginning, without an event.
+// line is a line of the file. The first line has the position begin and no event.
 type line struct {
 	sse.Entry
-	Bytes []byte `json:",omitempty"` // the event's data, where that is not UTF-8
+	Bytes []byte `json:",omitempty"` // the event's data, if it is not valid UTF-8
 }
 
 func openLog(path string) (*fileLog, error) {
@@ -54,8 +54,8 @@ func openLog(path string) (*fileLog, error) {
 	return l, nil
 }
 
-// load reads the file, up to its last complete line. What follows is the rest of
-// an Append that did not return, so nobody has seen it.
+// load reads the file up to its last complete line, and removes the rest. The rest
+// comes from an Append that did not return, so no reader has seen it.
 func (l *fileLog) load() error {
 	for r := bufio.NewReader(l.file); ; {
 		text, err := r.ReadBytes('\n')
@@ -79,18 +79,19 @@ func (l *fileLog) load() error {
 	if l.begin.Epoch != 0 {
 		return l.file.Truncate(l.size)
 	}
-	// A new log. Its epoch tells it from all others, also from one that was here
-	// before and is lost: whoever comes back with a position of that is told.
+	// A new log. Its epoch differs from the epochs of all other logs, also of a lost
+	// log with the same name: a client that reconnects with a position of the lost log
+	// receives a gap.
 	l.begin.Epoch = rand.Uint64() | 1
 	return l.write([]sse.Entry{{Position: l.begin}})
 }
 
-// position is that of the entry with a number.
+// position returns the position of entry, which has the number seq.
 func (l *fileLog) position(seq int, entry *sse.Entry) sse.Position {
 	return sse.Position{Epoch: l.begin.Epoch, Seq: uint64(seq), Check: entry.Check()}
 }
 
-// at is the position after the first n entries.
+// at returns the position after the first n entries.
 func (l *fileLog) at(n int) sse.Position {
 	if n == 0 {
 		return l.begin
@@ -98,31 +99,34 @@ func (l *fileLog) at(n int) sse.Position {
 	return l.entries[n-1].Position
 }
 
-// Append keeps all of the entries, or none.
-func (l *fileLog) Append(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
+// Append stores all of the entries, or none. This log has no idempotency keys.
+func (l *fileLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := errors.Join(l.broken, ctx.Err()); err != nil {
-		return nil, err
+		return sse.AppendResult{}, err
 	}
-	entries = slices.Clone(entries)
+	if r.Key != "" {
+		return sse.AppendResult{}, errors.ErrUnsupported
+	}
+	entries := slices.Clone(r.Entries)
 	positions := make([]sse.Position, len(entries))
 	for i := range entries {
-		entries[i].Time = entries[i].Time.UTC() // as it will be read
+		entries[i].Time = entries[i].Time.UTC() // as load returns it
 		entries[i].Topics = slices.Clone(entries[i].Topics)
 		positions[i] = l.position(len(l.entries)+i+1, &entries[i])
 		entries[i].Position = positions[i]
 	}
 	if err := l.write(entries); err != nil {
-		return nil, err
+		return sse.AppendResult{}, err
 	}
 	l.entries = append(l.entries, entries...)
 	close(l.grown)
 	l.grown = make(chan struct{})
-	return positions, nil
+	return sse.AppendResult{Positions: positions}, nil
 }
 
-// write returns when the entries are on stable storage.
+// write appends the entries to the file. It returns when they are on stable storage.
 func (l *fileLog) write(entries []sse.Entry) error {
 	var text bytes.Buffer
 	for _, entry := range entries {
@@ -138,9 +142,9 @@ func (l *fileLog) write(entries []sse.Entry) error {
 		l.size += int64(text.Len())
 		return nil
 	}
-	// What has failed must not be there after a restart. And after a sync that has
-	// failed nobody knows what the disk has: better to say so than to go on.
-	l.broken = fmt.Errorf("the log has failed before: %w", err)
+	// Failed entries must not be in the file after a restart. After a failed sync the
+	// content of the disk is unknown, so every further Append returns an error.
+	l.broken = fmt.Errorf("an earlier write to the log failed: %w", err)
 	return errors.Join(err, l.file.Truncate(l.size), l.file.Sync())
 }
 
@@ -161,38 +165,37 @@ func parse(text []byte) (sse.Entry, error) {
 	return n.Entry, err
 }
 
-// Read finds the entries after a position by their numbers, as none is left out.
-func (l *fileLog) Read(ctx context.Context, after, through sse.Position, sel sse.Selection,
-	limit int) (sse.Page, error) {
+// Read finds the entries after a position by their numbers, which have no holes.
+func (l *fileLog) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	end := len(l.entries)
-	if through != (sse.Position{}) {
-		end = min(end, int(through.Seq))
+	if r.Through != (sse.Position{}) {
+		end = min(end, int(r.Through.Seq))
 	}
-	first := int(after.Seq)
+	first := int(r.After.Seq)
 	if first > end {
-		return sse.Page{Next: after}, ctx.Err()
+		return sse.Page{Next: r.After}, ctx.Err()
 	}
-	page := sse.Page{Next: l.at(end)}
+	page, limit := sse.Page{Next: l.at(end)}, r.Limit
 	for i, entry := range l.entries[first:end] {
-		if !sel.Match(entry.Topics) {
+		if !r.Selection.Match(entry.Topics) {
 			continue
 		}
 		if limit <= 0 && len(page.Entries) > 0 {
-			page.Next = l.at(first + i) // there is another, for the next page
+			page.Next = l.at(first + i) // the next page begins with this entry
 			break
 		}
 		page.Entries = append(page.Entries, entry)
-		limit -= len(entry.Event.Data) + 100 // and what else there is
+		limit -= len(entry.Event.Data) + 100 // 100 for the other fields
 	}
 	return page, ctx.Err()
 }
 
-// Follow sees entries only once they are kept, as they are not in l.entries before.
-func (l *fileLog) Follow(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
+// Follow returns entries only after they are stored: l.entries has no others.
+func (l *fileLog) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry, error] {
 	return func(yield func(sse.Entry, error) bool) {
-		for next := int(after.Seq); ; {
+		for next := int(r.After.Seq); ; {
 			l.mu.Lock()
 			entries, grown := l.entries[min(next, len(l.entries)):], l.grown
 			l.mu.Unlock()
@@ -212,28 +215,28 @@ func (l *fileLog) Follow(ctx context.Context, after sse.Position) iter.Seq2[sse.
 	}
 }
 
-// Locate says "no such place" with a *sse.Gap. As nothing is ever removed, that
-// is only for positions of another log, and for ids that were never used.
+// Locate returns a gap if the start does not exist. This log removes no events,
+// so that happens only for positions of another log and for ids that no event has.
 func (l *fileLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection) (
-	sse.Position, error) {
+	sse.Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.entries)
 	switch p := start.After; {
 	case p != (sse.Position{}) && p.Epoch != l.begin.Epoch:
-		return l.gap(p.String(), "epoch")
+		return l.gap(p.String(), sse.GapEpoch), nil
 	case p.Seq > uint64(n):
-		return l.gap(p.String(), "future")
+		return l.gap(p.String(), sse.GapFuture), nil
 	case p != (sse.Position{}) && p != l.at(int(p.Seq)):
-		return l.gap(p.String(), "check")
+		return l.gap(p.String(), sse.GapCheck), nil
 	case p != (sse.Position{}):
-		return p, ctx.Err()
+		return sse.Page{Next: p}, ctx.Err()
 	case start.ID != "":
 		i := slices.IndexFunc(l.entries, func(e sse.Entry) bool {
 			return e.Event.ID == start.ID && sel.Match(e.Topics)
 		})
 		if i < 0 {
-			return l.gap(start.ID, "unknown")
+			return l.gap(start.ID, sse.GapUnknown), nil
 		}
 		n = i + 1
 	case start.Last > 0:
@@ -244,7 +247,7 @@ func (l *fileLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection
 		}
 	case !start.Time.IsZero():
 		i := slices.IndexFunc(l.entries, func(e sse.Entry) bool {
-			return !e.Time.Before(start.Time)
+			return !e.Time.Before(start.Time) && sel.Match(e.Topics)
 		})
 		if i >= 0 {
 			n = i
@@ -252,9 +255,10 @@ func (l *fileLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection
 	case start.Earliest:
 		n = 0
 	}
-	return l.at(n), ctx.Err()
+	return sse.Page{Next: l.at(n)}, ctx.Err()
 }
 
-func (l *fileLog) gap(asked, why string) (sse.Position, error) {
-	return l.begin, &sse.Gap{Asked: asked, Available: l.begin.String(), Why: why}
+func (l *fileLog) gap(asked string, why sse.GapReason) sse.Page {
+	gap := &sse.Gap{Asked: asked, Available: l.begin.String(), Why: why}
+	return sse.Page{Next: l.begin, Gap: gap}
 }

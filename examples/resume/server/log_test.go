@@ -13,7 +13,7 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// TestFileLog is what the tests of every log should have.
+// TestFileLog runs the conformance tests that every EventLog should pass.
 func TestFileLog(t *testing.T) {
 	open := func(t testing.TB, path string) sse.EventLog {
 		l, err := openLog(path)
@@ -27,7 +27,7 @@ func TestFileLog(t *testing.T) {
 		Open: func(t testing.TB, _ ssetest.EventLogSetup) sse.EventLog {
 			return open(t, filepath.Join(t.TempDir(), "events.jsonl"))
 		},
-		// As if the process had been killed: nothing is closed.
+		// The file stays open, as after a kill.
 		Reopen: func(t testing.TB, log sse.EventLog) sse.EventLog {
 			return open(t, log.(*fileLog).file.Name())
 		},
@@ -41,22 +41,22 @@ func TestFileLog(t *testing.T) {
 	})
 }
 
-// TestDamage shows what becomes of files that are not as they were written.
-func TestDamage(t *testing.T) {
+// TestDamagedFile opens files with an incomplete line and with a changed line.
+func TestDamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	l, err := openLog(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, data := range []string{"one", "two"} {
-		if _, err := l.Append(t.Context(), sse.Entry{Topics: []string{""}, Event: sse.Event{Data: data}}); err != nil {
+		if _, err := l.Append(t.Context(), sse.AppendRequest{Entries: []sse.Entry{{Topics: []string{""}, Event: sse.Event{Data: data}}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.file.Close()
 	whole := slices.Concat(readLines(t, path)...)
 
-	// A line that is not complete was never seen by anybody.
+	// No reader has seen an incomplete line.
 	writeFile(t, path, whole[:len(whole)-5])
 	if l, err = openLog(path); err != nil || len(l.entries) != 1 {
 		t.Errorf("without the end of the last line: %d entries, %v, want 1", len(l.entries), err)
@@ -69,7 +69,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestDiskFails shows that a log which does not know what is on the disk stops.
+// TestDiskFails checks that after a failed write every further Append fails.
 func TestDiskFails(t *testing.T) {
 	l, err := openLog(filepath.Join(t.TempDir(), "events.jsonl"))
 	if err != nil {
@@ -80,7 +80,7 @@ func TestDiskFails(t *testing.T) {
 	defer broker.Shutdown(t.Context())
 	for range 2 {
 		if _, err := broker.Publish(t.Context(), sse.Event{Data: "lost"}); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("Publish: %v, want what is wrong with the disk", err)
+			t.Errorf("Publish: %v, want the error of the disk", err)
 		}
 	}
 	if at, err := broker.Position(t.Context()); err != nil || at.Seq != 0 {

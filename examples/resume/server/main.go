@@ -1,23 +1,23 @@
-// Command server publishes what it is told, and may be killed at any time: its
-// clients miss nothing, and get nothing twice.
+// Command server publishes the body of every POST. It may be killed at any time: its
+// clients miss no event and receive no event twice.
 //
 //	go run ./examples/resume/server                 # console 1
-//	go run ./examples/resume/client                 # console 2, prints what is published
+//	go run ./examples/resume/client                 # console 2, prints the events
 //	curl -d one localhost:3000                      # console 3, prints the id of the event
-//	kill -9 …                                       # the server says its number
-//	go run ./examples/resume/server                 # the client is back
+//	kill -9 …                                       # the server logs its process number
+//	go run ./examples/resume/server                 # the client reconnects
 //	curl -d two localhost:3000
 //
-// The client has "one", "two", also if more was published and the server killed
-// while the client was away. What curl shows has the positions in it, and can begin
-// anywhere:
+// The client prints "one" and "two", even if the server was killed and
+// published more events while the client was not connected. curl shows the
+// position of every event, and can start anywhere:
 //
 //	curl -N 'localhost:3000/events?since=earliest'
-//	curl -N 'localhost:3000/events?since=-1'        # the last one, and what is new
+//	curl -N 'localhost:3000/events?since=-1'        # the last event, then new ones
 //	curl -N -H 'Last-Event-ID: …' localhost:3000/events
 //
-// The same with -log= keeps events in memory alone: then a restart loses them,
-// and the client is told, by an event of type sse.gap.
+// With -log= the server stores events only in memory. Then a restart loses them, and
+// the client receives an event of type sse.gap, which reports the loss.
 package main
 
 import (
@@ -37,12 +37,12 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "localhost:3000", "where to listen")
-	path := flag.String("log", "events.jsonl", "the `file` that keeps the events; if empty, none")
+	addr := flag.String("addr", "localhost:3000", "listen on `address`")
+	path := flag.String("log", "events.jsonl", "store events in `file`; if empty, only in memory")
 	flag.Parse()
 
-	// The port comes before the file: a second server fails here, and does not
-	// write to a log that is in use.
+	// Listen before opening the file: a second server fails here, and does not write
+	// to a log that is in use.
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
@@ -55,8 +55,8 @@ func main() {
 		}
 		broker.Log = events
 	}
-	// Every client is told to come back soon. One that has many would not.
-	broker.Stream.Retry = 200 * time.Millisecond
+	// Clients reconnect soon. A server with many clients would set a longer delay.
+	broker.Streams.Retry = 200 * time.Millisecond
 	broker.OnConnect = func(sse.Subscriber) { log.Print("client connected") }
 	broker.OnDisconnect = func(_ sse.Subscriber, reason error) { log.Print("client left: ", reason) }
 
@@ -73,25 +73,25 @@ func main() {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		fmt.Fprintln(w, at) // whoever reads this knows that the event is kept
+		fmt.Fprintln(w, at) // the event is on the disk when the caller reads this
 	})
 
-	server := &http.Server{Handler: mux, ConnContext: sse.ConnContext}
-	// First no new connections, then the end of the streams: so whoever comes back
-	// meets the next server, and not this one that refuses.
-	server.RegisterOnShutdown(func() { broker.Shutdown(context.Background()) })
-	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	server := &http.Server{Handler: mux}
+	// shutdown closes the listener first and ends the streams then. So a client that
+	// reconnects reaches the next server and is not refused by this one.
+	shutdown := broker.Attach(server)
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	go func() {
-		log.Printf("server on http://%s; kill -9 %d ends it badly", listener.Addr(), os.Getpid())
+		log.Printf("server on http://%s; kill -9 %d kills it", listener.Addr(), os.Getpid())
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Fatal(err)
 		}
 	}()
-	<-interrupted.Done()
+	<-interrupt.Done()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
+	if err := shutdown(ctx); err != nil {
 		log.Print(err)
 	}
 }

@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// clientOptions are what the cases set; all else is the library's default.
+// clientOptions are the settings of a case. All other settings are the defaults
+// of the library.
 type clientOptions struct {
 	url         string
 	lastEventID string
 	header      http.Header
 	delay       time.Duration // before the next attempt
-	retryFirst  bool          // switch on that the first attempt is repeated
-	post        bool          // a POST with a body that can be sent again
-	hold        bool          // the caller is busy with the first event until told to end
+	retryFirst  bool          // enable retries of the first attempt
+	post        bool          // send a POST with a repeatable body
+	hold        bool          // the caller handles the first event until the client is ended
 }
 
 // clientAdapter runs a client until it gives up or the context is done, and
@@ -29,14 +30,15 @@ const (
 	soon  = 20 * time.Millisecond // between two attempts
 	quiet = 500 * time.Millisecond
 
-	// enough is how long to wait for what should come at once.
-	enough = 6 * time.Second
+	// maxWait limits the wait for a result that should arrive
+	// immediately.
+	maxWait = 6 * time.Second
 )
 
-// attempt is what a server does with a request; the connection ends after it.
+// attempt handles one request. The connection ends after it.
 type attempt func(w http.ResponseWriter, r *http.Request)
 
-// send answers with an event stream.
+// send responds with an event stream.
 func send(stream string) attempt {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -45,8 +47,8 @@ func send(stream string) attempt {
 	}
 }
 
-// broken answers with an event stream whose connection breaks after it: not all
-// clients take up again what the server has ended.
+// broken responds with an event stream and then breaks the connection. Some
+// clients do not reconnect after a stream that the server has ended properly.
 func broken(stream string) attempt {
 	return func(w http.ResponseWriter, r *http.Request) {
 		send(stream)(w, r)
@@ -58,7 +60,7 @@ func status(code int) attempt {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// hang answers with a stream that stays open.
+// hang responds with a stream that stays open.
 func hang(stream string) attempt {
 	return func(w http.ResponseWriter, r *http.Request) {
 		send(stream)(w, r)
@@ -66,27 +68,26 @@ func hang(stream string) attempt {
 	}
 }
 
-// cut closes the connection without an answer.
+// cut closes the connection without a response.
 func cut(w http.ResponseWriter, _ *http.Request) {
 	if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
 		conn.Close()
 	}
 }
 
-// world is a server that follows a script, and a client that talks to it.
-type world struct {
+// session is a server that follows a script, and a client that connects to it.
+type session struct {
 	server   *httptest.Server
 	requests chan *http.Request
 	events   chan got
-	ended    chan struct{} // closed when the client has given up
+	ended    chan struct{} // closed when the client has returned
 	cancel   context.CancelFunc
 }
 
-// start runs the client. A request after the script's last is answered as the
-// last was. Nothing is closed, as the process ends with the case: how a library
-// ends is the matter of other cases.
-func start(lib *library, o clientOptions, script ...attempt) *world {
-	w := &world{
+// start runs the client. The last attempt of the script repeats. Nothing is
+// closed, because the process ends with the case.
+func start(lib *library, o clientOptions, script ...attempt) *session {
+	w := &session{
 		requests: make(chan *http.Request, 1000),
 		events:   make(chan got, 1000),
 		ended:    make(chan struct{}),
@@ -101,7 +102,7 @@ func start(lib *library, o clientOptions, script ...attempt) *world {
 			mu.Unlock()
 			select {
 			case w.requests <- r.Clone(context.Background()):
-			default: // one that asks so often has been seen
+			default: // the case has seen enough requests
 			}
 			next(rw, r)
 		}))
@@ -122,7 +123,7 @@ func start(lib *library, o clientOptions, script ...attempt) *world {
 			if o.hold {
 				o.hold = false
 				<-ctx.Done()
-				<-time.After(quiet) // the client has been told by then
+				<-time.After(quiet) // the client has noticed the end by then
 			}
 		})
 	}()
@@ -130,17 +131,17 @@ func start(lib *library, o clientOptions, script ...attempt) *world {
 }
 
 // event reports whether the next event has this data.
-func (w *world) event(data string) bool {
+func (w *session) event(data string) bool {
 	select {
 	case e := <-w.events:
 		return e.data == data
-	case <-time.After(enough):
+	case <-time.After(maxWait):
 		return false
 	}
 }
 
-// request is the next request, or nil if there is none.
-func (w *world) request(within time.Duration) *http.Request {
+// request returns the next request, or nil if there is none within the time.
+func (w *session) request(within time.Duration) *http.Request {
 	select {
 	case r := <-w.requests:
 		return r
@@ -149,29 +150,30 @@ func (w *world) request(within time.Duration) *http.Request {
 	}
 }
 
-func (w *world) lastEventID() string {
-	if r := w.request(enough); r != nil {
+func (w *session) lastEventID() string {
+	if r := w.request(maxWait); r != nil {
 		return r.Header.Get("Last-Event-ID")
 	}
 	return "no request"
 }
 
-// asksTwice reports whether there is a second request after the first.
-func (w *world) asksTwice() bool {
-	return w.request(enough) != nil && w.request(enough) != nil
+// requestsTwice reports whether there is a second request after the first.
+func (w *session) requestsTwice() bool {
+	return w.request(maxWait) != nil && w.request(maxWait) != nil
 }
 
-// asksOnce reports whether there is one request, and none in the quiet after it.
-func (w *world) asksOnce() bool {
-	return w.request(enough) != nil && w.request(quiet) == nil
+// requestsOnce reports whether there is one request, and no other soon after
+// it.
+func (w *session) requestsOnce() bool {
+	return w.request(maxWait) != nil && w.request(quiet) == nil
 }
 
-// clientCase is a script, and what must be seen.
+// clientCase is a script and a check of its effects.
 type clientCase struct {
 	rule, source string
 	options      clientOptions
 	script       []attempt
-	check        func(*world) bool
+	check        func(*session) bool
 }
 
 func clientRows() []behaviour {
@@ -180,7 +182,7 @@ func clientRows() []behaviour {
 		rows = append(rows, behaviour{clients, c.rule, c.source, c.run})
 	}
 	return append(rows, behaviour{clients,
-		"Credentials are not sent to another origin that a redirect leads to.",
+		"The client does not send credentials to another origin after a redirect.",
 		"Fetch 4.4; donovanhide/eventsource stream.go, checkRedirect", redirectCase})
 }
 
@@ -205,7 +207,7 @@ func redirectCase(lib *library) outcome {
 		}
 		hang("data: alpha\n\n")(w, r)
 	}))
-	// Another name for the same machine is another origin, and another site.
+	// Another name of the same machine is another origin and another site.
 	target := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
 	redirect := func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target, http.StatusTemporaryRedirect)
@@ -215,7 +217,7 @@ func redirectCase(lib *library) outcome {
 	select {
 	case header := <-seen:
 		return passIf(!strings.Contains(fmt.Sprint(header), "secret"))
-	case <-time.After(enough):
+	case <-time.After(maxWait):
 		return fail
 	}
 }

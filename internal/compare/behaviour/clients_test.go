@@ -18,7 +18,7 @@ import (
 
 var discard = log.New(io.Discard, "", 0)
 
-func oursClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
+func sseClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
 	client := &sse.Client{
 		URL:         o.url,
 		Header:      o.header,
@@ -27,22 +27,22 @@ func oursClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
 	}
 	if o.post {
 		client.Method = http.MethodPost
-		client.GetBody = func() (io.Reader, error) { return strings.NewReader("order"), nil }
+		client.Body = []byte("order")
 	}
 	for event, err := range client.Events(ctx) {
 		if err != nil {
 			return err
 		}
-		onEvent(got{id: event.ID, typ: event.Type, data: event.Data})
+		onEvent(got{id: event.LastEventID, typ: event.Type, data: event.Data})
 	}
 	return nil
 }
 
-// request is what the libraries that take one are given.
+// request returns the request for the libraries that accept an *http.Request.
 func request(ctx context.Context, o clientOptions) *http.Request {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url, nil)
-	if o.post { // the body's type is one that net/http can repeat
-		body := strings.NewReader("order")
+	if o.post {
+		body := strings.NewReader("order") // net/http can send a *strings.Reader again
 		r, err = http.NewRequestWithContext(ctx, http.MethodPost, o.url, body)
 	}
 	if err != nil {
@@ -54,7 +54,8 @@ func request(ctx context.Context, o clientOptions) *http.Request {
 	return r
 }
 
-// Its last event ID is set in the request (client_connection.go).
+// tmaxmaxClient sets the last event ID in the header of the request, because
+// tmaxmax has no option for it (client_connection.go).
 func tmaxmaxClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
 	r := request(ctx, o)
 	if o.lastEventID != "" {
@@ -89,17 +90,17 @@ func launchdarklyClient(ctx context.Context, o clientOptions, onEvent func(got))
 		launchdarkly.StreamOptionInitialRetry(o.delay),
 		launchdarkly.StreamOptionLastEventID(o.lastEventID),
 		launchdarkly.StreamOptionErrorHandler(func(error) (r launchdarkly.StreamErrorHandlerResult) {
-			return r // to retry, as without a handler
+			return r // retry, as without a handler
 		}),
 	}
 	if o.retryFirst {
-		options = append(options, launchdarkly.StreamOptionCanRetryFirstConnection(enough))
+		options = append(options, launchdarkly.StreamOptionCanRetryFirstConnection(maxWait))
 	}
 	stream, err := launchdarkly.SubscribeWithRequestAndOptions(request(ctx, o), options...)
 	if err != nil {
 		return err
 	}
-	// The documented end is Close, after which Events is closed in turn.
+	// As documented, Close ends the client and then closes Events.
 	defer context.AfterFunc(ctx, stream.Close)()
 	for event := range stream.Events {
 		onEvent(got{typ: event.Event(), data: event.Data()})
@@ -107,16 +108,17 @@ func launchdarklyClient(ctx context.Context, o clientOptions, onEvent func(got))
 	return nil
 }
 
-// Its delay cannot be set, and is 3 seconds until the server says otherwise.
+// donovanhideClient ignores o.delay, because donovanhide has no option for it.
+// Its delay is 3 seconds until the server changes it.
 func donovanhideClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
-	// It writes into the http.Client that it is given.
+	// SubscribeWith modifies the http.Client that it receives.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	stream, err := donovanhide.SubscribeWith(o.lastEventID, client, request(ctx, o))
 	if err != nil {
 		return err
 	}
 	go func() {
-		for range stream.Errors { // without a reader it does not go on
+		for range stream.Errors { // if no goroutine read Errors, the client would block
 		}
 	}()
 	defer context.AfterFunc(ctx, stream.Close)()

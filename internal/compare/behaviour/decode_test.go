@@ -13,33 +13,34 @@ type got struct {
 	retry         int64 // milliseconds
 }
 
-// decodeAdapter drives a decoder. It returns the events up to the end or an
-// error.
+// decodeAdapter calls the decoder of a library.
 type decodeAdapter struct {
-	id, typ, retry bool // what it can tell
-	jsonOnly       bool // data must be one of words
-	keepsLF        bool // data ends in LF, which the comparison takes away
+	id, typ, retry bool // the decoder reports the id, type, retry time of an event
+	jsonOnly       bool // the decoder accepts JSON-RPC messages only, see words
+	keepsLF        bool // the data ends with LF, which the comparison removes
 
+	// decode returns the events before the end of the stream or an error.
 	decode func(r io.Reader) []got
 
-	// limited is decode with a limit for an event's size, if one can be set.
+	// limited is decode with a limit for the size of an event. If nil, the library
+	// has no such limit.
 	limited func(r io.Reader, limit int) []got
 }
 
-// words are what data is in cases that a JSON-RPC library can take part in: it
-// is sent a message with that method instead.
+// words are the data of events in cases for JSON-RPC libraries, too: such a
+// library receives a message with the word as its method.
 var words = []string{"alpha", "beta", "gamma"}
 
-// decodeCase is a stream and the events in it.
+// decodeCase is a stream and its events.
 type decodeCase struct {
 	rule, source string
 	stream       string
 	want         []got
 	byByte       bool // each Read returns one byte
-	exact        bool // as the library says it, with the LF that some keep
-	id, typ      bool // what the case is about
-	retry        bool
-	cut          bool // about the stream's end
+	exact        bool // an LF at the end of the data counts
+	id, typ      bool // the case needs the id, the type
+	retry        bool // the case needs the retry time
+	cut          bool // the case concerns the end of the stream
 }
 
 func decodeRows() []behaviour {
@@ -85,6 +86,7 @@ func (c decodeCase) run(lib *library) outcome {
 	return pass
 }
 
+// asJSON replaces the words in a stream with JSON-RPC messages.
 func asJSON(stream string) string {
 	for _, word := range words {
 		stream = strings.ReplaceAll(stream, word, `{"jsonrpc":"2.0","method":"`+word+`"}`)
@@ -92,14 +94,14 @@ func asJSON(stream string) string {
 	return stream
 }
 
-// largeRows are about the size of an event.
+// largeRows returns the rows that concern the size of an event.
 func largeRows() []behaviour {
 	large := func(size int) func(*library) outcome {
 		return func(lib *library) outcome {
 			if lib.decode == nil {
 				return notApplicable
 			}
-			// White space before the data, as JSON allows it.
+			// JSON allows white space before a value.
 			stream := "data: " + strings.Repeat(" ", size) + "alpha\n\ndata: beta\n\n"
 			want := strings.Repeat(" ", size) + "alpha"
 			if lib.decode.jsonOnly {
@@ -122,12 +124,12 @@ func largeRows() []behaviour {
 		return passIf(len(events) > 0 && events[len(events)-1].data == "beta")
 	}
 	return []behaviour{
-		{"Decoding", "An event of 100 KiB arrives with default settings.",
-			"HTML 9.2.6 knows no limit; openai/openai-go#368, r3labs/sse#97, tmaxmax/go-sse#32",
+		{"Decoding", "An event of 100 KiB is decoded with default settings.",
+			"HTML 9.2.6 has no limit; openai/openai-go#368, r3labs/sse#97, tmaxmax/go-sse#32",
 			large(100 << 10)},
-		{"Decoding", "An event of 2 MiB arrives with default settings.",
-			"HTML 9.2.6 knows no limit; modelcontextprotocol/go-sdk#726", large(2 << 20)},
-		{"Decoding", "Where a limit can be set, an event above it costs only itself: the next arrives.",
+		{"Decoding", "An event of 2 MiB is decoded with default settings.",
+			"HTML 9.2.6 has no limit; modelcontextprotocol/go-sdk#726", large(2 << 20)},
+		{"Decoding", "A decoder with a size limit skips an event that is too large and decodes the next.",
 			"HTML 9.2.6; ogen-go/ogen TestDecoder_Decode_ContinuesAfterMaxEventSize", limited},
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-var oursDecode = decodeAdapter{
+var sseDecode = decodeAdapter{
 	id: true, typ: true, retry: true,
 	decode: func(r io.Reader) []got { return decodeOurs(r, 0) },
 	limited: func(r io.Reader, limit int) []got {
@@ -35,7 +35,7 @@ func decodeOurs(r io.Reader, limit int) (events []got) {
 	for event, err := range d.Events() {
 		if err == nil {
 			events = append(events,
-				got{event.ID, event.Type, event.Data, event.Retry.Milliseconds()})
+				got{event.LastEventID, event.Type, event.Data, event.Retry.Milliseconds()})
 		}
 	}
 	return events
@@ -58,7 +58,8 @@ func decodeTmaxmax(r io.Reader, config *tmaxmax.ReadConfig) (events []got) {
 	return events
 }
 
-// Its client hands on what has any field; the decoder is not exported.
+// r3labs does not export its decoder, so the client is tested. The client
+// passes on every event that has a field.
 var r3labsDecode = decodeAdapter{
 	id: true, typ: true, retry: true,
 	decode: func(r io.Reader) []got { return decodeR3labs(r) },
@@ -172,8 +173,9 @@ var ginDecode = decodeAdapter{
 	},
 }
 
-// Its decoder is private; its transports hand on what is JSON-RPC. The stream's
-// end may overtake what came before it, so it is not let see one.
+// The MCP go-sdk does not export its decoder; its transports pass on JSON-RPC
+// messages. The end of the stream may overtake earlier messages, so the stream
+// does not end.
 var mcpDecode = decodeAdapter{
 	jsonOnly: true,
 	decode:   func(r io.Reader) []got { return decodeMCP(r, 0) },
@@ -181,10 +183,10 @@ var mcpDecode = decodeAdapter{
 }
 
 func decodeMCP(r io.Reader, limit int) (events []got) {
-	ctx, cancel := context.WithTimeout(context.Background(), enough)
+	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
-	// A BOM can only be first, and so can the event that a session begins with.
-	// It comes in a read of its own: what is read with it is lost.
+	// Both a BOM and the first event of a session must be at the beginning. The
+	// first event has its own read, because anything read with it is lost.
 	first := "event: endpoint\ndata: /messages\n\n"
 	start := make([]byte, 3)
 	n, _ := io.ReadFull(r, start)
@@ -219,7 +221,7 @@ func decodeMCP(r io.Reader, limit int) (events []got) {
 	}
 }
 
-// body answers every request with the same body, without a socket.
+// body answers every request with the same body, without a network.
 type body struct{ r io.Reader }
 
 func (b body) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -1,7 +1,8 @@
-// Package behaviour runs the same cases against every library and writes who
-// passes what into docs/BEHAVIOUR.md. A peer never fails the test; a cell of
-// ours does, and so does a table that is not what was found.
+// Package behaviour runs the same cases against every library and writes the
+// results to docs/BEHAVIOUR.md. The test fails if this library fails a case, or
+// if the file differs from the results. It does not fail if another library
+// fails.
 //
-//	go test ./behaviour            compares the table with the file
+//	go test ./behaviour            compares the results with the file
 //	go test ./behaviour -update    writes the file
 package behaviour

@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// errUnable is what an encodeAdapter returns for what its library has no way to
-// express; any other error is a refusal.
-var errUnable = errors.New("cannot express that")
+// errUnable is the error of an encodeAdapter whose library cannot express the
+// event. Any other error is a refusal of the event.
+var errUnable = errors.New("the library cannot express this event")
 
-// encodeAdapter drives an encoder.
+// encodeAdapter calls the encoder of a library.
 type encodeAdapter struct {
-	retry  bool // it can send one
+	retry  bool // it can encode a retry time
 	encode func(got) ([]byte, error)
 }
 
-// encodeCase is an event, and what is to be read on the other side.
+// encodeCase is an event, and the event that a correct decoder reads.
 type encodeCase struct {
 	rule, source string
 	event        got
 	want         got
-	mayRefuse    bool // an error is as right
-	dropped      bool // an event without the value is as right
-	anyData      bool // it may be changed, as by escaping
+	mayRefuse    bool // an error is correct, too
+	dropped      bool // an event without the id or type is correct, too
+	anyData      bool // the data may change, for example by escaping
 }
 
 const (
@@ -31,50 +31,50 @@ const (
 )
 
 var encodeCases = []encodeCase{
-	{rule: "The empty string arrives.",
+	{rule: "Empty data is transmitted.",
 		source: "HTML 9.2.6; launchdarkly/eventsource#36"},
-	{rule: "Several lines arrive.",
+	{rule: "Data of several lines is transmitted.",
 		source: anyField + "; donovanhide/eventsource TestRoundTrip, " +
 			"alexandrevicenzi/go-sse TestMultilineDataMessage",
 		event: got{data: "a\nb\n\nc"}, want: got{data: "a\nb\n\nc"}},
-	{rule: "An LF at the end arrives.",
+	{rule: "An LF at the end of data is transmitted.",
 		source: anyField + "; launchdarkly/eventsource TestEncoderMultiLineData",
 		event:  got{data: "a\n"}, want: got{data: "a\n"}},
-	{rule: "An LF alone arrives.", source: anyField,
+	{rule: "Data that is a single LF is transmitted.", source: anyField,
 		event: got{data: "\n"}, want: got{data: "\n"}},
-	{rule: "A leading space arrives, as tokens of a language model have it.",
+	{rule: "A leading space is transmitted, for example in a token of a language model.",
 		source: "HTML 9.2.6; gin-contrib/sse#58",
 		event:  got{data: " token\n next"}, want: got{data: " token\n next"}},
-	{rule: "A leading colon arrives.", source: "HTML 9.2.6",
+	{rule: "A leading colon is transmitted.", source: "HTML 9.2.6",
 		event: got{data: ":x"}, want: got{data: ":x"}},
-	{rule: "What looks like a field in data is data.", source: fields,
+	{rule: "Text in data that looks like a field stays data.", source: fields,
 		event: got{data: "x\nevent: evil\nid: 6"}, want: got{data: "x\nevent: evil\nid: 6"}},
-	{rule: "A CR in data makes no other field.",
+	{rule: "A CR in data does not start another field.",
 		source: fields + "; starfederation/datastar-ruby#18, the same in Go",
 		event:  got{data: "a\revent: evil"}, mayRefuse: true, anyData: true},
-	{rule: "A CRLF in data is one line end.",
+	{rule: "A CRLF in data counts as one line end.",
 		source: fields + "; tmaxmax/go-sse TestNextChunk",
 		event:  got{data: "a\r\nb"}, want: got{data: "a\nb"}, mayRefuse: true},
-	{rule: "A blank line in data does not begin another event.", source: fields,
+	{rule: "A blank line in data does not start another event.", source: fields,
 		event: got{data: "x\n\ndata: evil"}, want: got{data: "x\n\ndata: evil"}},
-	{rule: "Id, type and data arrive together.",
+	{rule: "Id, type and data are transmitted together.",
 		source: "HTML 9.2.6; alexandrevicenzi/go-sse TestMessage",
 		event:  got{id: "1", typ: "t", data: "x"}, want: got{id: "1", typ: "t", data: "x"}},
-	{rule: "An id with LF is refused, or makes no other field.", source: fields,
+	{rule: "An id with LF is refused, or does not start another field.", source: fields,
 		event: got{id: "1\ndata: evil", data: "x"}, want: got{data: "x"},
 		mayRefuse: true, dropped: true},
-	{rule: "An id with CR is refused, or makes no other field.", source: fields,
+	{rule: "An id with CR is refused, or does not start another field.", source: fields,
 		event: got{id: "1\rdata: evil", data: "x"}, want: got{data: "x"},
 		mayRefuse: true, dropped: true},
-	{rule: "An id with NUL is refused: no client would use it.", source: "HTML 9.2.6",
+	{rule: "An id with NUL is refused, because clients ignore such ids.", source: "HTML 9.2.6",
 		event: got{id: "1\x002", data: "x"}, want: got{data: "x"}, mayRefuse: true},
-	{rule: "A type with LF is refused, or makes no other field.", source: fields,
+	{rule: "A type with LF is refused, or does not start another field.", source: fields,
 		event: got{typ: "t\ndata: evil", data: "x"}, want: got{data: "x"},
 		mayRefuse: true, dropped: true},
-	{rule: "A type with CR is refused, or makes no other field.", source: fields,
+	{rule: "A type with CR is refused, or does not start another field.", source: fields,
 		event: got{typ: "t\rdata: evil", data: "x"}, want: got{data: "x"},
 		mayRefuse: true, dropped: true},
-	{rule: "A retry arrives.", source: "HTML 9.2.6; gin-contrib/sse TestEncodeWithRetry",
+	{rule: "A retry time is transmitted.", source: "HTML 9.2.6; gin-contrib/sse TestEncodeWithRetry",
 		event: got{data: "x", retry: 1500}, want: got{data: "x", retry: 1500}},
 }
 
@@ -106,7 +106,7 @@ func (c encodeCase) run(lib *library) outcome {
 	}
 	event := events[0]
 	if c.dropped {
-		event.id, event.typ = "", "" // escaped or dropped, it is harmless
+		event.id, event.typ = "", "" // an escaped or dropped value is harmless
 	}
 	if c.anyData {
 		event.data = c.want.data
@@ -114,8 +114,8 @@ func (c encodeCase) run(lib *library) outcome {
 	return passIf(event == c.want)
 }
 
-// parse reads a stream as HTML 9.2.6 says, all at once. It is no library's, so
-// that none is its own judge.
+// parse parses a whole stream as HTML 9.2.6 defines it. It uses no library, so
+// that no library tests itself.
 func parse(stream string) (events []got) {
 	stream = strings.ReplaceAll(strings.ReplaceAll(stream, "\r\n", "\n"), "\r", "\n")
 	lines := strings.Split(stream, "\n")

@@ -19,7 +19,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-var oursEncode = encodeAdapter{true, func(e got) ([]byte, error) {
+var sseEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	return sse.AppendEvent(nil, sse.Event{ID: e.id, Type: e.typ, Data: e.data,
 		Retry: time.Duration(e.retry) * time.Millisecond})
 }}
@@ -41,7 +41,8 @@ var tmaxmaxEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	return message.MarshalText()
 }}
 
-// Its encoder is inside of its handler, which gives every event an id of its own.
+// The encoder of r3labs is inside its handler, which sets the id of every
+// event.
 var r3labsEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	if e.id != "" {
 		return nil, errUnable
@@ -60,7 +61,7 @@ var r3labsEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 		defer close(done)
 		server.ServeHTTP(w, request)
 	}()
-	<-w.flushed // it is subscribed before it sends the headers
+	<-w.flushed // the handler subscribes before it sends the headers
 	event := &r3labs.Event{Event: []byte(e.typ), Data: []byte(e.data)}
 	if e.retry != 0 {
 		event.Retry = strconv.AppendInt(nil, e.retry, 10)
@@ -68,7 +69,7 @@ var r3labsEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	server.Publish("s", event)
 	select {
 	case <-w.flushed:
-	case <-done: // it has ended the stream
+	case <-done: // the handler has ended the stream
 	}
 	return w.bytes(), nil
 }}
@@ -85,7 +86,7 @@ var donovanhideEncode = encodeAdapter{false, func(e got) ([]byte, error) {
 	return b.Bytes(), err
 }}
 
-// asEvent is an event for the two libraries whose events are an interface.
+// asEvent implements the event interface of two libraries.
 type asEvent got
 
 func (e asEvent) Id() string    { return e.id }
@@ -99,13 +100,13 @@ var ginEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	return b.Bytes(), err
 }}
 
-// The retry is its server's, for all.
+// alexandrevicenzi has one retry time for a whole server.
 var alexandrevicenziEncode = encodeAdapter{false, func(e got) ([]byte, error) {
 	return alexandrevicenzi.NewMessage(e.id, e.data, e.typ).Bytes(), nil
 }}
 
-// It takes lines, and its own callers split with strings.Split. An event has a
-// type always.
+// Send of datastar takes the lines of the data. datastar itself calls Send with
+// the result of strings.Split. Events of datastar always have a type.
 var datastarEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	w := httptest.NewRecorder()
 	stream := datastar.NewSSE(w, httptest.NewRequest(http.MethodGet, "/", nil))

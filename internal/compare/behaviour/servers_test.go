@@ -17,13 +17,13 @@ import (
 // subject is a server under test, with one topic.
 type subject struct {
 	handler  http.Handler
-	publish  func(data string) // nil: what it sends is not the caller's
-	shutdown func()            // nil: ending streams is the application's task
+	publish  func(data string) // nil: the caller cannot publish
+	shutdown func()            // nil: the application must end the streams
 }
 
 type serverAdapter func() subject
 
-func oursServer() subject {
+func sseServer() subject {
 	events, done := make(chan string, 1000), make(chan struct{})
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := sse.Accept(w, r, &sse.AcceptOptions{Done: done})
@@ -134,5 +134,5 @@ func mcpServer() subject {
 	}
 }
 
-// gin's handler is gin's; its encoder alone opens no stream.
+// gin-contrib has an encoder only; the handler belongs to gin.
 var ginServer serverAdapter

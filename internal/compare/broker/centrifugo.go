@@ -14,19 +14,21 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// Centrifugo is built from its module, outside of ours: its 100 dependencies
-// would decide about the versions of the other libraries.
+// Centrifugo is built outside this module, because its 100 dependencies would
+// determine the versions of the other libraries.
 const (
 	centrifugoModule  = "github.com/centrifugal/centrifugo/v6"
 	centrifugoVersion = "v6.9.1"
 )
 
-// centrifugoConfig has what https://centrifugal.dev/docs/transports/uni_sse and
-// /docs/server/configuration say: uni_sse enabled, no tokens, as no server here
-// asks for any, and the API open to this machine, on which it listens only.
-// Clients name their channel themselves, which allow_subscribe_for_client and
-// allow_subscribe_for_anonymous permit. History is off, which is the default.
-// usage_stats would talk to the Internet.
+// centrifugoConfig returns a configuration that follows
+// https://centrifugal.dev/docs/transports/uni_sse and
+// /docs/server/configuration. uni_sse is enabled. No tokens are required,
+// because no server of the comparison requires any. The API is open, because
+// the server listens on this machine only. allow_subscribe_for_client and
+// allow_subscribe_for_anonymous permit clients to choose their channel. History
+// is off by default. usage_stats is disabled, because it would connect to the
+// Internet.
 func centrifugoConfig(port string) map[string]any {
 	type object = map[string]any
 	return object{
@@ -48,7 +50,7 @@ func centrifugoConfig(port string) map[string]any {
 	}
 }
 
-// centrifugoPath is where the program is kept from one run to the next.
+// centrifugoPath returns the path of the program, which is kept between runs.
 func centrifugoPath() (string, error) {
 	cache, err := os.UserCacheDir()
 	return filepath.Join(cache, "sse-compare", "centrifugo-"+centrifugoVersion, "centrifugo"), err
@@ -67,11 +69,11 @@ func buildCentrifugo(ctx context.Context) error {
 	if err != nil || centrifugoBuilt() {
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "building Centrifugo, which takes minutes once")
+	fmt.Fprintln(os.Stderr, "building Centrifugo; this takes minutes, but only once")
 	cmd := exec.CommandContext(ctx, "go", "install", centrifugoModule+"@"+centrifugoVersion)
 	cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(path), "GOWORK=off")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build centrifugo: %w (leave it out by -servers)\n%s", err, output)
+		return fmt.Errorf("build centrifugo: %w (exclude it with -servers)\n%s", err, output)
 	}
 	return nil
 }
@@ -118,8 +120,8 @@ func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 	}, nil
 }
 
-// centrifugoSubscribe is the path of subscribers, which has a JSON object in its
-// query.
+// centrifugoSubscribe returns the path for subscribers of a topic. Its query
+// has a JSON object.
 func centrifugoSubscribe(topic string) string {
 	const before, after = `{"subs":{"`, `":{}}}`
 	return "/connection/uni_sse?cf_connect=" + url.QueryEscape(before) + topic +

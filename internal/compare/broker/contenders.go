@@ -13,22 +13,22 @@ import (
 	"github.com/sse-go/sse/internal/compare/floor"
 )
 
-// find makes the list of contenders: those whose keys are asked for, or, without
-// keys, all that are at hand.
+// find sets r.contenders to the contenders with the given keys or, if there are no
+// keys, to all available contenders.
 func (r *runner) find(ctx context.Context, keys []string) error {
 	served, err := exec.CommandContext(ctx, filepath.Join(r.dir, "serve"), "list").Output()
 	if err != nil {
 		return fmt.Errorf("serve list: %w", err)
 	}
-	known := slices.Concat(r.floors(), r.served(strings.Fields(string(served))), r.daemons())
-	slices.SortStableFunc(known, func(a, b *contender) int { return int(a.kind) - int(b.kind) })
+	all := slices.Concat(r.floors(), r.served(strings.Fields(string(served))), r.daemons())
+	slices.SortStableFunc(all, func(a, b *contender) int { return int(a.kind) - int(b.kind) })
 	for _, key := range keys {
-		if !slices.ContainsFunc(known, func(c *contender) bool { return c.key == key }) {
-			return fmt.Errorf("no server %q", key)
+		if !slices.ContainsFunc(all, func(c *contender) bool { return c.key == key }) {
+			return fmt.Errorf("-servers: there is no server %q", key)
 		}
 	}
-	for _, c := range known {
-		if slices.Contains(keys, c.key) || len(keys) == 0 && (c.atHand == nil || c.atHand()) {
+	for _, c := range all {
+		if slices.Contains(keys, c.key) || len(keys) == 0 && (c.available == nil || c.available()) {
 			r.contenders = append(r.contenders, c)
 		}
 	}
@@ -42,7 +42,8 @@ func (r *runner) find(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// floors are the two ways of the program that only writes.
+// floors returns the C program, which only writes, with one and with several
+// events in a write.
 func (r *runner) floors() []*contender {
 	path := filepath.Join(r.dir, "floor")
 	start := func(coalesce int) func(context.Context, int) (*drive.Server, error) {
@@ -60,27 +61,28 @@ func (r *runner) floors() []*contender {
 	}
 	outstanding := r.plan.outstanding
 	return []*contender{
-		{key: "floor", name: "C, only `write`", kind: bound, start: start(1), prepare: prepare},
+		{key: "floor", name: "C program", kind: bound, start: start(1), prepare: prepare},
 		{
-			key: "floor", name: fmt.Sprintf("C, only `write`, %d events each", outstanding),
+			key: "floor", name: fmt.Sprintf("C program, %d events in a write", outstanding),
 			kind: bound, coalesce: outstanding, start: start(outstanding),
 		},
 	}
 }
 
-// served are those of package serve. Whose name begins with "ours" is ours.
+// served returns the servers of package serve. The names of the servers of this
+// library begin with "sse-".
 func (r *runner) served(names []string) []*contender {
 	var all []*contender
 	for _, name := range names {
 		c := &contender{key: name, name: name, kind: peer, topics: true, inProcess: true}
-		if strings.HasPrefix(name, "ours") {
-			c.kind, c.patterns = own, true
+		if option, ok := strings.CutPrefix(name, "sse-"); ok {
+			c.kind, c.patterns, c.name = own, true, "sse, "+option
 		}
-		if name == "ours-publishall" {
-			c.batches, c.name = true, parked+", PublishAll"
+		if name == "sse-publishall" {
+			c.batches, c.name = true, "sse, parked, Append"
 		}
 		if name == "plain" {
-			c.kind, c.name = base, "net/http by hand"
+			c.kind, c.name = base, "plain net/http"
 		}
 		c.start = func(ctx context.Context, topics int) (*drive.Server, error) {
 			return startDriven(ctx, name, filepath.Join(r.dir, "serve"), name, strconv.Itoa(topics))
@@ -90,7 +92,7 @@ func (r *runner) served(names []string) []*contender {
 	return all
 }
 
-// daemons are servers that are no libraries.
+// daemons returns the servers that are not libraries.
 func (r *runner) daemons() []*contender {
 	return []*contender{
 		{
@@ -105,8 +107,8 @@ func (r *runner) daemons() []*contender {
 		{
 			key: "centrifugo", name: "Centrifugo, uni_sse", kind: peer, topics: true,
 			prepare: buildCentrifugo,
-			// The first build takes minutes, which a quick look should not.
-			atHand: func() bool { return !r.plan.quick || centrifugoBuilt() },
+			// The first build takes minutes, too long for a smoke test.
+			available: func() bool { return !r.plan.quick || centrifugoBuilt() },
 			start: func(ctx context.Context, _ int) (*drive.Server, error) {
 				return startCentrifugo(ctx, r.dir)
 			},

@@ -12,11 +12,11 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// posts is the publisher for a server that is published to by HTTP. It sends one
-// request after another on one connection, since the order of two requests at a
-// time would be anybody's guess.
+// posts is the publisher for a server to which events are published over HTTP.
+// It sends one request after another on one connection, because the order of
+// two concurrent requests would be undefined.
 type posts struct {
-	// request is what publishes the data on a topic.
+	// request returns the request that publishes data on a topic.
 	request func(topic string, data []byte) (url string, body []byte)
 	header  http.Header
 	client  http.Client
@@ -24,7 +24,7 @@ type posts struct {
 	done    chan struct{} // closed when the goroutine has ended
 
 	mu    sync.Mutex // guards the following
-	err   error      // the first
+	err   error      // the first error
 	wave  int64
 	reply control.ServerReply
 }
@@ -34,7 +34,7 @@ type postTask struct {
 	sent                int64
 }
 
-// startPosts begins to publish; stop ends it.
+// startPosts starts the publisher; stop ends it.
 func startPosts(ctx context.Context, header http.Header,
 	request func(topic string, data []byte) (url string, body []byte)) (p *posts, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -56,7 +56,7 @@ func (p *posts) Publish(waves, topics, size int) error {
 	case p.todo <- postTask{waves, topics, size, control.Now()}:
 		return p.Failure()
 	default:
-		return errors.New("too many events wait for being posted")
+		return errors.New("too many events wait for publishing")
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// startHub starts "sse serve" as it is without settings, but for its address and
-// for the directory with its events, which is new. It is published to by HTTP.
+// startHub starts "sse serve" with default settings, except for its address and
+// a new directory for its events. Events are published over HTTP.
 func startHub(ctx context.Context, dir string) (*drive.Server, error) {
 	data, err := os.MkdirTemp(dir, "hub")
 	if err != nil {
@@ -33,7 +33,7 @@ func startHub(ctx context.Context, dir string) (*drive.Server, error) {
 		func(topic string, data []byte) (string, []byte) { return "http://" + addr + "/" + topic, data })
 	return &drive.Server{
 		Addr: addr, Path: "/{topic}", Pattern: "/-/events?pattern={topic}", Body: true,
-		Version: "this tree, sse serve without settings, published to by HTTP",
+		Version: "this tree, sse serve with default settings, publishing over HTTP",
 		PIDs:    []int{d.PID()}, Publisher: p,
 		Stop: func() { stop(); d.Stop(); _ = os.RemoveAll(data) },
 	}, nil

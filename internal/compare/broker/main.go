@@ -1,15 +1,15 @@
-// Command broker compares servers with thousands of subscribers: ours, other
-// people's, one by hand, and the floor that none can be cheaper than. Each runs
-// in a process of its own, whose CPU time and memory are measured; the load
-// client checks every event.
+// Command broker compares servers with thousands of subscribers: servers of
+// this library and of other projects, a simple handler on net/http, and a
+// minimal program in C. Each server runs in its own process, whose CPU time and
+// memory are measured. The load client checks every event.
 //
-//	go run ./broker                         all tables on standard output
-//	go run ./broker -write FILE             and in the section "Broker" of FILE
+//	go run ./broker                         prints all tables to standard output
+//	go run ./broker -write FILE             also replaces the section "Broker" of FILE
 //	go run ./broker -servers floor,plain -only fanout,memory
-//	go run ./broker -quick                  a smoke test, whose figures mean nothing
+//	go run ./broker -quick                  is a smoke test with meaningless numbers
 //
-// It needs Linux, root for what the kernel's memory is, and, for the peers that
-// are not Go libraries, what they need: gcc, nginx and libnginx-mod-nchan.
+// It needs Linux, and root to read the memory of the kernel. Servers that are
+// not Go programs need gcc, nginx and libnginx-mod-nchan.
 package main
 
 import (
@@ -28,19 +28,19 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// plan is how much is measured.
+// plan is the extent of the measurements.
 type plan struct {
 	quick            bool
 	rounds           int
 	few, many        int // subscribers
-	idleFrom, idleTo int // subscribers, for memory
+	idleFrom, idleTo int // subscribers, to measure memory
 	topics, perTopic int
 	outstanding      int
-	window           int           // outstanding events of one subscriber
-	during           time.Duration // of one drive, at least
-	pace             time.Duration // of one drive at a pace
-	slow, fast       float64       // events/s to many and few
-	settle           time.Duration // before memory is read
+	window           int           // outstanding events of a single subscriber
+	during           time.Duration // least duration of a measurement
+	pace             time.Duration // duration of a measurement at a fixed rate
+	slow, fast       float64       // events/s to many and to few subscribers
+	settle           time.Duration // pause before memory is read
 }
 
 var (
@@ -58,16 +58,18 @@ var (
 )
 
 func main() {
-	isQuick := flag.Bool("quick", false, "a smoke test of everything, in less than two minutes")
-	servers := flag.String("servers", "", "only these: floor, plain, nchan, …, with commas")
-	only := flag.String("only", "", "only tables with one of these in their key: memory, fanout, …")
-	write := flag.String("write", "", "write the tables into this file's section Broker")
-	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
-	rounds := flag.Int("rounds", 0, "measurements of each figure (3, or 1 if quick)")
-	few := flag.Int("few", 0, "subscribers in the smaller fan-out (1000)")
-	many := flag.Int("many", 0, "subscribers in the larger fan-out (10000)")
-	idle := flag.Int("idle", 0, "idle subscribers (18000)")
-	during := flag.Duration("during", 0, "length of a measurement at least (2s)")
+	isQuick := flag.Bool("quick", false, "run a smoke test of all tables, in less than two minutes")
+	servers := flag.String("servers", "",
+		"measure only the servers in the comma-separated `LIST`, for example floor,plain,nchan")
+	only := flag.String("only", "",
+		"measure only tables whose key contains an item of `LIST`, for example memory,fanout")
+	write := flag.String("write", "", "replace the section Broker of `FILE`")
+	limit := flag.Duration("timeout", time.Hour, "stop after `DURATION`, even if measurements remain")
+	rounds := flag.Int("rounds", 0, "measure each figure `N` times (3, with -quick 1)")
+	few := flag.Int("few", 0, "use `N` subscribers in the smaller fan-out (1000)")
+	many := flag.Int("many", 0, "use `N` subscribers in the larger fan-out (10000)")
+	idle := flag.Int("idle", 0, "use `N` idle subscribers (18000)")
+	during := flag.Duration("during", 0, "let a measurement take at least `DURATION` (2s)")
 	flag.Parse()
 
 	p := full
@@ -81,7 +83,7 @@ func main() {
 	override(&p.during, *during)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit,
-		fmt.Errorf("-timeout: %v were not enough", *limit))
+		fmt.Errorf("-timeout: the measurements take longer than %v", *limit))
 	err := run(ctx, p, *servers, *only, *write)
 	cancel()
 	stop()
@@ -98,13 +100,13 @@ func override[T comparable](setting *T, value T) {
 	}
 }
 
-// list splits at commas, and "" into nothing.
+// list splits a comma-separated list. The list of "" is empty.
 func list(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' })
 }
 
 func run(ctx context.Context, p plan, servers, only, write string) error {
-	// The server has all subscribers; the rest is its own.
+	// The server's process has a file for each subscriber, and some others.
 	if err := drive.CheckSystem(max(p.many, p.idleTo, p.topics*p.perTopic) + 200); err != nil {
 		return err
 	}
@@ -121,8 +123,8 @@ func run(ctx context.Context, p plan, servers, only, write string) error {
 		return err
 	}
 	for _, s := range r.scenarios() {
-		selected := func(part string) bool { return strings.Contains(s.key, part) }
-		if only == "" || slices.ContainsFunc(list(only), selected) {
+		isSelected := func(part string) bool { return strings.Contains(s.key, part) }
+		if only == "" || slices.ContainsFunc(list(only), isSelected) {
 			r.tables = append(r.tables, &table{scenario: s, rows: map[*contender]*row{}})
 		}
 	}
@@ -140,7 +142,7 @@ func run(ctx context.Context, p plan, servers, only, write string) error {
 		}
 	}
 	if failed > 0 {
-		return errors.New("some measurements have failed; see above")
+		return errors.New("some measurements failed; see the messages above")
 	}
 	return nil
 }

@@ -8,24 +8,27 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// memoryScenario is what one more idle subscriber costs. That is a slope, so that
-// what a server needs anyway is not counted.
+// memoryScenario measures the memory of one more idle subscriber. It is the
+// slope between two numbers of subscribers, so that the fixed memory of a
+// server does not count.
 func (r *runner) memoryScenario() *scenario {
 	p := r.plan
 	return &scenario{
 		key: "memory",
-		title: fmt.Sprintf("Memory, from %s to %s idle subscribers",
+		title: fmt.Sprintf("Memory per idle subscriber, from %s to %s subscribers",
 			number(p.idleFrom), number(p.idleTo)),
-		note: "Bytes for each subscriber. The kernel's are its objects in use (/proc/slabinfo) and " +
-			"socket buffers (/proc/net/sockstat), of both ends of the connection. The server's end " +
-			"is what remains without the client's: half of the floor's, and the client's epoll.",
+		note: "The memory is in bytes for one more subscriber; the goroutines are counted in the whole " +
+			"server. The kernel memory consists of objects in use (/proc/slabinfo) and socket buffers " +
+			"(/proc/net/sockstat), for both ends of the connection. The memory of the server's end " +
+			"excludes the client's end: half of the kernel memory of the C program, and the client's " +
+			"epoll entry.",
 		columns: []column{
-			{"rss", "B of RSS", report.Figure},
-			{"kernel", "B of the kernel, both ends", report.Figure},
-			{"goroutines", "goroutines, all", report.Figure},
+			{"rss", "RSS, bytes", false, report.Figure},
+			{"kernel", "kernel memory of both ends, bytes", false, report.Figure},
+			{"goroutines", "goroutines", false, report.Figure},
 		},
-		ratio: "rss",
-		can:   everybody,
+		ratio: "rss", ratioName: "RSS",
+		can: notCoalescing,
 		measure: func(ctx context.Context, r *runner, c *contender) (figures, error) {
 			return r.memory(ctx, c)
 		},
@@ -39,14 +42,14 @@ func (r *runner) memory(ctx context.Context, c *contender) (figures, error) {
 		return nil, err
 	}
 	defer s.Close()
-	few, err := r.occupied(s)
+	few, err := r.memoryInUse(s)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := s.Connect(p.idleTo - p.idleFrom); err != nil {
 		return nil, err
 	}
-	f, err := r.occupied(s)
+	f, err := r.memoryInUse(s)
 	if err != nil {
 		return nil, err
 	}
@@ -60,15 +63,15 @@ func (r *runner) memory(ctx context.Context, c *contender) (figures, error) {
 	if publish.Goroutines > 0 {
 		f["goroutines"] = float64(publish.Goroutines)
 	}
-	// Who is idle must be there still.
+	// The idle subscribers must still be connected.
 	if _, err := s.Run(drive.Pace{Outstanding: 1, Waves: 1}); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-// occupied is the memory in use after a moment of quiet.
-func (r *runner) occupied(s *drive.Session) (figures, error) {
+// memoryInUse returns the memory after a pause without events.
+func (r *runner) memoryInUse(s *drive.Session) (figures, error) {
 	if err := s.Pause(r.plan.settle); err != nil {
 		return nil, err
 	}
@@ -80,13 +83,13 @@ func (r *runner) occupied(s *drive.Session) (figures, error) {
 	return figures{"rss": rss, "kernel": kernel}, err
 }
 
-// clientEpoll is what an epoll registration takes: an eventpoll_epi and an
-// eventpoll_pwq of /proc/slabinfo.
+// clientEpoll is the kernel memory of an epoll entry in bytes: an eventpoll_epi
+// and an eventpoll_pwq of /proc/slabinfo.
 const clientEpoll = 128 + 72
 
-// serverEnd is what the server takes of the process's and the kernel's memory,
-// and what the floor does. The floor's server has no epoll, and the client's end
-// is the same for all.
+// serverEnd returns the process and kernel memory of the server's end of a
+// connection, for a server and for the floor. The floor does not use epoll, and
+// the client's end is the same for all servers.
 func serverEnd(f, floor figures) (v, w float64) {
 	socket := (floor["kernel"] - clientEpoll) / 2
 	return f["rss"] + f["kernel"] - clientEpoll - socket, floor["rss"] + socket

@@ -13,34 +13,39 @@ import (
 func (r *runner) render() string {
 	var b strings.Builder
 	b.WriteString(report.Header("Broker", "compare-broker"))
-	fmt.Fprintf(&b, method, drive.EventSize, r.plan.rounds)
+	fmt.Fprintf(&b, method, drive.EventSize, r.plan.rounds, report.Arrows)
 	for _, t := range r.tables {
 		r.renderTable(&b, t)
 	}
 	r.renderVersions(&b)
-	b.WriteString(left)
+	b.WriteString(notes)
 	return b.String()
 }
 
 const method = `
-Every server is a process of its own and starts anew for every measurement. Its subscribers are in
-other processes, on one epoll, with source addresses across 127.0.0.0/8; they check every event for
-loss, repetition, order and topic. Events have %d bytes of data. CPU is the user and system
-time of the server's process (of nginx the worker's) by its CPU clock, from the first publish until
-the last subscriber has the last event. RSS is from smaps_rollup. One event at a time means that the
-next is published when all have the one before; with N outstanding, when all have the one N before.
-Latency is from just before the call, or the request, that publishes, to the return of the read that
-brings the event, by one clock.
+Every server runs in its own process, which is started again for every measurement. Its subscribers
+run in other processes, with source addresses across 127.0.0.0/8. They check every event for loss,
+repetition, order and topic. Events have %d bytes of data.
 
-%d rounds, in each of which all take turns at every table; figures are the median of the rounds,
-with the lowest and highest, and so are ratios, which are taken within a round. In bold, the best
-peer.
+- CPU is the user and system time of the server's process (for nginx, of its worker) by its CPU
+  clock, from the first publish until the last subscriber has received the last event.
+- RSS is the resident memory of the server's process, from smaps_rollup.
+- One event at a time means that an event is published when all subscribers have received the event
+  before it. With N events outstanding, an event is published when all subscribers have received the
+  event N before it.
+- Latency is the time from just before the call or the request that publishes until the return of
+  the read that yields the event, by one clock.
+
+There are %d rounds. In each round, the servers take turns at every table. A number is the median of
+the rounds, with the lowest and highest in parentheses. A ratio is computed within a round. The best
+server of another project is in bold.
+%s
 `
 
-const left = `
-C only writes the same bytes to every socket, without topics and without regard for slow clients;
-its source is in internal/compare/floor. Mercure is not here, since its module could not be fetched
-where this was measured.
+const notes = `
+The C program only writes the same bytes to every socket. It has no topics and does not handle slow
+clients; its source is in internal/compare/floor. Mercure is missing, because its module could not
+be fetched on the machine of this measurement.
 `
 
 func (r *runner) renderTable(b *strings.Builder, t *table) {
@@ -59,11 +64,11 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 	}
 	headings := []string{""}
 	for _, c := range t.columns {
-		headings = append(headings, c.title)
+		headings = append(headings, c.title+" "+arrow(c.more))
 	}
 	comparisons := r.comparisons(t, present)
 	for _, c := range comparisons {
-		headings = append(headings, c.title)
+		headings = append(headings, c.title+" "+arrow(t.more))
 	}
 	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(headings, " | "),
 		strings.Repeat("---|", len(headings)))
@@ -86,7 +91,15 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 	}
 }
 
-// renderFailure tells of the rounds that have failed, if any have.
+// arrow returns the mark of a column in which more, or less, is better.
+func arrow(more bool) string {
+	if more {
+		return "↑"
+	}
+	return "↓"
+}
+
+// renderFailure writes how many rounds have failed, if any have.
 func (r *row) renderFailure(b *strings.Builder, name string) {
 	bad := 0
 	for _, f := range r.rounds {
@@ -100,7 +113,8 @@ func (r *row) renderFailure(b *strings.Builder, name string) {
 	}
 }
 
-// compare is a ratio with its spread; nothing, for a figure with itself.
+// compare formats a ratio with its spread. It returns "" for a comparison of a
+// figure with itself.
 func (t *table) compare(c *contender, compared comparison) string {
 	other := compared.with(c)
 	if compared.table == t && other == c {
@@ -113,7 +127,7 @@ func (t *table) compare(c *contender, compared comparison) string {
 	return s.Times()
 }
 
-// cell is a median with its spread.
+// cell formats a median with its spread.
 func (c column) cell(values []float64) string {
 	if len(values) == 0 {
 		return ""
@@ -125,20 +139,20 @@ func (c column) cell(values []float64) string {
 	return fmt.Sprintf("%s (%s–%s)", c.text(s.Median), c.text(s.Low), c.text(s.High))
 }
 
-// comparison is a column with ratios between a contender's figures and others',
-// of the same round.
+// comparison is a column with the ratios between the figures of a contender and
+// of another one, from the same round.
 type comparison struct {
 	title string
-	table *table                      // of the others' figures
-	with  func(*contender) *contender // whose; nil: nobody's
+	table *table                      // with the figures of the other contender
+	with  func(*contender) *contender // returns the other contender, or nil
 	of    func(f, other figures) (v, w float64)
 }
 
-// parked is the key of the broker that a hub has in it.
-const parked = "ours-parked"
+// parked is the key of the broker that is also a part of the hub.
+const parked = "sse-parked"
 
 func (r *runner) comparisons(t *table, present []*contender) []comparison {
-	plainly := func(f, other figures) (v, w float64) { return f[t.ratio], other[t.ratio] }
+	plain := func(f, other figures) (v, w float64) { return f[t.ratio], other[t.ratio] }
 	var all []comparison
 	add := func(title string, table *table, with *contender,
 		of func(f, other figures) (v, w float64)) {
@@ -149,13 +163,13 @@ func (r *runner) comparisons(t *table, present []*contender) []comparison {
 	}
 	floor := t.lowest(present, bound)
 	if t.key == "memory" {
-		add("RSS + kernel, server's end, of the floor's", t, floor, serverEnd)
+		add("RSS + kernel memory of the server's end relative to C", t, floor, serverEnd)
 	} else {
-		add("of the floor", t, floor, plainly)
+		add(t.ratioName+" relative to C", t, floor, plain)
 	}
-	add("of net/http", t, t.lowest(present, base), plainly)
+	add(t.ratioName+" relative to net/http", t, t.lowest(present, base), plain)
 	if i := slices.IndexFunc(present, func(c *contender) bool { return c.key == parked }); i >= 0 {
-		// What the hub adds to the broker that is in it.
+		// This column shows how much the hub adds to its broker.
 		hub := func(c *contender) *contender {
 			if c.key == "hub" {
 				return present[i]
@@ -163,22 +177,24 @@ func (r *runner) comparisons(t *table, present []*contender) []comparison {
 			return nil
 		}
 		if slices.ContainsFunc(present, func(c *contender) bool { return hub(c) != nil }) {
-			all = append(all, comparison{"of " + parked, t, hub, plainly})
+			all = append(all, comparison{t.ratioName + " relative to " + present[i].name, t, hub,
+				plain})
 		}
 	}
 	if i := slices.IndexFunc(r.tables, func(o *table) bool { return o.key == t.against }); i >= 0 {
-		all = append(all, comparison{"of one topic", r.tables[i],
-			func(c *contender) *contender { return c }, plainly})
+		all = append(all, comparison{t.ratioName + " relative to one topic", r.tables[i],
+			func(c *contender) *contender { return c }, plain})
 	}
 	return all
 }
 
-// lowest is who has the lowest median of a kind, nil if there is none.
+// lowest returns the contender of a kind with the lowest median, or nil if
+// there is none.
 func (t *table) lowest(present []*contender, k kind) *contender {
 	return t.extreme(present, k, false)
 }
 
-// best is the best peer, nil if there is none.
+// best returns the best peer, or nil if there is none.
 func (t *table) best(present []*contender) *contender { return t.extreme(present, peer, t.more) }
 
 func (t *table) extreme(present []*contender, k kind, highest bool) *contender {
@@ -197,9 +213,9 @@ func (t *table) extreme(present []*contender, k kind, highest bool) *contender {
 	return best
 }
 
-// renderVersions tells what each server is and how it is set.
+// renderVersions writes the version and the settings of each server.
 func (r *runner) renderVersions(b *strings.Builder) {
-	b.WriteString("\n### Servers of this comparison\n\n| | version and settings |\n|---|---|\n")
+	b.WriteString("\n### Servers of this comparison\n\n| server | version and settings |\n|---|---|\n")
 	for _, c := range r.contenders {
 		if c.version != "" {
 			fmt.Fprintf(b, "| %s | %s |\n", c.name, c.version)

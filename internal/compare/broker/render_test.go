@@ -8,13 +8,13 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// A table of two rounds, in which everybody is a little slower the second time,
-// and one peer fails.
+// A table of two rounds: in the second, all contenders are a little slower, and
+// one peer fails.
 func TestRenderTable(t *testing.T) {
 	floor := &contender{name: "floor", kind: bound}
 	plain := &contender{name: "plain", kind: base}
-	ours := &contender{name: "ours", kind: own}
-	slow, broken := &contender{name: "slow", kind: peer}, &contender{name: "broken", kind: peer}
+	sse := &contender{name: "sse", kind: own}
+	slow, failing := &contender{name: "slow", kind: peer}, &contender{name: "failing", kind: peer}
 	rounds := func(values ...float64) *row {
 		r := &row{}
 		for _, v := range values {
@@ -22,25 +22,25 @@ func TestRenderTable(t *testing.T) {
 		}
 		return r
 	}
-	lame := rounds(40)
-	lame.rounds = append(lame.rounds, nil)
-	lame.err = errors.New("one\ntwo")
+	failed := rounds(40)
+	failed.rounds = append(failed.rounds, nil)
+	failed.err = errors.New("one\ntwo")
 	one := &table{
 		scenario: &scenario{key: "one"},
-		rows:     map[*contender]*row{ours: rounds(6, 8)},
+		rows:     map[*contender]*row{sse: rounds(6, 8)},
 	}
 	main := &table{
 		scenario: &scenario{
-			key: "main", title: "Title", note: "Note.", ratio: "cpu", against: "one",
-			columns: []column{{"cpu", "µs", report.Times}, {"none", "none", report.Figure}},
+			key: "main", title: "Title", note: "Note.", ratio: "cpu", ratioName: "CPU", against: "one",
+			columns: []column{{"cpu", "µs", false, report.Times}, {"none", "none", true, report.Figure}},
 		},
 		rows: map[*contender]*row{
-			floor: rounds(10, 20), plain: rounds(20, 40), ours: rounds(12, 24),
-			slow: rounds(50, 60), broken: lame,
+			floor: rounds(10, 20), plain: rounds(20, 40), sse: rounds(12, 24),
+			slow: rounds(50, 60), failing: failed,
 		},
 	}
 	r := &runner{
-		contenders: []*contender{floor, plain, ours, slow, broken, {name: "absent"}},
+		contenders: []*contender{floor, plain, sse, slow, failing, {name: "absent"}},
 		tables:     []*table{one, main},
 	}
 	var b strings.Builder
@@ -50,15 +50,15 @@ func TestRenderTable(t *testing.T) {
 
 Note.
 
-|  | µs | none | of the floor | of net/http | of one topic |
+|  | µs ↓ | none ↑ | CPU relative to C ↓ | CPU relative to net/http ↓ | CPU relative to one topic ↓ |
 |---|---|---|---|---|---|
 | floor | 15.0 (10.0–20.0) |  |  | 0.50 |  |
 | plain | 30.0 (20.0–40.0) |  | 2.00 |  |  |
-| ours | 18.0 (12.0–24.0) |  | 1.20 | 0.60 | 2.50 (2.00–3.00) |
+| sse | 18.0 (12.0–24.0) |  | 1.20 | 0.60 | 2.50 (2.00–3.00) |
 | slow | 55.0 (50.0–60.0) |  | 4.00 (3.00–5.00) | 2.00 (1.50–2.50) |  |
-| **broken** | 40.0 |  | 4.00 | 2.00 |  |
+| **failing** | 40.0 |  | 4.00 | 2.00 |  |
 
-broken failed in 1 of 2 rounds: one two
+failing failed in 1 of 2 rounds: one two
 `
 	if got := b.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -9,30 +9,30 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// runner is one run of everything.
+// runner is one run of all measurements.
 type runner struct {
 	plan       plan
-	dir        string // for programs and configurations; removed in the end
+	dir        string // for programs and configurations; removed at the end
 	contenders []*contender
 	tables     []*table
 }
 
-// table is a scenario with what everybody made of it.
+// table is a scenario with its results.
 type table struct {
 	*scenario
 	rows map[*contender]*row
 }
 
-// row is what one contender made of it, round by round; nil where it failed.
+// row is the results of one contender in a scenario.
 type row struct {
-	rounds []figures
-	err    error // the last
+	rounds []figures // nil for a failed round
+	err    error     // of the last failed round
 }
 
-// measure runs round after round, in each of which all contenders take turns at
-// every scenario, so that all see the same noise. It returns how many have failed
-// who must not: in a smoke test all, otherwise those that are not peers. What a
-// peer cannot do is a result.
+// measure runs all rounds. In each round all contenders take turns at every
+// scenario, so that all are affected by the same noise. It returns the number
+// of unexpected failures: in a smoke test all failures, otherwise all except
+// the failures of peers, which are results.
 func (r *runner) measure(ctx context.Context) (failed int) {
 	for round := range r.plan.rounds {
 		for _, t := range r.tables {
@@ -60,7 +60,7 @@ func (r *runner) measure(ctx context.Context) (failed int) {
 	return failed
 }
 
-// summary is a line about one measurement.
+// summary returns a line about one measurement.
 func (t *table) summary(f figures, err error) string {
 	if err != nil {
 		return "failed: " + err.Error()
@@ -74,7 +74,8 @@ func (t *table) summary(f figures, err error) string {
 	return text
 }
 
-// values are a contender's figures of one column, of the rounds that have them.
+// values returns the figures of a contender in one column, from the rounds that
+// have them.
 func (t *table) values(c *contender, key string) []float64 {
 	var values []float64
 	for _, f := range t.round(c) {
@@ -92,7 +93,8 @@ func (t *table) round(c *contender) []figures {
 	return t.rows[c].rounds
 }
 
-// ratio compares two contenders round by round; ok is false if no round has both.
+// ratio compares two contenders round by round. It returns false if no round
+// has figures of both.
 func ratio(rounds, others []figures, of func(f, other figures) (v, w float64)) (
 	s report.Spread, ok bool) {
 	var ratios []float64

@@ -11,44 +11,50 @@ import (
 
 // scenario is one table.
 type scenario struct {
-	key     string // that selects it
+	key     string // selects the scenario on the command line
 	title   string
 	note    string
 	columns []column
-	// ratio is the column that is compared with the bound's and the base's.
-	ratio string
-	more  bool // more is better there
-	// against is the scenario with which a contender's own figures are compared.
+	// ratio is the key of the column whose ratios to the bound and the base are
+	// shown.
+	ratio     string
+	ratioName string // in the headings of these ratios
+	more      bool   // a higher number is better in the column ratio
+	// against is the key of the scenario with whose figures the figures of the
+	// same contender are compared.
 	against string
 	can     func(*contender) bool
-	batches bool // who publishes many at once is measured as well
+	batches bool // contenders that publish batches are measured, too
 	measure func(context.Context, *runner, *contender) (figures, error)
 }
 
-// figures are what one measurement of one contender has found, by column.
+// figures are the results of one measurement of one contender, by column.
 type figures map[string]float64
 
 type column struct {
 	key, title string
+	more       bool // a higher number is better
 	text       func(float64) string
 }
 
 func number(n int) string { return report.Figure(float64(n)) }
 
-func everybody(c *contender) bool { return c.coalesce == 0 }
+// notCoalescing excludes contenders that wait for several events before a
+// write.
+func notCoalescing(c *contender) bool { return c.coalesce == 0 }
 
-// scenarios are all tables, in their order.
+// scenarios returns all tables in their order.
 func (r *runner) scenarios() []*scenario {
 	p := r.plan
 	few, many := p.few, p.many
 	return []*scenario{
 		r.memoryScenario(),
-		r.fanout("fanout-few", "Fan-out to "+number(few)+", one event at a time",
-			drive.Audience{Subscribers: few, Topics: 1}, 1, everybody),
-		r.fanout("fanout-many", "Fan-out to "+number(many)+", one event at a time",
-			drive.Audience{Subscribers: many, Topics: 1}, 1, everybody),
+		r.fanout("fanout-few", "Fan-out to "+number(few)+" subscribers, one event at a time",
+			drive.Audience{Subscribers: few, Topics: 1}, 1, notCoalescing),
+		r.fanout("fanout-many", "Fan-out to "+number(many)+" subscribers, one event at a time",
+			drive.Audience{Subscribers: many, Topics: 1}, 1, notCoalescing),
 		r.fanout("outstanding",
-			fmt.Sprintf("Fan-out to %s, %d events outstanding", number(many), p.outstanding),
+			fmt.Sprintf("Fan-out to %s subscribers, %d events outstanding", number(many), p.outstanding),
 			drive.Audience{Subscribers: many, Topics: 1}, p.outstanding,
 			func(*contender) bool { return true }),
 		r.topicsScenario(),
@@ -66,11 +72,11 @@ const (
 )
 
 var fanoutColumns = []column{
-	{perDelivery, "µs CPU per delivery", report.Times},
-	{deliveries, "deliveries/s", report.Figure},
+	{perDelivery, "µs CPU per delivery", false, report.Times},
+	{deliveries, "deliveries/s", true, report.Figure},
 }
 
-// fanoutFigures are what all scenarios that drive have.
+// fanoutFigures returns the figures that all scenarios with events have.
 func fanoutFigures(o drive.Outcome) figures {
 	return figures{
 		perDelivery: float64(o.CPU.Nanoseconds()) / 1e3 / float64(o.Events),
@@ -78,10 +84,12 @@ func fanoutFigures(o drive.Outcome) figures {
 	}
 }
 
-// fanout publishes as fast as subscribers have got what was published.
+// fanout returns a scenario that publishes as fast as the subscribers receive.
 func (r *runner) fanout(key, title string, a drive.Audience, outstanding int,
 	can func(*contender) bool) *scenario {
-	s := &scenario{key: key, title: title, columns: fanoutColumns, ratio: perDelivery, can: can}
+	s := &scenario{
+		key: key, title: title, columns: fanoutColumns, ratio: perDelivery, ratioName: "CPU", can: can,
+	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
 		o, err := r.driveOnce(ctx, c, a, drive.Pace{Outstanding: outstanding, During: r.plan.during})
 		if err != nil {
@@ -95,13 +103,13 @@ func (r *runner) fanout(key, title string, a drive.Audience, outstanding int,
 func (r *runner) topicsScenario() *scenario {
 	p := r.plan
 	s := r.fanout("topics",
-		fmt.Sprintf("%s topics with %d subscribers each, one event on each at a time",
+		fmt.Sprintf("%s topics with %d subscribers each, one event on each topic at a time",
 			number(p.topics), p.perTopic),
 		drive.Audience{Subscribers: p.topics * p.perTopic, Topics: p.topics}, 1,
 		func(c *contender) bool { return c.topics })
 	s.against = "fanout-many"
-	s.note = fmt.Sprintf("Publishing is a part of it, once for %d deliveries: a call, or an HTTP "+
-		"request.", p.perTopic)
+	s.note = fmt.Sprintf("CPU includes publishing, which happens once for %d deliveries: a function "+
+		"call or an HTTP request.", p.perTopic)
 	return s
 }
 
@@ -113,18 +121,20 @@ func (r *runner) patternsScenario() *scenario {
 	return s
 }
 
-// latency publishes at a pace that none should find hard.
+// latency returns a scenario that publishes at a rate that is easy for all
+// servers.
 func (r *runner) latency(key string, subscribers int, perSecond float64) *scenario {
 	milliseconds := func(v float64) string { return report.Times(v / 1e6) }
 	s := &scenario{
 		key:   key,
-		title: fmt.Sprintf("Latency, %v events/s to %s", perSecond, number(subscribers)),
+		title: fmt.Sprintf("Latency of %v events/s to %s subscribers", perSecond, number(subscribers)),
 		columns: []column{
-			{"p50", "p50, ms", milliseconds}, {"p99", "p99, ms", milliseconds},
-			{"p99.9", "p99.9, ms", milliseconds}, {perDelivery, "µs CPU per delivery", report.Times},
+			{"p50", "p50, ms", false, milliseconds}, {"p99", "p99, ms", false, milliseconds},
+			{"p99.9", "p99.9, ms", false, milliseconds},
+			{perDelivery, "µs CPU per delivery", false, report.Times},
 		},
-		ratio: "p99",
-		can:   everybody,
+		ratio: "p99", ratioName: "p99",
+		can: notCoalescing,
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
 		o, err := r.driveOnce(ctx, c, drive.Audience{Subscribers: subscribers, Topics: 1}, drive.Pace{
@@ -143,19 +153,22 @@ func (r *runner) latency(key string, subscribers int, perSecond float64) *scenar
 	return s
 }
 
-// perWindow is in how many parts a publisher is told to publish a window of events.
+// perWindow is the number of commands in which a publisher publishes a window
+// of events.
 const perWindow = 16
 
 func (r *runner) oneSubscriber() *scenario {
 	s := &scenario{
 		key: "one", title: "Publishing to one subscriber",
-		note: "In process, for servers that are libraries, with up to " + number(r.plan.window) +
-			" events outstanding; over HTTP, one event a request and one request at a time, for the " +
-			"others. PublishAll is called once for " + number(r.plan.window/perWindow) + " events.",
+		note: "Libraries publish in process, with up to " + number(r.plan.window) + " events " +
+			"outstanding. The other servers publish over HTTP, with one event in a request and one " +
+			"request at a time. Append is called once for " + number(r.plan.window/perWindow) +
+			" events.",
 		columns: []column{
-			{deliveries, "events/s", report.Figure}, {perDelivery, "µs CPU per event", report.Times},
+			{deliveries, "events/s", true, report.Figure},
+			{perDelivery, "µs CPU per event", false, report.Times},
 		},
-		ratio: deliveries, more: true, batches: true,
+		ratio: deliveries, ratioName: "events/s", more: true, batches: true,
 		can: func(c *contender) bool { return c.kind != bound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
@@ -179,14 +192,16 @@ func (r *runner) starvation() *scenario {
 		key: "starvation",
 		title: fmt.Sprintf("Publishing while writers are busy: %s subscribers, %d events outstanding",
 			number(r.plan.few), outstanding),
-		note: "The call is what the publisher waits for; from the command includes the time until its " +
-			"goroutine runs, and the calls before it.",
+		note: "The call is the time for which the publisher is blocked. The time from the command " +
+			"also includes the time until the publisher's goroutine runs, and the calls before.",
 		columns: []column{
-			{"call", "call, p99 µs", microseconds}, {"command", "from the command, p99 µs", microseconds},
-			{perDelivery, "µs CPU per delivery", report.Times}, {deliveries, "deliveries/s", report.Figure},
+			{"call", "call, p99 µs", false, microseconds},
+			{"command", "from the command, p99 µs", false, microseconds},
+			{perDelivery, "µs CPU per delivery", false, report.Times},
+			{deliveries, "deliveries/s", true, report.Figure},
 		},
-		ratio: "call",
-		can:   func(c *contender) bool { return c.kind != bound },
+		ratio: "call", ratioName: "call",
+		can: func(c *contender) bool { return c.kind != bound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
 		o, err := r.driveOnce(ctx, c, drive.Audience{Subscribers: r.plan.few, Topics: 1},
@@ -202,7 +217,7 @@ func (r *runner) starvation() *scenario {
 	return s
 }
 
-// driveOnce is a session with one drive, after a shorter one that warms up.
+// driveOnce runs a session: first two waves to warm up, then the measurement.
 func (r *runner) driveOnce(ctx context.Context, c *contender, a drive.Audience, p drive.Pace) (
 	o drive.Outcome, err error) {
 	s, err := r.open(ctx, c, a, 0)
@@ -211,7 +226,7 @@ func (r *runner) driveOnce(ctx context.Context, c *contender, a drive.Audience, 
 	}
 	defer s.Close()
 	if _, err := s.Run(drive.Pace{Outstanding: max(1, c.coalesce), Waves: 2}); err != nil {
-		return o, fmt.Errorf("warming up: %w", err)
+		return o, fmt.Errorf("warm up: %w", err)
 	}
 	return s.Run(p)
 }

@@ -7,34 +7,34 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// contender is a server to measure. Every measurement starts it anew.
+// contender is a server to measure. Every measurement starts it again.
 type contender struct {
-	key       string // that selects it
+	key       string // selects it on the command line
 	name      string // in tables
 	kind      kind
-	topics    bool // it has more than one
-	patterns  bool
+	topics    bool // it supports several topics
+	patterns  bool // it supports patterns
 	inProcess bool // it publishes by function calls
-	batches   bool // it publishes many at once, for the scenario in which that matters
-	coalesce  int  // events that it waits for before it writes; 0: it does not wait
+	batches   bool // it publishes batches, and is measured only where that matters
+	coalesce  int  // events that it puts into one write; 0: it does not wait for more
 	start     func(ctx context.Context, topics int) (*drive.Server, error)
-	prepare   func(ctx context.Context) error // once; nil: there is nothing to do
-	atHand    func() bool                     // asked if nobody has asked for it; nil: it is
+	prepare   func(ctx context.Context) error // called once; may be nil
+	available func() bool                     // nil: always; not called if the user selects it
 
-	version string // known once it has run
+	version string // set by the first measurement
 }
 
-// kind is the place of a contender among the others.
+// kind is the role of a contender in the comparison.
 type kind int
 
 const (
-	bound kind = iota // no server can be cheaper
-	base              // by hand, on net/http
-	own
-	peer
+	bound kind = iota // minimal program
+	base              // simple handler on net/http
+	own               // server of this library
+	peer              // server of another project
 )
 
-// startDriven starts a server that publishes by itself, as lines tell it.
+// startDriven starts a server that publishes the events itself, on command.
 func startDriven(ctx context.Context, name, path string, args ...string) (*drive.Server, error) {
 	d, err := drive.StartDriven(ctx, name, path, args...)
 	if err != nil {
@@ -43,8 +43,8 @@ func startDriven(ctx context.Context, name, path string, args ...string) (*drive
 	return d.Server(), nil
 }
 
-// open starts the server and its subscribers, up to the number of which more may
-// be added later.
+// open starts the server and its subscribers. The session can have up to upTo
+// subscribers in total.
 func (r *runner) open(ctx context.Context, c *contender, a drive.Audience, upTo int) (
 	*drive.Session, error) {
 	server, err := c.start(ctx, a.Topics)

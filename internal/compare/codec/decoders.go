@@ -18,25 +18,26 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// bufferSize is what peers with a limit are given, so that they can decode the
-// largest workload at all. Those with a fixed limit have one that suffices.
+// bufferSize is the limit that is set in peers with a configurable limit, so
+// that they can decode the largest workload. The fixed limits of other peers
+// suffice.
 const bufferSize = 2 << 20
 
-// decoder is a library's way to decode.
+// decoder is a decoder of one library.
 type decoder struct {
 	name    string
 	module  string
-	setting string // how it is called, and where its documentation says so
+	setting string // how this program calls it, and where the library documents it
 
-	// decode reads to the end and returns the number of events and the bytes of
-	// their data, which are compared with what they should be.
+	// decode reads to the end. It returns the number of events and the size of
+	// their data. The caller compares both with the expected values.
 	decode func(r io.Reader) (events, size int, err error)
 
-	less bool // it does not report ids
+	partial bool // the decoder does not report ids
 }
 
-var ours = []decoder{
-	{"ours, Next", "", "`sse.NewDecoder(r, nil)`", func(r io.Reader) (n, size int, err error) {
+var sseDecoders = []decoder{
+	{"sse, Next", "", "`sse.NewDecoder(r, nil)`", func(r io.Reader) (n, size int, err error) {
 		d := sse.NewDecoder(r, nil)
 		for {
 			event, err := d.Next()
@@ -50,7 +51,7 @@ var ours = []decoder{
 			size += len(event.Data)
 		}
 	}, false},
-	{"ours, Events", "", "`sse.NewDecoder(r, nil)`", func(r io.Reader) (n, size int, err error) {
+	{"sse, Events", "", "`sse.NewDecoder(r, nil)`", func(r io.Reader) (n, size int, err error) {
 		for event, err := range sse.NewDecoder(r, nil).Events() {
 			if err != nil {
 				return n, size, err
@@ -62,12 +63,12 @@ var ours = []decoder{
 	}, false},
 }
 
-// bound copies the stream and looks for each line end: no decoder of lines can
-// do less.
-var bound = decoder{"bound", "", "a copy and `bytes.IndexByte`",
+// bound copies the stream and searches for each line end. Every decoder must do
+// at least this work.
+var bound = decoder{"upper bound", "", "a copy and `bytes.IndexByte`",
 	func(r io.Reader) (n, size int, err error) {
 		buf := make([]byte, 64<<10)
-		ended := true // the byte before was a line end
+		ended := true // the last byte was a line end
 		for {
 			k, err := r.Read(buf)
 			if err == io.EOF {
@@ -114,7 +115,8 @@ var decodePeers = []decoder{
 			return drain(func() (interface{ Data() string }, error) { return d.Decode() })
 		}, false},
 	{"ogen", "github.com/ogen-go/ogen",
-		"`sse.NewDecoder(r, 2<<20, 0, \"\", nil)`: line buffer kept, no limit; sse/decoder.go:84–95",
+		"`sse.NewDecoder(r, 2<<20, 0, \"\", nil)`: reuses the line buffer, no limit; " +
+			"sse/decoder.go:84–95",
 		func(r io.Reader) (n, size int, err error) {
 			d := ogen.NewDecoder(r, bufferSize, 0, "", nil)
 			for {
@@ -135,7 +137,7 @@ var decodePeers = []decoder{
 			d := ssestream.NewDecoder(respond(r))
 			for d.Next() {
 				n++
-				size += len(d.Event().Data) - 1 // it leaves the last LF on
+				size += len(d.Event().Data) - 1 // openai-go leaves an LF at the end of the data
 			}
 			return n, size, d.Err()
 		}, true},
@@ -171,8 +173,8 @@ func drain(next func() (interface{ Data() string }, error)) (n, size int, err er
 	}
 }
 
-// decodeR3labs goes through its client, as only that knows fields: the exported
-// reader finds where events end.
+// decodeR3labs uses the client, because only the client parses fields: the
+// exported reader only splits the stream into events.
 func decodeR3labs(r io.Reader) (n, size int, err error) {
 	client := r3labs.NewClient("http://peer.invalid/", r3labs.ClientMaxBufferSize(bufferSize))
 	client.Connection = &http.Client{Transport: transport{r}}
@@ -183,7 +185,7 @@ func decodeR3labs(r io.Reader) (n, size int, err error) {
 	return n, size, err
 }
 
-// transport answers every request with the same body, without a socket.
+// transport answers every request with the same body, without a network.
 type transport struct{ body io.Reader }
 
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {

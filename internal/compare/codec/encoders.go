@@ -15,21 +15,21 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// encoder is a library's way to encode.
+// encoder is an encoder of one library.
 type encoder struct {
 	name    string
 	module  string
 	setting string
 
-	// start prepares for events like e, and returns the function that encodes
-	// one of them into the sink.
+	// start prepares the encoding of e and returns a function that encodes it into
+	// the sink once.
 	start func(e event, s *sink) func() error
 
-	less bool // it is given what others have to find out
+	partial bool // the encoder receives lines that were split in advance
 }
 
-var ourEncoders = []encoder{
-	{"ours, AppendEvent", "", "`buf, err = sse.AppendEvent(buf[:0], event)`",
+var sseEncoders = []encoder{
+	{"sse, AppendEvent", "", "`buf, err = sse.AppendEvent(buf[:0], event)`",
 		func(e event, s *sink) func() error {
 			event := sse.Event{ID: e.id, Type: e.typ, Data: e.data}
 			return func() (err error) {
@@ -37,7 +37,7 @@ var ourEncoders = []encoder{
 				return err
 			}
 		}, false},
-	{"ours, Encoder", "", "`sse.NewEncoder(w).Encode(event)`",
+	{"sse, Encoder", "", "`sse.NewEncoder(w).Encode(event)`",
 		func(e event, s *sink) func() error {
 			event := sse.Event{ID: e.id, Type: e.typ, Data: e.data}
 			enc := sse.NewEncoder(s)
@@ -54,8 +54,8 @@ var encodePeers = []encoder{
 				return err
 			}
 		}, false},
-	{"tmaxmax, split before", "github.com/tmaxmax/go-sse",
-		"`m.WriteTo(w)` of one message whose lines were found before: not the same work",
+	{"tmaxmax, split in advance", "github.com/tmaxmax/go-sse",
+		"`m.WriteTo(w)` of one message that was split into lines in advance: less work",
 		func(e event, s *sink) func() error {
 			message := newMessage(e)
 			return func() error {
@@ -107,10 +107,10 @@ func newMessage(e event) *tmaxmax.Message {
 	return message
 }
 
-// asEvent is an event for the two libraries whose events are an interface.
+// asEvent implements the event interface of two libraries.
 type asEvent event
 
-//nolint:revive // the name is theirs
+//nolint:revive // the interface of those libraries has this name
 func (e asEvent) Id() string    { return e.id }
 func (e asEvent) Event() string { return e.typ }
 func (e asEvent) Data() string  { return e.data }
@@ -123,13 +123,13 @@ func startDatastar(e event, s *sink) func() error {
 		options = append(options, datastar.WithSSEEventId(e.id))
 	}
 	return func() error {
-		// It takes lines; its own callers split their text like this.
+		// Send takes lines; datastar's own callers split their text in this way.
 		lines := strings.Split(e.data, "\n")
 		return stream.Send(datastar.EventType(e.typ), lines, options...)
 	}
 }
 
-// response is a ResponseWriter that keeps the body and nothing else.
+// response is a ResponseWriter that stores only the body.
 type response struct {
 	*sink
 	header http.Header
@@ -139,8 +139,8 @@ func (r response) Header() http.Header { return r.header }
 func (r response) WriteHeader(int)     {}
 func (r response) Flush()              {}
 
-// sink keeps what is written, as a connection's buffer would: an encoder that
-// writes in pieces pays for each, and none is spared the copy.
+// sink stores the written bytes, like the buffer of a connection: every write
+// is copied, and an encoder that writes in pieces pays for each call.
 type sink struct{ buf []byte }
 
 func (s *sink) Write(p []byte) (int, error) {

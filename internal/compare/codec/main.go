@@ -1,10 +1,10 @@
-// Command codec compares the speed of encoders and decoders: ours, other
-// people's, and the bound that none can pass. All are measured in turn, in one
-// process, in CPU time.
+// Command codec compares the speed of encoders and decoders of this library and
+// of other libraries, and an upper bound. They take turns in one process, and
+// their CPU time is measured.
 //
-//	go run ./codec                       a table on standard output
-//	go run ./codec -write FILE           and in the section "Codec" of FILE
-//	go run ./codec -rounds 1 -slice 1ms  a smoke test, whose figures mean nothing
+//	go run ./codec                       prints a table to standard output
+//	go run ./codec -write FILE           also replaces the section "Codec" of FILE
+//	go run ./codec -rounds 1 -slice 1ms  is a smoke test with meaningless numbers
 package main
 
 import (
@@ -21,13 +21,15 @@ import (
 
 func main() {
 	p := plan{}
-	flag.IntVar(&p.rounds, "rounds", 7, "paired runs; the ratio is their median")
-	flag.IntVar(&p.slices, "slices", 2, "turns of each contender in a run")
-	flag.DurationVar(&p.slice, "slice", 100*time.Millisecond, "CPU time of one turn")
-	write := flag.String("write", "", "write the table into this file's section Codec")
-	only := flag.String("only", "", "contenders whose name contains this, and nothing else")
-	workload := flag.String("workload", "", "workloads whose name contains this")
-	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
+	flag.IntVar(&p.rounds, "rounds", 7, "measure each contender `N` times and use the median")
+	flag.IntVar(&p.slices, "slices", 2, "give each contender `N` turns in a run")
+	flag.DurationVar(&p.slice, "slice", 100*time.Millisecond, "let a turn take `DURATION` of CPU time")
+	write := flag.String("write", "", "replace the section Codec of `FILE`")
+	only := flag.String("only", "",
+		"measure only contenders whose name contains `TEXT`, for example tmaxmax")
+	workload := flag.String("workload", "",
+		"measure only workloads whose name contains `TEXT`, for example 1 MB")
+	profile := flag.String("cpuprofile", "", "write a CPU profile to `FILE`")
 	flag.Parse()
 	if err := run(p, *only, *workload, *write, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "codec:", err)
@@ -53,7 +55,7 @@ func run(p plan, only, workload, write, profile string) error {
 			continue
 		}
 		if only != "" {
-			r.keep(only)
+			r.filter(only)
 		}
 		if len(r.all()) == 0 {
 			continue
@@ -74,14 +76,14 @@ func run(p plan, only, workload, write, profile string) error {
 	return report.ReplaceSection(write, section)
 }
 
-// contests are all the tables to be: decoding first.
+// contests returns all tables without their measurements: decoding first.
 func contests() []result {
 	var results []result
 	for _, w := range decoding {
 		r := result{kind: "decoding", workload: w}
 		r.bound = []*contender{decoderContender(bound, w)}
-		for _, d := range ours {
-			r.ours = append(r.ours, decoderContender(d, w))
+		for _, d := range sseDecoders {
+			r.sse = append(r.sse, decoderContender(d, w))
 		}
 		for _, d := range decodePeers {
 			r.peers = append(r.peers, decoderContender(d, w))
@@ -90,8 +92,8 @@ func contests() []result {
 	}
 	for _, w := range encoding {
 		r := result{kind: "encoding", workload: w}
-		for _, e := range ourEncoders {
-			r.ours = append(r.ours, encoderContender(e, w))
+		for _, e := range sseEncoders {
+			r.sse = append(r.sse, encoderContender(e, w))
 		}
 		for _, e := range encodePeers {
 			r.peers = append(r.peers, encoderContender(e, w))

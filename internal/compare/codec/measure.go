@@ -7,34 +7,37 @@ import (
 	"time"
 
 	"github.com/sse-go/sse/internal/compare/report"
+	"github.com/sse-go/sse/internal/heap"
 )
 
-// contender is one library's way with one workload.
+// contender is one codec with one workload.
 type contender struct {
-	name string
-	less bool              // it does a part of the work only
-	unit int               // bytes of one event on the wire
-	run  func(n int) error // handles n events, and checks that it did
+	name    string
+	partial bool              // it does only a part of the work
+	unit    int               // encoded size of one event in bytes
+	run     func(n int) error // processes n events and checks the result
 
-	events     int       // how many make one slice
+	events     int       // number of events in one slice
 	speeds     []float64 // bytes per CPU second, one for each round
 	allocs     float64   // per event
-	allocBytes float64
+	allocBytes float64   // per event
 }
 
-// plan is how much is measured.
+// plan is the extent of the measurement.
 type plan struct {
-	rounds int           // each gives one ratio
-	slices int           // of a round; contenders take turns after each
-	slice  time.Duration // CPU time of one
+	rounds int           // each yields one speed and one ratio
+	slices int           // per round; the contenders take turns after each slice
+	slice  time.Duration // CPU time of a slice
 }
 
-// minEvents are in every slice: what a decoder allocates once, such as a buffer
-// that grows to a megabyte, is spread over so many events at least.
+// minEvents is the smallest number of events in a slice. It spreads the
+// one-time allocations of a decoder, such as a buffer that grows to a megabyte,
+// over several events.
 const minEvents = 8
 
-// measure runs all contenders in turn, round after round, in one process. All
-// see the same noise: other processes, frequency, caches.
+// measure runs all contenders in turn, round after round, in one process, so
+// that all are affected by the same noise: other processes, CPU frequency,
+// caches.
 func (p plan) measure(all []*contender) error {
 	for _, c := range all {
 		if err := c.calibrate(p.slice); err != nil {
@@ -60,7 +63,8 @@ func (p plan) measure(all []*contender) error {
 	return nil
 }
 
-// calibrate finds out how many events make a slice, and what one allocates.
+// calibrate determines the number of events in a slice and the allocations of
+// one event.
 func (c *contender) calibrate(slice time.Duration) error {
 	n := minEvents
 	d, err := c.cpu(n)
@@ -72,8 +76,8 @@ func (c *contender) calibrate(slice time.Duration) error {
 	}
 	c.events = max(minEvents, int(float64(n)*float64(slice)/float64(d)))
 
-	// The difference between n and 2n events is what events cost, without what
-	// beginning costs.
+	// The difference between n and 2n events is the cost of n events without the
+	// cost of the start.
 	n = max(minEvents, min(c.events, 1000))
 	objects1, bytes1 := c.allocated(n)
 	objects2, bytes2 := c.allocated(2 * n)
@@ -82,8 +86,8 @@ func (c *contender) calibrate(slice time.Duration) error {
 	return nil
 }
 
-// cpu is the time, of all threads, that n events take. The garbage of those who
-// went before is collected first.
+// cpu returns the CPU time of all threads for n events. It first collects the
+// garbage of earlier contenders.
 func (c *contender) cpu(n int) (time.Duration, error) {
 	runtime.GC()
 	before := processTime()
@@ -91,17 +95,16 @@ func (c *contender) cpu(n int) (time.Duration, error) {
 	return processTime() - before, err
 }
 
+// allocated returns the allocations for n events.
 func (c *contender) allocated(n int) (objects, bytes uint64) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	if err := c.run(n); err != nil {
-		panic(err) // it has run before
-	}
-	runtime.ReadMemStats(&after)
-	return after.Mallocs - before.Mallocs, after.TotalAlloc - before.TotalAlloc
+	return heap.Allocated(func() {
+		if err := c.run(n); err != nil {
+			panic(err) // cpu has already run it without an error
+		}
+	})
 }
 
-// processTime is the user and system time that this process has taken.
+// processTime returns the user and system time of this process.
 func processTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -110,7 +113,7 @@ func processTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// ratio compares a with b, round by round.
+// ratio returns the ratio of the speeds of a and b, computed round by round.
 func ratio(a, b *contender) report.Spread {
 	ratios := make([]float64, len(a.speeds))
 	for i := range ratios {
@@ -120,13 +123,13 @@ func ratio(a, b *contender) report.Spread {
 }
 
 func decoderContender(d decoder, w workload) *contender {
-	return &contender{name: d.name, less: d.less, unit: len(w.unit), run: func(n int) error {
+	return &contender{name: d.name, partial: d.partial, unit: len(w.unit), run: func(n int) error {
 		events, size, err := d.decode(w.stream(n))
 		if err != nil {
 			return err
 		}
 		if d.name == bound.name {
-			return nil // it counts lines
+			return nil // it counts lines instead of events
 		}
 		if events != n || size != n*len(w.data) {
 			return fmt.Errorf("decoded %d events with %d bytes, want %d with %d",
@@ -139,7 +142,7 @@ func decoderContender(d decoder, w workload) *contender {
 func encoderContender(e encoder, w workload) *contender {
 	s := &sink{buf: make([]byte, 0, 2*len(w.unit))}
 	encode := e.start(w.event, s)
-	return &contender{name: e.name, less: e.less, unit: len(w.unit), run: func(n int) error {
+	return &contender{name: e.name, partial: e.partial, unit: len(w.unit), run: func(n int) error {
 		for range n {
 			s.buf = s.buf[:0]
 			if err := encode(); err != nil {

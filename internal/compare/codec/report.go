@@ -9,35 +9,35 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// result is one table: a workload, and what everybody made of it.
+// result is one table: a workload with the contenders that were measured on it.
 type result struct {
-	kind               string
-	workload           workload
-	bound, ours, peers []*contender
+	kind              string
+	workload          workload
+	bound, sse, peers []*contender
 }
 
-func (r *result) all() []*contender { return slices.Concat(r.bound, r.ours, r.peers) }
+func (r *result) all() []*contender { return slices.Concat(r.bound, r.sse, r.peers) }
 
-// keep drops all contenders whose name does not contain name.
-func (r *result) keep(name string) {
-	drop := func(c *contender) bool { return !strings.Contains(c.name, name) }
-	r.bound = slices.DeleteFunc(r.bound, drop)
-	r.ours = slices.DeleteFunc(r.ours, drop)
-	r.peers = slices.DeleteFunc(r.peers, drop)
+// filter removes all contenders whose name does not contain name.
+func (r *result) filter(name string) {
+	other := func(c *contender) bool { return !strings.Contains(c.name, name) }
+	r.bound = slices.DeleteFunc(r.bound, other)
+	r.sse = slices.DeleteFunc(r.sse, other)
+	r.peers = slices.DeleteFunc(r.peers, other)
 }
 
-// equals are the peers that do not do less.
-var equals = map[string]string{
+// fullWork describes, by kind, the peers that do all of the work.
+var fullWork = map[string]string{
 	"decoding": "that reports ids",
-	"encoding": "that is given the same",
+	"encoding": "that splits lines itself",
 }
 
-// fastest is the peer with the highest median, of all or of the equals. There
-// is none if there are no peers.
+// fastest returns the peer with the highest median speed, of all peers or of
+// the peers that do all of the work. It returns nil if there is no such peer.
 func (r *result) fastest(all bool) *contender {
 	var best *contender
 	for _, c := range r.peers {
-		if c.less && !all {
+		if c.partial && !all {
 			continue
 		}
 		if best == nil || report.SpreadOf(c.speeds).Median > report.SpreadOf(best.speeds).Median {
@@ -50,12 +50,8 @@ func (r *result) fastest(all bool) *contender {
 // render writes the section "Codec".
 func render(p plan, results []result) string {
 	var b strings.Builder
-	b.WriteString(report.Header("Codec", "compare-codec") + "\n")
-	fmt.Fprintf(&b, "MB per second of CPU time (user and system, of the whole process, garbage "+
-		"collection included), not of the clock. %d runs in one process, in each of which all take "+
-		"turns, %d of %v; the speed is the median, a ratio the median of %d ratios within a run, "+
-		"with the lowest and highest. Allocations are what one more event costs.\n",
-		p.rounds, p.slices, p.slice, p.rounds)
+	b.WriteString(report.Header("Codec", "compare-codec"))
+	fmt.Fprintf(&b, method, p.rounds, p.slices, p.slice, p.rounds, report.Arrows)
 	for _, r := range results {
 		r.render(&b)
 	}
@@ -63,25 +59,36 @@ func render(p plan, results []result) string {
 	return b.String()
 }
 
+const method = `
+Speed is in megabytes per second of CPU time, not of wall-clock time. CPU time is the user and
+system time of the whole process, including garbage collection. All codecs run in one process. In
+each of %d runs, the codecs take turns, %d turns of %v each. A speed is the median of the runs. A
+factor is the median of the %d factors within a run, with the lowest and highest in parentheses; a
+factor below 1 means that the codec of sse is slower. Allocations are the cost of one more event.
+%s
+`
+
 func (r *result) render(b *strings.Builder) {
 	kind := strings.ToUpper(r.kind[:1]) + r.kind[1:]
-	fmt.Fprintf(b, "\n### %s, %s\n\n| | MB/s | allocations | B allocated |", kind, r.workload.name)
-	for _, c := range r.ours {
-		fmt.Fprintf(b, " %s is faster by |", c.name)
+	fmt.Fprintf(b, "\n### %s, %s\n\n| | MB/s ↑ | allocations ↓ | bytes allocated ↓ |", kind,
+		r.workload.name)
+	for _, c := range r.sse {
+		fmt.Fprintf(b, " factor by which %s is faster ↑ |", c.name)
 	}
-	b.WriteString("\n|---|---|---|---|" + strings.Repeat("---|", len(r.ours)) + "\n")
+	b.WriteString("\n|---|---|---|---|" + strings.Repeat("---|", len(r.sse)) + "\n")
 	for _, c := range r.all() {
 		name := c.name
 		switch c {
 		case r.fastest(true):
 			name = "**" + name + "**, the fastest peer"
 		case r.fastest(false):
-			name = "**" + name + "**, the fastest " + equals[r.kind]
+			name = "**" + name + "**, the fastest peer " + fullWork[r.kind]
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s |", name,
-			report.Figure(report.SpreadOf(c.speeds).Median/1e6), count(c.allocs), report.Figure(c.allocBytes))
-		for _, own := range r.ours {
-			if slices.Contains(r.ours, c) {
+			report.Figure(report.SpreadOf(c.speeds).Median/1e6), count(c.allocs),
+			report.Figure(c.allocBytes))
+		for _, own := range r.sse {
+			if slices.Contains(r.sse, c) {
 				b.WriteString(" |")
 				continue
 			}
@@ -92,26 +99,27 @@ func (r *result) render(b *strings.Builder) {
 	}
 }
 
-// renderSettings tells how each library was called.
+// renderSettings writes how each library is called.
 func renderSettings(b *strings.Builder) {
-	b.WriteString("\n### Versions and settings\n\n| | version | decoding |\n|---|---|---|\n")
-	for _, d := range slices.Concat(ours, []decoder{bound}, decodePeers) {
+	b.WriteString("\n### Versions and settings\n\n" +
+		"| decoder | version | how it is called |\n|---|---|---|\n")
+	for _, d := range slices.Concat(sseDecoders, []decoder{bound}, decodePeers) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", d.name, version(d.module), d.setting)
 	}
-	b.WriteString("\n| | version | encoding |\n|---|---|---|\n")
-	for _, e := range slices.Concat(ourEncoders, encodePeers) {
+	b.WriteString("\n| encoder | version | how it is called |\n|---|---|---|\n")
+	for _, e := range slices.Concat(sseEncoders, encodePeers) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", e.name, version(e.module), e.setting)
 	}
 	b.WriteString(notes)
 }
 
 const notes = `
-What is not here has no part that could be measured alone: the encoders of r3labs and of
-modelcontextprotocol/go-sdk are inside of their handlers, the decoder of the latter is
-private and hands on JSON-RPC messages only; ogen and openai-go do not encode;
-alexandrevicenzi and datastar do not decode. openai-go leaves out id, retry, CR, BOM and
-ill-formed UTF-8; a tmaxmax message whose lines were found before has no line to find. What
-each library gets right is in [BEHAVIOUR.md](BEHAVIOUR.md).
+Some codecs are missing because they cannot be measured alone: the encoders of r3labs and of
+modelcontextprotocol/go-sdk are inside their handlers, and the decoder of
+modelcontextprotocol/go-sdk is private and passes on JSON-RPC messages only. ogen and openai-go
+do not encode; alexandrevicenzi and datastar do not decode. openai-go ignores id, retry, CR, BOM
+and ill-formed UTF-8. A tmaxmax message that was split in advance need not search for line ends.
+[BEHAVIOUR.md](BEHAVIOUR.md) shows which rules of the standard each library follows.
 `
 
 func version(module string) string {
@@ -121,7 +129,8 @@ func version(module string) string {
 	return compare.Version(module)
 }
 
-// count is a number of allocations: whole if it is as good as whole.
+// count formats a number of allocations: as a whole number if it is nearly
+// whole.
 func count(v float64) string {
 	text := strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
 	if text == "0" && v >= 0.005 {

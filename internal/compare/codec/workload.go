@@ -5,22 +5,23 @@ import (
 	"strings"
 )
 
-// event is what a peer's encoder is given, and what its decoder should find.
+// event is the input of an encoder and the expected output of a decoder.
 type event struct {
 	id, typ, data string
 }
 
-// workload is one kind of event, and how its stream is read.
+// workload is one kind of event, with the size of the reads of its stream.
 type workload struct {
 	name string
 	event
-	unit string // on the wire
-	read int    // bytes of one Read, or 0: as many as asked for
+	unit string // the encoded event
+	read int    // greatest number of bytes that one Read returns; if zero, no limit
 }
 
 const megabyte = 1_000_000
 
-// token is an event as language models send them: 112 bytes.
+// token is the data of an event as language models send it. The encoded event
+// has 112 bytes.
 const token = `{"id":"chatcmpl-9x","object":"chat.completion.chunk",` +
 	`"choices":[{"index":0,"delta":{"content":" tok"}}]}`
 
@@ -29,7 +30,7 @@ var (
 	lines = strings.Repeat(strings.Repeat("x", 40)+"\n", 7) + strings.Repeat("x", 40)
 )
 
-// The decoders' workloads.
+// The workloads for decoders.
 var decoding = []workload{
 	newWorkload("a: 112 B events", event{data: token}, 0),
 	newWorkload("b: 1 MB lines", event{data: large}, 0),
@@ -37,7 +38,7 @@ var decoding = []workload{
 	newWorkload("c: 8 lines, id, type", event{"0123456789", "update", lines}, 0),
 }
 
-// The encoders' workloads; how a stream is read does not concern them.
+// The workloads for encoders, which do not depend on the size of reads.
 var encoding = []workload{decoding[0], decoding[1], decoding[3]}
 
 func newWorkload(name string, e event, read int) workload {
@@ -57,7 +58,7 @@ func newWorkload(name string, e event, read int) workload {
 
 // stream returns n events of the workload.
 func (w workload) stream(n int) io.Reader {
-	// Many small events in one block: the reader shall copy, not count.
+	// A block has many small events, so that the reader only copies large pieces.
 	block := w.unit
 	if len(block) < 64<<10 {
 		block = strings.Repeat(w.unit, 64<<10/len(w.unit))
@@ -65,7 +66,7 @@ func (w workload) stream(n int) io.Reader {
 	return &cycle{block: block, left: n * len(w.unit), read: w.read}
 }
 
-// cycle reads its block over and over.
+// cycle is a reader that repeats its block.
 type cycle struct {
 	block string
 	off   int

@@ -7,9 +7,9 @@ var (
 	offset = monotonic()
 )
 
-// Now is the time in nanoseconds since a moment that all processes of this
-// machine agree on. It is exact to a microsecond or so.
+// Now returns the time in nanoseconds since a moment that is the same for all
+// processes of this machine. Its error is about a microsecond.
 //
-// Reading the clock through package time costs no system call; the one that
-// monotonic needs is made once.
+// Reading the clock through package time needs no system call. Only monotonic,
+// which is called once, needs one.
 func Now() int64 { return offset + int64(time.Since(start)) }

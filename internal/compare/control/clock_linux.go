@@ -7,21 +7,23 @@ import (
 
 const clockMonotonic = 1
 
-// monotonic is CLOCK_MONOTONIC, which counts from the same moment in every
+// monotonic returns CLOCK_MONOTONIC, which counts from the same moment in every
 // process.
 func monotonic() int64 { return clock(clockMonotonic) }
 
-// CPUTime is the user and system time, in nanoseconds, that the process has
-// taken so far, with all its threads, those that have ended included.
+// CPUTime returns the user and system time of a process in nanoseconds,
+// including all its running and ended threads. It returns 0 if there is no such
+// process.
 //
-// /proc/PID/stat tells the same in steps of 10 ms, which is too coarse here.
+// /proc/PID/stat contains the same time, but only in steps of 10 ms.
 func CPUTime(pid int) int64 {
-	// A process's clock has a computed number: clock_getcpuclockid(3).
-	const ofProcess = 2
-	return clock(^pid<<3 | ofProcess)
+	// clock_getcpuclockid(3) computes the ID of a process's CPU clock like
+	// this.
+	const processClock = 2
+	return clock(^pid<<3 | processClock)
 }
 
-// clock is 0 if there is no such clock: the process has ended.
+// clock returns the time of a clock, or 0 if there is no such clock.
 func clock(id int) int64 {
 	var ts syscall.Timespec
 	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME,

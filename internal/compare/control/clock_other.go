@@ -4,9 +4,9 @@ package control
 
 import "time"
 
-// monotonic makes Now useful within one process. The programs that compare need
-// Linux, and say so.
+// monotonic makes Now work within one process. The comparison programs need
+// Linux, and return an error elsewhere.
 func monotonic() int64 { return time.Now().UnixNano() }
 
-// CPUTime is unknown here.
+// CPUTime returns 0, because the time is unknown on this system.
 func CPUTime(pid int) int64 { return 0 }

@@ -17,7 +17,7 @@ func TestEvent(t *testing.T) {
 	} {
 		data := control.AppendEvent(nil, want, 100)
 		if len(data) != 100 {
-			t.Errorf("%d bytes, want 100: %s", len(data), data)
+			t.Errorf("got %d bytes, want 100: %s", len(data), data)
 		}
 		wrapped := `{"data":"` + string(data) + `"}`
 		if got, ok := control.ParseEvent([]byte(wrapped)); !ok || got != want {
@@ -40,7 +40,7 @@ func TestEventForeign(t *testing.T) {
 func TestHistogram(t *testing.T) {
 	var a, b, sum control.Histogram
 	if got := a.Quantile(0.5); got != 0 {
-		t.Errorf("the median of nothing is %d, want 0", got)
+		t.Errorf("median of an empty histogram: got %d, want 0", got)
 	}
 	for i := int64(1); i <= 1_000_000; i++ {
 		if i%2 == 0 {
@@ -49,7 +49,7 @@ func TestHistogram(t *testing.T) {
 			b.Add(i)
 		}
 	}
-	// It travels as JSON.
+	// Processes exchange histograms as JSON.
 	text, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
@@ -59,17 +59,17 @@ func TestHistogram(t *testing.T) {
 	}
 	sum.Merge(b)
 	if got := sum.Total(); got != 1_000_000 {
-		t.Errorf("%d values, want 1000000", got)
+		t.Errorf("got %d values, want 1000000", got)
 	}
 	for _, q := range []float64{0.000001, 0.01, 0.5, 0.99, 0.999, 1} {
 		got, want := float64(sum.Quantile(q)), q*1e6
 		if got < want || got > want*33/32 {
-			t.Errorf("quantile %v: got %v, want %v to 3 %% more", q, got, want)
+			t.Errorf("quantile %v: got %v, want from %v to 3%% more", q, got, want)
 		}
 	}
 	sum.Reset()
 	if got := sum.Quantile(1); got != 0 {
-		t.Errorf("the highest of nothing is %d, want 0", got)
+		t.Errorf("maximum of an empty histogram: got %d, want 0", got)
 	}
 }
 
@@ -81,10 +81,10 @@ func TestClock(t *testing.T) {
 	for control.Now()-began < 20e6 {
 	}
 	if got := control.CPUTime(os.Getpid()) - before; got < 1e6 {
-		t.Errorf("%d ns of CPU time after a loop of 20 ms", got)
+		t.Errorf("got %d ns of CPU time after a loop of 20 ms, want at least 1 ms", got)
 	}
 	// Process numbers are 22 bits.
 	if got := control.CPUTime(1<<22 + 1); got != 0 {
-		t.Errorf("a process that does not exist has %d ns", got)
+		t.Errorf("got %d ns for a process that does not exist, want 0", got)
 	}
 }

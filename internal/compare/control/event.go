@@ -5,29 +5,30 @@ import (
 	"strconv"
 )
 
-// Event is what the data of an event says. One wave is one event on each topic,
-// so that an event's number in its topic is that of its wave: 1, 2, 3, ….
+// Event is the content of an event's data. A wave is one event on each topic,
+// so the number of an event in its topic equals the number of its wave: 1, 2,
+// 3, ….
 type Event struct {
 	Topic int
 	Wave  int64
-	Sent  int64 // by [Now]
+	Sent  int64 // time by [Now]
 }
 
-// mark begins what is ours in the data. Some servers wrap data into more than
-// we have given them, and send data of their own.
+// mark is the first byte of an Event in data. Some servers wrap the data, and
+// send additional data.
 const mark = '@'
 
-// padding fills an event up to its size.
+// padding fills the data up to its size.
 var padding = bytes.Repeat([]byte("x"), 4096)
 
-// MinSize is room for every number; MaxSize bounds the padding.
+// The size of data is from MinSize, which suffices for all numbers, to MaxSize.
 const (
 	MinSize = 64
 	MaxSize = 4096
 )
 
-// AppendEvent appends data of size bytes, from MinSize to MaxSize. It has
-// nothing that JSON or SSE would escape.
+// AppendEvent appends data of size bytes, from MinSize to MaxSize. The data has
+// no characters that JSON or SSE would escape.
 func AppendEvent(buf []byte, e Event, size int) []byte {
 	start := len(buf)
 	buf = append(buf, mark)
@@ -43,7 +44,7 @@ func AppendEvent(buf []byte, e Event, size int) []byte {
 	return buf
 }
 
-// ParseEvent finds the event in data. ok is false if there is none.
+// ParseEvent returns the event in data, and false if there is none.
 func ParseEvent(data []byte) (e Event, ok bool) {
 	at := bytes.IndexByte(data, mark)
 	if at < 0 {
@@ -55,8 +56,8 @@ func ParseEvent(data []byte) (e Event, ok bool) {
 	return Event{int(topic), wave, sent}, ok1 && ok2 && ok3
 }
 
-// number reads digits and the blank after them. It is written by hand since the
-// load client must not become the bottleneck.
+// number parses digits and the space after them. It is written by hand for
+// speed, so that the load client does not become the bottleneck.
 func number(data []byte) (n int64, rest []byte, ok bool) {
 	for i, c := range data {
 		switch {
@@ -71,8 +72,8 @@ func number(data []byte) (n int64, rest []byte, ok bool) {
 	return 0, nil, false
 }
 
-// Pattern selects all topics that Topic names.
+// Pattern matches all topics that Topic returns.
 const Pattern = "t/*"
 
-// Topic is the name of the topic with a number.
+// Topic returns the name of a topic.
 func Topic(number int) string { return "t/" + strconv.Itoa(number) }

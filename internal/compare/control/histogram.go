@@ -2,13 +2,14 @@ package control
 
 import "math/bits"
 
-// Histogram counts times in buckets whose width is 1/32 of their value at most,
-// so that a quantile is exact to 3 %. The zero value is empty.
+// Histogram counts values in buckets whose width is at most 1/32 of their
+// values, so the error of a quantile is at most 3 %. The zero Histogram is
+// empty.
 //
-// Bucket i holds, for values v < 32, v itself; above, the five bits after the
-// leading one select among the 32 buckets of each power of two.
+// A value v < 32 has bucket v. Each power of two from 32 on has 32 buckets,
+// which the five bits after the leading one select.
 type Histogram struct {
-	Counts []uint64 `json:"counts,omitempty"` // up to the highest that is not 0
+	Counts []uint64 `json:"counts,omitempty"` // by bucket
 	Max    int64    `json:"max,omitempty"`
 }
 
@@ -22,7 +23,7 @@ func bucket(v int64) int {
 	return (shift+1)<<subBits + int(v>>shift) - 1<<subBits
 }
 
-// upper is the highest value of bucket i.
+// upper returns the highest value of bucket i.
 func upper(i int) int64 {
 	if i < 1<<subBits {
 		return int64(i)
@@ -31,7 +32,7 @@ func upper(i int) int64 {
 	return (int64(i&(1<<subBits-1)+1<<subBits)+1)<<shift - 1
 }
 
-// Add counts one value.
+// Add counts a value.
 func (h *Histogram) Add(v int64) {
 	i := bucket(v)
 	for i >= len(h.Counts) {
@@ -41,7 +42,7 @@ func (h *Histogram) Add(v int64) {
 	h.Max = max(h.Max, v)
 }
 
-// Merge adds what other has counted.
+// Merge adds the counts of other.
 func (h *Histogram) Merge(other Histogram) {
 	if missing := len(other.Counts) - len(h.Counts); missing > 0 {
 		h.Counts = append(h.Counts, make([]uint64, missing)...)
@@ -52,13 +53,13 @@ func (h *Histogram) Merge(other Histogram) {
 	h.Max = max(h.Max, other.Max)
 }
 
-// Reset forgets all values, and keeps the memory.
+// Reset removes all values. It reuses the memory.
 func (h *Histogram) Reset() {
 	clear(h.Counts)
 	h.Max = 0
 }
 
-// Total is how many values there are.
+// Total returns the number of values.
 func (h *Histogram) Total() (n uint64) {
 	for _, c := range h.Counts {
 		n += c
@@ -66,8 +67,8 @@ func (h *Histogram) Total() (n uint64) {
 	return n
 }
 
-// Quantile is the value that a share q of all does not exceed, 0 if there are
-// none.
+// Quantile returns the value that a share q of all values does not exceed. It
+// returns 0 if there are no values.
 func (h *Histogram) Quantile(q float64) int64 {
 	total := h.Total()
 	if total == 0 {

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// module is where the programs are, as go build names them.
+// module is the import path of the programs.
 const module = "github.com/sse-go/sse/internal/compare/"
 
 // Build compiles programs of this module into a directory.
@@ -17,22 +17,23 @@ func Build(ctx context.Context, dir string, names ...string) error {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), module+name)
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("go build %s: %w (run from internal/compare, with GOWORK=off)",
+			return fmt.Errorf("go build %s: %w (run this in internal/compare with GOWORK=off)",
 				module+name, err)
 		}
 	}
 	return nil
 }
 
-// BuildHub compiles the command sse, which is of another module, into a directory. To
-// be a part of this one it would decide about the versions of the other libraries.
+// BuildHub compiles the command sse into a directory. The command has another
+// module; as a part of this one, it would determine the versions of other
+// libraries.
 func BuildHub(ctx context.Context, dir string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-C", "../../cmd/sse",
 		"-o", filepath.Join(dir, "sse"), ".")
-	cmd.Env = append(os.Environ(), "GOWORK=") // found, so that it is built of this tree's library
+	cmd.Env = append(os.Environ(), "GOWORK=") // use go.work, and thereby the library of this tree
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go build cmd/sse: %w (run from internal/compare)", err)
+		return fmt.Errorf("go build cmd/sse: %w (run this in internal/compare)", err)
 	}
 	return nil
 }

@@ -13,23 +13,24 @@ import (
 	"time"
 )
 
-// Child is a process that is told lines and answers with lines of JSON. R is what
-// its answers are.
+// Child is a process that reads command lines and replies with lines of JSON. R
+// is the type of its replies.
 type Child[R any] struct {
 	name    string
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	answers chan R
-	gone    chan struct{} // closed when it has ended, and err says why
+	gone    chan struct{} // closed when the process has ended and err is set
 	err     error
 	stderr  Tail
 }
 
-// Patience is how long a child may take to answer or to end.
-const Patience = 20 * time.Second
+// Timeout limits the time until a child replies or ends.
+const Timeout = 20 * time.Second
 
-// Spawn starts a child. Lines that aside takes are no answers; it is called in
-// the goroutine that reads them.
+// Spawn starts a child. If aside is not nil, it is called with each line, in
+// the goroutine that reads the lines; a line for which it returns true is no
+// reply.
 func Spawn[R any](ctx context.Context, name string, aside func(line []byte) bool,
 	path string, args ...string) (*Child[R], error) {
 	c := &Child[R]{name: name, answers: make(chan R, 4), gone: make(chan struct{})}
@@ -48,7 +49,7 @@ func Spawn[R any](ctx context.Context, name string, aside func(line []byte) bool
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	go c.read(out, aside) // ends with the process, which stop waits for
+	go c.read(out, aside) // ends with the process, for which Stop waits
 	return c, nil
 }
 
@@ -67,23 +68,23 @@ func (c *Child[R]) read(out io.Reader, aside func(line []byte) bool) {
 		select {
 		case c.answers <- answer:
 		default:
-			fmt.Fprintf(&c.stderr, "nobody asked for %s", lines.Bytes())
+			fmt.Fprintf(&c.stderr, "unexpected reply %s", lines.Bytes())
 		}
 	}
-	// Whoever stops talking is of no more use.
+	// A process that has closed its output or sent a bad line is of no use.
 	_ = c.cmd.Process.Kill()
 	if err := c.cmd.Wait(); err != nil {
 		c.err = fmt.Errorf("%s: %w: %s", c.name, err, &c.stderr)
 	} else {
-		c.err = fmt.Errorf("%s has ended: %s", c.name, &c.stderr)
+		c.err = fmt.Errorf("%s ended: %s", c.name, &c.stderr)
 	}
 	close(c.gone)
 }
 
 func (c *Child[R]) PID() int { return c.cmd.Process.Pid }
 
-// Tell writes a line.
-func (c *Child[R]) Tell(format string, args ...any) error {
+// Send writes a command line.
+func (c *Child[R]) Send(format string, args ...any) error {
 	_, err := fmt.Fprintf(c.in, format+"\n", args...)
 	if err != nil {
 		return errors.Join(c.Failure(), err)
@@ -91,15 +92,15 @@ func (c *Child[R]) Tell(format string, args ...any) error {
 	return nil
 }
 
-// Answer waits for the next answer.
-func (c *Child[R]) Answer(limit time.Duration) (answer R, err error) {
+// Reply waits for the next reply.
+func (c *Child[R]) Reply(limit time.Duration) (answer R, err error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case answer = <-c.answers:
 		return answer, nil
 	case <-c.gone:
-		// What it said last may tell more than how it ended.
+		// Its last reply may explain more than its exit status.
 		select {
 		case answer = <-c.answers:
 			return answer, nil
@@ -107,11 +108,11 @@ func (c *Child[R]) Answer(limit time.Duration) (answer R, err error) {
 		}
 		return answer, c.err
 	case <-timer.C:
-		return answer, fmt.Errorf("%s does not answer within %v", c.name, limit)
+		return answer, fmt.Errorf("%s did not reply within %v", c.name, limit)
 	}
 }
 
-// Failure is why the child has ended, nil if it has not.
+// Failure returns the error of a child that has ended, or nil if it is running.
 func (c *Child[R]) Failure() error {
 	select {
 	case <-c.gone:
@@ -121,7 +122,7 @@ func (c *Child[R]) Failure() error {
 	}
 }
 
-// Stop ends the child: by the end of its input at first, then the hard way.
+// Stop ends the child by closing its input, and kills it after a second.
 func (c *Child[R]) Stop() {
 	c.in.Close()
 	select {
@@ -132,7 +133,7 @@ func (c *Child[R]) Stop() {
 	}
 }
 
-// Tail keeps the end of what a process writes to its standard error.
+// Tail is a writer that stores the last 2,000 bytes.
 type Tail struct {
 	mu   sync.Mutex // guards the following
 	text []byte

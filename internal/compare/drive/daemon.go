@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Daemon is a server that says nothing, as those that are not ours.
+// Daemon is a server of another project, which reads no commands.
 type Daemon struct {
 	name string
 	cmd  *exec.Cmd
-	gone chan struct{} // closed when it has ended, and err says why
+	gone chan struct{} // closed when the process has ended and err is set
 	err  error
 }
 
@@ -22,24 +22,24 @@ func StartDaemon(ctx context.Context, name, path string, args ...string) (*Daemo
 	d := &Daemon{name: name, cmd: exec.CommandContext(ctx, path, args...), gone: make(chan struct{})}
 	var output Tail
 	d.cmd.Stdout, d.cmd.Stderr = &output, &output
-	// Not SIGKILL: who has children, as nginx has, must end them.
+	// Not SIGKILL, because a daemon such as nginx must end its own children.
 	d.cmd.SysProcAttr = DieWithParent(Terminated)
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(Terminated) }
 	d.cmd.WaitDelay = 3 * time.Second
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() { // ends with the process, which stop waits for
-		d.err = fmt.Errorf("%s has ended: %v: %s", name, d.cmd.Wait(), &output)
+	go func() { // ends with the process, for which Stop waits
+		d.err = fmt.Errorf("%s ended: %v: %s", name, d.cmd.Wait(), &output)
 		close(d.gone)
 	}()
 	return d, nil
 }
 
-// PID is that of the process that was started.
+// PID returns the id of the daemon's process.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
 
-// Stop ends the daemon, and the processes that it ends itself.
+// Stop ends the daemon, and thereby its children.
 func (d *Daemon) Stop() {
 	_ = d.cmd.Process.Signal(Terminated)
 	select {
@@ -52,7 +52,7 @@ func (d *Daemon) Stop() {
 
 // AwaitListening waits until the server accepts connections.
 func (d *Daemon) AwaitListening(addr string) error {
-	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(Timeout); time.Now().Before(deadline); {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			return conn.Close()
@@ -66,9 +66,10 @@ func (d *Daemon) AwaitListening(addr string) error {
 	return errors.New(d.name + " does not listen on " + addr)
 }
 
-// OnlyChild waits for the one process that the daemon starts.
+// OnlyChild waits until the daemon has exactly one child process, and returns
+// the id of that process.
 func (d *Daemon) OnlyChild() (int, error) {
-	for deadline := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(Timeout); ; time.Sleep(20 * time.Millisecond) {
 		children, err := ChildrenOf(d.PID())
 		if err != nil {
 			return 0, err
@@ -77,12 +78,12 @@ func (d *Daemon) OnlyChild() (int, error) {
 			return children[0], nil
 		}
 		if time.Now().After(deadline) {
-			return 0, fmt.Errorf("%s has processes %v, want one", d.name, children)
+			return 0, fmt.Errorf("%s must have one child process, but has %v", d.name, children)
 		}
 	}
 }
 
-// FreeAddr is an address of 127.0.0.1 whose port is free now.
+// FreeAddr returns an address of 127.0.0.1 whose port is free at the moment.
 func FreeAddr() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

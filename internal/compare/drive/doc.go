@@ -1,4 +1,4 @@
-// Package drive is what the programs that measure servers have in common: they
-// start processes of their own for the server and for its subscribers, tell them
-// what to do, and read what it costs.
+// Package drive is shared by the programs that measure servers. It starts
+// processes for a server and for its subscribers, sends them commands, and
+// reads the cost.
 package drive

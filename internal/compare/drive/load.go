@@ -13,30 +13,30 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// Load is the load client's processes, which share the subscribers.
+// Load is the group of load client processes, which share the subscribers.
 type Load struct {
 	clients  []*loadClient
-	progress chan struct{} // has an element when some client has said how far it is
-	source   int           // network of the next connections' addresses
-	count    int           // subscribers so far
+	progress chan struct{} // has an element after a client has reported progress
+	source   int           // source network of the next connections
+	count    int           // number of subscribers so far
 }
 
 type loadClient struct {
 	*Child[control.LoadReply]
 	subscribers int
-	reached     atomic.Int64 // the last wave that all its subscribers have
+	reached     atomic.Int64 // the last wave that all its subscribers have received
 }
 
-// perClient is how many subscribers one process has, far from the 20,000 open
-// files that it may have in some places.
+// perClient is the number of subscribers of one process. Some systems have a
+// hard limit of 20,000 open files.
 const perClient = 10_000
 
-// nextSource makes every measurement use addresses of its own, so that what the
-// kernel remembers of the ports of the one before is not in the way.
+// nextSource gives every measurement its own source addresses, so that ports of
+// the measurement before, which the kernel still reserves, do not matter.
 var nextSource int
 
-// StartLoad starts as many processes of the program at path as so many
-// subscribers need.
+// StartLoad starts as many processes of the program at path as the number of
+// subscribers requires.
 func StartLoad(ctx context.Context, path string, subscribers int) (*Load, error) {
 	l := &Load{progress: make(chan struct{}, 1), source: nextSource}
 	nextSource += 1 + subscribers/control.PerSource
@@ -44,7 +44,7 @@ func StartLoad(ctx context.Context, path string, subscribers int) (*Load, error)
 		c := &loadClient{}
 		var err error
 		c.Child, err = Spawn[control.LoadReply](ctx, fmt.Sprintf("load client %d", i),
-			func(line []byte) bool { return l.note(c, line) }, path)
+			func(line []byte) bool { return l.recordReached(c, line) }, path)
 		if err != nil {
 			l.Stop()
 			return nil, err
@@ -56,9 +56,10 @@ func StartLoad(ctx context.Context, path string, subscribers int) (*Load, error)
 
 var reachedPrefix = []byte(`{"is":"` + control.LoadReached + `","wave":`)
 
-// note takes the word of a client that it has reached a wave. It comes for every
-// event, so it is not worth a JSON decoder.
-func (l *Load) note(c *loadClient, line []byte) bool {
+// recordReached handles a line with LoadReached, and returns false for other
+// lines. It does not use a JSON decoder, because there is such a line for every
+// event.
+func (l *Load) recordReached(c *loadClient, line []byte) bool {
 	rest, ok := bytes.CutPrefix(line, reachedPrefix)
 	if !ok {
 		return false
@@ -75,7 +76,7 @@ func (l *Load) note(c *loadClient, line []byte) bool {
 	return true
 }
 
-// reached is the last wave that all subscribers have.
+// reached returns the last wave that all subscribers have received.
 func (l *Load) reached() int64 {
 	least := int64(-1)
 	for _, c := range l.clients {
@@ -86,40 +87,40 @@ func (l *Load) reached() int64 {
 	return max(least, 0)
 }
 
-// Clients is how many processes there are.
+// Clients returns the number of processes.
 func (l *Load) Clients() int { return len(l.clients) }
 
-// Connect adds subscribers, divided among the clients as the command's
-// concurrency is, and returns when each has its response.
+// Connect adds subscribers. It divides them, and the concurrency of the
+// command, among the clients. It blocks until each subscriber has its response.
 func (l *Load) Connect(command control.LoadCommand, limit time.Duration) error {
 	total := command.Count
 	command.Do, command.Source, command.TimeoutMS = control.LoadConnect, l.source,
 		int(limit.Milliseconds())
-	asked := l.clients[:min(len(l.clients), total)]
-	command.Concurrency = max(1, command.Concurrency/max(1, len(asked)))
-	for i, c := range asked {
-		command.First, command.Count = l.count, total/len(asked)
-		if i < total%len(asked) {
+	clients := l.clients[:min(len(l.clients), total)]
+	command.Concurrency = max(1, command.Concurrency/max(1, len(clients)))
+	for i, c := range clients {
+		command.First, command.Count = l.count, total/len(clients)
+		if i < total%len(clients) {
 			command.Count++
 		}
 		l.count += command.Count
 		c.subscribers += command.Count
-		if err := c.say(command); err != nil {
+		if err := c.send(command); err != nil {
 			return err
 		}
 	}
-	for _, c := range asked {
-		if _, err := c.await(control.LoadConnected, limit+Patience); err != nil {
+	for _, c := range clients {
+		if _, err := c.await(control.LoadConnected, limit+Timeout); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// every makes the clients speak up every so many waves only.
+// every makes the clients report their progress once in a number of waves.
 func (l *Load) every(waves int) error {
 	for _, c := range l.clients {
-		if err := c.say(control.LoadCommand{Do: control.LoadProgress, Every: int64(waves)}); err != nil {
+		if err := c.send(control.LoadCommand{Do: control.LoadProgress, Every: int64(waves)}); err != nil {
 			return err
 		}
 	}
@@ -128,31 +129,31 @@ func (l *Load) every(waves int) error {
 
 func (l *Load) reset() error {
 	for _, c := range l.clients {
-		if err := c.say(control.LoadCommand{Do: control.LoadReset}); err != nil {
+		if err := c.send(control.LoadCommand{Do: control.LoadReset}); err != nil {
 			return err
 		}
-		if _, err := c.await(control.LoadDone, Patience); err != nil {
+		if _, err := c.await(control.LoadDone, Timeout); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ExpectEnd tells the clients that streams may end from now on.
+// ExpectEnd makes the clients accept the end of streams.
 func (l *Load) ExpectEnd() error {
 	for _, c := range l.clients {
-		if err := c.say(control.LoadCommand{Do: control.LoadExpectEnd}); err != nil {
+		if err := c.send(control.LoadCommand{Do: control.LoadExpectEnd}); err != nil {
 			return err
 		}
-		if _, err := c.await(control.LoadDone, Patience); err != nil {
+		if _, err := c.await(control.LoadDone, Timeout); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// AwaitEnd waits until all streams have ended. After ExpectEnd it must be the
-// next that is asked.
+// AwaitEnd waits until all streams have ended. It must be the next call after
+// ExpectEnd.
 func (l *Load) AwaitEnd(limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for _, c := range l.clients {
@@ -161,20 +162,21 @@ func (l *Load) AwaitEnd(limit time.Duration) error {
 			return err
 		}
 		if r.Errors > 0 {
-			return fmt.Errorf("%s: %d streams have not ended as they should; the first: %s",
+			return fmt.Errorf("%s: %d streams ended improperly; first error: %s",
 				c.name, r.Errors, r.Text)
 		}
 	}
 	return nil
 }
 
-// report adds up the clients' reports. Whatever they found wrong is an error.
+// report returns the sum of the clients' reports. It returns an error if a
+// subscriber has received wrong events.
 func (l *Load) report() (sum control.LoadReply, err error) {
 	for _, c := range l.clients {
-		if err := c.say(control.LoadCommand{Do: control.LoadReport}); err != nil {
+		if err := c.send(control.LoadCommand{Do: control.LoadReport}); err != nil {
 			return sum, err
 		}
-		r, err := c.await(control.LoadReported, Patience)
+		r, err := c.await(control.LoadReported, Timeout)
 		if err != nil {
 			return sum, err
 		}
@@ -188,7 +190,7 @@ func (l *Load) report() (sum control.LoadReply, err error) {
 		}
 	}
 	if sum.Errors > 0 {
-		return sum, fmt.Errorf("%d errors in what subscribers got; the first: %s",
+		return sum, fmt.Errorf("subscribers received %d wrong events; first error: %s",
 			sum.Errors, sum.Text)
 	}
 	return sum, nil
@@ -204,23 +206,23 @@ func (l *Load) Stop() {
 	}
 }
 
-func (c *loadClient) say(command control.LoadCommand) error {
+func (c *loadClient) send(command control.LoadCommand) error {
 	line, err := json.Marshal(command)
 	if err != nil {
 		return err
 	}
-	return c.Tell("%s", line)
+	return c.Send("%s", line)
 }
 
 func (c *loadClient) await(is string, limit time.Duration) (control.LoadReply, error) {
-	r, err := c.Answer(limit)
+	r, err := c.Reply(limit)
 	switch {
 	case err != nil:
 		return r, err
 	case r.Is == control.LoadFailed:
 		return r, errors.New(c.name + ": " + r.Text)
 	case r.Is != is:
-		return r, fmt.Errorf("%s says %q, want %q", c.name, r.Is, is)
+		return r, fmt.Errorf("%s replied %q, want %q", c.name, r.Is, is)
 	}
 	return r, nil
 }

@@ -9,20 +9,22 @@ import (
 	"strings"
 )
 
-// nchanModule is where Debian's libnginx-mod-nchan puts it.
+// nchanModule is the path of the module in Debian's libnginx-mod-nchan.
 const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
-// nchanConfig is one worker, as the comparison is of one process. Settings and
-// their reasons are from https://nchan.io, "Configuration Directives":
+// nchanConfig has one worker, because every server of the comparison has one
+// process. The settings are from https://nchan.io, "Configuration Directives":
 //
 //   - nchan_message_buffer_length: "the maximum number of messages to store per
-//     channel"; the default of 10 is less than the outstanding events here.
-//   - nchan_message_timeout: a minute, in place of an hour.
-//   - nchan_shared_memory_size: "shared memory slab pool size"; the default, 128M,
-//     said here since it is what limits.
+//     channel". The default of 10 is less than the number of outstanding
+//     events.
+//   - nchan_message_timeout: a minute instead of an hour.
+//   - nchan_shared_memory_size: "shared memory slab pool size". It is the
+//     default, 128M, and listed because it is the effective limit.
 //
-// The log of accesses is off and connections stay open, as for every server
-// here; worker_rlimit_nofile and worker_connections make room for subscribers.
+// The access log is off and connections stay open, as for every server of the
+// comparison. worker_rlimit_nofile and worker_connections suffice for the
+// subscribers.
 const nchanConfig = `
 load_module %[1]s;
 daemon off;
@@ -60,16 +62,16 @@ http {
 }
 `
 
-// Nchan is nginx with that module. It is published to by POST of
-// /publish?topic={topic}, and read at /subscribe?topic={topic}.
+// Nchan is nginx with the module Nchan. Publishers send POST requests to
+// /publish?topic={topic}; subscribers read /subscribe?topic={topic}.
 type Nchan struct {
 	*Daemon
 	Addr    string
-	Worker  int // the process that serves
+	Worker  int // id of the process that serves
 	Version string
 }
 
-// StartNchan starts it, with a directory of its own in dir.
+// StartNchan starts Nchan with a new directory in dir.
 func StartNchan(ctx context.Context, dir string) (*Nchan, error) {
 	nginx, err := exec.LookPath("nginx")
 	if err == nil {
@@ -77,7 +79,7 @@ func StartNchan(ctx context.Context, dir string) (*Nchan, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (apt-get install nginx libnginx-mod-nchan, "+
-			"or leave nchan out by -servers)", err)
+			"or exclude nchan with -servers)", err)
 	}
 	dir, err = os.MkdirTemp(dir, "nchan")
 	if err != nil {
@@ -108,7 +110,7 @@ func StartNchan(ctx context.Context, dir string) (*Nchan, error) {
 	return n, nil
 }
 
-// nchanVersion is what Debian calls it.
+// nchanVersion returns the versions of the Debian packages.
 func nchanVersion() string {
 	text, err := exec.Command("dpkg-query", "-W", "-f", "${Version}, ", "libnginx-mod-nchan",
 		"nginx").Output()

@@ -8,30 +8,30 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// Server is a running server, of one process or several.
+// Server is a running server of one or several processes.
 type Server struct {
 	Addr    string
 	Path    string // {topic} stands for the topic
 	Pattern string
 	Headers []string
-	Body    bool // it sends something after the header at once
+	Body    bool // the server sends body bytes with the header
 	Version string
-	PIDs    []int // whose CPU time and memory are its own
+	PIDs    []int // processes whose CPU time and memory are measured
 
 	Publisher Publisher
 	Stop      func()
 }
 
-// Publisher publishes waves in order, in the background. One wave is one event on
+// Publisher publishes waves in order, in the background. A wave is one event on
 // each of the first topics.
 type Publisher interface {
 	Publish(waves, topics, size int) error
 	Reset() error
 	Report() (control.ServerReply, error)
-	Failure() error // why it cannot go on; nil: it can
+	Failure() error // returns the error that has stopped it, or nil
 }
 
-// CPU is the user and system time so far.
+// CPU returns the user and system time so far.
 func (s *Server) CPU() time.Duration {
 	sum := int64(0)
 	for _, pid := range s.PIDs {
@@ -40,7 +40,7 @@ func (s *Server) CPU() time.Duration {
 	return time.Duration(sum)
 }
 
-// Resident is the physical memory.
+// Resident returns the physical memory in bytes.
 func (s *Server) Resident() (float64, error) {
 	sum := 0.0
 	for _, pid := range s.PIDs {
@@ -53,7 +53,7 @@ func (s *Server) Resident() (float64, error) {
 	return sum, nil
 }
 
-// Driven is a server that publishes by itself, as lines tell it.
+// Driven is a server that publishes events itself, on command.
 type Driven struct {
 	*Child[control.ServerReply]
 	listening control.ServerReply
@@ -66,7 +66,7 @@ func StartDriven(ctx context.Context, name, path string, args ...string) (*Drive
 		return nil, err
 	}
 	d := &Driven{Child: c}
-	d.listening, err = d.await(control.ServerListening, Patience)
+	d.listening, err = d.await(control.ServerListening, Timeout)
 	if err != nil {
 		c.Stop()
 		return nil, err
@@ -74,7 +74,7 @@ func StartDriven(ctx context.Context, name, path string, args ...string) (*Drive
 	return d, nil
 }
 
-// Server is the server as others see it.
+// Server returns the server with its address and its publisher.
 func (d *Driven) Server() *Server {
 	at := d.listening
 	return &Server{
@@ -83,39 +83,39 @@ func (d *Driven) Server() *Server {
 	}
 }
 
-// Publish is for [Publisher], as all below.
+// Publish implements [Publisher].
 func (d *Driven) Publish(waves, topics, size int) error {
-	return d.Tell("publish %d %d %d %d", waves, topics, size, control.Now())
+	return d.Send("publish %d %d %d %d", waves, topics, size, control.Now())
 }
 
-// Reset forgets all times.
+// Reset implements [Publisher]: it resets all times.
 func (d *Driven) Reset() error {
-	if err := d.Tell("reset"); err != nil {
+	if err := d.Send("reset"); err != nil {
 		return err
 	}
-	_, err := d.await(control.ServerDone, Patience)
+	_, err := d.await(control.ServerDone, Timeout)
 	return err
 }
 
-// Report is what the server has counted.
+// Report implements [Publisher]: it returns the counts of the server.
 func (d *Driven) Report() (control.ServerReply, error) {
-	if err := d.Tell("report"); err != nil {
+	if err := d.Send("report"); err != nil {
 		return control.ServerReply{}, err
 	}
-	return d.await(control.ServerReported, Patience)
+	return d.await(control.ServerReported, Timeout)
 }
 
-// Subscribers is how many the server says it has, and how many of them are held.
+// Subscribers returns the number of subscribers, and the number of held ones.
 func (d *Driven) Subscribers() (all, held int, err error) {
-	if err := d.Tell("subscribers"); err != nil {
+	if err := d.Send("subscribers"); err != nil {
 		return 0, 0, err
 	}
-	r, err := d.await(control.ServerReported, Patience)
+	r, err := d.await(control.ServerReported, Timeout)
 	return r.Subscribers, r.Held, err
 }
 
-// Shutdown tells the server to end all streams. AwaitShutdown waits for it.
-func (d *Driven) Shutdown() error { return d.Tell("shutdown") }
+// Shutdown makes the server end all streams. AwaitShutdown waits for the end.
+func (d *Driven) Shutdown() error { return d.Send("shutdown") }
 
 // AwaitShutdown waits until the server has ended all streams.
 func (d *Driven) AwaitShutdown(limit time.Duration) error {
@@ -124,9 +124,9 @@ func (d *Driven) AwaitShutdown(limit time.Duration) error {
 }
 
 func (d *Driven) await(is string, limit time.Duration) (control.ServerReply, error) {
-	r, err := d.Answer(limit)
+	r, err := d.Reply(limit)
 	if err == nil && r.Is != is {
-		err = fmt.Errorf("%s says %q, want %q: %s", d.name, r.Is, is, r.Text)
+		err = fmt.Errorf("%s replied %q, want %q: %s", d.name, r.Is, is, r.Text)
 	}
 	return r, err
 }

@@ -14,19 +14,20 @@ type Session struct {
 	Server *Server
 	Load   *Load
 
-	ctx       context.Context // ends all waiting
+	ctx       context.Context // ends all waits
 	audience  Audience
 	published int64 // waves
 }
 
-// Audience is who subscribes to what.
+// Audience is the subscribers of a server and their topics.
 type Audience struct {
 	Subscribers int
-	Topics      int // each subscriber takes one of them
-	Pattern     bool
+	Topics      int  // each subscriber selects one of them
+	Pattern     bool // each subscriber selects all topics by a pattern
 }
 
-// deliveries is how many events one wave becomes.
+// deliveries returns the number of events that the subscribers receive of a
+// wave.
 func (a Audience) deliveries() int {
 	if a.Pattern {
 		return a.Subscribers * a.Topics
@@ -35,19 +36,20 @@ func (a Audience) deliveries() int {
 }
 
 const (
-	// EventSize is how many bytes of data an event has.
+	// EventSize is the size of an event's data in bytes.
 	EventSize = 100
-	// concurrency is how many connections are under way at a time, to each of the
-	// server's processes. Hundreds of handshakes at once are hundreds of net/http's
-	// goroutines, requests and buffers alive at once; the heap grows for them, and
-	// keeps what it has grown to. That is what a burst costs, and would be counted
-	// as what idle subscribers do.
+	// concurrency is the number of concurrent handshakes for each process of the
+	// server. With hundreds of concurrent handshakes, net/http has hundreds of
+	// goroutines, requests and buffers at once. The heap grows for them and does
+	// not shrink again, and the cost of the burst would count as the cost of idle
+	// subscribers.
 	concurrency = 64
 )
 
-// Open starts load clients for the server, which it stops in the end, whatever
-// happens. path is that of the program load, and upTo the number of subscribers
-// there will be, if that is more than those of the audience.
+// Open starts load clients for the server and connects the audience. If it
+// fails, it stops the server; otherwise Close does. The program load is at
+// path. The session can have up to upTo subscribers, or more if the audience
+// has more.
 func Open(ctx context.Context, server *Server, path string, a Audience, upTo int) (*Session, error) {
 	s := &Session{ctx: ctx, Server: server, audience: a}
 	s.audience.Subscribers = 0
@@ -63,14 +65,14 @@ func Open(ctx context.Context, server *Server, path string, a Audience, upTo int
 	return s, nil
 }
 
-// Cost is what something took.
+// Cost is the time that an operation took.
 type Cost struct {
 	Wall time.Duration
 	CPU  time.Duration // of the server
 }
 
-// Connect adds subscribers. Some servers answer before they have subscribed,
-// hence the pause, of which the cost has what the server does in it.
+// Connect adds subscribers. Then it pauses, because some servers respond before
+// they have subscribed. The cost includes the CPU time during the pause.
 func (s *Session) Connect(count int) (Cost, error) {
 	server := s.Server
 	command := control.LoadCommand{
@@ -100,7 +102,7 @@ func (s *Session) Close() {
 	s.Server.Stop()
 }
 
-// Pause waits, unless the session's time is up.
+// Pause waits for d, or until the session's context is done.
 func (s *Session) Pause(d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -110,16 +112,16 @@ func (s *Session) Pause(d time.Duration) error {
 	}
 }
 
-// Pace is how events are published.
+// Pace is the rate and the amount of publishing.
 type Pace struct {
-	Outstanding int           // waves that not all have yet, at most
-	Every       int           // waves from one word of the clients to the next; 0: each
-	During      time.Duration // at least
-	Waves       int           // at least
-	Interval    time.Duration // from one wave to the next; 0: as fast as Outstanding allows
+	Outstanding int           // most waves that are not yet received by all subscribers
+	Every       int           // waves between two progress reports of a client; if zero, 1
+	During      time.Duration // least duration
+	Waves       int           // least number of waves
+	Interval    time.Duration // between waves; if zero, as fast as Outstanding allows
 }
 
-// Outcome is what publishing has cost.
+// Outcome is the cost and the latency of publishing.
 type Outcome struct {
 	Cost
 	Waves   int
@@ -128,7 +130,7 @@ type Outcome struct {
 	Publish control.ServerReply
 }
 
-// Run publishes, until all is received, and checks that it was everything.
+// Run publishes events, waits until all are received, and checks their number.
 func (s *Session) Run(p Pace) (o Outcome, err error) {
 	if err := errors.Join(s.Load.every(max(1, p.Every)), s.Load.reset(),
 		s.Server.Publisher.Reset()); err != nil {
@@ -151,16 +153,17 @@ func (s *Session) Run(p Pace) (o Outcome, err error) {
 	}
 	o.Events, o.Latency = got.Events, got.Latency
 	if want := int64(o.Waves) * int64(s.audience.deliveries()); o.Events != want {
-		return o, fmt.Errorf("%d events were received, want %d", o.Events, want)
+		return o, fmt.Errorf("subscribers received %d events, want %d", o.Events, want)
 	}
 	o.Publish, err = s.Server.Publisher.Report()
 	return o, err
 }
 
-// inWindow keeps the pace's number of waves outstanding.
+// inWindow publishes such that p.Outstanding waves are outstanding.
 func (s *Session) inWindow(p Pace, begin time.Time) error {
 	first := s.published
-	// A multiple of what is outstanding: one who waits for so many gets them.
+	// The number of waves is a multiple of p.Outstanding, because a server may
+	// wait for that many events before it writes them.
 	enough := func() bool {
 		done := int(s.published - first)
 		return done >= p.Waves && done%p.Outstanding == 0 && time.Since(begin) >= p.During
@@ -168,7 +171,7 @@ func (s *Session) inWindow(p Pace, begin time.Time) error {
 	for ended := false; ; {
 		free := p.Outstanding - int(s.published-s.Load.reached())
 		if ended = ended || enough(); !ended && free >= max(1, p.Every) {
-			// Not past the next multiple, where enough is asked again.
+			// Stop at the next multiple, to check enough again.
 			free = min(free, p.Outstanding-int(s.published-first)%p.Outstanding)
 			if err := s.publish(free); err != nil {
 				return err
@@ -184,7 +187,7 @@ func (s *Session) inWindow(p Pace, begin time.Time) error {
 	}
 }
 
-// atIntervals publishes a wave at every tick, however far the clients are.
+// atIntervals publishes a wave at every tick, even if subscribers are behind.
 func (s *Session) atIntervals(p Pace) error {
 	ticker := time.NewTicker(p.Interval)
 	defer ticker.Stop()
@@ -211,20 +214,20 @@ func (s *Session) publish(waves int) error {
 	return s.Server.Publisher.Publish(waves, s.audience.Topics, EventSize)
 }
 
-// awaitProgress waits for a word of some client.
+// awaitProgress waits until a client reports progress.
 func (s *Session) awaitProgress() error {
-	timer := time.NewTimer(Patience)
+	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
-	silence := time.NewTicker(2 * time.Second)
-	defer silence.Stop()
+	check := time.NewTicker(2 * time.Second)
+	defer check.Stop()
 	for {
 		select {
 		case <-s.Load.progress:
 			return nil
 		case <-s.ctx.Done():
 			return s.ctx.Err()
-		case <-silence.C:
-			// After a loss the wave would never be complete: ask.
+		case <-check.C:
+			// After a loss the wave is never complete, so check for errors.
 			if _, err := s.Load.report(); err != nil {
 				return err
 			}
@@ -232,8 +235,8 @@ func (s *Session) awaitProgress() error {
 				return err
 			}
 		case <-timer.C:
-			return fmt.Errorf("all subscribers have %d of %d events, and nothing happens for %v",
-				s.Load.reached(), s.published, Patience)
+			return fmt.Errorf("all subscribers have %d of %d events, without progress for %v",
+				s.Load.reached(), s.published, Timeout)
 		}
 	}
 }

@@ -10,35 +10,36 @@ import (
 	"syscall"
 )
 
-// How processes are ended.
+// The signals that end processes.
 const (
 	Killed     = syscall.SIGKILL
 	Terminated = syscall.SIGTERM
 )
 
-// DieWithParent ends a child by a signal when the coordinator dies, however it
-// does.
+// DieWithParent makes the kernel send a signal to the child when the
+// coordinator dies for any reason.
 func DieWithParent(signal syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: signal}
 }
 
-// CheckSystem says what is missing before a long run does.
+// CheckSystem returns an error if a process cannot open a number of files.
 func CheckSystem(files int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
 	if int(limit.Max) < files {
-		return fmt.Errorf("a process may have %d open files, and %d are needed: "+
-			"raise ulimit -Hn, or ask for fewer subscribers", limit.Max, files)
+		return fmt.Errorf("a process must be able to have %d open files, but the limit is %d: "+
+			"raise ulimit -Hn, or set fewer subscribers", files, limit.Max)
 	}
 	return nil
 }
 
-// ResidentBytes is the physical memory that a process has, its part of shared
-// memory included.
+// ResidentBytes returns the physical memory of a process, including its part of
+// shared memory.
 func ResidentBytes(pid int) (float64, error) {
-	// Exact, unlike VmRSS in status, which each thread batches.
+	// smaps_rollup is exact. VmRSS in status is not, because each thread batches
+	// it.
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err
@@ -52,16 +53,16 @@ func ResidentBytes(pid int) (float64, error) {
 	return 0, fmt.Errorf("/proc/%d/smaps_rollup has no line Rss", pid)
 }
 
-// KernelBytes is the memory that the kernel has for sockets: its objects in use,
-// by /proc/slabinfo, and buffers, by /proc/net/sockstat. Only differences mean
-// something, and only on a quiet machine.
+// KernelBytes returns the memory of the kernel for sockets: objects in use,
+// from /proc/slabinfo, and buffers, from /proc/net/sockstat. Only differences
+// are meaningful, and only on a quiet machine.
 //
-// The size of the slabs themselves (Slab in /proc/meminfo) would not do: slabs
-// that the measurement before has left half empty are filled up first.
+// The size of the slabs (Slab in /proc/meminfo) is not suitable, because the
+// kernel first fills slabs that are half empty after an earlier measurement.
 func KernelBytes() (float64, error) {
 	slabs, err := os.ReadFile("/proc/slabinfo")
 	if err != nil {
-		return 0, fmt.Errorf("%w (only root may read it)", err)
+		return 0, fmt.Errorf("%w (run this as root, which may read the file)", err)
 	}
 	total, sockets, dentry := 0.0, 0.0, 0.0
 	for line := range strings.Lines(string(slabs)) {
@@ -75,7 +76,7 @@ func KernelBytes() (float64, error) {
 		switch {
 		case err1 != nil || err2 != nil:
 		case fields[0] == "dentry":
-			dentry = size // most are files'; a socket has one
+			dentry = size // most dentries belong to files; a socket has one
 		case socketSlabs.MatchString(fields[0]):
 			total += active * size
 			if fields[0] == "sock_inode_cache" {
@@ -87,12 +88,12 @@ func KernelBytes() (float64, error) {
 	return total + sockets*dentry + buffers, err
 }
 
-// socketSlabs are the kinds of objects that sockets are made of. Those of file
+// socketSlabs matches the slabs of the objects of sockets. Slabs of file
 // systems change for other reasons.
 var socketSlabs = regexp.MustCompile(
 	`^(.*TCP.*|tcp_.*|sock_inode_cache|filp|eventpoll_.*|ep_head|skbuff_.*|kmalloc-\d.*)$`)
 
-// socketBuffers is the memory of what is under way in TCP sockets.
+// socketBuffers returns the memory of the buffers of TCP sockets in bytes.
 func socketBuffers() (float64, error) {
 	text, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
@@ -107,7 +108,7 @@ func socketBuffers() (float64, error) {
 	return 0, fmt.Errorf("/proc/net/sockstat has no memory of TCP")
 }
 
-// ChildrenOf are the processes that a process has started.
+// ChildrenOf returns the ids of the children of a process.
 func ChildrenOf(pid int) ([]int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {

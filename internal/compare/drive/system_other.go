@@ -12,7 +12,7 @@ const (
 	Terminated = syscall.SIGTERM
 )
 
-var errNeedsLinux = errors.New("needs Linux: its /proc and its epoll")
+var errNeedsLinux = errors.New("this program needs Linux, because it uses /proc and epoll")
 
 func DieWithParent(syscall.Signal) *syscall.SysProcAttr { return nil }
 func CheckSystem(int) error                             { return errNeedsLinux }

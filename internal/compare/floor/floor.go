@@ -1,6 +1,6 @@
-// Package floor is what no server can be cheaper than: a program in C that does
-// nothing but write(2) the same bytes to each socket. It is driven by the same
-// lines as the other servers (see package control).
+// Package floor builds a minimal server in C, as a lower bound of the cost of a
+// server: it only calls write(2) with the same bytes for each socket. It reads
+// the same commands as the other servers (see package control).
 package floor
 
 import (
@@ -12,13 +12,14 @@ import (
 	"strings"
 )
 
-// In a directory of its own, since C in a Go package is taken for cgo's.
+// The source is in its own directory, because Go uses C files in a package with
+// cgo.
 //
 //go:embed src/floor.c
 var source string
 
-// Build compiles the program into dir, and returns its path. It takes the number
-// of outstanding events that make one write as its argument.
+// Build compiles the program into dir and returns its path. The argument of the
+// program is the number of events that it puts into one write.
 func Build(dir string) (string, error) {
 	path := filepath.Join(dir, "floor")
 	if err := os.WriteFile(path+".c", []byte(source), 0o644); err != nil {
@@ -26,14 +27,14 @@ func Build(dir string) (string, error) {
 	}
 	args := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-o", path, path + ".c"}
 	if output, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("gcc %s: %w (without gcc there is no floor to compare with: "+
-			"apt-get install gcc libc6-dev, or leave it out by -servers)\n%s",
+		return "", fmt.Errorf("gcc %s: %w (install gcc, for example with "+
+			"apt-get install gcc libc6-dev, or exclude floor with -servers)\n%s",
 			strings.Join(args, " "), err, output)
 	}
 	return path, nil
 }
 
-// Version is that of the compiler.
+// Version returns the version of the compiler and its options.
 func Version() string {
 	output, err := exec.Command("gcc", "-dumpfullversion").Output()
 	if err != nil {

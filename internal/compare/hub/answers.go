@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,20 +10,20 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// answers checks that everything was acknowledged.
+// answers checks the responses to publish requests.
 type answers struct {
-	statuses []int
-	events   int // in each request
-	// number reads that of the last event of a request from the answer; nil: the
-	// server does not tell.
+	statuses []int // accepted ones
+	events   int   // in each request
+	// number parses the number of the last event of a request from the response.
+	// If nil, the responses have no number.
 	number func(body []byte) (uint64, error)
 
-	before       uint64 // the number of the last event of all before
-	acknowledged uint64
-	last         uint64
+	before       uint64 // number of the last event before the first request
+	acknowledged uint64 // count of events
+	last         uint64 // number of the last acknowledged event
 }
 
-// check returns the number of the request's last event.
+// check checks a response and returns the number of its last event.
 func (a *answers) check(status int, body []byte) (last uint64, err error) {
 	if !slices.Contains(a.statuses, status) {
 		return 0, fmt.Errorf("status %d: %s", status, bytes.TrimSpace(body))
@@ -34,39 +33,40 @@ func (a *answers) check(status int, body []byte) (last uint64, err error) {
 		return 0, nil
 	}
 	if last, err = a.number(body); err != nil {
-		return 0, fmt.Errorf("the answer %q: %w", body, err)
+		return 0, fmt.Errorf("response %q: %w", body, err)
 	}
 	a.last = max(a.last, last)
 	return last, nil
 }
 
-// complete finds out whether as many events have numbers as were acknowledged.
+// complete returns an error if the count of numbers differs from the count of
+// acknowledged events.
 func (a *answers) complete() error {
 	if a.number != nil && a.last-a.before != a.acknowledged {
-		return fmt.Errorf("%d events are acknowledged, and their numbers are %d to %d",
+		return fmt.Errorf("%d events were acknowledged, but their numbers are %d to %d",
 			a.acknowledged, a.before+1, a.last)
 	}
 	return nil
 }
 
-// decimal is a number on a line.
+// decimal parses a number on a line.
 func decimal(body []byte) (uint64, error) {
 	return strconv.ParseUint(strings.TrimSuffix(string(body), "\n"), 10, 64)
 }
 
-// position is the hub's answer to one event.
+// position parses the hub's response to one event.
 func position(body []byte) (uint64, error) {
 	at, err := sse.ParsePosition(strings.TrimSuffix(string(body), "\n"))
 	return at.Seq, err
 }
 
-// kept is the hub's answer to so many events.
-func kept(events int) func(body []byte) (uint64, error) {
-	prefix := fmt.Appendf(nil, "kept %d, last id ", events)
+// lastOf returns a parser of the hub's response to a number of events.
+func lastOf(events int) func(body []byte) (uint64, error) {
+	count := fmt.Appendf(nil, " %d, last id ", events)
 	return func(body []byte) (uint64, error) {
-		id, ok := bytes.CutPrefix(body, prefix)
+		_, id, ok := bytes.Cut(body, count)
 		if !ok {
-			return 0, errors.New("not all are kept")
+			return 0, fmt.Errorf("want it to contain %q", count)
 		}
 		return position(id)
 	}

@@ -20,11 +20,11 @@ type contender struct {
 	path      string
 	method    string
 	body      string
-	header    string // one more, with its line end
+	header    string // additional, with its line end
 	answers   answers
-	filled    bool // it is full before: what is published removes something
+	filled    bool // it is full in advance, so that each event removes another
 	disk      bool
-	alone     bool // one publisher
+	alone     bool // there is one publisher only
 
 	version string
 	rounds  []figures
@@ -32,7 +32,7 @@ type contender struct {
 
 const eventSize = drive.EventSize
 
-// contenders are all, in the order of the tables.
+// contenders returns all contenders in the order of the tables.
 func contenders(p plan) []*contender {
 	text := strings.Repeat("x", eventSize)
 	created := answers{statuses: []int{201}, events: 1}
@@ -43,22 +43,22 @@ func contenders(p plan) []*contender {
 		{key: "memory", name: "sse, one event", start: startMemory, path: "/news", body: text,
 			answers: one, filled: true},
 		{key: "nchan", name: "Nchan", start: startNchan, path: "/publish?topic=news", body: text,
-			// RFC 9110 15.3.3: 202, as it has no subscribers.
+			// RFC 9110 15.3.3: Nchan answers 202, because there are no subscribers.
 			answers: answers{statuses: []int{201, 202}, events: 1}},
 	}
 	for _, n := range []int{100, 1000} {
 		all = append(all, &contender{
-			key: fmt.Sprintf("batch%d", n), name: fmt.Sprintf("sse, batches of %d", n),
+			key: fmt.Sprintf("batch%d", n), name: "sse, batches of " + number(n),
 			start: startMemory, path: "/-/batch?topic=news",
 			body:    strings.Repeat(`{"data":"`+text+"\"}\n", n),
-			answers: answers{statuses: []int{200}, events: n, number: kept(n)}, filled: true,
+			answers: answers{statuses: []int{200}, events: n, number: lastOf(n)}, filled: true,
 		})
 	}
 	all = append(all, &contender{
-		key: "stream", name: fmt.Sprintf("sse, PUT of %d lines", p.streamLines),
+		key: "stream", name: "sse, PUT of " + number(p.streamLines) + " lines",
 		start: startMemory, method: "PUT", path: "/news",
 		header: "Transfer-Encoding: chunked\r\n", body: chunked(text+"\n", p.streamLines),
-		answers: answers{statuses: []int{200}, events: p.streamLines, number: kept(p.streamLines)},
+		answers: answers{statuses: []int{200}, events: p.streamLines, number: lastOf(p.streamLines)},
 		filled:  true,
 	})
 	return append(all,
@@ -72,7 +72,8 @@ func contenders(p plan) []*contender {
 			alone: true})
 }
 
-// chunked is lines as a program writes them that has a buffer of 4 KiB.
+// chunked returns a chunked body of equal lines, like a program with a buffer
+// of 4 KiB writes it.
 func chunked(line string, lines int) string {
 	const size = 4 << 10
 	var b strings.Builder
@@ -124,7 +125,8 @@ func startDisk(ctx context.Context, dir string) (*drive.Server, error) {
 	return startHub(ctx, dir, data)
 }
 
-// startHub starts "sse serve" as it is by default.
+// startHub starts "sse serve" with default settings, except for its address and
+// its data directory.
 func startHub(ctx context.Context, dir, data string) (*drive.Server, error) {
 	addr, err := drive.FreeAddr()
 	if err != nil {
@@ -152,19 +154,20 @@ func startNchan(ctx context.Context, dir string) (*drive.Server, error) {
 	}, nil
 }
 
-// figures are what one measurement has found.
+// figures are the results of one round.
 type figures struct {
 	events  float64
 	wall    time.Duration
 	cpu     time.Duration // of the server
-	costs   []float64     // of an event in each turn, in µs of that
-	client  time.Duration // the load client's
+	costs   []float64     // CPU time of the server per event in each turn, in µs
+	client  time.Duration // CPU time of the load client
 	latency control.Histogram
 }
 
 func (f figures) rate() float64 { return f.events / f.wall.Seconds() }
 
-// each is the median of the turns: one that something else disturbed does not count.
+// each returns the CPU time per event. It is the median of the turns, so that a
+// disturbed turn does not count.
 func (f figures) each() float64       { return report.SpreadOf(f.costs).Median }
 func (f figures) clients() float64    { return float64(f.client.Nanoseconds()) / f.events / 1e3 }
 func (f figures) p50() float64        { return float64(f.latency.Quantile(0.5)) / 1e6 }
@@ -172,21 +175,22 @@ func (f figures) p99() float64        { return float64(f.latency.Quantile(0.99))
 func (f figures) processors() float64 { return f.cpu.Seconds() / f.wall.Seconds() }
 
 func (f figures) String() string {
-	return fmt.Sprintf("%.0f events/s; %.2f µs CPU each, the client's %.2f; p50 %.2f ms, p99 %.2f ms",
+	return fmt.Sprintf("%.0f events/s; %.2f µs CPU per event, %.2f of the client; "+
+		"p50 %.2f ms, p99 %.2f ms",
 		f.rate(), f.each(), f.clients(), f.p50(), f.p99())
 }
 
-// turn is a contender whose server runs, and what it has done so far in this round.
+// turn is a contender with its running server and its figures of this round.
 type turn struct {
 	*contender
 	server  *drive.Server
 	crowd   *crowd
 	request []byte
-	last    uint64 // number of the last event
+	last    uint64 // number of the last published event
 	figures figures
 }
 
-// begin starts the server, and warms it up.
+// begin starts the server and warms it up.
 func (c *contender) begin(ctx context.Context, p plan, dir string) (*turn, error) {
 	server, err := c.start(ctx, dir)
 	if err != nil {
@@ -208,7 +212,7 @@ func (c *contender) begin(ctx context.Context, p plan, dir string) (*turn, error
 		t.crowd, err = connect(ctx, server.Addr, count)
 	}
 	if err == nil {
-		err = t.take(p.warm)
+		err = t.publish(p.warm)
 		t.figures = figures{}
 	}
 	if err != nil {
@@ -225,8 +229,8 @@ func (t *turn) end() {
 	t.server.Stop()
 }
 
-// take publishes for a while, and counts what that costs.
-func (t *turn) take(during time.Duration) error {
+// publish publishes for a time and adds the cost to the figures.
+func (t *turn) publish(during time.Duration) error {
 	counted := t.answers
 	counted.before, counted.last = t.last, t.last
 	cpu, own, began := t.server.CPU(), control.CPUTime(os.Getpid()), time.Now()
@@ -246,7 +250,8 @@ func (t *turn) take(during time.Duration) error {
 	return err
 }
 
-// round lets contenders take turns, each several, so that all see the same noise.
+// round gives each contender several turns, so that all are affected by the
+// same noise.
 func round(ctx context.Context, p plan, dir string, all []*contender, count int) error {
 	var turns []*turn
 	defer func() {
@@ -267,7 +272,7 @@ func round(ctx context.Context, p plan, dir string, all []*contender, count int)
 			if t.disk {
 				during = p.onDisk
 			}
-			if err := t.take(during); err != nil {
+			if err := t.publish(during); err != nil {
 				return fmt.Errorf("%s: %w", t.name, err)
 			}
 		}
@@ -279,8 +284,8 @@ func round(ctx context.Context, p plan, dir string, all []*contender, count int)
 	return nil
 }
 
-// fill publishes so many events in batches, so that a hub in memory is as full as it
-// gets. It returns the number of the last.
+// fill publishes events in batches, so that a hub in memory is full. It returns
+// the number of the last event.
 func fill(ctx context.Context, addr string, events int) (last uint64, err error) {
 	const size = 1000
 	c := &contender{
@@ -292,7 +297,7 @@ func fill(ctx context.Context, addr string, events int) (last uint64, err error)
 		return 0, err
 	}
 	defer crowd.close()
-	all := answers{statuses: []int{200}, events: size, number: kept(size)}
+	all := answers{statuses: []int{200}, events: size, number: lastOf(size)}
 	for all.acknowledged < uint64(events) && err == nil {
 		_, err = crowd.publish(c.request(addr), &all, 0)
 	}

@@ -15,9 +15,10 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// crowd is publishers, each of whom sends the same request again when the one before
-// is acknowledged. All are in one thread, on one epoll: two system calls for a
-// request are far less than any server has.
+// crowd is a group of publishers. A publisher sends the same request again as
+// soon as the server has acknowledged the previous request. All publishers run
+// in one thread, on one epoll: the two system calls for a request cost far less
+// than the work of any server.
 type crowd struct {
 	request []byte
 	answers *answers
@@ -25,18 +26,18 @@ type crowd struct {
 	ctx      context.Context
 	epoll    int
 	conns    []*publisher
-	deadline int64 // after which nothing is begun
-	under    int   // requests that are under way
+	deadline int64 // the time after which publishers send no requests
+	pending  int   // requests without a response
 	latency  control.Histogram
 }
 
 // publisher is one connection.
 type publisher struct {
 	fd     int
-	unsent []byte // of the request that is under way
-	sent   int64  // when it began; 0: none is under way
-	last   uint64 // number of its last event
-	in     []byte // of the answer, as far as it has come
+	unsent []byte // rest of the request
+	sent   int64  // start time of the request; if zero, no request is pending
+	last   uint64 // number of its last acknowledged event
+	in     []byte // received part of the response
 }
 
 // connect opens connections.
@@ -62,10 +63,10 @@ func connect(ctx context.Context, addr string, count int) (*crowd, error) {
 	return c, nil
 }
 
-// edgeTriggered is EPOLLET, which package syscall has as a negative number.
+// edgeTriggered is EPOLLET, which is a negative number in package syscall.
 const edgeTriggered = 1 << 31
 
-// dial opens a connection that the runtime does not know.
+// dial opens a connection that the Go runtime does not poll.
 func dial(ctx context.Context, addr string) (*publisher, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -92,29 +93,30 @@ func (c *crowd) close() {
 	_ = syscall.Close(c.epoll)
 }
 
-// publish sends requests for as long as told, and waits until all are acknowledged.
-func (c *crowd) publish(request []byte, answers *answers, during time.Duration) (
+// publish sends requests for the given duration, and blocks until the server has
+// acknowledged all of them.
+func (c *crowd) publish(request []byte, answers *answers, duration time.Duration) (
 	control.Histogram, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	c.request, c.answers, c.latency = request, answers, control.Histogram{}
-	c.deadline = control.Now() + int64(during)
+	c.deadline = control.Now() + int64(duration)
 	for _, p := range c.conns {
 		if err := c.begin(p); err != nil {
 			return c.latency, err
 		}
 	}
 	var events [512]syscall.EpollEvent
-	for c.under > 0 {
-		n, err := syscall.EpollWait(c.epoll, events[:], int(drive.Patience.Milliseconds()))
+	for c.pending > 0 {
+		n, err := syscall.EpollWait(c.epoll, events[:], int(drive.Timeout.Milliseconds()))
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case err != nil:
 			return c.latency, fmt.Errorf("epoll_wait: %w", err)
 		case n == 0:
-			return c.latency, fmt.Errorf("%d requests have no answer, and nothing happens for %v",
-				c.under, drive.Patience)
+			return c.latency, fmt.Errorf("%d requests have had no response for %v",
+				c.pending, drive.Timeout)
 		case c.ctx.Err() != nil:
 			return c.latency, c.ctx.Err()
 		}
@@ -129,17 +131,17 @@ func (c *crowd) publish(request []byte, answers *answers, during time.Duration) 
 
 func (c *crowd) begin(p *publisher) error {
 	p.sent, p.unsent = control.Now(), c.request
-	c.under++
+	c.pending++
 	return p.send()
 }
 
-// send writes as much as the socket takes.
+// send writes as much as the socket accepts.
 func (p *publisher) send() error {
 	for len(p.unsent) > 0 {
 		n, err := syscall.Write(p.fd, p.unsent)
 		switch {
 		case errors.Is(err, syscall.EAGAIN):
-			return nil // epoll reports when there is room
+			return nil // epoll reports when the socket has space
 		case err != nil && !errors.Is(err, syscall.EINTR):
 			return fmt.Errorf("write: %w", err)
 		}
@@ -148,7 +150,7 @@ func (p *publisher) send() error {
 	return nil
 }
 
-// handle goes on with a connection that has something to read, or room.
+// handle continues with a connection that is readable or writable.
 func (c *crowd) handle(p *publisher) error {
 	if err := p.send(); err != nil {
 		return err
@@ -163,7 +165,7 @@ func (c *crowd) handle(p *publisher) error {
 		case err != nil:
 			return fmt.Errorf("read: %w", err)
 		case n == 0:
-			return errors.New("the server has closed a connection")
+			return errors.New("the server closed a connection")
 		}
 		p.in = p.in[:len(p.in)+n]
 		status, body, whole, err := parseAnswer(p.in)
@@ -171,20 +173,21 @@ func (c *crowd) handle(p *publisher) error {
 			return err
 		}
 		if whole {
-			if err := c.done(p, status, body); err != nil {
+			if err := c.finish(p, status, body); err != nil {
 				return err
 			}
 			continue
 		}
 		if len(p.in) == cap(p.in) {
-			return fmt.Errorf("an answer has more than %d bytes", cap(p.in))
+			return fmt.Errorf("a response must have at most %d bytes", cap(p.in))
 		}
 	}
 	return nil
 }
 
-// done counts an answer, and begins the next request.
-func (c *crowd) done(p *publisher, status int, body []byte) error {
+// finish checks and counts a response. Before the deadline, it also sends the
+// next request.
+func (c *crowd) finish(p *publisher, status int, body []byte) error {
 	if len(p.unsent) > 0 {
 		return fmt.Errorf("status %d before the end of the request: %s", status, body)
 	}
@@ -192,40 +195,40 @@ func (c *crowd) done(p *publisher, status int, body []byte) error {
 	c.latency.Add(now - p.sent)
 	last, err := c.answers.check(status, body)
 	if err == nil && c.answers.number != nil && last <= p.last {
-		err = fmt.Errorf("event %d is acknowledged after event %d", last, p.last)
+		err = fmt.Errorf("event %d was acknowledged after event %d", last, p.last)
 	}
 	if err != nil {
 		return err
 	}
 	p.last, p.sent, p.in = last, 0, p.in[:0]
-	if c.under--; now >= c.deadline {
+	if c.pending--; now >= c.deadline {
 		return nil
 	}
 	return c.begin(p)
 }
 
-// parseAnswer reads a response whose length is known; whole is false until it has
-// come.
+// parseAnswer parses a response with a Content-Length. The result whole is
+// false if the response is incomplete.
 func parseAnswer(in []byte) (status int, body []byte, whole bool, err error) {
 	head, body, found := bytes.Cut(in, []byte("\r\n\r\n"))
 	if !found {
 		return 0, nil, false, nil
 	}
 	if len(head) < len("HTTP/1.1 200") {
-		return 0, nil, false, fmt.Errorf("the answer begins with %q", head)
+		return 0, nil, false, fmt.Errorf("the response begins with %q", head)
 	}
 	if status, err = strconv.Atoi(string(head[9:12])); err != nil {
-		return 0, nil, false, fmt.Errorf("the answer begins with %q", head)
+		return 0, nil, false, fmt.Errorf("the response begins with %q", head)
 	}
 	const name = "\r\nContent-Length: "
 	_, text, found := bytes.Cut(head, []byte(name))
 	text, _, _ = bytes.Cut(text, []byte("\r\n"))
 	length, err := strconv.Atoi(string(text))
 	if !found || err != nil {
-		return 0, nil, false, fmt.Errorf("the answer has no length: %q", head)
+		return 0, nil, false, fmt.Errorf("a response must have a Content-Length: %q", head)
 	}
 	if len(body) > length {
-		return 0, nil, false, fmt.Errorf("%q follows an answer", body[length:])
+		return 0, nil, false, fmt.Errorf("%q follows a response", body[length:])
 	}
 	return status, body, len(body) == length, nil
 }

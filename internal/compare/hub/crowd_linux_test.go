@@ -25,22 +25,22 @@ func TestParseAnswer(t *testing.T) {
 		answer + "x", "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "x\r\n\r\n",
 	} {
 		if _, _, _, err := parseAnswer([]byte(wrong)); err == nil {
-			t.Errorf("%q is no error", wrong)
+			t.Errorf("%q: got no error", wrong)
 		}
 	}
 }
 
-// A server that loses, repeats or refuses an event is found out.
+// The publishers notice a server that loses, repeats or refuses an event.
 func TestCrowdFindsFaults(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer func(n int64) (status int, seq int64)
 		want   string // in the error; "": none
 	}{
-		{"right", func(n int64) (int, int64) { return 201, n }, ""},
+		{"correct", func(n int64) (int, int64) { return 201, n }, ""},
 		{"refuses", func(n int64) (int, int64) { return 201 + 302*int(n/10), n }, "status 503"},
-		{"repeats", func(n int64) (int, int64) { return 201, min(n, 10) }, "is acknowledged after"},
-		{"loses", func(n int64) (int, int64) { return 201, n + n/10 }, "are acknowledged, and"},
+		{"repeats", func(n int64) (int, int64) { return 201, min(n, 10) }, "was acknowledged after"},
+		{"loses", func(n int64) (int, int64) { return 201, n + n/10 }, "were acknowledged, but"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,7 +73,7 @@ func TestCrowdFindsFaults(t *testing.T) {
 			}
 			if test.want == "" && err != nil ||
 				test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("the error is %v, want %q", err, test.want)
+				t.Errorf("got error %v, want %q", err, test.want)
 			}
 		})
 	}

@@ -13,11 +13,11 @@ import (
 type crowd struct{}
 
 func connect(context.Context, string, int) (*crowd, error) {
-	return nil, errors.New("needs Linux: it is built on epoll")
+	return nil, errors.New("this program needs Linux, because it uses epoll")
 }
 
 func (*crowd) close() {}
 
 func (*crowd) publish([]byte, *answers, time.Duration) (control.Histogram, error) {
-	return control.Histogram{}, errors.New("needs Linux: it is built on epoll")
+	return control.Histogram{}, errors.New("this program needs Linux, because it uses epoll")
 }

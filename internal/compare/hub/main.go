@@ -1,12 +1,12 @@
-// Command hub measures what publishing to "sse serve" costs, over HTTP: beside a
-// handler on net/http that does nothing, nginx with Nchan, and a handler that has a
-// bbolt transaction for each event. Each is a process of its own; every event must be
-// acknowledged.
+// Command hub measures the cost of publishing to "sse serve" over HTTP, and
+// compares it with an empty handler on net/http, nginx with Nchan, and a
+// handler that runs a bbolt transaction for each event. Each server runs in its
+// own process and must acknowledge every event.
 //
-//	go run ./hub                         the tables on standard output
-//	go run ./hub -write FILE             and in the section "Hub" of FILE
+//	go run ./hub                         prints the tables to standard output
+//	go run ./hub -write FILE             also replaces the section "Hub" of FILE
 //	go run ./hub -servers empty,memory -rounds 1
-//	go run ./hub -quick                  a smoke test, whose figures mean nothing
+//	go run ./hub -quick                  is a smoke test with meaningless numbers
 //
 // It needs Linux and, for Nchan, nginx and libnginx-mod-nchan.
 package main
@@ -26,17 +26,17 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// plan is how much is measured.
+// plan is the extent of the measurements.
 type plan struct {
 	rounds      int
-	few         int           // publishers, for what one event costs
-	many        int           // publishers, for the disk
-	fill        int           // events that the hub in memory has before
-	warm        time.Duration // before what is measured
-	turns       int           // of each in a round
-	diskTurns   int           // of those on the disk
-	during      time.Duration // of one in memory
-	onDisk      time.Duration // of one on the disk
+	few         int           // publishers to servers in memory
+	many        int           // publishers to servers on disk
+	fill        int           // events that are published to a hub in memory in advance
+	warm        time.Duration // publishing before the measurement
+	turns       int           // per round and contender in memory
+	diskTurns   int           // per round and contender on disk
+	during      time.Duration // of a turn in memory
+	onDisk      time.Duration // of a turn on disk
 	streamLines int           // in each PUT
 }
 
@@ -52,13 +52,16 @@ var (
 )
 
 func main() {
-	isQuick := flag.Bool("quick", false, "a smoke test of everything")
-	servers := flag.String("servers", "", "only these: empty, memory, nchan, …, with commas")
-	write := flag.String("write", "", "write the tables into this file's section Hub")
-	dir := flag.String("dir", "", "where to write events; if empty, the directory for temporary files")
-	rounds := flag.Int("rounds", 0, "measurements of each figure (4, or 1 if quick)")
-	turns := flag.Int("turns", 0, "of each in a round in memory (20, or 2 if quick)")
-	limit := flag.Duration("timeout", time.Hour, "end after this time, whatever is left to do")
+	isQuick := flag.Bool("quick", false, "run a smoke test of all servers")
+	servers := flag.String("servers", "",
+		"measure only the servers in the comma-separated `LIST`, for example empty,memory")
+	write := flag.String("write", "", "replace the section Hub of `FILE`")
+	dir := flag.String("dir", "",
+		"write events below `DIR`; if empty, below the directory for temporary files")
+	rounds := flag.Int("rounds", 0, "measure each figure `N` times (4, with -quick 1)")
+	turns := flag.Int("turns", 0,
+		"give each server in memory `N` turns in a round (20, with -quick 2)")
+	limit := flag.Duration("timeout", time.Hour, "stop after `DURATION`, even if measurements remain")
 	flag.Parse()
 
 	p := full
@@ -73,7 +76,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit,
-		fmt.Errorf("-timeout: %v were not enough", *limit))
+		fmt.Errorf("-timeout: the measurements take longer than %v", *limit))
 	err := run(ctx, p, *dir, *servers, *write)
 	cancel()
 	stop()

@@ -9,44 +9,51 @@ import (
 )
 
 const method = `
-What it costs to publish over HTTP/1.1, on loopback and on connections that stay open: every server
-is a process of its own and starts anew for every round. The publishers are in one thread of
-another process, on one epoll; each sends its next request when the one before is acknowledged, and
-checks the answer: its status, and, of those that tell, that the numbers of the events grow, and are
-as many as was acknowledged. Events have %d bytes of data, requests the headers Host, User-Agent,
-Content-Type and their length. CPU is the user and system time of the server's process (of nginx the
-worker's) by its CPU clock.
+This section compares the cost of publishing over HTTP/1.1, on loopback and on connections that stay
+open. Every server runs in its own process, which is started again for every round. The publishers
+run in one thread of another process, on one epoll. Each publisher sends its next request when the
+request before is acknowledged. It checks the status of the response and, if the response has the
+number of the event, that these numbers grow and that there are as many as acknowledged events.
+Events have %d bytes of data. Requests have the headers Host, User-Agent, Content-Type and their
+length. CPU is the user and system time of the server's process (for nginx, of its worker) by its
+CPU clock.
 
-%d rounds, in each of which all take turns, %d of %v in memory and %d of %v on the disk; what an
-event costs in a round is the median of the turns. Figures are the median of the rounds, with the lowest
-and highest, and so are ratios, which are taken within a round.
+There are %d rounds. In each round, the servers take turns: %d turns of %v in memory, %d turns of %v
+on disk. The CPU time per event of a round is the median of its turns. A number is the median of the
+rounds, with the lowest and highest in parentheses. A ratio is computed within a round.
+%s
 `
 
 // render writes the section "Hub".
 func render(p plan, all []*contender) string {
 	var b strings.Builder
 	b.WriteString(report.Header("Hub", "compare-hub"))
-	fmt.Fprintf(&b, method, eventSize, p.rounds, p.turns, p.during, p.diskTurns, p.onDisk)
+	fmt.Fprintf(&b, method, eventSize, p.rounds, p.turns, p.during, p.diskTurns, p.onDisk,
+		report.Arrows)
 	memory := func(c *contender) bool { return !c.disk }
 	if some := only(all, memory); len(some) > 0 {
 		fmt.Fprintf(&b, "\n### In memory, %d publishers\n\n", p.few)
-		fmt.Fprintf(&b, "`sse serve --data memory`, full: %s events of that size were published before, "+
-			"and each\nthat is published removes one. Nothing subscribes.\n\n", report.Figure(float64(p.fill)))
+		fmt.Fprintf(&b, "`sse serve --data memory` is full: %s events of this size were published "+
+			"before, so that\neach published event removes one. There are no subscribers.\n\n",
+			number(p.fill))
 		renderCosts(&b, some)
 	}
 	if some := only(all, func(c *contender) bool { return c.disk }); len(some) > 0 {
 		fmt.Fprintf(&b, "\n### On disk, %d publishers\n\n", p.many)
-		fmt.Fprintf(&b, "`sse serve` as it is by default; what is acknowledged is synced. The same disk, "+
-			"in turn.\n\n")
+		fmt.Fprintf(&b, "`sse serve` has its default settings; it acknowledges an event when it is "+
+			"synced to the disk.\nThe servers use the same disk, in turn.\n\n")
 		renderDisk(&b, some)
 	}
-	b.WriteString("\n### Servers of this section\n\n| | version and settings |\n|---|---|\n")
+	b.WriteString("\n### Servers of this section\n\n| server | version and settings |\n|---|---|\n")
 	for _, c := range all {
 		fmt.Fprintf(&b, "| %s | %s |\n", c.name, c.version)
 	}
 	return b.String()
 }
 
+func number(n int) string { return report.Figure(float64(n)) }
+
+// only returns the measured contenders for which is returns true.
 func only(all []*contender, is func(*contender) bool) (some []*contender) {
 	for _, c := range all {
 		if is(c) && len(c.rounds) > 0 {
@@ -64,8 +71,8 @@ func find(all []*contender, key string) *contender {
 }
 
 func renderCosts(b *strings.Builder, all []*contender) {
-	b.WriteString("| | µs CPU for each event | of the empty handler's | of one event to sse | " +
-		"µs CPU of the client | events/s |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| | µs CPU per event ↓ | CPU relative to the empty handler ↓ | " +
+		"CPU relative to sse, one event ↓ | µs CPU of the client per event ↓ | events/s ↑ |\n|---|---|---|---|---|---|\n")
 	empty, one := find(all, "empty"), find(all, "memory")
 	for _, c := range all {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", c.name,
@@ -76,8 +83,8 @@ func renderCosts(b *strings.Builder, all []*contender) {
 }
 
 func renderDisk(b *strings.Builder, all []*contender) {
-	b.WriteString("| | events/s | of bbolt's | p50, ms | p99, ms | µs CPU for each event | " +
-		"processors |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| | events/s ↑ | events/s relative to bbolt ↑ | p50, ms ↓ | p99, ms ↓ | " +
+		"µs CPU per event ↓ | processors in use |\n|---|---|---|---|---|---|---|\n")
 	bbolt := find(all, "bbolt")
 	for _, c := range all {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", c.name,
@@ -87,7 +94,7 @@ func renderDisk(b *strings.Builder, all []*contender) {
 	}
 }
 
-// spread is the median of a figure, with the lowest and highest.
+// spread formats the median of a figure, with the lowest and highest.
 func (c *contender) spread(of func(figures) float64, text func(float64) string) string {
 	var values []float64
 	for _, f := range c.rounds {
@@ -100,7 +107,8 @@ func (c *contender) spread(of func(figures) float64, text func(float64) string) 
 	return fmt.Sprintf("%s (%s–%s)", text(s.Median), text(s.Low), text(s.High))
 }
 
-// against compares a figure, round by round.
+// against formats the ratio of a figure to the figure of another contender,
+// computed round by round.
 func (c *contender) against(other *contender, of func(figures) float64) string {
 	if other == nil || other == c {
 		return ""

@@ -13,23 +13,23 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// client is all of the process. Everything happens in one goroutine.
+// client is the state of the process, which has one goroutine.
 type client struct {
 	epoll       int
-	subscribers []*subscriber // by their number here, which is epoll's datum
+	subscribers []*subscriber // by id, which is also the data of the epoll entry
 	open        int
-	connecting  *connecting // nil: nobody is
+	connecting  *connecting // nil: no subscriber is connecting
 	buf         []byte      // for all reads
 
-	now     int64 // when the last read returned
-	waves   waves
-	told    int64 // the last wave that the coordinator knows of
-	base    int64 // the wave from which on it is told
-	every   int64 // every so many waves
-	input   []byte
-	ended   bool // there is no more input
-	ending  bool // streams may end, and LoadEnded is due
-	deliver func(*subscriber)
+	now      int64 // time at which the last read returned
+	waves    waves
+	reported int64 // the last wave that was reported to the coordinator
+	base     int64 // the wave at the last LoadProgress
+	every    int64 // number of waves between reports
+	input    []byte
+	ended    bool // the end of the input is reached
+	ending   bool // streams may end, and LoadEnded is not yet sent
+	deliver  func(*subscriber)
 
 	events, bytes int64
 	latency       control.Histogram
@@ -37,7 +37,7 @@ type client struct {
 	firstError    string
 }
 
-// inputID is epoll's datum of the standard input.
+// inputID is the data of the epoll entry of the standard input.
 const inputID = -1
 
 func run() error {
@@ -55,7 +55,7 @@ func run() error {
 	}
 	for !c.ended {
 		if err := c.poll(); err != nil {
-			c.say(control.LoadReply{Is: control.LoadFailed, Text: err.Error()})
+			c.reply(control.LoadReply{Is: control.LoadFailed, Text: err.Error()})
 			return err
 		}
 	}
@@ -67,12 +67,12 @@ func (c *client) watch(fd, id int, events uint32) error {
 	return syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &e)
 }
 
-// poll waits for what happens next, and handles it.
+// poll waits for epoll events and handles them.
 func (c *client) poll() error {
 	var events [512]syscall.EpollEvent
 	timeout := -1
 	if c.connecting != nil {
-		timeout = 100 // milliseconds, to look at the deadline
+		timeout = 100 // milliseconds, to check the deadline
 	}
 	n, err := syscall.EpollWait(c.epoll, events[:], timeout)
 	if err != nil && !errors.Is(err, syscall.EINTR) {
@@ -91,11 +91,11 @@ func (c *client) poll() error {
 			}
 		}
 	}
-	if c.waves.advance(); c.waves.reached >= c.told+c.every {
-		c.told = c.waves.reached - (c.waves.reached-c.base)%c.every
-		// By hand, as this is said for every event.
+	if c.waves.advance(); c.waves.reached >= c.reported+c.every {
+		c.reported = c.waves.reached - (c.waves.reached-c.base)%c.every
+		// Written by hand for speed, because there is a line for every event.
 		line := append([]byte(`{"is":"`+control.LoadReached+`","wave":`),
-			strconv.FormatInt(c.told, 10)...)
+			strconv.FormatInt(c.reported, 10)...)
 		if _, err := os.Stdout.Write(append(line, '}', '\n')); err != nil {
 			return err
 		}
@@ -106,24 +106,25 @@ func (c *client) poll() error {
 	return nil
 }
 
-// handle reads once. What one read leaves makes epoll report the socket again.
+// handle reads once. If more bytes are available, epoll reports the socket
+// again.
 func (c *client) handle(s *subscriber, id int, events uint32) error {
 	if !s.ready && events&syscall.EPOLLOUT != 0 {
-		return c.connected(s, id)
+		return c.sendRequest(s, id)
 	}
 	n, err := rawRead(s.fd, c.buf)
 	switch {
 	case errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR):
 		return nil
 	case err != nil:
-		return c.lost(s, id, fmt.Errorf("read: %w", err))
+		return c.closeLost(s, id, fmt.Errorf("read: %w", err))
 	case n == 0:
-		return c.lost(s, id, errors.New("the server closed the connection"))
+		return c.closeLost(s, id, errors.New("the server closed the connection"))
 	}
 	c.now = control.Now()
 	c.bytes += int64(n)
 	if err := s.feed(c.buf[:n], c.deliver); err != nil {
-		return c.lost(s, id, err)
+		return c.closeLost(s, id, err)
 	}
 	if !s.ready && s.phase != inHeader && (s.got || !c.connecting.Body) {
 		s.ready = true
@@ -132,14 +133,16 @@ func (c *client) handle(s *subscriber, id int, events uint32) error {
 	return nil
 }
 
-// count checks the event that s has got. While some are connecting nothing may be
-// published, so that every subscriber's first event is number 1.
+// count checks the event that s has received. No event may be published while
+// subscribers are connecting, so the first event of every subscriber has number
+// 1.
 func (c *client) count(s *subscriber) {
 	c.events++
 	c.latency.Add(c.now - s.event.Sent)
 	err := s.checker.check(s.event)
 	if err == nil && !c.waves.add(s.event.Wave) {
-		err = fmt.Errorf("event %d, while all have those up to %d", s.event.Wave, c.waves.reached)
+		err = fmt.Errorf("received event %d, but all events through %d are complete",
+			s.event.Wave, c.waves.reached)
 	}
 	if err != nil {
 		c.fail(err)
@@ -152,9 +155,9 @@ func (c *client) fail(err error) {
 	}
 }
 
-// lost closes a connection that broke or ended. While connecting that ends
-// everything: there would never be enough.
-func (c *client) lost(s *subscriber, id int, err error) error {
+// closeLost closes a connection that broke or ended. If the subscriber was
+// still connecting, the error ends the process.
+func (c *client) closeLost(s *subscriber, id int, err error) error {
 	c.close(s)
 	if !s.ready {
 		return fmt.Errorf("subscriber %d: %w", id, err)
@@ -162,15 +165,16 @@ func (c *client) lost(s *subscriber, id int, err error) error {
 	if !c.ending || !errors.Is(err, errEnded) {
 		c.fail(fmt.Errorf("subscriber %d: %w", id, err))
 	}
-	c.tellEnd()
+	c.sendEnded()
 	return nil
 }
 
-// tellEnd tells, once, that all streams have ended, if that is asked for.
-func (c *client) tellEnd() {
+// sendEnded sends LoadEnded once after LoadExpectEnd, when all streams have
+// ended.
+func (c *client) sendEnded() {
 	if c.ending && c.open == 0 {
 		c.ending = false
-		c.say(control.LoadReply{Is: control.LoadEnded, Errors: c.errors, Text: c.firstError})
+		c.reply(control.LoadReply{Is: control.LoadEnded, Errors: c.errors, Text: c.firstError})
 	}
 }
 
@@ -182,17 +186,18 @@ func (c *client) close(s *subscriber) {
 	}
 }
 
-func (c *client) say(r control.LoadReply) {
+// reply writes a line to the coordinator.
+func (c *client) reply(r control.LoadReply) {
 	line, err := json.Marshal(r)
 	if err == nil {
 		_, err = os.Stdout.Write(append(line, '\n'))
 	}
 	if err != nil {
-		c.ended = true // nobody listens
+		c.ended = true // the coordinator has ended
 	}
 }
 
-// readInput obeys all whole lines of the input.
+// readInput executes all complete lines of the input.
 func (c *client) readInput() error {
 	n, err := rawRead(0, c.buf)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) {
@@ -200,7 +205,7 @@ func (c *client) readInput() error {
 	}
 	if err != nil || n == 0 {
 		c.ended = true
-		return nil //nolint:nilerr // an input that fails has ended
+		return nil //nolint:nilerr // a failed input has ended
 	}
 	c.input = append(c.input, c.buf[:n]...)
 	for {
@@ -213,46 +218,46 @@ func (c *client) readInput() error {
 			return fmt.Errorf("%s: %w", line, err)
 		}
 		c.input = rest
-		if err := c.obey(command); err != nil {
+		if err := c.execute(command); err != nil {
 			return err
 		}
 	}
 }
 
-func (c *client) obey(command control.LoadCommand) error {
+func (c *client) execute(command control.LoadCommand) error {
 	switch command.Do {
 	case control.LoadConnect:
 		return c.connect(command)
 	case control.LoadProgress:
 		c.every = max(1, command.Every)
-		c.base, c.told = c.waves.reached, c.waves.reached
+		c.base, c.reported = c.waves.reached, c.waves.reached
 	case control.LoadReset:
 		c.events, c.bytes = 0, 0
 		c.latency.Reset()
-		c.say(control.LoadReply{Is: control.LoadDone})
+		c.reply(control.LoadReply{Is: control.LoadDone})
 	case control.LoadReport:
-		c.say(control.LoadReply{
+		c.reply(control.LoadReply{
 			Is: control.LoadReported, Wave: c.waves.reached, Subscribers: c.open,
 			Events: c.events, Bytes: c.bytes, Latency: c.latency,
 			Errors: c.errors, Text: c.firstError,
 		})
 	case control.LoadExpectEnd:
 		c.ending = true
-		c.say(control.LoadReply{Is: control.LoadDone})
-		c.tellEnd()
+		c.reply(control.LoadReply{Is: control.LoadDone})
+		c.sendEnded()
 	case control.LoadClose:
 		for _, s := range c.subscribers {
 			c.close(s)
 		}
-		c.say(control.LoadReply{Is: control.LoadDone})
+		c.reply(control.LoadReply{Is: control.LoadDone})
 	default:
 		return fmt.Errorf("unknown command %q", command.Do)
 	}
 	return nil
 }
 
-// rawRead does not tell the scheduler, as a read that does not block need not:
-// that is a third of what a small read costs.
+// rawRead reads without notifying the scheduler, because the read does not
+// block. That saves a third of the cost of a small read.
 func rawRead(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))

@@ -16,7 +16,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// The test's binary is the client as well.
+// The test binary also runs as the client.
 func TestMain(m *testing.M) {
 	if os.Getenv("SSE_TEST_LOAD") != "" {
 		main()
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a client in a process of its own.
+// process is a client in its own process.
 type process struct {
 	t   *testing.T
 	in  io.WriteCloser
@@ -55,7 +55,7 @@ func start(t *testing.T) *process {
 	return &process{t, in, bufio.NewScanner(out)}
 }
 
-func (p *process) say(c control.LoadCommand) {
+func (p *process) send(c control.LoadCommand) {
 	p.t.Helper()
 	if err := json.NewEncoder(p.in).Encode(c); err != nil {
 		p.t.Fatal(err)
@@ -65,16 +65,16 @@ func (p *process) say(c control.LoadCommand) {
 func (p *process) want(is string) (r control.LoadReply) {
 	p.t.Helper()
 	if !p.out.Scan() {
-		p.t.Fatalf("the client has ended, want %q", is)
+		p.t.Fatalf("the client ended, want %q", is)
 	}
 	if err := json.Unmarshal(p.out.Bytes(), &r); err != nil || r.Is != is {
-		p.t.Fatalf("%s, %v, want %q", p.out.Bytes(), err, is)
+		p.t.Fatalf("got %s, error %v, want %q", p.out.Bytes(), err, is)
 	}
 	return r
 }
 
-// server sends every subscriber the events whose numbers its topic's path names,
-// as soon as go on says so, and keeps the connection.
+// server starts a server that sends each subscriber the events of its topic
+// when goOn is closed. If end is false, it keeps the streams open after that.
 func server(t *testing.T, events map[string][]int64, end bool) (addr string, goOn chan struct{}) {
 	t.Helper()
 	goOn, done := make(chan struct{}), make(chan struct{})
@@ -117,49 +117,49 @@ func TestClient(t *testing.T) {
 	}{
 		{"all", map[string][]int64{"t/0": {1, 2, 3}, "t/1": {1, 2, 3}}, false, ""},
 		{"lost", map[string][]int64{"t/0": {1, 3}, "t/1": {1, 2, 3}}, false, "lost: event 3 of topic 0"},
-		{"twice", map[string][]int64{"t/0": {1, 2, 2, 3}, "t/1": {1, 2, 3}}, false, "twice or out of"},
+		{"twice", map[string][]int64{"t/0": {1, 2, 2, 3}, "t/1": {1, 2, 3}}, false, "repeated or out of"},
 		{"ended", map[string][]int64{"t/0": {1, 2, 3}, "t/1": {1, 2, 3}}, true, "the server ended"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			addr, goOn := server(t, test.events, test.end)
 			p := start(t)
-			p.say(control.LoadCommand{
+			p.send(control.LoadCommand{
 				Do: control.LoadConnect, Addr: addr, Path: "/?topic={topic}", Count: 20, Topics: 2,
 				Body: true, Concurrency: 3, TimeoutMS: 10_000,
 			})
 			if r := p.want(control.LoadConnected); r.Subscribers != 20 {
-				t.Fatalf("%d subscribers, want 20", r.Subscribers)
+				t.Fatalf("got %d subscribers, want 20", r.Subscribers)
 			}
-			p.say(control.LoadCommand{Do: control.LoadProgress, Every: 3})
+			p.send(control.LoadCommand{Do: control.LoadProgress, Every: 3})
 			close(goOn)
 			report := func() control.LoadReply {
-				p.say(control.LoadCommand{Do: control.LoadReport})
+				p.send(control.LoadCommand{Do: control.LoadReport})
 				return p.want(control.LoadReported)
 			}
 			if test.want == "" {
 				if r := p.want(control.LoadReached); r.Wave != 3 {
-					t.Fatalf("wave %d is reached, want 3", r.Wave)
+					t.Fatalf("got wave %d, want 3", r.Wave)
 				}
 				r := report()
 				if r.Events != 60 || r.Errors != 0 || r.Latency.Total() != 60 || r.Wave != 3 {
-					t.Fatalf("%+v, want 60 events without errors", r)
+					t.Fatalf("got %+v, want 60 events without errors", r)
 				}
 				return
 			}
 			for {
-				p.say(control.LoadCommand{Do: control.LoadReport})
+				p.send(control.LoadCommand{Do: control.LoadReport})
 				if !p.out.Scan() {
-					t.Fatal("the client has ended")
+					t.Fatal("the client ended")
 				}
 				var r control.LoadReply
 				if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
 					t.Fatal(err)
 				}
 				if r.Errors == 0 {
-					continue // not yet, or the word that a wave is reached
+					continue // no error yet, or a line with LoadReached
 				}
 				if !strings.Contains(r.Text, test.want) {
-					t.Fatalf("error %q, want %q", r.Text, test.want)
+					t.Fatalf("got error %q, want %q", r.Text, test.want)
 				}
 				return
 			}
@@ -167,7 +167,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// Once it is expected, the end of a stream is no error, but a cut is.
+// After LoadExpectEnd the end of a stream is no error, but a cut is.
 func TestClientExpectEnd(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -189,18 +189,18 @@ func TestClientExpectEnd(t *testing.T) {
 			}))
 			defer s.Close()
 			p := start(t)
-			p.say(control.LoadCommand{
+			p.send(control.LoadCommand{
 				Do: control.LoadConnect, Addr: s.Listener.Addr().String(), Path: "/?topic={topic}",
 				Count: 20, Topics: 2, Concurrency: 3, TimeoutMS: 10_000,
 			})
 			p.want(control.LoadConnected)
-			p.say(control.LoadCommand{Do: control.LoadExpectEnd})
+			p.send(control.LoadCommand{Do: control.LoadExpectEnd})
 			p.want(control.LoadDone)
 			close(goOn)
 			if r := p.want(control.LoadEnded); r.Errors != test.errors {
-				t.Errorf("%d errors, want %d: %s", r.Errors, test.errors, r.Text)
+				t.Errorf("got %d errors, want %d: %s", r.Errors, test.errors, r.Text)
 			}
-			p.say(control.LoadCommand{Do: control.LoadExpectEnd})
+			p.send(control.LoadCommand{Do: control.LoadExpectEnd})
 			p.want(control.LoadDone)
 			p.want(control.LoadEnded)
 		})
@@ -216,20 +216,20 @@ func TestClientRefused(t *testing.T) {
 	listener.Close()
 	for _, test := range []struct{ addr, want string }{
 		{addr, "connection refused"},
-		{"192.0.2.1:80", "want 127.x.y.z:port"},
+		{"192.0.2.1:80", "must be 127.x.y.z:port"},
 	} {
 		p := start(t)
-		p.say(control.LoadCommand{
+		p.send(control.LoadCommand{
 			Do: control.LoadConnect, Addr: test.addr, Path: "/", Count: 1, TimeoutMS: 10_000,
 		})
 		if r := p.want(control.LoadFailed); !strings.Contains(r.Text, test.want) {
-			t.Errorf("error %q, want %q", r.Text, test.want)
+			t.Errorf("got error %q, want %q", r.Text, test.want)
 		}
 	}
 }
 
-// The client's part in what an event costs must be small beside any server's: an
-// operation is 256 events of one read.
+// The cost of an event in the client must be small compared to its cost in any
+// server. An operation is 256 events from one read.
 func BenchmarkFeed(b *testing.B) {
 	c := &client{now: control.Now()}
 	c.deliver = c.count

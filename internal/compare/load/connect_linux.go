@@ -9,7 +9,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// connecting is what there is to connect.
+// connecting is a LoadConnect command with its progress.
 type connecting struct {
 	control.LoadCommand
 	server   syscall.SockaddrInet4
@@ -22,12 +22,12 @@ const ipBindAddressNoPort = 24
 
 func (c *client) connect(command control.LoadCommand) error {
 	if c.connecting != nil {
-		return fmt.Errorf("connect: %d of %d are not ready yet",
+		return fmt.Errorf("connect: the last command must be complete, but %d of %d are not ready",
 			c.connecting.Count-c.connecting.ready, c.connecting.Count)
 	}
 	addr, err := netip.ParseAddrPort(command.Addr)
 	if err != nil || !addr.Addr().Is4() || !addr.Addr().IsLoopback() {
-		return fmt.Errorf("connect: addr is %q, want 127.x.y.z:port", command.Addr)
+		return fmt.Errorf("connect: addr must be 127.x.y.z:port, not %q", command.Addr)
 	}
 	command.Topics = max(1, command.Topics)
 	command.Concurrency = max(1, command.Concurrency)
@@ -39,8 +39,8 @@ func (c *client) connect(command control.LoadCommand) error {
 	return nil
 }
 
-// connectMore starts as many connections as may be under way, and tells when all
-// are ready.
+// connectMore starts connections up to the allowed concurrency, and replies
+// when all are ready.
 func (c *client) connectMore() error {
 	w := c.connecting
 	for w.started < w.Count && w.started-w.ready < w.Concurrency {
@@ -56,23 +56,23 @@ func (c *client) connectMore() error {
 		}
 		c.waves.each += w.Count * perSubscriber
 		c.connecting = nil
-		c.say(control.LoadReply{Is: control.LoadConnected, Subscribers: c.open})
+		c.reply(control.LoadReply{Is: control.LoadConnected, Subscribers: c.open})
 		return nil
 	}
 	if control.Now() > w.deadline {
-		return fmt.Errorf("%d of %d subscribers are ready after %d ms",
+		return fmt.Errorf("only %d of %d subscribers are ready after %d ms",
 			w.ready, w.Count, w.TimeoutMS)
 	}
 	return nil
 }
 
-// dial starts the connection of the subscriber with a number, from an address
-// that depends on it.
+// dial starts the connection of a subscriber. The source address depends on its
+// number.
 func (c *client) dial(number int) error {
 	fd, err := syscall.Socket(syscall.AF_INET,
 		syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("socket %d: %w (a process may have only so many: ulimit -n)", c.open, err)
+		return fmt.Errorf("socket %d: %w (raise the limit of open files: ulimit -n)", c.open, err)
 	}
 	s := &subscriber{fd: fd, checker: checker{topic: number % c.connecting.Topics}}
 	if c.connecting.Pattern {
@@ -82,8 +82,8 @@ func (c *client) dial(number int) error {
 	id := len(c.subscribers)
 	c.subscribers = append(c.subscribers, s)
 	c.open++
-	// Without lingering, a close is a reset: no TIME_WAIT is left, of which tens of
-	// thousands would slow down the next measurement.
+	// Without lingering, a close resets the connection and leaves no TIME_WAIT.
+	// Tens of thousands of them would slow down the next measurement.
 	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
 		&syscall.Linger{Onoff: 1})
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
@@ -100,14 +100,15 @@ func (c *client) dial(number int) error {
 	return c.watch(fd, id, syscall.EPOLLOUT)
 }
 
-// connected sends the request, which fits into an empty socket.
-func (c *client) connected(s *subscriber, id int) error {
+// sendRequest sends the request of a new connection. The request fits into the
+// empty buffer of the socket.
+func (c *client) sendRequest(s *subscriber, id int) error {
 	code, err := syscall.GetsockoptInt(s.fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
 	if err == nil && code != 0 {
 		err = syscall.Errno(code)
 	}
 	if err != nil {
-		return c.lost(s, id, fmt.Errorf("connect: %w", err))
+		return c.closeLost(s, id, fmt.Errorf("connect: %w", err))
 	}
 	topic := control.Pattern
 	if s.checker.topic != allTopics {
@@ -121,7 +122,8 @@ func (c *client) connected(s *subscriber, id int) error {
 	}
 	b.WriteString("\r\n")
 	if n, err := syscall.Write(s.fd, []byte(b.String())); err != nil || n < b.Len() {
-		return c.lost(s, id, fmt.Errorf("sent %d of %d bytes of the request: %w", n, b.Len(), err))
+		return c.closeLost(s, id,
+			fmt.Errorf("sent %d of %d bytes of the request: %w", n, b.Len(), err))
 	}
 	e := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(id)}
 	return syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_MOD, s.fd, &e)

@@ -1,11 +1,12 @@
-// Command load is a client with thousands of subscribers, which counts and checks
-// every event. It is driven by lines of JSON on its standard input, answers on
-// its standard output (see package control), and ends when its input does.
+// Command load is a client with thousands of subscribers that counts and checks
+// every event. It reads commands as lines of JSON from its standard input,
+// replies on its standard output (see package control), and ends at the end of
+// its input.
 //
-// One thread and one epoll serve all connections, and none has a goroutine or a
-// buffer of its own: the client must cost less than the server that it measures.
-// A process may have 20,000 open files or so; who needs more subscribers starts
-// several of these.
+// One thread and one epoll serve all connections, and a connection has no
+// goroutine or buffer, because the client must cost less than the server that
+// it measures. A process may have about 20,000 open files; for more
+// subscribers, start several processes.
 package main
 
 import (

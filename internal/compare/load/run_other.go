@@ -4,4 +4,4 @@ package main
 
 import "errors"
 
-func run() error { return errors.New("needs Linux: it is built on epoll") }
+func run() error { return errors.New("this program needs Linux, because it uses epoll") }

@@ -8,7 +8,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// phase is where in its response a subscriber is.
+// phase is the parser's state in a response.
 //
 //	header ─→ plain                        without chunks, until the end
 //	       └→ size ─→ chunk ─→ chunkEnd ─┐
@@ -23,27 +23,29 @@ const (
 	inChunkEnd
 )
 
-// subscriber is one response in the making. It parses what comes in any pieces,
-// and keeps but the unfinished line of them.
+// subscriber is a connection with the parser of its response. The response may
+// arrive in any pieces. The parser stores only an unfinished line.
 type subscriber struct {
 	fd      int
 	phase   phase
-	got     bool // a byte of the body
+	got     bool // a byte of the body has arrived
 	ready   bool
-	hidden  bool // the block's type begins with "sse."
-	found   bool // the block has an event, which is:
+	hidden  bool // the type of the block begins with "sse."
+	found   bool // the block has an event
 	event   control.Event
-	left    int    // bytes of the chunk that are to come, or its size so far
-	rest    []byte // an unfinished line, or header
+	left    int    // remaining bytes of the chunk, or the parsed part of its size
+	rest    []byte // unfinished line or header
 	checker checker
 }
 
 const maxLine = 1 << 20
 
-// errEnded is the last chunk: the server has ended the stream.
+// errEnded is the error after the last chunk, with which the server ends the
+// stream.
 var errEnded = errors.New("the server ended the stream")
 
-// feed parses the next bytes and hands all events that they finish to deliver.
+// feed parses the next bytes and calls deliver for each event that they
+// complete.
 func (s *subscriber) feed(p []byte, deliver func(*subscriber)) error {
 	for len(p) > 0 {
 		switch s.phase {
@@ -74,7 +76,7 @@ func (s *subscriber) feed(p []byte, deliver func(*subscriber)) error {
 			if p[0] == '\n' {
 				s.phase = inSize
 			} else if p[0] != '\r' {
-				return fmt.Errorf("a chunk goes on after its end, with %q", p[0])
+				return fmt.Errorf("%q follows the end of a chunk", p[0])
 			}
 			p = p[1:]
 		}
@@ -84,14 +86,14 @@ func (s *subscriber) feed(p []byte, deliver func(*subscriber)) error {
 
 var headerEnd = []byte("\r\n\r\n")
 
-// header collects the header, and returns what follows it.
+// header collects the header and returns the bytes after it.
 func (s *subscriber) header(p []byte) (rest []byte, err error) {
 	before := len(s.rest)
 	s.rest = append(s.rest, p...)
 	end := bytes.Index(s.rest, headerEnd)
 	if end < 0 {
 		if len(s.rest) > maxLine {
-			return nil, errors.New("a header without end")
+			return nil, errors.New("the header is too long")
 		}
 		return nil, nil
 	}
@@ -99,7 +101,7 @@ func (s *subscriber) header(p []byte) (rest []byte, err error) {
 	s.rest = nil
 	if !bytes.HasPrefix(header, []byte("http/1.1 200 ")) {
 		line, _, _ := bytes.Cut(header, headerEnd[:2])
-		return nil, fmt.Errorf("the server answers %q, want 200", line)
+		return nil, fmt.Errorf("the server responded %q, want 200", line)
 	}
 	s.phase = inPlain
 	if bytes.Contains(header, []byte("\r\ntransfer-encoding: chunked")) {
@@ -108,7 +110,7 @@ func (s *subscriber) header(p []byte) (rest []byte, err error) {
 	return p[end+len(headerEnd)-before:], nil
 }
 
-// size reads a chunk's size, and returns what follows its line.
+// size parses the size of a chunk and returns the bytes after its line.
 func (s *subscriber) size(p []byte) (rest []byte, err error) {
 	for i, c := range p {
 		switch {
@@ -124,14 +126,14 @@ func (s *subscriber) size(p []byte) (rest []byte, err error) {
 			s.phase = inChunk
 			return p[i+1:], nil
 		default:
-			return nil, fmt.Errorf("the size of a chunk has a %q", c)
+			return nil, fmt.Errorf("the size of a chunk must be hexadecimal, but has %q", c)
 		}
 	}
 	return nil, nil
 }
 
-// lines parses a piece of the event stream. Lines end with LF or CRLF; a CR
-// alone, which none of the servers sends, is not understood.
+// lines parses a piece of the event stream. Lines end with LF or CRLF. A single
+// CR is not a line end, because none of the servers sends one.
 func (s *subscriber) lines(p []byte, deliver func(*subscriber)) error {
 	s.got = true
 	for {
@@ -149,7 +151,7 @@ func (s *subscriber) lines(p []byte, deliver func(*subscriber)) error {
 		p = p[end+1:]
 	}
 	if s.rest = append(s.rest, p...); len(s.rest) > maxLine {
-		return errors.New("a line without end")
+		return errors.New("a line is too long")
 	}
 	return nil
 }
@@ -160,8 +162,8 @@ var (
 	ownType    = []byte("sse.")
 )
 
-// line takes one line of a block. An event is delivered at the block's end: its
-// type may follow its data.
+// line handles one line of a block. It delivers an event at the end of the
+// block, because the type may follow the data.
 func (s *subscriber) line(line []byte, deliver func(*subscriber)) {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]

@@ -10,7 +10,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// chunked puts every piece into a chunk.
+// chunked encodes each piece as a chunk.
 func chunked(pieces ...string) string {
 	var b strings.Builder
 	for _, p := range pieces {
@@ -30,7 +30,7 @@ func data(wave int64) string {
 
 var streams = []struct {
 	name, stream string
-	want         []int64 // the waves
+	want         []int64 // numbers of the waves
 	err          string
 }{
 	{"plain", plainHeader + data(1) + "\n" + data(2) + "\n", []int64{1, 2}, ""},
@@ -44,7 +44,7 @@ var streams = []struct {
 	{"comments, ids, types", chunkedHeader + chunked(": hi\n\n", "retry: 3\nid: 7\n\n",
 		"id: 1\nevent: update\n"+data(1)+": x\n\n"), []int64{1}, ""},
 	{"type after data", plainHeader + data(1) + "event: update\n\n", []int64{1}, ""},
-	{"ours are hidden", plainHeader + "event: sse.cursor\nid: 3\ndata:\n\n" +
+	{"types sse.* are hidden", plainHeader + "event: sse.cursor\nid: 3\ndata:\n\n" +
 		"event:sse.x\n" + data(8) + "\n" + data(9) + "event: sse.y\n\n" + data(1) + "\n",
 		[]int64{1}, ""},
 	{"wrapped in JSON", plainHeader + `data:{"pub":{"data":"` + data(1)[6:105] + "\"}}\n\n" +
@@ -52,11 +52,12 @@ var streams = []struct {
 	{"unfinished", plainHeader + data(1) + "\n" + data(2), []int64{1}, ""},
 	{"ended", chunkedHeader + chunked(data(1)+"\n") + "0\r\n\r\n", []int64{1}, "ended the stream"},
 	{"refused", "HTTP/1.1 503 Unavailable\r\n\r\n", nil, `"http/1.1 503 unavailable", want 200`},
-	{"no size", chunkedHeader + "data: 1\n\n", nil, `the size of a chunk has a 't'`},
-	{"a longer chunk", chunkedHeader + "1\r\n\nx", nil, "goes on after its end"},
+	{"no size", chunkedHeader + "data: 1\n\n", nil, `must be hexadecimal, but has 't'`},
+	{"a longer chunk", chunkedHeader + "1\r\n\nx", nil, "follows the end of a chunk"},
 }
 
-// Every stream is fed whole, in single bytes, and cut in two at every place.
+// Every stream is parsed as a whole, byte by byte, and cut in two at every
+// offset.
 func TestFeed(t *testing.T) {
 	for _, test := range streams {
 		t.Run(test.name, func(t *testing.T) {
@@ -78,7 +79,7 @@ func TestFeed(t *testing.T) {
 				}
 				if text := fmt.Sprint(err); (err != nil) != (test.err != "") ||
 					!strings.Contains(text, test.err) {
-					t.Fatalf("cut at %d: error %v, want %q", cut, err, test.err)
+					t.Fatalf("cut at %d: got error %v, want %q", cut, err, test.err)
 				}
 			}
 		})
@@ -95,16 +96,16 @@ func TestCheck(t *testing.T) {
 	}{
 		{&one, 3, 1, ""},
 		{&one, 3, 2, ""},
-		{&one, 3, 2, "twice or out of order: event 2 of topic 3 follows 2"},
-		{&one, 3, 1, "twice or out of order: event 1 of topic 3 follows 2"},
+		{&one, 3, 2, "repeated or out of order: event 2 of topic 3 follows 2"},
+		{&one, 3, 1, "repeated or out of order: event 1 of topic 3 follows 2"},
 		{&one, 3, 4, "lost: event 4 of topic 3 follows 2"},
 		{&one, 3, 5, ""},
-		{&one, 2, 6, "an event of topic 2 for a subscriber of topic 3"},
+		{&one, 2, 6, "received an event of topic 2 as a subscriber of topic 3"},
 		{&all, 0, 1, ""},
 		{&all, 1, 1, ""},
 		{&all, 0, 2, ""},
 		{&all, 1, 3, "lost: event 3 of topic 1 follows 1"},
-		{&all, 2, 1, "an event of topic 2 for a subscriber of topic -1"},
+		{&all, 2, 1, "received an event of topic 2 as a subscriber of topic -1"},
 	} {
 		err := test.checker.check(control.Event{Topic: int(test.topic), Wave: test.wave})
 		if err == nil {
@@ -129,7 +130,7 @@ func TestWaves(t *testing.T) {
 		ok := w.add(test.wave)
 		w.advance()
 		if ok != test.ok || w.reached != test.reached {
-			t.Errorf("wave %d: %v and %d, want %v and %d",
+			t.Errorf("wave %d: got %v and reached %d, want %v and %d",
 				test.wave, ok, w.reached, test.ok, test.reached)
 		}
 	}

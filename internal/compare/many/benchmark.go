@@ -14,10 +14,10 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// parked is one row of BenchmarkManyParked, for each subscriber.
+// parked is one row of BenchmarkManyParked.
 type parked struct {
 	subscribers int
-	metrics     map[string]float64 // by unit
+	metrics     map[string]float64 // per subscriber, by unit
 }
 
 const (
@@ -31,8 +31,9 @@ const (
 
 var metrics = []string{bytesEach, nsToSubscribe, nsToReach, nsToRemove}
 
-// benchmark runs the library's BenchmarkManyParked. The test's binary is built
-// first, and not left to go test: who is told to end must end what measures.
+// benchmark runs BenchmarkManyParked of the library. It builds the test binary
+// and runs it directly instead of through go test, so that it can kill the
+// process that measures.
 func benchmark(ctx context.Context, p plan, dir string) ([]parked, error) {
 	root, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sse-go/sse")
 	if err != nil {
@@ -51,7 +52,7 @@ func benchmark(ctx context.Context, p plan, dir string) ([]parked, error) {
 	return parseBenchmark(text)
 }
 
-// output runs a program.
+// output runs a program and returns its standard output.
 func output(ctx context.Context, dir, path string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	var stdout bytes.Buffer
@@ -60,14 +61,14 @@ func output(ctx context.Context, dir, path string, args ...string) (string, erro
 	cmd.SysProcAttr = drive.DieWithParent(drive.Killed)
 	cmd.WaitDelay = 3 * time.Second
 	if err := cmd.Run(); err != nil {
-		var said drive.Tail
-		_, _ = said.Write(stdout.Bytes())
-		return "", fmt.Errorf("%s: %w\n%s\n%s", strings.Join(cmd.Args, " "), err, &said, &stderr)
+		var tail drive.Tail
+		_, _ = tail.Write(stdout.Bytes())
+		return "", fmt.Errorf("%s: %w\n%s\n%s", strings.Join(cmd.Args, " "), err, &tail, &stderr)
 	}
 	return stdout.String(), nil
 }
 
-// parseBenchmark reads what go test says. Its lines are
+// parseBenchmark parses the output of go test. Its lines are
 //
 //	BenchmarkManyParked/1000-2   20   123 ns/op   456 B/sub   …
 func parseBenchmark(text string) ([]parked, error) {
@@ -78,7 +79,7 @@ func parseBenchmark(text string) ([]parked, error) {
 		if !found || len(fields) < 2 {
 			continue
 		}
-		// After the dash is GOMAXPROCS, unless it is 1.
+		// GOMAXPROCS follows after a dash, unless it is 1.
 		name, _, _ := strings.Cut(fields[0], "-")
 		n, err := strconv.Atoi(name)
 		if err != nil {
@@ -98,7 +99,7 @@ func parseBenchmark(text string) ([]parked, error) {
 		rows = append(rows, row)
 	}
 	if len(rows) == 0 {
-		return nil, errors.New(benchmarkName + " has not told anything")
+		return nil, errors.New("the output has no results of " + benchmarkName)
 	}
 	return rows, nil
 }

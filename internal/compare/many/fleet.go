@@ -9,16 +9,16 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// fleet is server processes on one port. They share nothing else, so that each
-// is told to publish.
+// fleet is a group of server processes on one port. They share nothing else, so
+// every process must publish.
 type fleet []*drive.Driven
 
-// startFleet starts all of them before anybody connects: the kernel divides
-// connections among those that listen.
+// startFleet starts all processes before the first subscriber connects, because
+// the kernel distributes connections among the processes that listen.
 func startFleet(ctx context.Context, path string, count int) (f fleet, err error) {
-	addr := "127.0.0.1:0" // until the first tells which port it is
+	addr := "127.0.0.1:0" // until the first process returns its port
 	for i := range count {
-		d, err := drive.StartDriven(ctx, fmt.Sprintf("server %d", i), path, "ours-parked", "1", addr)
+		d, err := drive.StartDriven(ctx, fmt.Sprintf("server %d", i), path, "sse-parked", "1", addr)
 		if err != nil {
 			f.stop()
 			return nil, err
@@ -29,7 +29,7 @@ func startFleet(ctx context.Context, path string, count int) (f fleet, err error
 	return f, nil
 }
 
-// server is all of them as one.
+// server returns all processes as one server.
 func (f fleet) server() *drive.Server {
 	s := f[0].Server()
 	s.PIDs = nil
@@ -46,7 +46,7 @@ func (f fleet) stop() {
 	}
 }
 
-// each calls do for all of them, up to the first error.
+// each calls do for all processes, until the first error.
 func (f fleet) each(do func(*drive.Driven) error) error {
 	for _, d := range f {
 		if err := do(d); err != nil {
@@ -56,15 +56,15 @@ func (f fleet) each(do func(*drive.Driven) error) error {
 	return nil
 }
 
-// Publish is for [drive.Publisher], as all below.
+// Publish and the methods below implement [drive.Publisher].
 func (f fleet) Publish(waves, topics, size int) error {
 	return f.each(func(d *drive.Driven) error { return d.Publish(waves, topics, size) })
 }
 
-// Reset forgets the times of all.
+// Reset resets the times of all processes.
 func (f fleet) Reset() error { return f.each((*drive.Driven).Reset) }
 
-// Report adds up all reports.
+// Report returns the sum of all reports.
 func (f fleet) Report() (sum control.ServerReply, err error) {
 	err = f.each(func(d *drive.Driven) error {
 		r, err := d.Report()
@@ -77,16 +77,18 @@ func (f fleet) Report() (sum control.ServerReply, err error) {
 	return sum, err
 }
 
-// Failure is why any of them cannot go on.
+// Failure returns the error of a failed process, or nil.
 func (f fleet) Failure() error { return f.each(func(d *drive.Driven) error { return d.Failure() }) }
 
-// subscribers is how many each of them has. All must be parked.
+// subscribers returns the number of subscribers of each process. It returns an
+// error if one is not parked, or if there are not want in total.
 func (f fleet) subscribers(want int) (counts []float64, err error) {
 	sum := 0
 	err = f.each(func(d *drive.Driven) error {
 		all, held, err := d.Subscribers()
 		if held > 0 {
-			err = errors.Join(err, fmt.Errorf("%d of %d subscribers are held, not parked", held, all))
+			err = errors.Join(err,
+				fmt.Errorf("all subscribers must be parked, but %d of %d are held", held, all))
 		}
 		counts = append(counts, float64(all))
 		sum += all

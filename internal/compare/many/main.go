@@ -1,16 +1,16 @@
-// Command many shows what a crowd costs: 150,000 subscribers, which is more than
-// one process may have open files for. Several server processes listen on one
-// port, several load clients connect to it and check every event.
+// Command many measures the cost of 150,000 subscribers, which is more than the
+// limit of open files of one process. Several server processes listen on one
+// port, and several load clients connect to it and check every event.
 //
-//	go run ./many                     the tables on standard output
-//	go run ./many -write FILE         and in the section "Many" of FILE
+//	go run ./many                     prints the tables to standard output
+//	go run ./many -write FILE         also replaces the section "Many" of FILE
 //	go run ./many -subscribers 50000
-//	go run ./many -quick              a smoke test, whose figures mean nothing
+//	go run ./many -quick              is a smoke test with meaningless numbers
 //
-// Beside it stands what a broker costs that has up to a million subscribers, and
-// writes to none of them: BenchmarkManyParked of the library.
+// It also measures a broker with up to a million subscribers that writes to
+// none of them: BenchmarkManyParked of the library.
 //
-// It needs Linux, and root for what the kernel's memory is.
+// It needs Linux, and root to read the memory of the kernel.
 package main
 
 import (
@@ -27,13 +27,13 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// plan is how much is measured.
+// plan is the extent of the measurements.
 type plan struct {
 	subscribers int
 	servers     int           // processes
-	events      int           // after the first
-	settle      time.Duration // before memory is read
-	benchmarks  string        // which, for go test
+	events      int           // after the first one
+	settle      time.Duration // pause before memory is read
+	benchmarks  string        // pattern for go test -bench
 	benchtime   string
 }
 
@@ -48,17 +48,20 @@ var (
 	}
 )
 
-// perServer is how many subscribers a server process has, of the 20,000 open
-// files that are a hard limit in some places. The kernel does not divide them
-// evenly, and a subscriber that is about to be parked has two.
+// perServer is the number of subscribers of a server process. Some systems have
+// a hard limit of 20,000 open files. The kernel does not distribute the
+// subscribers evenly, and a subscriber has two files while it is being parked.
 const perServer = 17_000
 
 func main() {
-	isQuick := flag.Bool("quick", false, "a smoke test of everything, in less than a minute")
-	subscribers := flag.Int("subscribers", 0, "subscribers in all (150000, or 2000 if quick)")
-	servers := flag.Int("servers", 0, "server processes (one for 17000 subscribers, or 2 if quick)")
-	write := flag.String("write", "", "write the tables into this file's section Many")
-	limit := flag.Duration("timeout", 20*time.Minute, "end after this time, whatever is left to do")
+	isQuick := flag.Bool("quick", false, "run a smoke test of all tables, in less than a minute")
+	subscribers := flag.Int("subscribers", 0,
+		"connect `N` subscribers in total (150000, with -quick 2000)")
+	servers := flag.Int("servers", 0,
+		"start `N` server processes (one for 17000 subscribers, with -quick 2)")
+	write := flag.String("write", "", "replace the section Many of `FILE`")
+	limit := flag.Duration("timeout", 20*time.Minute,
+		"stop after `DURATION`, even if measurements remain")
 	flag.Parse()
 
 	p := full
@@ -76,7 +79,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit,
-		fmt.Errorf("-timeout: %v were not enough", *limit))
+		fmt.Errorf("-timeout: the measurements take longer than %v", *limit))
 	err := run(ctx, p, *write)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -117,18 +120,19 @@ func run(ctx context.Context, p plan, write string) error {
 }
 
 const (
-	// perSubscriber is the memory for both ends of one: of the kernel about 9 KB,
-	// and what the two processes and net/http's handshakes have.
+	// perSubscriber is the memory for both ends of a subscriber in bytes: about 9
+	// KB of the kernel, and memory of the two processes and of net/http's
+	// handshakes.
 	perSubscriber = 12 << 10
-	// perProcess is what a process has before the first.
+	// perProcess is the memory of a process without subscribers in bytes.
 	perProcess = 24 << 20
 )
 
-// check says what is missing before a long run does.
+// check returns an error if the machine has too few resources for the plan.
 func check(p plan) error {
-	// The kernel gives each connection to a process at random, so that a process
-	// gets more than its share by the square root of it, and almost never by six
-	// times as much. The rest is handshakes, and the process's own.
+	// The kernel assigns connections to processes at random. The typical deviation
+	// from the share is its square root; six times as much is extremely rare. The
+	// rest is for handshakes and for the process itself.
 	share := float64(p.subscribers) / float64(p.servers)
 	if err := drive.CheckSystem(int(share+6*math.Sqrt(share)) + 400); err != nil {
 		return err
@@ -143,8 +147,8 @@ func check(p plan) error {
 	}
 	need := int64(p.subscribers)*perSubscriber + int64(2*p.servers+1)*perProcess
 	if need > available {
-		return fmt.Errorf("both ends of %s subscribers take about %s of memory, and %s are available: "+
-			"ask for fewer by -subscribers", report.Figure(float64(p.subscribers)),
+		return fmt.Errorf("%s subscribers need about %s of memory for both ends, but %s are available: "+
+			"set fewer with -subscribers", report.Figure(float64(p.subscribers)),
 			megabytes(float64(need)), megabytes(float64(available)))
 	}
 	return nil

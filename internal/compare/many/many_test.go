@@ -69,16 +69,16 @@ func TestAvailableBytes(t *testing.T) {
 	}
 }
 
-// What a machine cannot do is said before anything is started.
+// The command reports missing resources before it starts anything.
 func TestCheck(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("there is nothing to run here")
+		t.Skip("needs Linux")
 	}
 	for _, test := range []struct {
 		p    plan
 		want string
 	}{
-		{plan{subscribers: 1_000_000_000, servers: 1_000_000}, "ask for fewer by -subscribers"},
+		{plan{subscribers: 1_000_000_000, servers: 1_000_000}, "set fewer with -subscribers"},
 		{plan{subscribers: 1_000_000_000, servers: 1}, "open files"},
 	} {
 		if err := check(test.p); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -108,34 +108,34 @@ func TestRender(t *testing.T) {
 	}
 	got := render(p, f, []parked{row(1000, 300, 3000, 400, 1000), row(10_000, 330, 3000, 300, 1000)})
 	for _, want := range []string{
-		"2,000 subscribers, all parked, on 2 server processes",
-		"a process has 1,000 (900–1,100) subscribers. These are in 3 other",
+		"2,000 subscribers, all parked, are connected to 2 server processes",
+		"a process has 1,000 (900–1,100) subscribers. The\nsubscribers run in 3 other",
 		`
 ### 2,000 subscribers
 
-| | in all | for each |
+| | total ↓ | per subscriber ↓ |
 |---|---|---|
-| RSS of the servers, idle, over that without subscribers | 2 MB | 1,000 B |
+| RSS of the servers, idle, minus RSS without subscribers | 2 MB | 1,000 B |
 | RSS of the servers, idle | 12 MB | 6,000 B |
-| memory of the kernel, both ends | 16 MB | 8,000 B |
+| kernel memory, both ends | 16 MB | 8,000 B |
 | goroutines of the servers | 10 |  |
-| to connect, time | 1.00 s | 500 µs |
-| to connect, CPU | 0.50 s | 250 µs |
+| connecting, time | 1.00 s | 500 µs |
+| connecting, CPU | 0.50 s | 250 µs |
 | the first event, time | 0.040 s | 20.0 µs |
 | the first event, CPU | 0.020 s | 10.0 µs |
-| each of 3 more, time | 0.030 (0.020–0.060) s | 15.0 µs |
-| each of 3 more, CPU | 0.020 s | 10.0 µs |
+| each of 3 more events, time | 0.030 (0.020–0.060) s | 15.0 µs |
+| each of 3 more events, CPU | 0.020 s | 10.0 µs |
 `, `
-| to end all streams (Shutdown), time | 0.10 s | 50.0 µs |
-| to end all streams (Shutdown), CPU | 0.050 s | 25.0 µs |
+| ending all streams (Shutdown), time | 0.10 s | 50.0 µs |
+| ending all streams (Shutdown), CPU | 0.050 s | 25.0 µs |
 
-### Up to 10,000 subscribers, without the write
+### Up to 10,000 subscribers, without writes
 `, "`go test -run xxx -bench B -benchtime 20x .`", "published 20 times", `
-| subscribers | B for each | ns to subscribe each | ns to reach each | ns to remove each |
+| subscribers | bytes per subscriber ↓ | ns to subscribe one ↓ | ns to reach one with an event ↓ | ns to remove one ↓ |
 |---|---|---|---|---|
 | 1,000 | 300 | 3,000 | 400 | 1,000 |
 | 10,000 | 330 | 3,000 | 300 | 1,000 |
-| 10,000 against 1,000 | 1.10 | 1.00 | 0.75 | 1.00 |
+| 10,000 relative to 1,000 | 1.10 | 1.00 | 0.75 | 1.00 |
 `,
 	} {
 		if !strings.Contains(got, want) {

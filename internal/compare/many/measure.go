@@ -11,7 +11,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// figures are what a crowd costs.
+// figures are the results of a measurement.
 type figures struct {
 	clients    int       // load processes
 	counts     []float64 // subscribers of each server process
@@ -24,10 +24,11 @@ type figures struct {
 	shutdown   drive.Cost
 }
 
-// memory is what is in use.
+// memory is the memory in use in bytes.
 type memory struct{ rss, kernel float64 }
 
-// measure lets the crowd come, tells it some events, and sends it home.
+// measure connects the subscribers, publishes some events, and ends all
+// streams.
 func measure(ctx context.Context, p plan, dir string) (f figures, err error) {
 	servers, err := startFleet(ctx, filepath.Join(dir, "serve"), p.servers)
 	if err != nil {
@@ -40,15 +41,15 @@ func measure(ctx context.Context, p plan, dir string) (f figures, err error) {
 	}
 	defer s.Close()
 	f.clients = s.Load.Clients()
-	if f.before, err = occupied(s, p.settle); err != nil {
+	if f.before, err = memoryInUse(s, p.settle); err != nil {
 		return f, err
 	}
 	if f.connect, err = s.Connect(p.subscribers); err != nil {
 		return f, err
 	}
-	progress("%s subscribers have connected in %v", report.Figure(float64(p.subscribers)),
+	progress("%s subscribers connected in %v", report.Figure(float64(p.subscribers)),
 		f.connect.Wall.Round(time.Millisecond))
-	if f.idle, err = occupied(s, p.settle); err != nil {
+	if f.idle, err = memoryInUse(s, p.settle); err != nil {
 		return f, err
 	}
 	if f.first, err = s.Run(once); err != nil {
@@ -62,7 +63,7 @@ func measure(ctx context.Context, p plan, dir string) (f figures, err error) {
 		}
 		f.events = append(f.events, o)
 	}
-	progress("%d events have reached all", p.events+1)
+	progress("%d events have reached all subscribers", p.events+1)
 	if f.counts, err = servers.subscribers(p.subscribers); err != nil {
 		return f, err
 	}
@@ -70,13 +71,13 @@ func measure(ctx context.Context, p plan, dir string) (f figures, err error) {
 	return f, err
 }
 
-// once is one event to each.
+// once publishes one event to each subscriber.
 var once = drive.Pace{Outstanding: 1, Waves: 1}
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// occupied is the memory in use after a moment of quiet.
-func occupied(s *drive.Session, settle time.Duration) (m memory, err error) {
+// memoryInUse returns the memory after a pause without activity.
+func memoryInUse(s *drive.Session, settle time.Duration) (m memory, err error) {
 	if err := s.Pause(settle); err != nil {
 		return m, err
 	}
@@ -87,10 +88,10 @@ func occupied(s *drive.Session, settle time.Duration) (m memory, err error) {
 	return m, err
 }
 
-// endLimit is the time for all streams to end.
+// endLimit limits the time until all streams have ended.
 const endLimit = 2 * time.Minute
 
-// shutdown ends all streams, and waits until all subscribers know.
+// shutdown ends all streams and waits until all subscribers have noticed it.
 func shutdown(s *drive.Session, servers fleet) (c drive.Cost, err error) {
 	if err := s.Load.ExpectEnd(); err != nil {
 		return c, err

@@ -11,23 +11,31 @@ import (
 )
 
 const method = `
-%s subscribers, all parked, on %d server processes that listen on one port (SO_REUSEPORT) and
-share nothing else: each is told to publish the event. The kernel gives each connection to one of
-them by a hash, so that a process has %s subscribers. These are in %d other
-processes, with source addresses across 127.0.0.0/8; they check every event, and that every stream
-ends whole. CPU is the user and system time of all server processes, RSS theirs (smaps_rollup), the
-kernel's memory its objects in use (/proc/slabinfo) and socket buffers (/proc/net/sockstat). Memory
-is read when nothing has happened for %v, before the first event; garbage collection is as Go sets
-it, and nothing is forced. The time of an event is from the command to publish until all subscribers
-have it; its latency, from just before the call that publishes, in the same process, to the return
-of the read that brings it. Servers and subscribers share the processors, and heartbeats go on, each
-subscriber's 15 s after the last of anything.
+%s subscribers, all parked, are connected to %d server processes. The processes listen on one
+port (SO_REUSEPORT) and share nothing else, so each of them publishes the event. The kernel assigns
+each connection to a process by a hash; a process has %s subscribers. The
+subscribers run in %d other processes, with source addresses across 127.0.0.0/8. They check every
+event, and that every stream ends completely.
+
+- CPU is the user and system time of all server processes.
+- RSS is the resident memory of all server processes, from smaps_rollup.
+- The kernel memory consists of objects in use (/proc/slabinfo) and socket buffers
+  (/proc/net/sockstat).
+- Memory is read before the first event, after %v without activity. Garbage collection has Go's
+  default settings and is not forced.
+- The time of an event is from the command to publish until all subscribers have received it.
+- Latency is the time from just before the call that publishes, in the same process, until the
+  return of the read that yields the event.
+
+Servers and subscribers share the processors. Each subscriber receives a heartbeat 15 s after the
+last bytes. In the tables of this section, lower numbers are better (↓).
 `
 
 const stubbed = `
-A broker in one process whose last step, the write, does nothing: BenchmarkManyParked, by
+These are the costs of a broker in one process whose last step, the write, does nothing
+(BenchmarkManyParked), measured with
 %s.
-Memory is the heap's, time is the CPU's, garbage collection included; an event was published %s.
+Memory is heap memory, and time is CPU time including garbage collection; an event was published %s.
 
 `
 
@@ -43,7 +51,7 @@ func render(p plan, f figures, rows []parked) string {
 }
 
 func renderCrowd(b *strings.Builder, p plan, f figures) {
-	fmt.Fprintf(b, "\n### %s subscribers\n\n| | in all | for each |\n|---|---|---|\n",
+	fmt.Fprintf(b, "\n### %s subscribers\n\n| | total ↓ | per subscriber ↓ |\n|---|---|---|\n",
 		number(p.subscribers))
 	n := float64(p.subscribers)
 	row := func(name, all, each string) { fmt.Fprintf(b, "| %s | %s | %s |\n", name, all, each) }
@@ -66,11 +74,11 @@ func renderCrowd(b *strings.Builder, p plan, f figures) {
 		times(name+", time", wall...)
 		times(name+", CPU", cpu...)
 	}
-	space("RSS of the servers, idle, over that without subscribers", f.idle.rss-f.before.rss)
+	space("RSS of the servers, idle, minus RSS without subscribers", f.idle.rss-f.before.rss)
 	space("RSS of the servers, idle", f.idle.rss)
-	space("memory of the kernel, both ends", f.idle.kernel-f.before.kernel)
+	space("kernel memory, both ends", f.idle.kernel-f.before.kernel)
 	row("goroutines of the servers", number(f.goroutines), "")
-	cost("to connect", f.connect)
+	cost("connecting", f.connect)
 	cost("the first event", f.first.Cost)
 	var later []drive.Cost
 	var latency control.Histogram
@@ -78,20 +86,20 @@ func renderCrowd(b *strings.Builder, p plan, f figures) {
 		later = append(later, o.Cost)
 		latency.Merge(o.Latency)
 	}
-	cost(fmt.Sprintf("each of %d more", len(later)), later...)
+	cost(fmt.Sprintf("each of %d more events", len(later)), later...)
 	seconds := func(q float64) string { return report.Times(float64(latency.Quantile(q)) / 1e9) }
-	row("its latency, p50, p99, the last", fmt.Sprintf("%s, %s, %s s", seconds(0.5), seconds(0.99),
-		seconds(1)), "")
-	cost("to end all streams (Shutdown)", f.shutdown)
+	row("latency of these events: p50, p99, maximum", fmt.Sprintf("%s, %s, %s s",
+		seconds(0.5), seconds(0.99), seconds(1)), "")
+	cost("ending all streams (Shutdown)", f.shutdown)
 }
 
 func renderParked(b *strings.Builder, p plan, rows []parked) {
 	command := fmt.Sprintf("`go test -run xxx -bench %s -benchtime %s .`", p.benchmarks, p.benchtime)
-	fmt.Fprintf(b, "\n### Up to %s subscribers, without the write\n",
+	fmt.Fprintf(b, "\n### Up to %s subscribers, without writes\n",
 		number(rows[len(rows)-1].subscribers))
 	fmt.Fprintf(b, stubbed, command, strings.TrimSuffix(p.benchtime, "x")+" times")
-	b.WriteString("| subscribers | B for each | ns to subscribe each | ns to reach each | " +
-		"ns to remove each |\n|---|---|---|---|---|\n")
+	b.WriteString("| subscribers | bytes per subscriber ↓ | ns to subscribe one ↓ | " +
+		"ns to reach one with an event ↓ | ns to remove one ↓ |\n|---|---|---|---|---|\n")
 	line := func(name string, value func(unit string) string) {
 		cells := []string{name}
 		for _, unit := range metrics {
@@ -103,7 +111,7 @@ func renderParked(b *strings.Builder, p plan, rows []parked) {
 		line(number(r.subscribers), func(unit string) string { return report.Figure(r.metrics[unit]) })
 	}
 	first, last := rows[0], rows[len(rows)-1]
-	line(number(last.subscribers)+" against "+number(first.subscribers), func(unit string) string {
+	line(number(last.subscribers)+" relative to "+number(first.subscribers), func(unit string) string {
 		return report.Times(last.metrics[unit] / first.metrics[unit])
 	})
 }
@@ -112,7 +120,7 @@ func number(n int) string { return report.Figure(float64(n)) }
 
 func megabytes(bytes float64) string { return report.Figure(bytes/1e6) + " MB" }
 
-// spread is a median, with the lowest and highest if there are any.
+// spread formats a median, with the lowest and highest if they differ.
 func spread(values []float64, text func(float64) string) string {
 	s := report.SpreadOf(values)
 	if s.Low == s.High {

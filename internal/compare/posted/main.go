@@ -1,10 +1,10 @@
-// Command posted is what a hub's publishing is compared with: a server on net/http
-// that takes POSTs. Its first line tells its address (see package control); it ends
-// when its input does.
+// Command posted is a server on net/http that accepts POST requests. Publishing
+// to the hub is compared with it. Its first line contains its address (see
+// package control). It ends at the end of its input.
 //
-//	posted empty         reads the body, and keeps nothing
-//	posted bbolt DIR     keeps each body in a transaction of its own
-//	posted file DIR      appends each body to a file, and syncs it; one at a time
+//	posted empty         reads the body and stores nothing
+//	posted bbolt DIR     stores each body in its own transaction
+//	posted file DIR      appends each body to a file and syncs it, one at a time
 package main
 
 import (
@@ -42,7 +42,7 @@ func run(args []string) error {
 			return err
 		}
 		defer db.Close()
-		handler, version = keep(db), compare.Version("go.etcd.io/bbolt")+", a transaction for each event"
+		handler, version = store(db), compare.Version("go.etcd.io/bbolt")+", a transaction for each event"
 	case len(args) == 2 && args[0] == "file":
 		file, err := os.Create(filepath.Join(args[1], "events"))
 		if err != nil {
@@ -51,7 +51,7 @@ func run(args []string) error {
 		defer file.Close()
 		handler, version = appendTo(file), "a write and a sync for each event"
 	default:
-		return errors.New("usage: posted empty, or posted bbolt DIR, or posted file DIR")
+		return errors.New("usage: posted empty | posted bbolt DIR | posted file DIR")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,7 +75,7 @@ func run(args []string) error {
 	return <-failed
 }
 
-// empty does what no handler can do without.
+// empty does only the minimum of every handler.
 func empty(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -87,7 +87,7 @@ func empty(w http.ResponseWriter, r *http.Request) {
 
 var bucket = []byte("events")
 
-// open opens a database with what makes its writes cheapest.
+// open opens a database with the options that make writes cheapest.
 func open(dir string) (*bbolt.DB, error) {
 	db, err := bbolt.Open(filepath.Join(dir, "events.db"), 0o600, &bbolt.Options{
 		FreelistType: bbolt.FreelistMapType, NoFreelistSync: true,
@@ -101,8 +101,8 @@ func open(dir string) (*bbolt.DB, error) {
 	})
 }
 
-// keep answers with the event's number, once it is on the disk.
-func keep(db *bbolt.DB) http.HandlerFunc {
+// store responds with the number of the event when it is on the disk.
+func store(db *bbolt.DB) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -112,7 +112,7 @@ func keep(db *bbolt.DB) http.HandlerFunc {
 		var seq uint64
 		err = db.Update(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(bucket)
-			b.FillPercent = 0.95 // they are appended
+			b.FillPercent = 0.95 // because events are appended
 			var err error
 			if seq, err = b.NextSequence(); err != nil {
 				return err
@@ -128,7 +128,8 @@ func keep(db *bbolt.DB) http.HandlerFunc {
 	}
 }
 
-// appendTo is how long a disk takes, for one publisher.
+// appendTo appends each body to a file. It shows the speed of the disk for one
+// publisher.
 func appendTo(file *os.File) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(file, r.Body)

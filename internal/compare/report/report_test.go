@@ -35,7 +35,7 @@ func TestFigures(t *testing.T) {
 		{report.Times(0.125), "0.12"},
 		{report.SpreadOf([]float64{3}).Times(), "3.00"},
 		{report.Times(99.96), "100.0"},
-		{report.Times(1234.5), "1234"},
+		{report.Times(1234.5), "1,234"},
 		{report.SpreadOf([]float64{3, 1}).Times(), "2.00 (1.00–3.00)"},
 		{report.SpreadOf([]float64{3, 1, 30}).Times(), "3.00 (1.00–30.0)"},
 	} {

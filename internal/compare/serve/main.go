@@ -1,11 +1,13 @@
-// Command serve is one server of the comparison, driven by lines on its standard
-// input (see package control). It ends when its input does.
+// Command serve runs one server of the comparison. The server reads commands
+// from its standard input (see package control) and ends at the end of its
+// input.
 //
-//	serve list           the servers that there are
+//	serve list
+//		prints the names of the servers
 //	serve NAME TOPICS [ADDR]
-//	                     one of them, with so many topics, on a port of 127.0.0.1
-//	                     that its first line tells; on ADDR, which it shares with
-//	                     others that are given the same
+//		runs a server with a number of topics, on a free port of 127.0.0.1, which
+//		its first line contains, or on ADDR, which it shares with other processes
+//		that have the same ADDR
 package main
 
 import (
@@ -25,24 +27,24 @@ import (
 // subject is a server under test.
 type subject struct {
 	handler http.Handler
-	// publish hands one event to all subscribers of the topic. It loses nothing;
-	// if it waits, that is what it costs. data is its own to keep.
+	// publish sends one event to all subscribers of the topic. It loses no event;
+	// if it blocks, the time is a part of the cost. It may retain data.
 	publish func(topic, data string) error
-	// publishAll does so with many at once, the n-th data for the n-th topic; nil: it
-	// is told one by one.
+	// publishAll sends several events, the n-th data to the n-th topic. If nil,
+	// publish is called for each event.
 	publishAll func(topics, data []string) error
-	path       string // of subscribers; {topic} stands for the topic
-	pattern    string // of pattern subscribers; empty: it has no patterns
-	body       bool   // something follows the header at once
+	path       string // for subscribers; {topic} stands for the topic
+	pattern    string // for pattern subscribers; if empty, there are no patterns
+	body       bool   // the server sends body bytes with the header
 	version    string
-	// configure changes the server that the handler runs in; nil: nothing to do.
+	// configure, if not nil, sets fields of the HTTP server.
 	configure func(*http.Server)
-	// broker is ours; nil: the server is not.
+	// broker is the broker of a server of this library, otherwise nil.
 	broker *sse.Broker
 }
 
-// subjects are all servers but ours. Each is made for the topics with the given
-// names.
+// subjects are the constructors of the servers by name. They receive the names
+// of the topics. main adds the servers of this library.
 var subjects = map[string]func(topics []string) (*subject, error){
 	"plain":   newPlain,
 	"tmaxmax": newTmaxmax,
@@ -50,7 +52,7 @@ var subjects = map[string]func(topics []string) (*subject, error){
 }
 
 func main() {
-	maps.Copy(subjects, ours)
+	maps.Copy(subjects, brokers)
 	if len(os.Args) == 2 && os.Args[1] == "list" {
 		for _, name := range slices.Sorted(maps.Keys(subjects)) {
 			fmt.Println(name)
@@ -78,7 +80,7 @@ func main() {
 func run(name string, topics int, listen func() (net.Listener, error)) error {
 	create := subjects[name]
 	if create == nil {
-		return fmt.Errorf("no server %q; see serve list", name)
+		return fmt.Errorf("there is no server %q: serve list prints all names", name)
 	}
 	names := make([]string, topics)
 	for i := range names {
@@ -99,17 +101,18 @@ func run(name string, topics int, listen func() (net.Listener, error)) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }() // ends with the process
 	p := &publisher{subject: s, topics: names}
-	if err := say(control.ServerReply{
+	if err := reply(control.ServerReply{
 		Is: control.ServerListening, Addr: listener.Addr().String(),
 		Path: s.path, Pattern: s.pattern, Body: s.body, Version: s.version,
 	}); err != nil {
 		return err
 	}
-	go func() { failed <- p.obey(os.Stdin) }()
+	go func() { failed <- p.run(os.Stdin) }()
 	return <-failed
 }
 
-func say(r control.ServerReply) error {
+// reply writes a line to the coordinator.
+func reply(r control.ServerReply) error {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -13,9 +13,9 @@ import (
 // ("Using the library"), without replay and without a logger.
 func newTmaxmax([]string) (*subject, error) {
 	server := &tmaxmax.Server{
-		// OnSession may write the status itself (server.go, "Note that OnSession
-		// can write the HTTP response code"). Without, a client would learn that
-		// it is connected from its first event.
+		// OnSession may write the status itself (server.go, "Note that
+		// OnSession can write the HTTP response code"). If it did not, a client
+		// would get no response before the first event.
 		OnSession: func(w http.ResponseWriter, r *http.Request) ([]string, bool) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			w.WriteHeader(http.StatusOK)
@@ -36,8 +36,8 @@ func newTmaxmax([]string) (*subject, error) {
 }
 
 // newR3labs uses New and CreateStream, as README.md advises ("Example Server").
-// Replay is off, since it keeps every event forever (event_log.go), and a server
-// that runs for long cannot use it.
+// Replay is off, because it stores every event forever (event_log.go), which is
+// impossible in a server that runs for a long time.
 func newR3labs(topics []string) (*subject, error) {
 	server := r3labs.New()
 	server.AutoReplay = false

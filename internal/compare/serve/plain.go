@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// plain is what people write by hand on net/http: a handler's goroutine and a
-// channel for each subscriber.
+// plain is a typical simple server on net/http: each subscriber has a channel
+// and the goroutine of its handler.
 type plain struct {
 	mu     sync.RWMutex // guards the following
 	topics map[string]map[*plainSubscriber]struct{}
@@ -19,7 +19,8 @@ type plainSubscriber struct {
 	events chan string
 }
 
-// plainQueue is r3labs's and many a tutorial's.
+// plainQueue is the size of a subscriber's channel in r3labs and many
+// tutorials.
 const plainQueue = 64
 
 func newPlain([]string) (*subject, error) {
@@ -29,11 +30,12 @@ func newPlain([]string) (*subject, error) {
 		publish: p.publish,
 		path:    "/?topic={topic}",
 		body:    true,
-		version: "net/http, a channel of 64 for each subscriber, which waits when it is full",
+		version: "net/http, a channel of 64 events for each subscriber; a full channel blocks publishing",
 	}, nil
 }
 
-// publish waits for whoever is slow, as the alternative is to lose events.
+// publish blocks while a subscriber is slow, because it would lose events
+// otherwise.
 func (p *plain) publish(topic, data string) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

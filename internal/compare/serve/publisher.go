@@ -11,23 +11,24 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// shutdownLimit is the time that all streams of a server have to end.
+// shutdownLimit limits the time until all streams of a server have ended.
 const shutdownLimit = time.Minute
 
-// publisher obeys the coordinator's lines, in one goroutine.
+// publisher executes the commands of the coordinator, in one goroutine.
 type publisher struct {
 	subject *subject
 	topics  []string
 	wave    int64
 	buf     []byte
-	names   []string // of what is published at once
+	names   []string // topics of the events in one call of publishAll
 	data    []string
 
 	published     int64
 	call, command control.Histogram
 }
 
-func (p *publisher) obey(commands io.Reader) error {
+// run executes commands until the end of its input.
+func (p *publisher) run(commands io.Reader) error {
 	lines := bufio.NewScanner(commands)
 	for lines.Scan() {
 		var waves, topics, size int
@@ -37,22 +38,22 @@ func (p *publisher) obey(commands io.Reader) error {
 			p.published = 0
 			p.call.Reset()
 			p.command.Reset()
-			if err := say(control.ServerReply{Is: control.ServerDone}); err != nil {
+			if err := reply(control.ServerReply{Is: control.ServerDone}); err != nil {
 				return err
 			}
 		case "report":
-			if err := say(control.ServerReply{
+			if err := reply(control.ServerReply{
 				Is: control.ServerReported, Goroutines: runtime.NumGoroutine(),
 				Published: p.published, Call: p.call, Command: p.command,
 			}); err != nil {
 				return err
 			}
 		case "subscribers":
-			if err := say(p.subscribers()); err != nil {
+			if err := reply(p.subscribers()); err != nil {
 				return err
 			}
 		case "shutdown":
-			if err := say(p.shutdown()); err != nil {
+			if err := reply(p.shutdown()); err != nil {
 				return err
 			}
 		default:
@@ -68,11 +69,11 @@ func (p *publisher) obey(commands io.Reader) error {
 	return lines.Err()
 }
 
-// subscribers counts them. A report does not, since counting makes garbage, which
-// would be counted as the server's.
+// subscribers counts the subscribers. A report does not contain their number,
+// because counting produces garbage that would count as the server's.
 func (p *publisher) subscribers() control.ServerReply {
 	if p.subject.broker == nil {
-		return control.ServerReply{Is: control.ServerFailed, Text: "it cannot count subscribers"}
+		return control.ServerReply{Is: control.ServerFailed, Text: "this server cannot count subscribers"}
 	}
 	r := control.ServerReply{Is: control.ServerReported}
 	for _, s := range p.subject.broker.Subscribers() {
@@ -86,7 +87,7 @@ func (p *publisher) subscribers() control.ServerReply {
 // shutdown ends all streams.
 func (p *publisher) shutdown() control.ServerReply {
 	if p.subject.broker == nil {
-		return control.ServerReply{Is: control.ServerFailed, Text: "it cannot end its streams"}
+		return control.ServerReply{Is: control.ServerFailed, Text: "this server cannot end its streams"}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
 	defer cancel()
@@ -96,10 +97,10 @@ func (p *publisher) shutdown() control.ServerReply {
 	return control.ServerReply{Is: control.ServerDone}
 }
 
-// publish publishes so many waves, each with an event on every topic.
+// publish publishes waves, each with an event on every topic.
 func (p *publisher) publish(waves, topics, size int, sent int64) error {
 	if topics > len(p.topics) {
-		return fmt.Errorf("publish to %d topics, of %d", topics, len(p.topics))
+		return fmt.Errorf("publish: there must be at most %d topics, not %d", len(p.topics), topics)
 	}
 	if p.subject.publishAll != nil {
 		return p.publishAll(waves, topics, size, sent)
@@ -117,13 +118,13 @@ func (p *publisher) publish(waves, topics, size int, sent int64) error {
 			p.call.Add(after - before)
 			p.command.Add(after - sent)
 			p.published++
-			before = after // the clock is a part of what is measured
+			before = after // reading the clock is a part of the measurement
 		}
 	}
 	return nil
 }
 
-// publishAll is publish in one call.
+// publishAll publishes the same events as publish, with one call.
 func (p *publisher) publishAll(waves, topics, size int, sent int64) error {
 	p.names, p.data = p.names[:0], p.data[:0]
 	now := control.Now()

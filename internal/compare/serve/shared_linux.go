@@ -7,11 +7,12 @@ import (
 	"syscall"
 )
 
-// reusePort is SO_REUSEPORT, which package syscall does not have for all.
+// reusePort is SO_REUSEPORT, which package syscall does not define for every
+// architecture.
 const reusePort = 15
 
-// listenShared listens on an address together with other processes. The kernel
-// chooses one of them for each connection, by a hash of its addresses.
+// listenShared listens on an address together with other processes. For each
+// connection, the kernel chooses a process by a hash of the addresses.
 func listenShared(addr string) (net.Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error

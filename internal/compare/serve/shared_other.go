@@ -8,5 +8,5 @@ import (
 )
 
 func listenShared(string) (net.Listener, error) {
-	return nil, errors.New("a shared port needs Linux")
+	return nil, errors.New("sharing a port needs Linux")
 }

@@ -10,28 +10,29 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// kv is what a log needs of a storage library.
+// kv is the interface of a storage library for the log.
 type kv interface {
-	// Write writes all or nothing. If sync, it is on the disk afterwards.
+	// Write writes all changes or none. If sync is true, they are on the disk when
+	// Write returns.
 	Write(set [][2][]byte, remove [][]byte, sync bool) error
 
 	// Read calls f with a view of the store.
 	Read(f func(cursor) error) error
 
-	// Drop gives back the space of everything before a key, which is removed.
+	// Drop removes all keys of the same kind before a key and frees their space.
 	Drop(before []byte) error
 
 	Close() error
 }
 
-// cursor goes over keys in order. What it returns is valid until its next call;
-// the key is nil at the end.
+// cursor iterates over keys in order. The results of Seek and Next are valid
+// until the next call of either. At the end of the keys, k is nil.
 type cursor interface {
 	Seek(key []byte) (k, v []byte)
 	Next() (k, v []byte)
 }
 
-// pebbleKV is Pebble with the options that disklog has.
+// pebbleKV is Pebble with the options of disklog.
 type pebbleKV struct{ db *pebble.DB }
 
 func openPebble(dir string) (kv, error) {
@@ -39,16 +40,17 @@ func openPebble(dir string) (kv, error) {
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		MemTableSize:       8 << 20, CacheSize: 16 << 20, MaxOpenFiles: 256,
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
-		Logger:                     silent{},
+		Logger:                     silentLogger{},
 	})
 	return &pebbleKV{db}, err
 }
 
-type silent struct{}
+// silentLogger discards the messages of Pebble.
+type silentLogger struct{}
 
-func (silent) Infof(string, ...any)  {}
-func (silent) Errorf(string, ...any) {}
-func (silent) Fatalf(format string, args ...any) {
+func (silentLogger) Infof(string, ...any)  {}
+func (silentLogger) Errorf(string, ...any) {}
+func (silentLogger) Fatalf(format string, args ...any) {
 	panic(format)
 }
 
@@ -95,7 +97,7 @@ func (c pebbleCursor) at(valid bool) (k, v []byte) {
 	return c.iter.Key(), c.iter.Value()
 }
 
-// boltKV is bbolt, with what makes its writes cheapest.
+// boltKV is bbolt with the options that make writes cheapest.
 type boltKV struct{ db *bbolt.DB }
 
 func openBolt(dir string) (kv, error) {
@@ -109,8 +111,7 @@ func openBolt(dir string) (kv, error) {
 		return nil, err
 	}
 	return &boltKV{db}, db.Update(func(tx *bbolt.Tx) error {
-		// One bucket for each kind of key: entries are appended, so that their
-		// pages can be full.
+		// There is a bucket for each kind of key.
 		for _, kind := range kinds {
 			if _, err := tx.CreateBucketIfNotExists([]byte{kind}); err != nil {
 				return err
@@ -122,6 +123,8 @@ func openBolt(dir string) (kv, error) {
 
 func (b *boltKV) Write(set [][2][]byte, remove [][]byte, _ bool) error {
 	return b.db.Update(func(tx *bbolt.Tx) error {
+		// The keys of entries are in ascending order, so their pages can be
+		// full.
 		tx.Bucket([]byte{entryKind}).FillPercent = 0.95
 		for _, pair := range set {
 			if err := tx.Bucket(pair[0][:1]).Put(pair[0], pair[1]); err != nil {
@@ -137,8 +140,8 @@ func (b *boltKV) Write(set [][2][]byte, remove [][]byte, _ bool) error {
 	})
 }
 
-// Drop removes one key after the other: bbolt has nothing else. The space can be
-// used again, but the file does not shrink.
+// Drop removes one key after the other, because bbolt cannot remove a range.
+// The freed space is reused, but the file does not shrink.
 func (b *boltKV) Drop(before []byte) error {
 	return b.db.Update(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(before[:1]).Cursor()
@@ -157,7 +160,7 @@ func (b *boltKV) Read(f func(cursor) error) error {
 
 func (b *boltKV) Close() error { return b.db.Close() }
 
-// boltCursor stays in the bucket of the key that was sought.
+// boltCursor stays in the bucket of the key of the last Seek.
 type boltCursor struct {
 	tx      *bbolt.Tx
 	kind    byte

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// The keys are those of disklog: entries by number, an index by topic, and a
-// record of each topic.
+// The keys are the same as in disklog: entries by number, an index by topic,
+// and a record of each topic.
 const (
 	entryKind = 'e'
 	stateKind = 's'
@@ -17,7 +17,7 @@ const (
 
 var kinds = []byte{entryKind, stateKind, topicKind}
 
-// log is an event log of the plainest kind, the same on every store.
+// log is a simple event log, which is the same for every store.
 type log struct {
 	store kv
 	last  uint64
@@ -28,7 +28,7 @@ type log struct {
 	syncs atomic.Int64
 }
 
-// publish is one publisher's event on its way.
+// publish is an event that a publisher has sent to the log.
 type publish struct {
 	topic string
 	data  []byte
@@ -44,7 +44,7 @@ func newLog(store kv) *log {
 	return l
 }
 
-// commit writes what has come while the last group was synced.
+// commit writes the events that have arrived during the last sync as one group.
 func (l *log) commit() {
 	defer close(l.done)
 	var group []*publish
@@ -99,7 +99,7 @@ func memberKey(topic string, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(key, seq)
 }
 
-// trim removes the oldest n entries of which the topics are known.
+// trim removes the oldest n entries, whose topics topicOf returns.
 func (l *log) trim(n uint64, topicOf func(seq uint64) string) error {
 	var remove [][]byte
 	for range n {
@@ -112,7 +112,7 @@ func (l *log) trim(n uint64, topicOf func(seq uint64) string) error {
 	return l.store.Drop(numberKey(l.first))
 }
 
-// replay reads the entries of topics, in order, and returns how many there are.
+// replay reads the entries of topics in order and returns their number.
 func (l *log) replay(topics []string) (n int, err error) {
 	err = l.store.Read(func(c cursor) error {
 		var lists lists
@@ -142,7 +142,7 @@ func (l *log) replay(topics []string) (n int, err error) {
 	return n, err
 }
 
-// list is the numbers of a topic's entries, as far as they have been read.
+// list is the numbers of the next entries of a topic.
 type list struct {
 	topic string
 	seqs  []uint64

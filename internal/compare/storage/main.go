@@ -1,6 +1,6 @@
-// Command storage measures what an event log would cost on storage libraries: the
-// same log, with the same keys, on each. It prints the table of
-// docs/adr/0010-what-the-hub-keeps-events-in.md.
+// Command storage compares storage libraries for an event log. It runs the same
+// log, with the same keys, on each library, and prints the table of
+// docs/adr/0010-the-hub-stores-events-in-pebble.md.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 var ctx = context.Background()
 
-// candidate is a library.
+// candidate is a storage library.
 type candidate struct {
 	name string
 	open func(dir string) (kv, error)
@@ -29,9 +29,10 @@ type candidate struct {
 var candidates = []candidate{{"Pebble", openPebble}, {"bbolt", openBolt}}
 
 func main() {
-	length := flag.Duration("time", 5*time.Second, "how long publishers publish")
-	events := flag.Int("events", 1_000_000, "how many events are replayed, and there at restart")
-	dir := flag.String("dir", "", "where to write; if empty, the directory for temporary files")
+	length := flag.Duration("time", 5*time.Second, "publish for `DURATION`")
+	events := flag.Int("events", 1_000_000, "store `N` events before the replay and the restart")
+	dir := flag.String("dir", "",
+		"write below `DIR`; if empty, below the directory for temporary files")
 	flag.Parse()
 	if err := run(*dir, *length, *events); err != nil {
 		fmt.Fprintln(os.Stderr, "storage:", err)
@@ -65,7 +66,7 @@ func run(dir string, length time.Duration, events int) error {
 	return single(filepath.Join(dir, "log"), length, data)
 }
 
-// noise is data that cannot be compressed.
+// noise returns data that cannot be compressed.
 func noise() []byte {
 	rng := rand.New(rand.NewPCG(1, 2))
 	data := make([]byte, 1<<20)
@@ -77,7 +78,8 @@ func noise() []byte {
 
 const eventSize = 200
 
-// publishAll lets publishers publish one event after the other, to topics in turn.
+// publishAll runs publishers that publish one event after the other, to the
+// topics in turn.
 func publishAll(
 	c candidate, dir string, length time.Duration, topics int, data []byte, publishers int,
 ) error {
@@ -128,10 +130,10 @@ func publisher(
 	}
 }
 
-// topicOf is that of an event in the logs that are read.
+// topicOf returns the topic of an event in a log that fill has written.
 func topicOf(seq uint64) string { return fmt.Sprintf("room/%d/%d", seq%10, seq/10%100) }
 
-// fill writes events, a thousand with each sync.
+// fill writes events, a thousand in each sync.
 func fill(l *log, n int, data []byte) error {
 	var group []*publish
 	for i := 1; i <= n; i++ {
@@ -148,7 +150,8 @@ func fill(l *log, n int, data []byte) error {
 	return nil
 }
 
-// million reads and opens a log with a million events in a thousand topics.
+// million fills, opens and reads a log with a million events in a thousand
+// topics.
 func million(c candidate, dir string, events int, data []byte) error {
 	store, err := c.open(dir)
 	if err != nil {
@@ -193,14 +196,14 @@ func million(c candidate, dir string, events int, data []byte) error {
 	return l.close()
 }
 
-// retention keeps a tenth of what is published.
+// retention publishes events and removes all except the newest tenth.
 func retention(c candidate, dir string, events int, data []byte) error {
 	store, err := c.open(dir)
 	if err != nil {
 		return err
 	}
 	l := newLog(store)
-	keep := uint64(events / 10)
+	limit := uint64(events / 10)
 	most := 0.0
 	began, cpu := time.Now(), cpuTime()
 	step := max(events/100, 1)
@@ -208,8 +211,8 @@ func retention(c candidate, dir string, events int, data []byte) error {
 		if err := fill(l, step, data); err != nil {
 			return err
 		}
-		if kept := l.last - l.first + 1; kept > keep {
-			if err := l.trim(kept-keep, topicOf); err != nil {
+		if stored := l.last - l.first + 1; stored > limit {
+			if err := l.trim(stored-limit, topicOf); err != nil {
 				return err
 			}
 		}
@@ -220,14 +223,14 @@ func retention(c candidate, dir string, events int, data []byte) error {
 	if err := l.trim(l.last-l.first, topicOf); err != nil {
 		return err
 	}
-	report(c.name, fmt.Sprintf("%d events, of which %d are kept", events, keep),
-		"%.0f events/s, %.1f µs CPU each; %.0f MB at most, %.0f when all is removed",
+	report(c.name, fmt.Sprintf("%d events, of which %d are retained", events, limit),
+		"%.0f events/s, %.1f µs CPU each; %.0f MB at most, %.0f MB after all are removed",
 		float64(events)/elapsed.Seconds(), float64(used.Microseconds())/float64(events),
 		most, mb(dir))
 	return l.close()
 }
 
-// single is what every publish costs that has a transaction of its own.
+// single measures events that each have their own transaction.
 func single(dir string, length time.Duration, data []byte) error {
 	store, err := openBolt(dir)
 	if err != nil {
@@ -254,7 +257,7 @@ func report(name, what, format string, args ...any) {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
-// mb is what the files of a directory have.
+// mb returns the size of the files in a directory in megabytes.
 func mb(dir string) float64 {
 	size := int64(0)
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
@@ -268,7 +271,7 @@ func mb(dir string) float64 {
 	return float64(size) / 1e6
 }
 
-// cpuTime is what this process has used.
+// cpuTime returns the user and system time of this process.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)

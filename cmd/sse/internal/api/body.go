@@ -2,34 +2,40 @@ package api
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"os"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
 const (
-	// bodyTime is how long a request may take to come. Lines that come one by one are
-	// what PUT is for.
-	bodyTime = time.Minute
+	// bodyTimeout is how long a request may take to arrive. Lines that are
+	// produced over a longer time need PUT.
+	bodyTimeout = time.Minute
 
-	// restTime is how long what is left of a body may take that was refused. net/http
-	// reads it, up to 256 KiB, before it answers.
-	restTime = 5 * time.Second
+	// discardTimeout is how long the rest of a refused body may take to arrive.
+	// net/http reads up to 256 KiB of it before it sends the response.
+	discardTimeout = 5 * time.Second
 )
 
-// expectBody refuses bodies that nobody would read: what they say would be lost.
-func (a *API) expectBody(r *http.Request) error {
-	if r.ContentLength != 0 && !takesBody(r) {
+// checkNoBody refuses a body that no handler would read: its content would be
+// lost.
+func (a *API) checkNoBody(r *http.Request) error {
+	if r.ContentLength != 0 && !acceptsBody(r) {
 		return problemf(http.StatusBadRequest,
-			"%s of %s takes no body: what it is to do is in the path and the query",
-			shorten(r.Method), shorten(pathOf(r.URL)))
+			"%s of %s must have no body; its parameters are in the path and the query",
+			text.Quote(r.Method), text.Quote(pathOf(r.URL)))
 	}
 	return nil
 }
 
-// takesBody reports whether a request has a use for a body, or is answered with an
-// error that says more.
-func takesBody(r *http.Request) bool {
+// acceptsBody reports whether a request may have a body, or will be refused
+// with an error that is more specific.
+func acceptsBody(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions:
 		return false
@@ -38,29 +44,75 @@ func takesBody(r *http.Request) bool {
 	return path != "/-/tickets" && path != "/-/logout"
 }
 
-// leaveBody does not wait for long for the rest of a body, nor at all when the hub
-// shuts down.
-func (a *API) leaveBody(w http.ResponseWriter, r *http.Request) {
+// checkBodyForm refuses a body that is not the data itself.
+func checkBodyForm(r *http.Request) error {
+	contentType := firstHeader(r, "Content-Type")
+	if len(contentType) > 9 && strings.EqualFold(contentType[:10], "multipart/") {
+		return problemf(http.StatusUnsupportedMediaType, "the body must be the data itself, "+
+			"not multipart; with curl, use -d, or --data-binary @FILE for a file, but not -F")
+	}
+	if coding := firstHeader(r, "Content-Encoding"); coding != "" && coding != "identity" {
+		return problemf(http.StatusUnsupportedMediaType, "the body must be the data itself, "+
+			"not compressed: Content-Encoding is %s", text.Quote(coding))
+	}
+	return nil
+}
+
+var bodyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// readBody returns the body of a request. It fails if the body does not arrive
+// in time, and with the error of tooLong if it has more than limit bytes.
+func (a *API) readBody(
+	w http.ResponseWriter, r *http.Request, limit int, tooLong func(limit int) error,
+) (string, error) {
+	if r.ContentLength > int64(limit) {
+		return "", tooLong(limit)
+	}
+	if r.ContentLength == 0 {
+		return "", nil
+	}
+	var body strings.Builder
+	buf := bodyBuffers.Get().(*[]byte)
+	defer bodyBuffers.Put(buf)
+	for {
+		n, err := r.Body.Read(*buf)
+		body.Write((*buf)[:n])
+		switch {
+		case body.Len() > limit:
+			return "", tooLong(limit)
+		case err == io.EOF:
+			return body.String(), nil
+		case err != nil:
+			return "", bodyError(w, err)
+		}
+	}
+}
+
+// limitRestOfBody limits the time that net/http waits for the unread rest of a
+// body. If the hub is shutting down, net/http does not wait at all.
+func (a *API) limitRestOfBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 {
 		return
 	}
-	end := time.Now().Add(restTime)
+	deadline := time.Now().Add(discardTimeout)
 	if a.Closing.Err() != nil {
-		end = time.Unix(1, 0)
+		deadline = time.Unix(1, 0)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(end)
+	_ = http.NewResponseController(w).SetReadDeadline(deadline)
 }
 
-// bodyError says what has become of a body that has not come to its end.
+// bodyError returns the error for a body that could not be read to its end, and
+// makes the response the last on its connection.
 func bodyError(w http.ResponseWriter, err error) error {
-	hangUp(w)
+	closeAfterResponse(w)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return problemf(http.StatusRequestTimeout, "the body has not come within %v; "+
-			"PUT takes lines as they come", bodyTime)
+		return problemf(http.StatusRequestTimeout, "the body must arrive within %v; "+
+			"PUT accepts lines over a longer time", bodyTimeout)
 	}
-	return problemf(http.StatusBadRequest, "the body was cut off")
+	return problemf(http.StatusBadRequest, "the body is incomplete or malformed")
 }
 
-// hangUp makes the response the last on its connection, which can then be sent
-// while the client still sends: what comes is no next request.
-func hangUp(w http.ResponseWriter) { w.Header().Set("Connection", "close") }
+// closeAfterResponse makes the response the last on its connection. net/http
+// can then send it while the client is still sending, because it does not take
+// the rest of the body for the next request.
+func closeAfterResponse(w http.ResponseWriter) { w.Header().Set("Connection", "close") }

@@ -19,8 +19,9 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// line is a connection to an interface, in a bubble, that is written to by hand.
-type line struct {
+// client is a connection to an API on a simulated network. Tests write requests
+// to it byte by byte.
+type client struct {
 	t      *testing.T
 	broker *sse.Broker
 	net.Conn
@@ -28,7 +29,7 @@ type line struct {
 	began time.Time
 }
 
-func dial(t *testing.T, set ...func(*api.Options)) *line {
+func dial(t *testing.T, set ...func(*api.Options)) *client {
 	broker := &sse.Broker{}
 	a := newAPI(t, broker, set...)
 	broker.Select = a.Select
@@ -36,20 +37,22 @@ func dial(t *testing.T, set ...func(*api.Options)) *line {
 		&ssetest.ServerOptions{Configure: api.Configure})
 	conn := server.Dial()
 	t.Cleanup(func() { _ = conn.Close() })
-	return &line{t, broker, conn, bufio.NewReader(conn), time.Now()}
+	return &client{t, broker, conn, bufio.NewReader(conn), time.Now()}
 }
 
-// send writes a head, with LF for CRLF, and what there is of the body.
-func (l *line) send(head, body string) {
-	l.t.Helper()
+// send writes a head, which has LF in place of CRLF, and the beginning of a
+// body.
+func (c *client) send(head, body string) {
+	c.t.Helper()
 	head = strings.ReplaceAll(head+"\nHost: localhost\n\n", "\n", "\r\n")
-	if _, err := io.WriteString(l, head+body); err != nil {
-		l.t.Fatal(err)
+	if _, err := io.WriteString(c, head+body); err != nil {
+		c.t.Fatal(err)
 	}
 }
 
-// drip writes a text after each step, until that fails or the test ends.
-func (l *line) drip(step time.Duration, text string) {
+// drip writes text again and again, at intervals of step, until a write fails
+// or the test ends.
+func (c *client) drip(step time.Duration, text string) {
 	end := make(chan struct{})
 	var wait sync.WaitGroup
 	wait.Go(func() {
@@ -59,68 +62,71 @@ func (l *line) drip(step time.Duration, text string) {
 			case <-end:
 				return
 			}
-			if _, err := io.WriteString(l, text); err != nil {
+			if _, err := io.WriteString(c, text); err != nil {
 				return
 			}
 		}
 	})
-	l.t.Cleanup(func() { close(end); _ = l.Close(); wait.Wait() })
+	c.t.Cleanup(func() { close(end); _ = c.Close(); wait.Wait() })
 }
 
-// answer reads a response, and checks that it comes when it should.
-func (l *line) answer(after time.Duration, status int, texts ...string) {
-	l.t.Helper()
-	response, err := http.ReadResponse(l.in, nil)
+// checkAnswer reads a response, and checks its time since began, its status and
+// its body.
+func (c *client) checkAnswer(after time.Duration, status int, texts ...string) {
+	c.t.Helper()
+	response, err := http.ReadResponse(c.in, nil)
 	if err != nil {
-		l.t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		l.t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	if got := time.Since(l.began); got != after {
-		l.t.Errorf("the answer comes after %v, want %v", got, after)
+	if got := time.Since(c.began); got != after {
+		c.t.Errorf("the response came after %v, want %v", got, after)
 	}
 	if response.StatusCode != status {
-		l.t.Errorf("the answer is %d %s, want %d", response.StatusCode, body, status)
+		c.t.Errorf("the response is %d %s, want %d", response.StatusCode, body, status)
 	}
 	for _, text := range texts {
 		if !strings.Contains(string(body), text) {
-			l.t.Errorf("the answer is %q, want %q in it", body, text)
+			c.t.Errorf("the response is %q, want %q in it", body, text)
 		}
 	}
 }
 
-// closed checks that the other side hangs up, and says no more.
-func (l *line) closed() {
-	l.t.Helper()
-	if rest, err := io.ReadAll(l.in); err != nil || len(rest) > 0 {
-		l.t.Errorf("after the answer comes %q, %v", rest, err)
+// checkClosed checks that the API sends nothing more and closes the connection.
+func (c *client) checkClosed() {
+	c.t.Helper()
+	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
+		c.t.Errorf("after the response came %q, %v", rest, err)
 	}
 }
 
-// kept checks what was published.
-func (l *line) kept(want ...string) {
-	l.t.Helper()
+// checkStored checks the data of the published events.
+func (c *client) checkStored(want ...string) {
+	c.t.Helper()
 	got := []string{}
-	for _, e := range newest(l.t, l.broker, 100) {
+	for _, e := range newestEntries(c.t, c.broker, 100) {
 		got = append(got, e.Event.Data)
 	}
 	if !slices.Equal(got, want) {
-		l.t.Errorf("kept %q, want %q", got, want)
+		c.t.Errorf("stored %q, want %q", got, want)
 	}
 }
 
-// authorized adds a key to a head, but for a login, of which it would be all.
-func authorized(head string) string {
+// withAuthorization adds a key to a head. It adds no key to a login, because a
+// login with a key in its head needs no body.
+func withAuthorization(head string) string {
 	if strings.Contains(head, "login") {
 		return head
 	}
 	return head + "\nAuthorization: Bearer " + secret
 }
 
-// A body has a minute, whether it stalls or drips. Nothing of it is published.
+// A body must arrive within a minute, whether it stalls or arrives byte by
+// byte. No part of a late body is published.
 func TestSlowBodies(t *testing.T) {
 	for _, head := range []string{
 		"POST /news HTTP/1.1\nContent-Length: 1000",
@@ -132,132 +138,135 @@ func TestSlowBodies(t *testing.T) {
 		for _, step := range []time.Duration{0, time.Second, 59 * time.Second} {
 			t.Run(fmt.Sprint(head, " every ", step), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					l, text := dial(t, withKey), "x"
+					c, text := dial(t, withKey), "x"
 					if strings.Contains(head, "chunked") {
 						text = "1\r\nx\r\n"
 					}
-					l.send(authorized(head), "")
+					c.send(withAuthorization(head), "")
 					if step > 0 {
-						l.drip(step, text)
+						c.drip(step, text)
 					}
-					l.answer(time.Minute, http.StatusRequestTimeout, "has not come within 1m0s")
-					l.closed()
-					l.kept()
+					c.checkAnswer(time.Minute, http.StatusRequestTimeout, "must arrive within 1m0s")
+					c.checkClosed()
+					c.checkStored()
 				})
 			})
 		}
 	}
 }
 
-// A body that comes within the minute is published, however long that takes, and the
-// connection is as good as before.
+// A body that arrives within a minute is published, even if publishing takes
+// longer than the minute. Afterwards the connection can be used for another
+// request.
 func TestBodyInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := dial(t, func(o *api.Options) { o.Log = slowLog{o.Log} })
-		l.send("POST /news HTTP/1.1\nContent-Length: 5", "he")
+		c := dial(t, func(o *api.Options) { o.Log = slowLog{o.Log} })
+		c.send("POST /news HTTP/1.1\nContent-Length: 5", "he")
 		time.Sleep(59 * time.Second)
-		_, _ = io.WriteString(l, "llo")
-		l.answer(59*time.Second+slowness, http.StatusOK, "~")
-		time.Sleep(time.Minute) // net/http closes one that is idle for longer than two
-		l.began = time.Now()
-		l.send("POST /news HTTP/1.1\nContent-Length: 5", "again")
-		l.answer(slowness, http.StatusOK, "~")
-		l.kept("hello", "again")
+		_, _ = io.WriteString(c, "llo")
+		c.checkAnswer(59*time.Second+logDelay, http.StatusOK, "~")
+		time.Sleep(time.Minute) // net/http closes a connection that is idle for two minutes
+		c.began = time.Now()
+		c.send("POST /news HTTP/1.1\nContent-Length: 5", "again")
+		c.checkAnswer(logDelay, http.StatusOK, "~")
+		c.checkStored("hello", "again")
 	})
 }
 
-const slowness = 10 * time.Minute
+const logDelay = 10 * time.Minute
 
-// slowLog is a log on a disk that hangs for a while.
+// slowLog is a log on a slow disk: each publish takes logDelay.
 type slowLog struct{ api.Log }
 
-func (l slowLog) Publish(ctx context.Context, once *api.Once, entries ...sse.Entry) (
+func (c slowLog) Publish(ctx context.Context, request *api.IdempotentRequest, entries ...sse.Entry) (
 	[]sse.Position, bool, error) {
-	if err := hang(ctx); err != nil {
+	if err := waitForDisk(ctx); err != nil {
 		return nil, false, err
 	}
-	return l.Log.Publish(ctx, once, entries...)
+	return c.Log.Publish(ctx, request, entries...)
 }
 
-func (l slowLog) PublishOne(ctx context.Context, event sse.Event, topics ...string) (
+func (c slowLog) PublishOne(ctx context.Context, event sse.Event, topics ...string) (
 	sse.Position, error) {
-	if err := hang(ctx); err != nil {
+	if err := waitForDisk(ctx); err != nil {
 		return sse.Position{}, err
 	}
-	return l.Log.PublishOne(ctx, event, topics...)
+	return c.Log.PublishOne(ctx, event, topics...)
 }
 
-func hang(ctx context.Context) error {
+func waitForDisk(ctx context.Context) error {
 	select {
-	case <-time.After(slowness):
+	case <-time.After(logDelay):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Lines may be as far apart as they are.
+// There is no limit on the time between two lines.
 func TestIdleLines(t *testing.T) {
 	for _, path := range []string{"/news", "/-/batch?topic=news"} {
 		t.Run(path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				text := map[bool]string{true: "5\r\nlate\n\r\n", false: "10\r\n{\"data\":\"late\"}\n\r\n"}[path == "/news"]
-				l := dial(t)
-				l.send("PUT "+path+" HTTP/1.1\nTransfer-Encoding: chunked", "")
+				c := dial(t)
+				c.send("PUT "+path+" HTTP/1.1\nTransfer-Encoding: chunked", "")
 				for range 3 {
 					time.Sleep(24 * time.Hour)
-					_, _ = io.WriteString(l, text)
+					_, _ = io.WriteString(c, text)
 				}
-				_, _ = io.WriteString(l, "0\r\n\r\n")
-				l.answer(72*time.Hour, http.StatusOK, "kept 3")
-				l.kept("late", "late", "late")
+				_, _ = io.WriteString(c, "0\r\n\r\n")
+				c.checkAnswer(72*time.Hour, http.StatusOK, "kept 3")
+				c.checkStored("late", "late", "late")
 			})
 		})
 	}
 }
 
-// Who sends line by line is told at once what is wrong with one, and not after the
-// next 256 KiB.
-func TestLineRefusedAtOnce(t *testing.T) {
+// A client that sends line by line gets the error for an invalid line at once.
+// It does not have to send another 256 KiB first.
+func TestInvalidLineIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := dial(t)
-		l.send("PUT /news HTTP/1.1\nTransfer-Encoding: chunked", "")
+		c := dial(t)
+		c.send("PUT /news HTTP/1.1\nTransfer-Encoding: chunked", "")
 		time.Sleep(time.Hour)
-		_, _ = io.WriteString(l, "5\r\ngood\n\r\n4\r\nb\rd\n\r\n")
-		l.answer(time.Hour, http.StatusBadRequest, "line 2: the data has a CR", "kept before that: 1")
-		// What follows is no request, though it looks like one.
-		_, _ = io.WriteString(l, "0\r\n\r\nPOST /news HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
-		l.closed()
-		l.kept("good")
+		_, _ = io.WriteString(c, "5\r\ngood\n\r\n4\r\nb\rd\n\r\n")
+		c.checkAnswer(time.Hour, http.StatusBadRequest, "line 2: the data has a CR", "before the error: kept 1")
+		// The rest of the body looks like a request, but must not be handled as
+		// one.
+		_, _ = io.WriteString(c, "0\r\n\r\nPOST /news HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+		c.checkClosed()
+		c.checkStored("good")
 	})
 }
 
-// An idle PUT does not hold up the end of the hub, and is told what was kept.
-func TestIdleLinesWhenTheHubEnds(t *testing.T) {
+// An idle PUT does not delay the shutdown of the hub. The response has the
+// number of published lines.
+func TestIdleLinesAtShutdown(t *testing.T) {
 	for head, body := range map[string]string{
 		"Transfer-Encoding: chunked": "5\r\ngood\n\r\n", "Content-Length: 1000": "good\n",
 	} {
 		t.Run(head, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				closing, end := context.WithCancel(t.Context())
-				l := dial(t, func(o *api.Options) { o.Closing = closing })
-				l.send("PUT /news HTTP/1.1\n"+head, body)
+				c := dial(t, func(o *api.Options) { o.Closing = closing })
+				c.send("PUT /news HTTP/1.1\n"+head, body)
 				time.Sleep(time.Hour)
 				end()
-				l.answer(time.Hour, http.StatusServiceUnavailable, "kept before that: 1")
-				l.closed()
-				// net/http gives the answer half a second to arrive.
-				if took := time.Since(l.began) - time.Hour; took > time.Second {
-					t.Errorf("the connection is held for %v", took)
+				c.checkAnswer(time.Hour, http.StatusServiceUnavailable, "before the error: kept 1")
+				c.checkClosed()
+				// net/http gives the client half a second to read the response.
+				if after := time.Since(c.began) - time.Hour; after > time.Second {
+					t.Errorf("the connection was closed after %v, want at most 1s", after)
 				}
-				l.kept("good")
+				c.checkStored("good")
 			})
 		})
 	}
 }
 
-// A request that is refused whatever its body says is answered although that never
-// comes; and what comes then is no request.
+// A request that is refused regardless of its body is answered even if the body
+// never arrives. Bytes that arrive later are not handled as a request.
 func TestRefusedBeforeTheBody(t *testing.T) {
 	const rest = 5 * time.Second
 	for _, test := range []struct {
@@ -266,38 +275,67 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		want   string
 	}{
 		{"POST //", 400, "a segment is empty"},
-		{"POST /-/nothing", 404, "the hub's own"},
+		{"POST /-/nothing", 404, "are reserved"},
 		{"PATCH /news", 405, "PATCH"},
 		{"POST /news?tpye=x", 400, "unknown"},
-		{"POST /-/tickets?topic=a", 400, "takes no body"},
-		{"POST /-/logout", 400, "takes no body"},
-		{"GET /news", 400, "takes no body"},
+		{"POST /-/tickets?topic=a", 400, "must have no body"},
+		{"POST /-/logout", 400, "must have no body"},
+		{"GET /news", 400, "must have no body"},
 		{"HEAD /news", 400, ""},
-		{"DELETE /news", 400, "takes no body"},
-		{"OPTIONS /news", 400, "takes no body"},
-		{"PUT /news?id=1", 400, "id is of one event"},
+		{"DELETE /news", 400, "must have no body"},
+		{"OPTIONS /news", 400, "must have no body"},
+		{"PUT /news?id=1", 400, "id must not be set"},
 	} {
 		t.Run(test.head, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := dial(t)
-				l.send(test.head+" HTTP/1.1\nContent-Length: 1000", "half")
+				c := dial(t)
+				c.send(test.head+" HTTP/1.1\nContent-Length: 1000", "half")
 				if strings.HasPrefix(test.head, "HEAD") {
-					head, err := l.in.ReadString('\n')
+					head, err := c.in.ReadString('\n')
 					if err != nil || !strings.Contains(head, " 400 ") {
-						t.Errorf("the answer is %q, %v", head, err)
+						t.Errorf("the response is %q, %v", head, err)
 					}
 					return
 				}
-				l.answer(rest, test.status, test.want)
-				_, _ = io.WriteString(l, "POST /news HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
-				l.closed()
-				l.kept()
+				c.checkAnswer(rest, test.status, test.want)
+				_, _ = io.WriteString(c, "POST /news HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+				c.checkClosed()
+				c.checkStored()
 			})
 		})
 	}
 }
 
-// A body without end is read as far as an event may be long.
+// A response without an error is also sent if the body, which has no meaning,
+// does not arrive.
+func TestLoginWithoutItsBody(t *testing.T) {
+	for _, test := range []struct {
+		name, head, want string
+		set              []func(*api.Options)
+	}{
+		{"no keys", "Content-Length: 1000", "no key is needed", nil},
+		{"key in the head", "Content-Length: 1000\nAuthorization: Bearer " + secret, "logged in as k",
+			[]func(*api.Options){withKey}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := dial(t, test.set...)
+				c.send("POST /-/login HTTP/1.1\n"+test.head, "half")
+				c.checkAnswer(5*time.Second, http.StatusOK, test.want)
+				c.checkClosed()
+			})
+		})
+	}
+	// The rest of a body may be a single byte.
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t)
+		c.send("POST // HTTP/1.1\nContent-Length: 1", "")
+		c.checkAnswer(5*time.Second, http.StatusBadRequest, "a segment is empty")
+		c.checkClosed()
+	})
+}
+
+// The API reads an endless body only up to the size limit of an event.
 func TestEndlessBodies(t *testing.T) {
 	piece := strings.Repeat("x", 1<<10)
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece)
@@ -306,20 +344,20 @@ func TestEndlessBodies(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"POST /news", 413, "an event has at most"},
-		{"PUT /news", 413, "an event has at most"},
-		{"PUT /-/batch?topic=news", 413, "an event has at most"},
-		{"POST /-/batch?topic=news", 413, "a batch has at most"},
-		{"POST /-/login", 413, "a login has at most 4096 bytes"},
+		{"POST /news", 413, "an event must have at most"},
+		{"PUT /news", 413, "an event must have at most"},
+		{"PUT /-/batch?topic=news", 413, "an event must have at most"},
+		{"POST /-/batch?topic=news", 413, "a batch must have at most"},
+		{"POST /-/login", 413, "a login must have at most 4096 bytes"},
 		{"POST /a%2Fb", 400, "an escaped slash"},
 	} {
 		t.Run(test.head, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := dial(t, withKey)
-				l.send(authorized(test.head+" HTTP/1.1\nTransfer-Encoding: chunked"), "")
-				l.drip(0, chunk)
-				l.answer(0, test.status, test.want)
-				l.kept()
+				c := dial(t, withKey)
+				c.send(withAuthorization(test.head+" HTTP/1.1\nTransfer-Encoding: chunked"), "")
+				c.drip(0, chunk)
+				c.checkAnswer(0, test.status, test.want)
+				c.checkStored()
 			})
 		})
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Who subscribes while the hub shuts down is told to come back. For an EventSource
-// every answer but a stream is the end.
+// A client that subscribes while the hub shuts down gets a stream that asks it
+// to reconnect. After any other response an EventSource does not reconnect.
 func TestSubscribeWhileClosing(t *testing.T) {
 	var broker sse.Broker
 	a := newAPI(t, &broker)
@@ -27,6 +27,6 @@ func TestSubscribeWhileClosing(t *testing.T) {
 	a.ServeHTTP(w, r)
 	if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != "text/event-stream" ||
 		!regexp.MustCompile(`^retry: \d{3,4}\n\n$`).MatchString(w.Body.String()) {
-		t.Errorf("answered with %d, %s: %q", w.Code, got, w.Body)
+		t.Errorf("got status %d with type %s and body %q", w.Code, got, w.Body)
 	}
 }

@@ -2,29 +2,22 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// ErrKeyUsed is what a [Log] returns for an idempotency key that was used for
-// something else.
-var ErrKeyUsed = errors.New("sse: the Idempotency-Key was used for another event before: " +
-	"a key is of one event, and of all attempts to publish it")
-
-// problem is an error as a response.
+// problem is an error with the status and the text of its response.
 type problem struct {
 	status int
 	text   string
-	header [2]string // one more, or empty
+	header [2]string // name and value of an additional header, or empty
 }
 
 func (p *problem) Error() string { return "sse: " + p.text }
@@ -33,34 +26,39 @@ func problemf(status int, format string, args ...any) error {
 	return &problem{status: status, text: fmt.Sprintf(format, args...)}
 }
 
-func notAllowed(r *http.Request, handlers route) error {
-	methods := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
-	return &problem{
-		status: http.StatusMethodNotAllowed,
-		text:   fmt.Sprintf("%s is not for this path, which takes %s", shorten(r.Method), methods),
-		header: [2]string{"Allow", methods},
-	}
-}
-
-// partly is an error after a part of what was asked for was done.
-type partly struct {
+// partialError is an error after some of the events of a request were
+// published.
+type partialError struct {
 	error
-	kept int
-	last string // the id of the last event that was kept
+	published int
+	lastID    string // of the last published event
 }
 
-func (p *partly) Unwrap() error { return p.error }
+func (e *partialError) Unwrap() error { return e.error }
 
-// statusOf is the status of the response for an error.
+// lineError is an error in one line of a body.
+type lineError struct {
+	error
+	line int
+}
+
+func (e *lineError) Error() string {
+	return fmt.Sprintf("sse: line %d: %s", e.line, text.WithoutPrefix(e.error))
+}
+
+func (e *lineError) Unwrap() error { return e.error }
+
+// statusOf returns the status of the response for an error, and a header for it
+// or nothing.
 func statusOf(err error) (status int, header [2]string) {
 	var (
-		known   *problem
+		own     *problem
 		refused *auth.Error
 		field   *sse.FieldError
 	)
 	switch {
-	case errors.As(err, &known):
-		return known.status, known.header
+	case errors.As(err, &own):
+		return own.status, own.header
 	case errors.As(err, &refused):
 		if refused.Status == http.StatusUnauthorized {
 			header = [2]string{"WWW-Authenticate", `Bearer realm="sse"`}
@@ -78,92 +76,53 @@ func statusOf(err error) (status int, header [2]string) {
 	return http.StatusInternalServerError, header
 }
 
-// fail writes the response for an error: a line, or JSON where that was asked for.
-func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	a.leaveBody(w, r)
+// respondError writes the response for an error: one line of text, or JSON if
+// the request asks for it.
+func (a *API) respondError(w http.ResponseWriter, r *http.Request, err error) {
+	a.limitRestOfBody(w, r)
 	status, header := statusOf(err)
-	w.Header()["X-Content-Type-Options"] = noSniff // it may repeat what was sent
+	w.Header()["X-Content-Type-Options"] = noSniff // the text may quote the request
 	if header[0] != "" {
 		w.Header().Set(header[0], header[1])
 	}
-	text := oneLine(bare(err))
-	switch status { // of which the text is about this machine
+	message := replaceControls(text.WithoutPrefix(err))
+	switch status { // these errors describe this machine, not the request
 	case http.StatusInsufficientStorage:
-		text = "the disk is full, and subscribers are served; to publish again make space on it, " +
-			"or DELETE a topic: the hub goes on by itself"
+		message = "the disk is full; the hub still serves subscribers, and publishes again " +
+			"once there is space: remove files from the disk, or DELETE a topic"
 	case http.StatusInternalServerError:
-		text = "the hub has failed to do this, and has told its operator why"
-		if a.Failed != nil {
-			a.Failed(err)
+		message = "the hub failed to handle this request; its operator finds the reason in its log"
+		if a.OnError != nil {
+			a.OnError(err)
 		}
 	}
-	var part *partly
-	if errors.As(err, &part) {
-		text += fmt.Sprintf("; kept before that: %d", part.kept)
-		if part.last != "" {
-			text += ", last id " + part.last
+	var partial *partialError
+	if errors.As(err, &partial) {
+		message += fmt.Sprintf("; before the error: kept %d", partial.published)
+		if partial.lastID != "" {
+			message += ", last id " + partial.lastID
 		}
 	}
 	if !wantsJSON(r) {
 		w.Header()["Content-Type"] = plainText
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte("sse: " + text + "\n"))
+		_, _ = w.Write([]byte("sse: " + message + "\n"))
 		return
 	}
-	body := map[string]any{"error": text, "status": status}
-	if part != nil {
-		body["kept"], body["id"] = part.kept, part.last
+	body := map[string]any{"error": message, "status": status}
+	if partial != nil {
+		body["kept"], body["id"] = partial.published, partial.lastID
 	}
 	writeJSON(w, status, body)
 }
 
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(body) // whoever asked may have gone
-}
-
-// answer writes a text, or the fields where JSON was asked for and there are any.
-func answer(w http.ResponseWriter, r *http.Request, text string, fields map[string]any) error {
-	if fields != nil && wantsJSON(r) {
-		writeJSON(w, http.StatusOK, fields)
-		return nil
-	}
-	w.Header()["Content-Type"] = plainText
-	_, _ = w.Write([]byte(text)) // whoever asked may have gone
-	return nil
-}
-
-// wantsJSON reports whether the request asks for JSON, in one of its forms.
-func wantsJSON(r *http.Request) bool {
-	for _, accept := range r.Header["Accept"] {
-		if strings.Contains(accept, "json") {
-			return true
-		}
-	}
-	return false
-}
-
-// oneLine makes control characters visible, so that a text has one line.
-func oneLine(text string) string {
+// replaceControls replaces control characters by U+FFFD, so that a message is
+// one line.
+func replaceControls(message string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7F && r < 0xA0 {
 			return '\ufffd'
 		}
 		return r
-	}, text)
+	}, message)
 }
-
-// shorten quotes what a client has sent, as far as it fits into a line.
-func shorten(text string) string {
-	const most = 80
-	if len(text) > most {
-		return fmt.Sprintf("%q…", text[:most])
-	}
-	return fmt.Sprintf("%q", text)
-}
-
-// bare is the text of an error without the prefix that all have.
-func bare(err error) string { return strings.TrimPrefix(err.Error(), "sse: ") }

@@ -17,13 +17,13 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// brokerLog is a log that is a broker's memory.
+// brokerLog is a log in the memory of a broker. It ignores idempotency keys.
 type brokerLog struct{ *sse.Broker }
 
-func (l brokerLog) Publish(ctx context.Context, _ *api.Once, entries ...sse.Entry) (
+func (l brokerLog) Publish(ctx context.Context, _ *api.IdempotentRequest, entries ...sse.Entry) (
 	[]sse.Position, bool, error) {
-	at, err := l.PublishAll(ctx, entries...)
-	return at, false, err
+	result, err := l.Append(ctx, sse.AppendRequest{Entries: entries})
+	return result.Positions, false, err
 }
 
 func (l brokerLog) PublishOne(ctx context.Context, event sse.Event, topics ...string) (
@@ -54,7 +54,7 @@ func newAPI(tb testing.TB, broker *sse.Broker, set ...func(*api.Options)) *api.A
 
 const secret = "0123456789abcdef"
 
-// withKey lets only who has the secret in.
+// withKey makes the API require a key whose secret is the constant secret.
 func withKey(o *api.Options) {
 	key, err := auth.ParseKey("k " + secret + " publish ** subscribe **")
 	if err == nil {
@@ -65,8 +65,8 @@ func withKey(o *api.Options) {
 	}
 }
 
-// exchange sends a request to the handler as net/http would, or reports that it
-// would not.
+// exchange passes a request to the handler in the way of net/http, and returns
+// the response. It returns false if net/http would refuse the request.
 func exchange(a *api.API, method, target, body string, header ...string) (*httptest.ResponseRecorder, bool) {
 	head := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n"
 	for i := 0; i < len(header); i += 2 {
@@ -82,7 +82,7 @@ func exchange(a *api.API, method, target, body string, header ...string) (*httpt
 	return w, true
 }
 
-func newest(tb testing.TB, broker *sse.Broker, n int) []sse.Entry {
+func newestEntries(tb testing.TB, broker *sse.Broker, n int) []sse.Entry {
 	all, err := sse.ParsePattern("**")
 	if err != nil {
 		tb.Fatal(err)
@@ -95,7 +95,7 @@ func newest(tb testing.TB, broker *sse.Broker, n int) []sse.Entry {
 	return page.Entries
 }
 
-// result is an answer as JSON.
+// result is a response as JSON.
 type result struct {
 	ID    string
 	Kept  int
@@ -106,13 +106,13 @@ func decode(tb testing.TB, text string) result {
 	tb.Helper()
 	var r result
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		tb.Fatalf("the answer is not JSON: %q: %v", text, err)
+		tb.Fatalf("the response is not JSON: %q: %v", text, err)
 	}
 	return r
 }
 
-// What a client sends is refused with a line that says why, and then nothing of it
-// is published; or it is carried exactly.
+// A request to publish is either refused with one line that explains the
+// reason, and then nothing is published, or its event is published unchanged.
 func FuzzPublish(f *testing.F) {
 	for _, target := range []string{
 		"/news", "/a,b", "/room/*", "/a%2Fb", "/a%2Cb", "/%2e%2e/x", "//", "/-/publish?topic=a%2Fb",
@@ -132,39 +132,39 @@ func FuzzPublish(f *testing.F) {
 		if !ok {
 			return
 		}
-		kept := newest(t, broker, 10)
+		stored := newestEntries(t, broker, 10)
 		if w.Code != http.StatusOK {
-			checkRefused(t, w, kept)
+			checkRefused(t, w, stored)
 			return
 		}
-		if _, own := strings.CutPrefix(target, "/-/"); own && !strings.HasPrefix(target, "/-/publish") {
-			return // such as a login, where none is needed
+		if strings.HasPrefix(target, "/-/") && !strings.HasPrefix(target, "/-/publish") {
+			return // not a request to publish, for example a login without keys
 		}
-		if len(kept) != 1 {
-			t.Fatalf("%d events are kept, want 1", len(kept))
+		if len(stored) != 1 {
+			t.Fatalf("%d events are stored, want 1", len(stored))
 		}
-		checkCarried(t, &kept[0], target, body)
+		checkUnchanged(t, &stored[0], target, body)
 	})
 }
 
-func checkRefused(t *testing.T, w *httptest.ResponseRecorder, kept []sse.Entry) {
+func checkRefused(t *testing.T, w *httptest.ResponseRecorder, stored []sse.Entry) {
 	text := w.Body.String()
-	if len(kept) > 0 {
-		t.Errorf("status %d, and yet it was published: %+v", w.Code, kept)
+	if len(stored) > 0 {
+		t.Errorf("status %d, but these events were published: %+v", w.Code, stored)
 	}
 	if w.Code < 400 || w.Code >= 500 || !strings.HasPrefix(text, "sse: ") || strings.Count(text, "\n") != 1 {
-		t.Errorf("status %d with %q, want one line that says why", w.Code, text)
+		t.Errorf("status %d with %q, want one line with the reason", w.Code, text)
 	}
 }
 
-func checkCarried(t *testing.T, e *sse.Entry, target, body string) {
+func checkUnchanged(t *testing.T, e *sse.Entry, target, body string) {
 	if scheme, rest, ok := strings.Cut(target, "://"); ok && !strings.Contains(scheme, "/") {
 		target = rest[strings.IndexAny(rest, "/?"):]
 	}
 	path, raw, _ := strings.Cut(target, "?")
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		t.Fatalf("published with a query that is malformed: %v", err)
+		t.Fatalf("published although the query is malformed: %v", err)
 	}
 	topics := query["topic"]
 	if path != "/-/publish" {
@@ -191,11 +191,12 @@ func checkCarried(t *testing.T, e *sse.Entry, target, body string) {
 	got, want := e.Event, sse.Event{ID: query.Get("id"), Type: query.Get("type"), Data: body}
 	got.Retry = 0
 	if got != want {
-		t.Errorf("%s carried %+q, want %+q", target, got, want)
+		t.Errorf("%s published %+v, want %+v", target, got, want)
 	}
 }
 
-// A header is refused with a line that says why, or the body is carried exactly.
+// A request with any header is either refused with one line that explains the
+// reason, or its body is published unchanged.
 func FuzzHeaders(f *testing.F) {
 	for _, header := range [][2]string{
 		{"Content-Type", "multipart/form-data"}, {"Content-Type", "Multipart/Mixed; boundary=\"\""},
@@ -210,29 +211,30 @@ func FuzzHeaders(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, value, body string) {
 		if strings.ContainsAny(name+value, "\r\n") || strings.Contains(name, ":") {
-			return // another header
+			return // it would add another header
 		}
 		broker := &sse.Broker{}
 		w, ok := exchange(newAPI(t, broker), "POST", "/news", body, name, value)
 		if !ok {
 			return
 		}
-		kept := newest(t, broker, 10)
+		stored := newestEntries(t, broker, 10)
 		isJSON := w.Header().Get("Content-Type") == "application/json"
 		switch {
-		case w.Code == http.StatusOK && len(kept) != 1:
-			t.Fatalf("%d events are kept, want 1", len(kept))
+		case w.Code == http.StatusOK && len(stored) != 1:
+			t.Fatalf("%d events are stored, want 1", len(stored))
 		case w.Code == http.StatusOK:
-			checkCarried(t, &kept[0], "/news", body)
-		case isJSON && (len(kept) > 0 || decode(t, w.Body.String()).Error == ""):
-			t.Errorf("status %d with %s, and %d are kept", w.Code, w.Body, len(kept))
+			checkUnchanged(t, &stored[0], "/news", body)
+		case isJSON && (len(stored) > 0 || decode(t, w.Body.String()).Error == ""):
+			t.Errorf("status %d with %s, and %d events are stored", w.Code, w.Body, len(stored))
 		case !isJSON:
-			checkRefused(t, w, kept)
+			checkRefused(t, w, stored)
 		}
 	})
 }
 
-// Of a body of lines, a prefix is carried exactly, and the answer says how many.
+// The first lines of a body, or all of them, are published unchanged. The
+// response has their number.
 func FuzzLines(f *testing.F) {
 	for _, body := range []string{"a\nb\n", "a\nb", "", "\n", "\n\n", "a\r\nb\r\n", "a\rb\n", "\xff\n", "a\n\xff\nb\n"} {
 		f.Add(body)
@@ -247,24 +249,24 @@ func FuzzLines(f *testing.F) {
 		if lines[len(lines)-1] == "" {
 			lines = lines[:len(lines)-1]
 		}
-		kept := newest(t, broker, len(lines)+1)
-		for i := range kept {
+		stored := newestEntries(t, broker, len(lines)+1)
+		for i := range stored {
 			want := strings.TrimSuffix(strings.TrimSuffix(lines[i], "\n"), "\r")
-			if got := kept[i].Event.Data; got != want {
+			if got := stored[i].Event.Data; got != want {
 				t.Fatalf("line %d is %q, want %q", i+1, got, want)
 			}
 		}
-		if (w.Code == http.StatusOK) != (len(kept) == len(lines)) {
-			t.Errorf("status %d, and %d of %d lines are kept", w.Code, len(kept), len(lines))
+		if (w.Code == http.StatusOK) != (len(stored) == len(lines)) {
+			t.Errorf("status %d, and %d of %d lines are stored", w.Code, len(stored), len(lines))
 		}
 		answer := decode(t, w.Body.String())
-		if answer.Kept != len(kept) || len(kept) > 0 && answer.ID != kept[len(kept)-1].Position.String() {
-			t.Errorf("the answer is %+v, and %d are kept", answer, len(kept))
+		if answer.Kept != len(stored) || len(stored) > 0 && answer.ID != stored[len(stored)-1].Position.String() {
+			t.Errorf("the response is %+v, and %d events are stored", answer, len(stored))
 		}
 	})
 }
 
-// A batch is published exactly, or not at all.
+// Either all events of a batch are published unchanged, or none.
 func FuzzBatch(f *testing.F) {
 	for _, body := range []string{
 		`{"data":"a"}`, "{\"data\":\"a\"}\n\n{\"data\":{\"x\": 1}}", `{"data":"\ud83d\ude00"}`, `{"data":"\ud83d"}`,
@@ -278,12 +280,12 @@ func FuzzBatch(f *testing.F) {
 		if !ok {
 			return
 		}
-		kept := newest(t, broker, 1<<16)
+		stored := newestEntries(t, broker, 1<<16)
 		answer := decode(t, w.Body.String())
-		if answer.Kept != len(kept) || w.Code != http.StatusOK && len(kept) > 0 {
-			t.Errorf("status %d: the answer is %+v, and %d are kept", w.Code, answer, len(kept))
+		if answer.Kept != len(stored) || w.Code != http.StatusOK && len(stored) > 0 {
+			t.Errorf("status %d: the response is %+v, and %d events are stored", w.Code, answer, len(stored))
 		}
-		for _, e := range kept {
+		for _, e := range stored {
 			if strings.ContainsRune(e.Event.Data, '\ufffd') &&
 				!strings.ContainsRune(body, '\ufffd') && !strings.Contains(strings.ToLower(body), `\ufffd`) {
 				t.Errorf("%q was published as %q", body, e.Event.Data)
@@ -292,8 +294,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// What a client asks for is refused with a line, or answered; in no case does the
-// handler panic or redirect.
+// A request to read is either refused with one line or answered. The handler
+// never panics or redirects.
 func FuzzRead(f *testing.F) {
 	for _, target := range []string{
 		"/news?follow=0", "/a,b/*?follow=0&since=-1", "/-/events?topic=%00&follow=0", "/**?follow=0&limit=1",
@@ -304,7 +306,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("/news?follow=0", "~1.AAAAAAAAAAAAAAAA")
 	f.Fuzz(func(t *testing.T, target, id string) {
 		if strings.ContainsAny(id, "\r\n") || !strings.Contains(target, "follow=0") {
-			return // another header, or a stream, which does not end
+			return // it would add another header, or start a stream that does not end
 		}
 		broker := &sse.Broker{}
 		if _, err := broker.Publish(t.Context(), sse.Event{Data: "x"}, "news"); err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Letters that are not of ASCII mean the same with escapes and without, and do not
-// change what an escape next to them means.
-func TestPathsOfLetters(t *testing.T) {
+// Letters outside ASCII have the same meaning with and without escapes. They do
+// not change the meaning of another escape in the same path.
+func TestPathWithNonASCIILetters(t *testing.T) {
 	for target, want := range map[string][]string{
 		"/café":              {"café"},
 		"/caf%C3%A9":         {"café"},
 		"/café,caf%c3%a9/b":  {"café", "café/b"},
-		"/café%2Cb":          nil, // or else it would be café and b
+		"/café%2Cb":          nil, // it must not become the two topics café and b
 		"/caf%C3%A9%2Cb":     nil,
 		"/café%2Fb":          nil,
 		"/café/%2e%2e/b":     nil,
@@ -25,14 +25,14 @@ func TestPathsOfLetters(t *testing.T) {
 		broker := &sse.Broker{}
 		w, ok := exchange(newAPI(t, broker), "POST", target, "hello")
 		if !ok {
-			t.Fatalf("%s is no request", target)
+			t.Fatalf("%s is not a valid request", target)
 		}
-		kept := newest(t, broker, 10)
+		stored := newestEntries(t, broker, 10)
 		switch {
-		case want == nil && (w.Code != http.StatusBadRequest || len(kept) > 0):
-			t.Errorf("%s: %d %q, want that it is refused", target, w.Code, w.Body)
-		case want != nil && (len(kept) != 1 || !slices.Equal(kept[0].Topics, want)):
-			t.Errorf("%s: %d %q, published %+v, want topics %q", target, w.Code, w.Body, kept, want)
+		case want == nil && (w.Code != http.StatusBadRequest || len(stored) > 0):
+			t.Errorf("%s: %d %q, want status 400 and no event", target, w.Code, w.Body)
+		case want != nil && (len(stored) != 1 || !slices.Equal(stored[0].Topics, want)):
+			t.Errorf("%s: %d %q, published %+v, want topics %q", target, w.Code, w.Body, stored, want)
 		}
 	}
 }

@@ -1,15 +1,11 @@
 package api
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"hash"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -17,18 +13,19 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// publishOwn is POST of /-/publish.
-func (a *API) publishOwn(w http.ResponseWriter, r *http.Request) error {
+// publishByQuery is POST of /-/publish.
+func (a *API) publishByQuery(w http.ResponseWriter, r *http.Request) error {
 	return a.publish(w, r, target{})
 }
 
-// publish publishes the body as one event.
+// publish publishes the body as one event. If the target is empty, publish
+// takes the target from the query.
 func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
-	var p publication
+	var p publishRequest
 	if err := a.prepare(&p, r, to); err != nil {
 		return err
 	}
-	data, err := a.readBody(w, r, a.MaxEvent, tooLarge)
+	data, err := a.readBody(w, r, a.MaxEvent, eventTooLarge)
 	if err != nil {
 		return err
 	}
@@ -37,45 +34,46 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 	if err := p.check(&entry, a.MaxEvent); err != nil {
 		return err
 	}
-	at, before, err := a.publishEntry(r, p.who, entry)
+	at, replayed, err := a.publishEntry(r, p.identity, entry)
 	if err != nil {
 		return err
 	}
-	if before {
+	if replayed {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	id := idOf(&entry, at)
 	switch {
 	case wantsJSON(r):
-		return answer(w, r, "", map[string]any{"id": id})
+		return respond(w, r, "", map[string]any{"id": id})
 	case entry.Event.ID != "":
-		return answer(w, r, id+"\n", nil)
+		return respond(w, r, id+"\n", nil)
 	}
-	// net/http finds out by itself that a position is text/plain; charset=utf-8.
+	// net/http detects the type of a position: text/plain; charset=utf-8.
 	_, _ = io.WriteString(w, id)
-	_, _ = io.WriteString(w, "\n") // whoever asked may have gone
+	_, _ = io.WriteString(w, "\n") // the client may have disconnected
 	return nil
 }
 
-// publishEntry publishes one event, or finds that it was published before.
-func (a *API) publishEntry(r *http.Request, who *auth.Who, entry sse.Entry) (
-	at sse.Position, before bool, err error) {
-	once, err := onceOf(r, who, entry)
+// publishEntry publishes one event. It returns true if the same request has
+// already published the event.
+func (a *API) publishEntry(r *http.Request, identity *auth.Identity, entry sse.Entry) (
+	at sse.Position, replayed bool, err error) {
+	request, err := idempotentRequest(r, identity, entry)
 	if err != nil {
 		return at, false, err
 	}
-	if once == nil {
+	if request == nil {
 		at, err = a.Log.PublishOne(r.Context(), entry.Event, entry.Topics...)
 		return at, false, err
 	}
-	all, before, err := a.Log.Publish(r.Context(), once, entry)
+	positions, replayed, err := a.Log.Publish(r.Context(), request, entry)
 	if err != nil {
 		return at, false, err
 	}
-	return all[0], before, nil
+	return positions[0], replayed, nil
 }
 
-// idOf is the id that subscribers see.
+// idOf returns the id of an entry in a stream.
 func idOf(entry *sse.Entry, at sse.Position) string {
 	if entry.Event.ID != "" {
 		return entry.Event.ID
@@ -83,38 +81,40 @@ func idOf(entry *sse.Entry, at sse.Position) string {
 	return at.String()
 }
 
-// publication is what a request says of the events that it publishes.
-type publication struct {
-	who    *auth.Who
-	topics []string
-	event  sse.Event // but for its data
-	toLF   bool      // line ends may become LF
+// publishRequest holds all parts of a request to publish, except its body.
+type publishRequest struct {
+	identity *auth.Identity
+	topics   []string
+	event    sse.Event // without data
+	toLF     bool      // convert line ends to LF
 }
 
-// prepare reads everything but the body, and finds out whether it may be published.
-// The target is empty if the query names it.
-func (a *API) prepare(p *publication, r *http.Request, to target) error {
-	named := len(to.topics)+len(to.patterns) == 0
-	query, err := parseQuery(r, named, publishParameters...)
+// prepare parses everything but the body, and checks that the client may
+// publish. If the target is empty, prepare takes the target from the query.
+func (a *API) prepare(p *publishRequest, r *http.Request, to target) error {
+	targetInQuery := to.isEmpty()
+	query, err := parseQuery(r, targetInQuery, publishParameters...)
 	if err != nil {
 		return err
 	}
-	if p.who, err = a.Authority.Identify(r, query); err != nil {
+	if p.identity, err = a.Authority.Identify(r, query); err != nil {
 		return err
 	}
-	if named {
+	if targetInQuery {
 		if to, err = parseTarget(query); err != nil {
 			return err
 		}
 	}
-	return p.setTarget(r, query, to)
+	return p.parse(r, query, to)
 }
 
-func (p *publication) setTarget(r *http.Request, query url.Values, to target) (err error) {
-	if err := to.onlyTopics("publishing"); err != nil {
+// parse checks the target and the form of the body, and sets the fields of p
+// except identity.
+func (p *publishRequest) parse(r *http.Request, query url.Values, to target) (err error) {
+	if err := to.checkTopicsOnly("publishing", "/-/publish"); err != nil {
 		return err
 	}
-	if err := p.who.MayTopics(auth.Publish, to.topics); err != nil {
+	if err := p.identity.CheckTopics(auth.Publish, to.topics); err != nil {
 		return err
 	}
 	p.topics = to.topics
@@ -131,127 +131,52 @@ func (p *publication) setTarget(r *http.Request, query url.Values, to target) (e
 	case eol == "lf":
 		p.toLF = true
 	case query.Has("eol"):
-		return problemf(http.StatusBadRequest, "eol is lf: line ends become LF")
+		return problemf(http.StatusBadRequest, "eol must be lf, to convert line ends to LF")
 	}
 	return nil
 }
 
-// checkBodyForm refuses bodies that are something else than the data.
-func checkBodyForm(r *http.Request) error {
-	kind := headerOf(r, "Content-Type")
-	if len(kind) > 9 && strings.EqualFold(kind[:10], "multipart/") {
-		return problemf(http.StatusUnsupportedMediaType, "the body is the data, and a multipart body "+
-			"is not: with curl, -d sends data and -F does not; --data-binary @FILE sends a file")
-	}
-	if coding := headerOf(r, "Content-Encoding"); coding != "" && coding != "identity" {
-		return problemf(http.StatusUnsupportedMediaType,
-			"the body is the data, and is not to be compressed: Content-Encoding %s", shorten(coding))
-	}
-	return nil
-}
-
-// parseRetry reads milliseconds.
-func parseRetry(text string) (time.Duration, error) {
-	const most = 24 * 60 * 60 * 1000
-	ms, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || ms == 0 || ms > most {
+// parseRetry parses a number of milliseconds.
+func parseRetry(value string) (time.Duration, error) {
+	const longest = 24 * 60 * 60 * 1000
+	ms, err := strconv.ParseUint(value, 10, 32)
+	if err != nil || ms == 0 || ms > longest {
 		return 0, problemf(http.StatusBadRequest,
-			"retry is a number of milliseconds, 1 to %d", most)
+			"retry must be a number of milliseconds from 1 to %d", longest)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// check refuses what a stream cannot carry as it is. What the broker refuses is
-// left to it.
-func (p *publication) check(entry *sse.Entry, limit int) error {
+// check refuses data that a stream cannot carry unchanged, and IDs that the hub
+// assigns. The broker checks the other fields of an event.
+func (p *publishRequest) check(entry *sse.Entry, limit int) error {
+	if id := entry.Event.ID; strings.HasPrefix(id, "~") {
+		// The broker would ignore a position, and assign another ID.
+		return &sse.FieldError{Field: "id", Value: id,
+			Reason: `must not begin with "~": the hub assigns such IDs`}
+	}
 	data := entry.Event.Data
 	if at := strings.IndexByte(data, '\r'); at >= 0 {
 		if !p.toLF {
-			return problemf(http.StatusBadRequest, "the data has a CR at byte %d, which no event stream "+
-				"carries: line ends arrive as LF; ?eol=lf makes them LF here", at)
+			return problemf(http.StatusBadRequest, "the data has a CR at byte %d, and "+
+				"an event stream cannot carry a CR; add ?eol=lf to convert line ends to LF", at)
 		}
 		data = strings.ReplaceAll(strings.ReplaceAll(data, "\r\n", "\n"), "\r", "\n")
 		entry.Event.Data = data
 	}
 	if !utf8.ValidString(data) {
-		return problemf(http.StatusBadRequest,
-			"the data is not UTF-8, which is all that an event stream carries: encode it, as in base64")
+		return problemf(http.StatusBadRequest, "the data must be UTF-8, because an event stream "+
+			"carries nothing else; encode other data, for example as base64")
 	}
 	const perLine = len("data: \n")
 	if n := len(data) + (strings.Count(data, "\n")+1)*perLine; n > limit {
-		return tooLarge(limit)
+		return eventTooLarge(limit)
 	}
 	return nil
 }
 
-func tooLarge(limit int) error {
+func eventTooLarge(limit int) error {
 	return problemf(http.StatusRequestEntityTooLarge,
-		"an event has at most %d bytes on the wire, 7 for each line of its data included: "+
-			"the limit is --max-event-size", limit)
-}
-
-var bodies = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
-
-// readBody returns the body, if it comes in time and is not too long.
-func (a *API) readBody(
-	w http.ResponseWriter, r *http.Request, limit int, tooLong func(limit int) error,
-) (string, error) {
-	if r.ContentLength > int64(limit) {
-		return "", tooLong(limit)
-	}
-	if r.ContentLength == 0 {
-		return "", nil
-	}
-	var body strings.Builder
-	buf := bodies.Get().(*[]byte)
-	defer bodies.Put(buf)
-	for {
-		n, err := r.Body.Read(*buf)
-		body.Write((*buf)[:n])
-		switch {
-		case body.Len() > limit:
-			return "", tooLong(limit)
-		case err == io.EOF:
-			return body.String(), nil
-		case err != nil:
-			return "", bodyError(w, err)
-		}
-	}
-}
-
-// maxKey is how long an idempotency key may be.
-const maxKey = 255
-
-// onceOf returns what makes a retried publish one, or nil.
-func onceOf(r *http.Request, who *auth.Who, entries ...sse.Entry) (*Once, error) {
-	keys := r.Header["Idempotency-Key"]
-	switch {
-	case len(keys) == 0:
-		return nil, nil
-	case len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey:
-		return nil, problemf(http.StatusBadRequest,
-			"an Idempotency-Key is one header of 1 to %d bytes", maxKey)
-	}
-	once := &Once{Owner: who.Name, Key: keys[0]}
-	h := sha256.New()
-	for i := range entries {
-		digest(h, &entries[i])
-	}
-	h.Sum(once.Digest[:0])
-	return once, nil
-}
-
-// digest adds an entry to a sum. Lengths keep its parts apart.
-func digest(h hash.Hash, e *sse.Entry) {
-	var n [8]byte
-	number := func(v int) {
-		binary.BigEndian.PutUint64(n[:], uint64(v))
-		h.Write(n[:])
-	}
-	number(len(e.Topics))
-	for _, text := range append([]string{e.Event.ID, e.Event.Type, e.Event.Data}, e.Topics...) {
-		number(len(text))
-		_, _ = io.WriteString(h, text)
-	}
-	number(int(e.Event.Retry))
+		"an event must have at most %d bytes on the wire, including 7 for each line of its data; "+
+			"the hub's flag --max-event-size sets this limit", limit)
 }

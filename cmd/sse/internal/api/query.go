@@ -5,37 +5,40 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// The parameters of a query, by what the request does.
+// The parameters that a query may have.
 var (
 	readParameters    = []string{"since", "lastEventId", "follow", "limit", "ticket"}
 	publishParameters = []string{"type", "id", "retry", "eol"}
 	targetParameters  = []string{"topic", "pattern"}
 )
 
-// parseQuery reads the query. A parameter that is misspelled, or given twice, is an
-// error: what it should have said would be lost without a word. Those that name
-// topics are read if the path does not.
-func parseQuery(r *http.Request, named bool, parameters ...string) (url.Values, error) {
+// parseQuery parses the query of a request. A parameter that is unknown or
+// given twice is an error, because ignoring it would silently lose its meaning.
+// Parameters that name the target are allowed, even repeated, if withTarget is
+// true.
+func parseQuery(r *http.Request, withTarget bool, parameters ...string) (url.Values, error) {
 	if r.URL.RawQuery == "" {
 		return nil, nil
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, problemf(http.StatusBadRequest, "the query is malformed: "+
-			"parameters are name=value, joined by &, and an escape has two hexadecimal digits")
+		return nil, problemf(http.StatusBadRequest, "the query is malformed: parameters must be "+
+			"name=value, joined by &, and an escape must have two hexadecimal digits")
 	}
-	if named {
+	if withTarget {
 		parameters = append(slices.Clip(parameters), targetParameters...)
 	}
 	for name, values := range query {
-		isTarget := named && slices.Contains(targetParameters, name)
+		isTarget := withTarget && slices.Contains(targetParameters, name)
 		switch {
 		case !slices.Contains(parameters, name):
 			return nil, unknownParameter(name, parameters)
 		case len(values) > 1 && !isTarget:
-			return nil, problemf(http.StatusBadRequest, "the parameter %s is there twice", name)
+			return nil, problemf(http.StatusBadRequest, "the parameter %s must be given only once", name)
 		}
 	}
 	return query, nil
@@ -43,12 +46,13 @@ func parseQuery(r *http.Request, named bool, parameters ...string) (url.Values, 
 
 func unknownParameter(name string, parameters []string) error {
 	if slices.Contains(targetParameters, name) {
-		return problemf(http.StatusBadRequest,
-			"the path names the topics; the parameter %s is for paths such as /-/events", name)
+		return problemf(http.StatusBadRequest, "the path already names the topics; "+
+			"the parameter %s is only for paths such as /-/events", name)
 	}
-	known := "there are none here"
+	accepted := "this request accepts no parameters"
 	if len(parameters) > 0 {
-		known = "there are " + strings.Join(parameters, ", ")
+		accepted = "this request accepts " + strings.Join(parameters, ", ")
 	}
-	return problemf(http.StatusBadRequest, "the parameter %s is unknown: %s", shorten(name), known)
+	return problemf(http.StatusBadRequest, "the parameter %s is unknown; %s",
+		text.Quote(name), accepted)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// A head has 10 seconds, also if it comes byte by byte, and a connection that is not
-// used goes.
+// The head of a request must arrive within 10 seconds, even if it arrives byte
+// by byte. An idle connection is closed after 2 minutes.
 func TestSlowHeads(t *testing.T) {
 	const head = "GET /-/healthz HTTP/1.1\r\nHost: localhost\r\nX: xxxxxxxxxxxxxxxxxxxxxxxx"
 	for _, test := range []struct {
@@ -50,85 +50,123 @@ func TestSlowHeads(t *testing.T) {
 					}
 				})
 				if _, err := io.ReadAll(conn); err != nil {
-					t.Errorf("the connection ends with %v", err)
+					t.Errorf("reading the connection: %v", err)
 				}
-				if took := time.Since(began); took != test.want {
-					t.Errorf("the connection is closed after %v, want %v", took, test.want)
+				if after := time.Since(began); after != test.want {
+					t.Errorf("the connection was closed after %v, want %v", after, test.want)
 				}
 			})
 		})
 	}
 }
 
-// A stream that is held in its handler outlives what bounds other requests.
+// The time limits of requests do not end a stream that is held in its handler.
 func TestLongStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := dial(t)
-		l.send("GET /news HTTP/1.1", "")
+		c := dial(t)
+		c.send("GET /news HTTP/1.1", "")
 		time.Sleep(time.Hour)
-		if _, err := l.broker.Publish(t.Context(), sse.Event{Data: "late"}, "news"); err != nil {
+		if _, err := c.broker.Publish(t.Context(), sse.Event{Data: "late"}, "news"); err != nil {
 			t.Fatal(err)
 		}
-		for range 1000 { // heartbeats, too
-			text, err := l.in.ReadString('\n')
+		for range 1000 { // there are heartbeats before the event
+			text, err := c.in.ReadString('\n')
 			if err != nil {
-				t.Fatal("the stream has ended: ", err)
+				t.Fatal("the stream ended: ", err)
 			}
 			if text == "data: late\n" {
 				return
 			}
 		}
-		t.Error("the event has not come")
+		t.Error("the stream does not have the event")
 	})
 }
 
-// A page of history that nobody reads does not hold its handler for good; one that is
-// read slowly comes whole, and the connection can be used for a stream.
+// If a client does not read a page of history, the hub closes the connection.
+// If a client reads the page slowly, it receives the whole page, and can use
+// the connection for another request.
 func TestSlowPage(t *testing.T) {
-	publish := func(t *testing.T, l *line) {
+	publish := func(t *testing.T, c *client) {
 		t.Helper()
 		event := sse.Event{Data: strings.Repeat("x", 4000)}
 		for range 500 {
-			if _, err := l.broker.Publish(t.Context(), event, "news"); err != nil {
+			if _, err := c.broker.Publish(t.Context(), event, "news"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		l.send("GET /news?follow=0 HTTP/1.1", "")
+		c.send("GET /news?follow=0 HTTP/1.1", "")
 	}
+	// The time limit is for 64 KiB.
+	for stall, whole := range map[time.Duration]bool{30*time.Second - 1: true, 30*time.Second + 1: false} {
+		t.Run("stalls for "+stall.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := dial(t)
+				publish(t, c)
+				time.Sleep(stall)
+				response, err := http.ReadResponse(c.in, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := io.Copy(io.Discard, response.Body); (err == nil) != whole {
+					t.Errorf("read %d bytes and the error %v, want the whole page: %t", n, err, whole)
+				}
+			})
+		})
+	}
+	t.Run("drips too slowly", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := dial(t)
+			publish(t, c)
+			response, err := http.ReadResponse(c.in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for err == nil {
+				time.Sleep(20 * time.Second)
+				var read int
+				read, err = io.ReadFull(response.Body, make([]byte, 32<<10))
+				n += read
+			}
+			if n > 500*4000/2 {
+				t.Errorf("read %d bytes at 32 KiB per 20s, want that the connection is closed", n)
+			}
+		})
+	})
 	t.Run("stalls", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l := dial(t)
-			publish(t, l)
+			c := dial(t)
+			publish(t, c)
 			time.Sleep(31 * time.Second)
-			rest, err := io.ReadAll(l.in)
+			rest, err := io.ReadAll(c.in)
 			if err != nil || len(rest) < 1000 || len(rest) > 500*4000 {
-				t.Errorf("%d bytes came, and %v; want that the connection was closed", len(rest), err)
+				t.Errorf("read %d bytes and the error %v, want a part of the page", len(rest), err)
 			}
-			if took := time.Since(l.began); took != 31*time.Second {
-				t.Errorf("the end came after %v", took)
+			if after := time.Since(c.began); after != 31*time.Second {
+				t.Errorf("the connection was closed after %v, want 31s", after)
 			}
 		})
 	})
 	t.Run("drips", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			l := dial(t)
-			publish(t, l)
+			c := dial(t)
+			publish(t, c)
 			for range 2 {
-				resp, err := http.ReadResponse(l.in, nil)
+				resp, err := http.ReadResponse(c.in, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				n, buf := 0, make([]byte, 32<<10)
 				for err == nil {
 					time.Sleep(10 * time.Second)
-					var some int
-					some, err = io.ReadFull(resp.Body, buf)
-					n += some
+					var read int
+					read, err = io.ReadFull(resp.Body, buf)
+					n += read
 				}
 				if int64(n) != resp.ContentLength || n < 500*4000 {
-					t.Errorf("%d bytes came of %d, %v", n, resp.ContentLength, err)
+					t.Errorf("read %d of %d bytes, %v", n, resp.ContentLength, err)
 				}
-				l.send("GET /news?follow=0 HTTP/1.1", "")
+				c.send("GET /news?follow=0 HTTP/1.1", "")
 			}
 		})
 	})

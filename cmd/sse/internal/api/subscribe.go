@@ -11,40 +11,41 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// selectionKey is where a request's context has its selection, for Select.
+// selectionKey is the key of the selection in the context of a request.
 type selectionKey struct{}
 
-// Select is for [sse.Broker.Select]: it returns what the API has found out already.
+// Select is for [sse.Broker.Select]. It returns the selection that the API has
+// already authorized for the request.
 func (a *API) Select(r *http.Request) (sse.Selection, error) {
 	sel, ok := r.Context().Value(selectionKey{}).(*sse.Selection)
 	if !ok {
 		return sse.Selection{}, &sse.ResponseError{
-			StatusCode: http.StatusForbidden, Reason: "sse: not subscribed to by way of the hub",
+			StatusCode: http.StatusForbidden, Reason: "sse: the request did not pass the hub's API",
 		}
 	}
 	return *sel, nil
 }
 
-// events is GET and HEAD of /-/events.
-func (a *API) events(w http.ResponseWriter, r *http.Request) error {
+// serveEvents is GET and HEAD of /-/events.
+func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	return a.read(w, r, target{})
 }
 
-// read subscribes, or answers with a page of what is kept. The target is empty if
-// the query names it.
+// read starts a stream, or answers with a page of stored events. If the target
+// is empty, read takes the target from the query.
 func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	switch {
 	case isPrefetch(r):
-		return problemf(http.StatusServiceUnavailable, "a stream is not for prefetching")
-	case isNavigation(r) || isPart(r):
+		return problemf(http.StatusServiceUnavailable, "a stream must not be prefetched")
+	case isNavigation(r) || isSubresource(r):
 		return notAPage(r)
 	}
-	named := len(to.topics)+len(to.patterns) == 0
-	query, err := parseQuery(r, named, readParameters...)
+	targetInQuery := to.isEmpty()
+	query, err := parseQuery(r, targetInQuery, readParameters...)
 	if err != nil {
 		return err
 	}
-	if named {
+	if targetInQuery {
 		if to, err = parseTarget(query); err != nil {
 			return err
 		}
@@ -57,22 +58,23 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	if err != nil {
 		return err
 	}
-	start, err := startOf(r, query)
+	start, err := parseStart(r, query)
 	switch {
 	case err != nil:
 		return err
 	case page:
-		return a.history(w, r, query, sel, start)
+		return a.serveHistory(w, r, query, sel, start)
 	case query.Has("limit"):
-		return problemf(http.StatusBadRequest, "limit is for a page of history: add follow=0")
+		return problemf(http.StatusBadRequest,
+			"limit must only be set for a page of history; add follow=0")
 	case r.Method == http.MethodHead:
 		w.Header().Set("Content-Type", "text/event-stream")
 		return nil
-	case onlyJSON(r):
-		return problemf(http.StatusNotAcceptable, "a stream is text/event-stream; "+
-			"add follow=0 for what is kept, as lines of JSON")
+	case refusesStream(r):
+		return problemf(http.StatusNotAcceptable, "Accept must include text/event-stream "+
+			"for a stream; for stored events as lines of JSON, add follow=0")
 	case a.Closing.Err() != nil:
-		comeBack(w, r)
+		endWithRetry(w, r)
 		return nil
 	}
 	ctx := context.WithValue(r.Context(), selectionKey{}, sel)
@@ -80,36 +82,39 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	return nil
 }
 
-// comeBack answers who subscribes while the hub shuts down with a stream that ends:
-// any other answer ends an EventSource for good.
-func comeBack(w http.ResponseWriter, r *http.Request) {
-	const soonest, latest = 500 * time.Millisecond, 2500 * time.Millisecond
-	stream, err := sse.Accept(w, r, &sse.AcceptOptions{Retry: soonest + rand.N(latest-soonest)})
-	if err == nil { // else Accept has answered
+// endWithRetry answers a subscriber that connects while the hub shuts down: the
+// response is a stream that sets a random retry time and ends. After any other
+// response an EventSource does not reconnect.
+func endWithRetry(w http.ResponseWriter, r *http.Request) {
+	const shortest, longest = 500 * time.Millisecond, 2500 * time.Millisecond
+	stream, err := sse.Accept(w, r, &sse.AcceptOptions{
+		Retry: shortest + rand.N(longest-shortest),
+	})
+	if err == nil { // otherwise Accept has written a response
 		stream.Close()
 	}
 }
 
-// authorize returns the selection of a target, if it may be read. What is replayed is
-// read like what is new.
+// authorize returns the selection of a target. It fails if the client may not
+// subscribe to all of the target. Stored and new events need the same right.
 func (a *API) authorize(r *http.Request, query url.Values, to target) (*sse.Selection, error) {
-	who, err := a.Authority.Identify(r, query)
+	identity, err := a.Authority.Identify(r, query)
 	if err != nil {
 		return nil, err
 	}
-	if err := who.MayTopics(auth.Subscribe, to.topics); err != nil {
+	if err := identity.CheckTopics(auth.Subscribe, to.topics); err != nil {
 		return nil, err
 	}
-	if err := who.MayPatterns(auth.Subscribe, to.patterns); err != nil {
+	if err := identity.CheckPatterns(auth.Subscribe, to.patterns); err != nil {
 		return nil, err
 	}
 	return &sse.Selection{
-		Topics: to.topics, Patterns: to.patterns, Key: who.Name, Expires: who.Expires,
+		Topics: to.topics, Patterns: to.patterns, Key: identity.Name, Expires: identity.Expires,
 		WithTopic: len(to.topics) > 1 || len(to.patterns) > 0,
 	}, nil
 }
 
-// wantsPage reads the parameter follow.
+// wantsPage parses the parameter follow.
 func wantsPage(query url.Values) (bool, error) {
 	switch query.Get("follow") {
 	case "0":
@@ -117,21 +122,6 @@ func wantsPage(query url.Values) (bool, error) {
 	case "", "1":
 		return false, nil
 	}
-	return false, problemf(http.StatusBadRequest, "follow is 0, for a page of what is kept, or 1")
-}
-
-// onlyJSON reports whether the request takes JSON and no stream.
-func onlyJSON(r *http.Request) bool {
-	for _, accept := range r.Header["Accept"] {
-		if accept != "" && !acceptsStream(accept) {
-			return true
-		}
-	}
-	return false
-}
-
-// notAPage tells a person who has opened a topic in a browser what it is.
-func notAPage(r *http.Request) error {
-	return problemf(http.StatusNotAcceptable, "%s is a stream of events, not a page: "+
-		"curl -N, sse listen or new EventSource(…) show it", shorten(pathOf(r.URL)))
+	return false, problemf(http.StatusBadRequest,
+		"follow must be 0 for a page of stored events, or 1 for a stream")
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,27 +10,32 @@ import (
 	"unicode/utf8"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// target is what a request is about.
+// target is the topics and patterns of a request.
 type target struct {
 	topics   []string
 	patterns []sse.Pattern
 }
 
-// onlyTopics refuses patterns.
-func (t target) onlyTopics(doing string) error {
+func (t target) isEmpty() bool { return len(t.topics)+len(t.patterns) == 0 }
+
+// checkTopicsOnly refuses patterns. action and path are for the error: path is
+// a path that accepts every topic as a parameter.
+func (t target) checkTopicsOnly(action, path string) error {
 	if len(t.patterns) > 0 {
 		return problemf(http.StatusBadRequest, "%s needs topics, and %s is a pattern; "+
-			"a topic whose name has a * is spelled /-/publish?topic=…",
-			doing, shorten(t.patterns[0].String()))
+			"for a topic with * in its name, use %s?topic=NAME",
+			action, text.Quote(t.patterns[0].String()), path)
 	}
 	return nil
 }
 
-// pathOf is the path with the escapes that the client has sent, and others for what it
-// has sent without, such as letters that are not of ASCII. Of such a path
-// [url.URL.EscapedPath] forgets which commas and slashes were escaped.
+// pathOf returns the escaped path of a URL, with the escapes that the client
+// sent, and with escapes for characters that the client should have escaped,
+// such as letters outside ASCII. For such a path [url.URL.EscapedPath] loses
+// the difference between escaped and unescaped commas and slashes.
 func pathOf(u *url.URL) string {
 	if u.RawPath == "" {
 		return u.EscapedPath()
@@ -45,27 +51,21 @@ func pathOf(u *url.URL) string {
 	return b.String()
 }
 
-// isReserved reports whether a path, without its first slash, is never a topic.
-func isReserved(path string) bool {
-	first, _, _ := strings.Cut(path, "/")
-	return first == "-" || first == ".well-known" || path == "favicon.ico" || path == "robots.txt"
-}
-
-// parsePath reads the topics and patterns that an escaped path is:
+// parsePath parses the topics and patterns in an escaped path:
 //
 //	/news        /room/1        /news,sport        /room/*
 //
-// What it accepts is one spelling for each topic, but for escapes of characters
-// that need none (RFC 3986 2.3), which are those characters.
+// It accepts only one spelling of each topic, except for escapes of characters
+// that need no escape (RFC 3986 2.3), which are equal to these characters.
 func parsePath(path, method string) (target, error) {
-	if topic := path[1:]; isPlain(topic) {
+	if topic := path[1:]; isSimpleTopic(topic) {
 		return target{topics: []string{topic}}, nil
 	}
 	var to target
-	for _, text := range strings.Split(path[1:], ",") {
-		name, reason := parseTopic(text)
+	for _, escaped := range strings.Split(path[1:], ",") {
+		name, reason := parseTopic(escaped)
 		if reason == "" && isReserved(name) {
-			reason = "what begins with -/ or .well-known/ is the hub's own"
+			reason = reservedPaths
 		}
 		if reason != "" {
 			return target{}, notATopic(path, method, reason)
@@ -83,18 +83,19 @@ func parsePath(path, method string) (target, error) {
 	return to, nil
 }
 
-// isPlain reports whether text is one topic that needs no second look: most are.
-func isPlain(text string) bool {
-	if text == "" || text[0] == '/' || text[0] == '.' || text[0] == '-' || text[len(text)-1] == '/' ||
-		text == "favicon.ico" || text == "robots.txt" || len(text) > 1024 {
+// isSimpleTopic reports whether name is a valid topic that needs no further
+// check, as most names are.
+func isSimpleTopic(name string) bool {
+	if name == "" || name[0] == '/' || name[0] == '.' || name[0] == '-' || name[len(name)-1] == '/' ||
+		name == "favicon.ico" || name == "robots.txt" || len(name) > 1024 {
 		return false
 	}
-	for i := range len(text) {
-		switch c := text[i]; {
+	for i := range len(name) {
+		switch c := name[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
 			c == '_', c == '-', c == ':', c == '@', c == '~':
-		case c == '.' && text[i-1] != '/':
-		case c == '/' && text[i-1] != '/':
+		case c == '.' && name[i-1] != '/':
+		case c == '/' && name[i-1] != '/':
 		default:
 			return false
 		}
@@ -102,39 +103,40 @@ func isPlain(text string) bool {
 	return true
 }
 
-// parseTopic reads one topic or pattern, or says why it is none.
+// parseTopic returns the name of one topic or pattern, or the reason why
+// escaped is not valid.
 func parseTopic(escaped string) (name, reason string) {
 	segments := strings.Split(escaped, "/")
 	for i, segment := range segments {
 		lower := strings.ToLower(segment)
 		if strings.Contains(lower, "%2f") || strings.Contains(lower, "%2c") {
-			return "", "an escaped slash or comma would be taken for one that is not"
+			return "", "an escaped slash or comma could be mistaken for an unescaped one"
 		}
-		text, err := url.PathUnescape(segment)
+		unescaped, err := url.PathUnescape(segment)
 		if err != nil {
-			return "", "an escape is % and two hexadecimal digits"
+			return "", "an escape must be % and two hexadecimal digits"
 		}
-		if reason := checkSegment(text, i == len(segments)-1); reason != "" {
+		if reason := checkSegment(unescaped, i == len(segments)-1); reason != "" {
 			return "", reason
 		}
-		segments[i] = text
+		segments[i] = unescaped
 	}
 	return strings.Join(segments, "/"), ""
 }
 
-// checkSegment says what is wrong with a segment.
-func checkSegment(text string, last bool) string {
+// checkSegment returns the reason why a segment is not valid, or nothing.
+func checkSegment(segment string, last bool) string {
 	switch {
-	case text == "" && last:
-		return "it ends with a slash, or nothing follows a comma"
-	case text == "":
+	case segment == "" && last:
+		return "a name is empty, or ends with a slash"
+	case segment == "":
 		return "a segment is empty, as between // or before a slash"
-	case text == "." || text == "..":
-		return "clients and proxies take . and .. away"
-	case !utf8.ValidString(text):
+	case segment == "." || segment == "..":
+		return "clients and proxies remove the segments . and .."
+	case !utf8.ValidString(segment):
 		return "it is not UTF-8"
 	}
-	for _, r := range text {
+	for _, r := range segment {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.:@~*", r) {
 			return fmt.Sprintf("%q is not a letter, a digit or one of _ - . : @ ~", r)
 		}
@@ -142,7 +144,8 @@ func checkSegment(text string, last bool) string {
 	return ""
 }
 
-// notATopic names the rule, and the way around it.
+// notATopic returns the error for a path that is not a topic: the reason, and a
+// path that accepts every topic.
 func notATopic(path, method, reason string) error {
 	instead := "/-/publish"
 	if method == http.MethodGet || method == http.MethodHead || method == http.MethodDelete {
@@ -155,15 +158,15 @@ func notATopic(path, method, reason string) error {
 		instead += "NAME"
 	}
 	return problemf(http.StatusBadRequest,
-		"the path %s is not a topic: %s; topics that a path cannot spell: %s",
-		shorten(path), reason, instead)
+		"the path %s is not a topic: %s; for a topic that cannot be a path, use %s",
+		text.Quote(path), reason, instead)
 }
 
-// parseTarget reads the topics and patterns of a query.
+// parseTarget parses the topics and patterns in a query.
 func parseTarget(query url.Values) (target, error) {
 	to := target{topics: query["topic"]}
-	for _, text := range query["pattern"] {
-		pattern, err := sse.ParsePattern(text)
+	for _, value := range query["pattern"] {
+		pattern, err := sse.ParsePattern(value)
 		if err != nil {
 			return target{}, err
 		}
@@ -174,23 +177,20 @@ func parseTarget(query url.Values) (target, error) {
 			return target{}, err
 		}
 	}
-	if len(to.topics)+len(to.patterns) == 0 {
-		return target{}, problemf(http.StatusBadRequest, "a topic is missing: say ?topic=NAME")
+	if to.isEmpty() {
+		return target{}, problemf(http.StatusBadRequest,
+			"the query must name a topic: add ?topic=NAME")
 	}
 	return to, nil
 }
 
-// checkTopic refuses what the broker would refuse, before anything else is done.
+// checkTopic returns the error that the broker would return for a topic, before
+// anything is published. The rules for patterns are the same, except for
+// asterisks, which a topic may have anywhere.
 func checkTopic(topic string) error {
-	switch {
-	case topic == "":
-		return &sse.FieldError{Field: "topic", Reason: "is empty"}
-	case len(topic) > 1024:
-		return &sse.FieldError{Field: "topic", Value: topic, Reason: "has more than 1024 bytes"}
-	case !utf8.ValidString(topic):
-		return &sse.FieldError{Field: "topic", Value: topic, Reason: "is not UTF-8"}
-	case strings.ContainsFunc(topic, unicode.IsControl):
-		return &sse.FieldError{Field: "topic", Value: topic, Reason: "contains a control character"}
+	_, err := sse.ParsePattern(strings.ReplaceAll(topic, "*", "-"))
+	if field := (*sse.FieldError)(nil); errors.As(err, &field) {
+		return &sse.FieldError{Field: "topic", Value: topic, Reason: field.Reason}
 	}
-	return nil
+	return err
 }

@@ -10,19 +10,21 @@ import (
 	"time"
 )
 
-// The cookie of a session has the name of a key, when it expires, and a code that
-// only who knows the key's secret can make:
+// The cookie of a session contains the name of a key, the time when the cookie
+// expires, and a code that cannot be computed without the secret of the key:
 //
 //	NAME.EXPIRES.CODE
 //
-// Nothing of it is kept here: so it is as good after a restart of the hub, or a
-// browser's stream would end for good with one. It ends with its key.
+// The hub stores nothing for a session, so the cookie stays valid after a
+// restart of the hub. Otherwise the hub would refuse each browser that
+// reconnects after a restart, and an EventSource does not reconnect after a
+// refusal. To end the sessions of a key, the operator removes the key.
 const (
 	cookieName = "sse_session"
 	sessionAge = 7 * 24 * time.Hour
 )
 
-// Login returns the cookie for a secret.
+// Login returns the cookie for the key with a secret.
 func (a *Authority) Login(secret string) (*http.Cookie, error) {
 	key := a.key(secret)
 	if key == nil {
@@ -36,7 +38,7 @@ func (a *Authority) Login(secret string) (*http.Cookie, error) {
 	}, nil
 }
 
-// Logout returns the cookie that removes the one of Login.
+// Logout returns a cookie that removes the cookie of Login.
 func Logout() *http.Cookie {
 	return &http.Cookie{
 		Name: cookieName, Path: "/", MaxAge: -1,
@@ -44,31 +46,31 @@ func Logout() *http.Cookie {
 	}
 }
 
-// code is an authentication code of a cookie's head. The label keeps what is made
-// with the key for other purposes apart.
+// code returns the authentication code of head, which is NAME.EXPIRES. The text
+// "sse session" makes the code useless for any other purpose of the key.
 func (k *Key) code(head string) string {
 	mac := hmac.New(sha256.New, k.sum[:])
 	mac.Write([]byte("sse session\n" + head))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// session says whose cookie it is.
-func (a *Authority) session(value string) (*Who, error) {
-	wrong := unauthorized("the session is over, or its key is gone: log in at /-/login")
+// checkSession returns the identity for the value of a cookie.
+func (a *Authority) checkSession(value string) (*Identity, error) {
+	invalid := unauthorized("the session has expired, or its key was removed; log in at /-/login")
 	dot := strings.LastIndexByte(value, '.')
 	if dot < 0 {
-		return nil, wrong
+		return nil, invalid
 	}
 	head, code := value[:dot], value[dot+1:]
 	name, seconds, _ := strings.Cut(head, ".")
 	key := a.names[name]
 	if key == nil || !hmac.Equal([]byte(key.code(head)), []byte(code)) {
-		return nil, wrong
+		return nil, invalid
 	}
 	unix, err := strconv.ParseInt(seconds, 10, 64)
 	expires := time.Unix(unix, 0)
 	if err != nil || !a.now().Before(expires) {
-		return nil, wrong
+		return nil, invalid
 	}
-	return key.who(expires), nil
+	return key.identity(expires), nil
 }

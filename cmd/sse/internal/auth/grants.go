@@ -1,36 +1,37 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/sse-go/sse"
 )
 
-// Verb is what a grant allows.
+// Verb is an action on a topic.
 type Verb string
 
-// What can be done with a topic.
+// The actions that a key can grant.
 const (
 	Publish   Verb = "publish"
-	Subscribe Verb = "subscribe" // to it live, and to read what is kept of it
-	Delete    Verb = "delete"    // what is kept of it
+	Subscribe Verb = "subscribe" // receive new events and read stored events
+	Delete    Verb = "delete"    // remove stored events
 )
 
-// Grants are the patterns of topics with which something may be done.
+// Grants are the patterns of the topics for which each action is allowed.
 type Grants map[Verb][]sse.Pattern
 
-// everything allows all.
-func everything() Grants {
+// allGrants allows every action on every topic.
+func allGrants() Grants {
 	all, err := sse.ParsePattern("**")
 	if err != nil {
-		panic(err) // it is one
+		panic(err) // impossible: the pattern is valid
 	}
 	patterns := []sse.Pattern{all}
 	return Grants{Publish: patterns, Subscribe: patterns, Delete: patterns}
 }
 
-// parseGrants reads words such as "publish a b/* subscribe **".
+// parseGrants parses words such as "publish a b/* subscribe **".
 func parseGrants(words []string) (Grants, error) {
 	grants := Grants{}
 	verb := Verb("")
@@ -41,7 +42,7 @@ func parseGrants(words []string) (Grants, error) {
 			continue
 		}
 		if verb == "" {
-			return nil, fmt.Errorf("%q is none of publish, subscribe and delete", word)
+			return nil, fmt.Errorf("%q must be publish, subscribe or delete", word)
 		}
 		pattern, err := sse.ParsePattern(word)
 		if err != nil {
@@ -50,13 +51,13 @@ func parseGrants(words []string) (Grants, error) {
 		grants[verb] = append(grants[verb], pattern)
 	}
 	if len(grants) == 0 {
-		return nil, fmt.Errorf("it grants nothing; add for example publish ** subscribe **")
+		return nil, errors.New("the key grants nothing; add, for example, publish ** subscribe **")
 	}
 	return grants, nil
 }
 
-// topic reports whether the verb is granted for a topic.
-func (g Grants) topic(verb Verb, topic string) bool {
+// allowsTopic reports whether the action is granted for a topic.
+func (g Grants) allowsTopic(verb Verb, topic string) bool {
 	for _, pattern := range g[verb] {
 		if pattern.Match(topic) {
 			return true
@@ -65,9 +66,10 @@ func (g Grants) topic(verb Verb, topic string) bool {
 	return false
 }
 
-// pattern reports whether the verb is granted for all topics that p selects. What
-// only several grants together cover is not: one of them could be taken away.
-func (g Grants) pattern(verb Verb, p sse.Pattern) bool {
+// allowsPattern reports whether one grant allows the action for all topics that
+// p selects. It is false if only several grants together allow them, because
+// the operator may remove one of these grants.
+func (g Grants) allowsPattern(verb Verb, p sse.Pattern) bool {
 	for _, granted := range g[verb] {
 		if covers(granted.String(), p.String()) {
 			return true
@@ -76,8 +78,8 @@ func (g Grants) pattern(verb Verb, p sse.Pattern) bool {
 	return false
 }
 
-// covers reports whether every topic that the second pattern selects is selected
-// by the first.
+// covers reports whether the pattern wide selects every topic that the pattern
+// narrow selects.
 func covers(wide, narrow string) bool {
 	for {
 		w, restWide, moreWide := strings.Cut(wide, "/")

@@ -11,58 +11,60 @@ import (
 )
 
 const (
-	// TicketAge is how soon a ticket must be used.
+	// TicketAge is how long a ticket is valid.
 	TicketAge = 30 * time.Second
 
-	// maxTickets bounds those that were issued within TicketAge.
+	// maxTickets bounds the number of tickets that are issued within TicketAge.
 	maxTickets = 64 << 10
 )
 
-// bound is what a ticket is good for. A nil bound is no ticket.
-type bound struct {
+// scope is the topics and patterns that a ticket is valid for. A nil scope
+// belongs to an identity without a ticket and allows everything.
+type scope struct {
 	topics   []string
 	patterns []sse.Pattern
 }
 
-func (b *bound) topic(verb Verb, topic string) bool {
-	return b == nil || verb == Subscribe && slices.Contains(b.topics, topic)
+func (s *scope) allowsTopic(verb Verb, topic string) bool {
+	return s == nil || verb == Subscribe && slices.Contains(s.topics, topic)
 }
 
-func (b *bound) pattern(verb Verb, pattern sse.Pattern) bool {
-	return b == nil || verb == Subscribe && slices.Contains(b.patterns, pattern)
+func (s *scope) allowsPattern(verb Verb, pattern sse.Pattern) bool {
+	return s == nil || verb == Subscribe && slices.Contains(s.patterns, pattern)
 }
 
 type ticket struct {
-	who     Who
-	origin  string
-	expires time.Time
+	identity Identity
+	origin   string
+	expires  time.Time
 }
 
-// tickets are those that were issued, by their sum.
+// tickets holds the issued tickets, by the SHA-256 of their text.
 type tickets struct {
 	mu     sync.Mutex // guards the following
 	issued map[[32]byte]ticket
-	order  [][32]byte // as they were issued, which is as they expire
+	order  [][32]byte // in the order of issue, which is the order of expiry
 }
 
-// Issue returns a ticket for one subscription within TicketAge, to these topics and
-// patterns or some of them, from a page of an origin such as https://example.com. An
-// empty origin is that of the hub itself, and of programs.
+// Issue returns a ticket for one subscription within TicketAge. The
+// subscription may have some or all of these topics and patterns, and must come
+// from a page of origin, for example https://example.com. If origin is empty,
+// it must come from a page of the hub itself, or from a program.
 func (a *Authority) Issue(
-	who *Who, topics []string, patterns []sse.Pattern, origin string,
+	identity *Identity, topics []string, patterns []sse.Pattern, origin string,
 ) (string, error) {
-	if who.bound != nil {
-		return "", forbidden("a ticket is not good for another ticket")
+	if identity.scope != nil {
+		return "", forbidden("a ticket cannot be used to get another ticket")
 	}
-	if err := who.MayTopics(Subscribe, topics); err != nil {
+	if err := identity.CheckTopics(Subscribe, topics); err != nil {
 		return "", err
 	}
-	if err := who.MayPatterns(Subscribe, patterns); err != nil {
+	if err := identity.CheckPatterns(Subscribe, patterns); err != nil {
 		return "", err
 	}
-	t := ticket{who: *who, origin: origin, expires: a.now().Add(TicketAge)}
-	t.who.bound = &bound{topics, patterns}
-	text := random()
+	t := ticket{identity: *identity, origin: origin, expires: a.now().Add(TicketAge)}
+	t.identity.scope = &scope{topics, patterns}
+	text := randomText()
 	sum := sha256.Sum256([]byte(text))
 	s := &a.tickets
 	s.mu.Lock()
@@ -70,14 +72,15 @@ func (a *Authority) Issue(
 	s.expireLocked(a.now())
 	if len(s.order) >= maxTickets {
 		return "", &Error{http.StatusServiceUnavailable,
-			"too many tickets were issued in the last seconds"}
+			"too many tickets were issued in the last seconds; try again later"}
 	}
 	s.issued[sum] = t
 	s.order = append(s.order, sum)
 	return text, nil
 }
 
-// expireLocked forgets tickets that are too old, and those that were used.
+// expireLocked removes the oldest tickets until the oldest ticket is valid and
+// unused.
 func (s *tickets) expireLocked(now time.Time) {
 	for len(s.order) > 0 {
 		t, ok := s.issued[s.order[0]]
@@ -89,9 +92,10 @@ func (s *tickets) expireLocked(now time.Time) {
 	}
 }
 
-// redeem uses a ticket up, also if it is shown from the wrong place: whoever has
-// it there should not have it.
-func (a *Authority) redeem(r *http.Request, text string) (*Who, error) {
+// redeem uses up a ticket and returns the identity of the ticket. Even if redeem
+// refuses the request, because the request comes from another origin, the ticket
+// is used up: another page may have stolen it.
+func (a *Authority) redeem(r *http.Request, text string) (*Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	s := &a.tickets
 	s.mu.Lock()
@@ -99,20 +103,19 @@ func (a *Authority) redeem(r *http.Request, text string) (*Who, error) {
 	delete(s.issued, sum)
 	s.mu.Unlock()
 	if !ok || !a.now().Before(t.expires) {
-		return nil, unauthorized("the ticket is unknown, used or older than %v: "+
-			"a new one for each EventSource, and for each time that it is opened", TicketAge)
+		return nil, unauthorized("the ticket is unknown, used, or older than %v; "+
+			"get a new ticket each time that an EventSource is opened", TicketAge)
 	}
-	if origin := r.Header.Get("Origin"); origin != t.origin && !isOwn(r, origin, t.origin) {
-		return nil, forbidden("the ticket is for pages of another origin")
+	if origin := r.Header.Get("Origin"); origin != t.origin && !areOwn(r, origin, t.origin) {
+		return nil, forbidden("the ticket was issued for pages of another origin")
 	}
-	return &t.who, nil
+	return &t.identity, nil
 }
 
-// isOwn reports whether a ticket for an origin is used by a page of the hub's own.
-// Browsers send no Origin with what stays on it.
-func isOwn(r *http.Request, origin, bound string) bool {
-	own := func(o string) bool {
-		return o == "" || o == "http://"+r.Host || o == "https://"+r.Host
-	}
-	return own(origin) && own(bound)
+// areOwn reports whether each origin is the hub's own origin or empty. Browsers
+// send no Origin with requests within one origin.
+func areOwn(r *http.Request, origins ...string) bool {
+	return !slices.ContainsFunc(origins, func(origin string) bool {
+		return origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host
+	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 // tripwire is a file system in memory that calls trip before and after some
@@ -143,7 +144,7 @@ func (c *crashes) verify(left vfs.FS) error {
 // may have removed all but the newest.
 func holds(l *disklog.Log, acked []sse.Entry, limit int64) error {
 	ctx := context.Background()
-	page, err := l.Read(ctx, sse.Position{}, sse.Position{}, everything, 1<<40)
+	page, err := l.Read(ctx, sse.Position{}, sse.Position{}, everything, 1<<30)
 	if err != nil {
 		return err
 	}
@@ -197,7 +198,7 @@ func (c *crashes) publish(ctx context.Context, l *disklog.Log, name string) erro
 func (c *crashes) run(t *testing.T, open func(string, *disklog.Options) (*disklog.Log, error)) error {
 	c.disk = &tripwire{MemFS: vfs.NewCrashableMem()}
 	c.seen = map[string]int{}
-	c.rng = rand.New(rand.NewPCG(1, 2))
+	c.rng = testrand.New(t)
 	c.opts.Reserve = 1 << 20 // and so little in memory that much goes to tables
 	c.opts.Logger = quiet
 	opts := c.opts

@@ -13,6 +13,7 @@ import (
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 // fill appends until the log refuses, which it must do because the disk is full.
@@ -69,7 +70,7 @@ func TestFullDisk(t *testing.T) {
 // fullDisk fills a disk of so many bytes, half of which others have, with events.
 func fullDisk(t *testing.T, size, event int) {
 	disk := hubtest.SmallDisk(t, size)
-	rng := rand.New(rand.NewPCG(5, 6))
+	rng := testrand.New(t)
 	others := filepath.Join(disk, "others")
 	for _, n := range []string{"1", "2"} {
 		if err := os.WriteFile(others+n, []byte(noise(rng, size/4)), 0o600); err != nil {
@@ -147,7 +148,7 @@ func follows(t *testing.T, l *disklog.Log, kept []sse.Entry) {
 func TestFullDiskDelete(t *testing.T) {
 	disk := hubtest.SmallDisk(t, 32<<20)
 	l := open(t, filepath.Join(disk, "log"), disklog.Options{Reserve: 8 << 20, Logger: quiet})
-	fill(t, l, rand.New(rand.NewPCG(7, 8)), 4<<10)
+	fill(t, l, testrand.New(t), 4<<10)
 	if err := l.Delete(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 // victimDir is the environment variable that makes the test binary a process
@@ -122,7 +122,7 @@ func TestKill(t *testing.T) {
 		kills = 100
 	}
 	dir := t.TempDir()
-	rng := rand.New(rand.NewPCG(3, 4))
+	rng := testrand.New(t)
 	var acked []sse.Entry
 	for range kills {
 		acked = append(acked, killOne(t, dir, 1+rng.IntN(600))...)

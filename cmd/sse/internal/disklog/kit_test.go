@@ -18,7 +18,8 @@ const dir = "/log"
 
 // kitLog is a log in memory, as the kit wants it.
 type kitLog struct {
-	*disklog.Log
+	sse.EventLog
+	log  *disklog.Log
 	opts disklog.Options
 	disk *disk
 
@@ -39,17 +40,18 @@ func (d *disk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40}, nil
 }
 
-func (l *kitLog) Append(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
-	positions, err := l.Log.Append(ctx, entries...)
+func (l *kitLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
+	result, err := l.EventLog.Append(ctx, r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.all = append(l.all, entries[:len(positions)]...)
-	return positions, err
+	l.all = append(l.all, r.Entries[:len(result.Positions)]...)
+	return result, err
 }
 
 func (l *kitLog) open(tb testing.TB) {
 	l.opts.FS = l.disk
-	l.Log = open(tb, dir, l.opts)
+	l.log = open(tb, dir, l.opts)
+	l.EventLog = l.log.EventLog()
 }
 
 func openKitLog(tb testing.TB, setup ssetest.EventLogSetup) sse.EventLog {
@@ -73,7 +75,7 @@ func TestEventLog(t *testing.T) {
 			Open: openKitLog,
 			Reopen: func(tb testing.TB, log sse.EventLog) sse.EventLog {
 				l := log.(*kitLog)
-				left := l.Log
+				left := l.log
 				l.disk = &disk{MemFS: l.disk.CrashClone(vfs.CrashCloneCfg{})}
 				if err := left.Close(); err != nil {
 					tb.Error(err)
@@ -83,7 +85,7 @@ func TestEventLog(t *testing.T) {
 			},
 			Lose: func(tb testing.TB, log sse.EventLog, n int) sse.EventLog {
 				l := log.(*kitLog)
-				if err := l.Close(); err != nil {
+				if err := l.log.Close(); err != nil {
 					tb.Error(err)
 				}
 				l.all = slices.Clone(l.all[:len(l.all)-n])
@@ -93,12 +95,12 @@ func TestEventLog(t *testing.T) {
 			},
 			Fail: func(log sse.EventLog, _ int) { log.(*kitLog).disk.fullNext.Store(true) },
 			Trim: func(tb testing.TB, log sse.EventLog) {
-				if err := log.(*kitLog).Trim(); err != nil {
+				if err := log.(*kitLog).log.Trim(); err != nil {
 					tb.Error(err)
 				}
 			},
 			ByCount: true, ByBytes: true, ByAge: true, ByPattern: true,
-			ExactLost: true, Gapless: true, Contiguous: true,
+			ExactLost: true, Gapless: true, Contiguous: true, Keys: true,
 		})
 	}
 }

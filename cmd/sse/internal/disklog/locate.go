@@ -75,7 +75,7 @@ func (f *seeker) answer(
 	if err != nil {
 		return sse.Position{}, err
 	}
-	return begin, &sse.Gap{Asked: asked, Available: begin.String(), Why: why}
+	return begin, &sse.Gap{Asked: asked, Available: begin.String(), Why: sse.GapReason(why)}
 }
 
 // verify says why a position is not one of the log, or nothing.

@@ -27,8 +27,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"github.com/sse-go/sse"
 )
 
 // ErrClosed is what a log returns that has been closed.
@@ -78,8 +76,6 @@ type Log struct {
 	state  logState
 	topics topics
 }
-
-var _ sse.EventLog = (*Log)(nil)
 
 // Open opens the log in a directory, which it creates if need be. Nobody else
 // must have it open: then the error is a [*LockedError].

@@ -58,7 +58,7 @@ func put(tb testing.TB, l *disklog.Log, entries ...sse.Entry) []sse.Entry {
 // get reads everything that is selected.
 func get(tb testing.TB, l *disklog.Log, sel sse.Selection) sse.Page {
 	tb.Helper()
-	page, err := l.Read(tb.Context(), sse.Position{}, sse.Position{}, sel, 1<<40)
+	page, err := l.Read(tb.Context(), sse.Position{}, sse.Position{}, sel, 1<<30)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package disklog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,11 +89,11 @@ func (o *Options) withDefaults() (Options, error) {
 			return c, fmt.Errorf("sse: a negative limit in the retention %+v", rule)
 		}
 	}
-	setIfZero(&c.Reserve, int64(reserves*memory(overall(c.Retention), 0)))
-	setIfZero(&c.Cache, 16<<20)
-	setIfZero(&c.LossMarks, 10_000)
-	setIfZero(&c.KeyWindow, 24*time.Hour)
-	setIfZero(&c.Keys, 1_000_000)
+	c.Reserve = cmp.Or(c.Reserve, int64(reserves*memory(overall(c.Retention), 0)))
+	c.Cache = cmp.Or(c.Cache, 16<<20)
+	c.LossMarks = cmp.Or(c.LossMarks, 10_000)
+	c.KeyWindow = cmp.Or(c.KeyWindow, 24*time.Hour)
+	c.Keys = cmp.Or(c.Keys, 1_000_000)
 	if c.FS == nil {
 		c.FS = vfs.Default
 	}
@@ -109,12 +110,6 @@ func (o *Options) withDefaults() (Options, error) {
 		return c, errors.New("sse: a negative number in the options of the log")
 	}
 	return c, nil
-}
-
-func setIfZero[T ~int | ~int64](v *T, value T) {
-	if *v == 0 {
-		*v = value
-	}
 }
 
 // ruleOf is the rule of a topic, or nil.

@@ -15,7 +15,7 @@ const (
 	evil = "https://evil.example"
 )
 
-// A page of another origin can neither publish nor read.
+// A page of an origin that is not allowed can neither publish nor read.
 func TestOrigins(t *testing.T) {
 	open := hubtest.Start(t, hub.Config{})
 	cors := hubtest.Start(t, hub.Config{Origins: []string{page}})
@@ -24,20 +24,20 @@ func TestOrigins(t *testing.T) {
 		name         string
 		origin, site string
 		more         string
-		closed, cors int // the status without --cors, and with it
+		closed, cors int // the status without and with --cors
 	}{
 		{"no browser", "", "", "", 200, 200},
 		{"own page", "", "same-origin", "", 200, 200},
-		{"own page that says so", own, "same-origin", "", 200, 200},
+		{"own page with an Origin", own, "same-origin", "", 200, 200},
 		{"own page, old browser", own, "", "", 200, 200},
-		{"typed by a person", "", "none", "", 200, 200},
+		{"opened by a person", "", "none", "", 200, 200},
 		{"listed page", page, "cross-site", "", 403, 200},
 		{"listed page, old browser", page, "", "", 403, 200},
 		{"other page", evil, "cross-site", "", 403, 403},
 		{"other page, old browser", evil, "", "", 403, 403},
 		{"other port", "http://localhost:1", "same-site", "", 403, 403},
 		{"other scheme", "https://app.example:444", "same-site", "", 403, 403},
-		{"no origin", "null", "cross-site", "", 403, 403},
+		{"opaque origin", "null", "cross-site", "", 403, 403},
 		{"image", "", "cross-site", "", 403, 403},
 	} {
 		for _, h := range []*hubtest.Hub{open, cors} {
@@ -65,14 +65,14 @@ func TestOrigins(t *testing.T) {
 					allowed = page
 				}
 				if got := got.Header.Get("Access-Control-Allow-Origin"); got != allowed {
-					t.Errorf("%s: %s: allowed is %q, want %q", test.name, request, got, allowed)
+					t.Errorf("%s: %s: Access-Control-Allow-Origin is %q, want %q", test.name, request, got, allowed)
 				}
 			}
 		}
 	}
 	for _, want := range []string{"--cors " + page + " allows it", "--cors " + evil, "--cors http://localhost:1 "} {
 		if n := strings.Count(open.Logs(), want); n != 1 {
-			t.Errorf("the log says %q %d times, want once:\n%s", want, n, open.Logs())
+			t.Errorf("the log has %q %d times, want once:\n%s", want, n, open.Logs())
 		}
 	}
 }
@@ -83,11 +83,11 @@ func TestPreflight(t *testing.T) {
 	got := h.Do("OPTIONS", "/news", "", append(header, "Origin", page)...)
 	if got.StatusCode != 204 || got.Header.Get("Access-Control-Allow-Credentials") != "true" ||
 		!strings.Contains(got.Header.Get("Access-Control-Allow-Headers"), "Idempotency-Key") {
-		t.Errorf("for a listed page: %d %v", got.StatusCode, got.Header)
+		t.Errorf("preflight of a listed page: %d %v", got.StatusCode, got.Header)
 	}
 	got = h.Do("OPTIONS", "/news", "", append(header, "Origin", evil)...)
 	if got.StatusCode != 403 || got.Header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("for another: %d %v", got.StatusCode, got.Header)
+		t.Errorf("preflight of another page: %d %v", got.StatusCode, got.Header)
 	}
 }
 
@@ -138,8 +138,8 @@ func TestKeys(t *testing.T) {
 		if got.StatusCode != test.want {
 			t.Errorf("%s %s with %q: %d %s, want %d", test.method, test.path, test.key, got.StatusCode, got.Text, test.want)
 		}
-		if needs := got.Header.Get("WWW-Authenticate") != ""; needs != (test.want == 401) {
-			t.Errorf("%s %s: %d, and WWW-Authenticate is %v", test.method, test.path, got.StatusCode, needs)
+		if set := got.Header.Get("WWW-Authenticate") != ""; set != (test.want == 401) {
+			t.Errorf("%s %s: %d, and WWW-Authenticate is set: %v", test.method, test.path, got.StatusCode, set)
 		}
 	}
 	got := h.Do("POST", "/-/batch", `{"topics":["news"],"data":"x"}`, "Authorization", some)
@@ -171,11 +171,11 @@ func TestLogin(t *testing.T) {
 	if got := h.Do("GET", "/news?follow=0", "", header...); got.StatusCode != 200 {
 		t.Errorf("with the cookie: %d %s", got.StatusCode, got.Text)
 	}
-	// The cookie is what a foreign page would use.
+	// A page of another origin would send the same cookie.
 	foreign := []string{header[0], header[1], "Origin", evil, "Sec-Fetch-Site", "cross-site"}
 	for _, method := range []string{"GET", "POST"} {
 		if got := h.Do(method, "/news", "", foreign...); got.StatusCode != 403 {
-			t.Errorf("%s by a foreign page: %d %s", method, got.StatusCode, got.Text)
+			t.Errorf("%s by a page of another origin: %d %s", method, got.StatusCode, got.Text)
 		}
 	}
 	out := h.Do("POST", "/-/logout", "", header...).Cookies()
@@ -202,18 +202,18 @@ func TestTickets(t *testing.T) {
 	}
 	x := ticket("topic=news&pattern=room/*")
 	if got := use("/news", x); got != 200 {
-		t.Errorf("a ticket: %d", got)
+		t.Errorf("first use of a ticket: %d", got)
 	}
 	if got := use("/news", x); got != 401 {
-		t.Errorf("a ticket again: %d", got)
+		t.Errorf("second use of a ticket: %d", got)
 	}
 	for _, test := range []struct {
 		name, path string
 		origin     []string
 		want       int
 	}{
-		{"pattern", "/room/*", nil, 200},
-		{"both", "/news,room/*", nil, 200},
+		{"its pattern", "/room/*", nil, 200},
+		{"its topic and its pattern", "/news,room/*", nil, 200},
 		{"another topic", "/sport", nil, 403},
 		{"a wider pattern", "/**", nil, 403},
 		{"another origin", "/news", []string{"Origin", page, "Sec-Fetch-Site", "cross-site"}, 403},
@@ -224,30 +224,30 @@ func TestTickets(t *testing.T) {
 	}
 	cross := []string{"Origin", page, "Sec-Fetch-Site", "cross-site"}
 	if got := use("/news", ticket("topic=news&origin="+url.QueryEscape(page)), cross...); got != 200 {
-		t.Errorf("of the page's origin, by name: %d", got)
+		t.Errorf("a ticket with the origin in the query: %d", got)
 	}
 	if got := use("/news", ticket("topic=news", cross...), cross...); got != 200 {
-		t.Errorf("of the page that has asked for it: %d", got)
+		t.Errorf("a ticket for the page that requested it: %d", got)
 	}
 	if got := h.Do("POST", "/news?ticket="+ticket("topic=news"), ""); got.StatusCode != 400 {
 		t.Errorf("publishing with a ticket: %d %s", got.StatusCode, got.Text)
 	}
 	if logs := h.Logs(); strings.Contains(logs, secret) || strings.Contains(logs, x) {
-		t.Errorf("the log tells a secret:\n%s", logs)
+		t.Errorf("the log contains a secret:\n%s", logs)
 	}
 }
 
-// A stream is opened with a ticket, and outlives it.
+// A ticket opens one stream, and cannot be used again.
 func TestTicketForAStream(t *testing.T) {
 	const secret = "0123456789abcdef"
 	h := hubtest.Start(t, hub.Config{Keys: hubtest.Keys(t, "k "+secret+" publish ** subscribe **")})
 	auth := []string{"Authorization", "Bearer " + secret}
 	ticket := strings.TrimSpace(h.Do("POST", "/-/tickets?topic=news", "", auth...).Text)
 	mustPublish(t, h, "/news", "1", auth...)
-	if got := next(t, h, "/news?since=earliest&ticket="+ticket, "1"); !strings.Contains(got, "data: 1") {
-		t.Errorf("the stream has %q", got)
+	if got := readUntil(t, h, "/news?since=earliest&ticket="+ticket, "1"); !strings.Contains(got, "data: 1") {
+		t.Errorf("the stream is %q", got)
 	}
 	if response, err := http.Get(h.URL + "/news?ticket=" + ticket); err != nil || response.StatusCode != 401 {
-		t.Errorf("again: %v, %v", response, err)
+		t.Errorf("second use of a ticket: %v, %v", response, err)
 	}
 }

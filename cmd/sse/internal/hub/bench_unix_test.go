@@ -17,9 +17,10 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// BenchmarkPublish is what a POST of one event costs, beside one that does nothing.
-// Both ends are in this process, and the client's end is the same for all; cpu-ns/op
-// counts both. It sends bytes, so that it is small.
+// BenchmarkPublish measures the cost of a POST of one event, in comparison with
+// a POST to a handler that does nothing. Client and server are in this process,
+// and cpu-ns/op counts both. The client writes raw bytes, so that the cost of
+// the client is small, and is the same in all cases.
 func BenchmarkPublish(b *testing.B) {
 	b.Run("empty handler", func(b *testing.B) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,7 +47,7 @@ func BenchmarkPublish(b *testing.B) {
 	})
 }
 
-// post sends requests with n events each, until b.N events are sent.
+// post sends requests of n events each, until it has sent b.N events.
 func post(b *testing.B, addr, path, body string, n int) {
 	request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s",
 		path, len(body), body)
@@ -78,7 +79,7 @@ func post(b *testing.B, addr, path, body string, n int) {
 	b.ReportMetric(float64(processTime()-before)/float64(b.N), "cpu-ns/op")
 }
 
-// skipResponse reads a response with status 200.
+// skipResponse reads a response. It returns an error unless the status is 200.
 func skipResponse(in *bufio.Reader) error {
 	length := 0
 	for first := true; ; first = false {
@@ -87,7 +88,7 @@ func skipResponse(in *bufio.Reader) error {
 		case err != nil:
 			return err
 		case first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200")):
-			return fmt.Errorf("the answer is %s", line)
+			return fmt.Errorf("the response is %s", line)
 		case len(line) == 2:
 			_, err := in.Discard(length)
 			return err
@@ -100,7 +101,7 @@ func skipResponse(in *bufio.Reader) error {
 	}
 }
 
-// processTime is the CPU time that this process has taken, in nanoseconds.
+// processTime returns the CPU time that this process has used, in nanoseconds.
 func processTime() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

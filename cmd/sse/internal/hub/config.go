@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,59 +14,67 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// Memory as Config.Data keeps events in memory only.
+// Memory is the value of Config.Data for a hub that stores events only in
+// memory.
 const Memory = "memory"
 
-// Config is what a hub needs to know. Addr and Data must be set.
+// Config configures a hub. Addr and Data must be set.
 type Config struct {
-	// Addr is where to listen: localhost:3000 for both addresses of this machine's
-	// loopback, or an address, or :3000 for all.
+	// Addr is the address to listen on: localhost:3000 for both loopback
+	// addresses of this machine, :3000 for all of its addresses, or one address
+	// and a port.
 	Addr string
 
-	// AddrFile, if not empty, is a file that the address is written to, and the port
-	// if that was 0, once the hub serves.
+	// AddrFile, if not empty, is a file. Once the hub serves, it writes its
+	// address to the file. If the port of Addr is 0, the address has the actual
+	// port.
 	AddrFile string
 
-	// Data is the directory of the log, or Memory.
+	// Data is the directory of the event log, or Memory.
 	Data string
 
-	// Keys are those who may use the hub. If there are none everybody may, and only
-	// a hub on loopback starts, unless Insecure is set.
+	// Keys are the keys of the clients that may use the hub. Without keys every
+	// client may use the hub. Then the hub must listen on loopback addresses
+	// only, unless Insecure is true.
 	Keys     []auth.Key
 	Insecure bool
 
-	// Hosts, Origins and MaxEvent are those of the interface, [api.Options]. If
-	// MaxEvent is zero, 10 MiB.
+	// Hosts, Origins and MaxEvent have the same meaning as in [api.Options]. If
+	// MaxEvent is zero, it is 10 MiB.
 	Hosts    []string
 	Origins  []string
 	MaxEvent int
 
-	// Retention is how much is kept, in all and of topics. With a Pattern, the first
-	// that matches a topic counts.
+	// Retention lists limits of the stored events: of all topics together, and
+	// of each topic that a pattern matches. If several patterns match a topic,
+	// only the first of them applies.
 	Retention []Retention
 
-	// KeyWindow is how long idempotency keys are remembered. If zero, 24 hours.
+	// KeyWindow is how long the hub remembers idempotency keys. If zero, 24
+	// hours.
 	KeyWindow time.Duration
 
-	// Heartbeat is the silence after which a stream gets a byte. If zero, 15 seconds.
+	// Heartbeat is how long a stream may be idle before the hub sends a byte.
+	// If zero, 15 seconds.
 	Heartbeat time.Duration
 
-	// LockWait is how long to wait for another hub to let go of Data. If zero, 10
-	// seconds; if negative, not at all.
+	// LockWait is how long to wait for another hub to release Data. If zero, 10
+	// seconds; if negative, the hub does not wait.
 	LockWait time.Duration
 
-	// Grace is how long streams have to end when the hub does. If zero, 1.5 seconds.
+	// Grace is how long the hub waits at shutdown for its streams to end. If
+	// zero, 1.5 seconds.
 	Grace time.Duration
 
-	// Logger is told what an operator should know. If nil, nothing is logged.
+	// Logger receives messages for the operator. If nil, the hub logs nothing.
 	Logger *slog.Logger
 
-	// Ready is called once the hub serves.
+	// Ready, if not nil, is called once the hub serves.
 	Ready func(Started)
 }
 
-// Retention is how much is kept of each topic that Pattern matches or, if that is
-// zero, in all. What is zero limits nothing.
+// Retention limits the stored events of each topic that Pattern matches or, if
+// Pattern is zero, of all topics together. A limit of zero is no limit.
 type Retention struct {
 	Pattern sse.Pattern
 	Age     time.Duration
@@ -73,17 +82,18 @@ type Retention struct {
 	Bytes   int64
 }
 
-// Started says where a hub serves.
+// Started describes a hub that serves.
 type Started struct {
-	URL  string // to open
-	Addr string // to dial
-	Data string // where the events are kept, or Memory
+	URL  string // for a browser
+	Addr string // for net.Dial
+	Data string // the directory of the event log, or Memory
 }
 
-// Error is what prevents a hub from starting, and what to do about it.
+// Error is the reason why a hub cannot start. Hint describes how to fix the
+// problem.
 type Error struct {
 	Text, Hint string
-	Err        error // perhaps
+	Err        error // the cause, or nil
 }
 
 func (e *Error) Error() string { return "sse: " + e.Text }
@@ -95,46 +105,41 @@ const (
 	defaultGrace    = 1500 * time.Millisecond
 )
 
-// withDefaults returns a copy in which nothing is left to choose.
+// withDefaults returns a copy of c with the defaults in place of zero values.
 func (c Config) withDefaults() Config {
-	setIfZero(&c.MaxEvent, defaultMaxEvent)
-	setIfZero(&c.LockWait, defaultLockWait)
-	setIfZero(&c.Grace, defaultGrace)
+	c.MaxEvent = cmp.Or(c.MaxEvent, defaultMaxEvent)
+	c.LockWait = cmp.Or(c.LockWait, defaultLockWait)
+	c.Grace = cmp.Or(c.Grace, defaultGrace)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
 
-func setIfZero[T comparable](v *T, value T) {
-	if *v == *new(T) {
-		*v = value
-	}
-}
-
-// Validate says what is wrong with the configuration. The error is an *Error.
+// Validate returns an *Error if the configuration is invalid.
 func (c *Config) Validate() error {
 	host, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
-		return &Error{Text: fmt.Sprintf("%q is not an address", c.Addr),
-			Hint: "an address is host:port, as in localhost:3000 or :8080"}
+		return &Error{Text: fmt.Sprintf("the address %q must be HOST:PORT", c.Addr),
+			Hint: "for example localhost:3000, or :8080 for all addresses of this machine"}
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return &Error{Text: fmt.Sprintf("%q has no port that is a number up to 65535", c.Addr),
-			Hint: "for any port that is free: localhost:0"}
+		return &Error{Text: fmt.Sprintf("the port of %q must be a number up to 65535", c.Addr),
+			Hint: "localhost:0 uses any free port"}
 	}
 	if c.Data == "" {
-		return &Error{Text: "there is no directory for the events", Hint: "--data DIR, or --data memory"}
+		return &Error{Text: "the directory of the events must be set",
+			Hint: "use --data DIR, or --data memory"}
 	}
 	if c.MaxEvent < 0 {
-		return &Error{Text: "the largest event has a negative size"}
+		return &Error{Text: "the size limit of events must not be negative"}
 	}
 	if !isLoopback(host) && len(c.Keys) == 0 && !c.Insecure {
 		return &Error{
-			Text: fmt.Sprintf("%s is not only for this machine, and there are no keys: "+
-				"anybody could publish and read", c.Addr),
-			Hint: fmt.Sprintf("--key 'NAME SECRET publish ** subscribe **' lets those in who have it; "+
-				"--addr localhost:%s is this machine only; --insecure lets everybody in", port),
+			Text: fmt.Sprintf("without keys, everybody who can reach %s could publish and read", c.Addr),
+			Hint: fmt.Sprintf("require a key with --key 'NAME SECRET publish ** subscribe **', "+
+				"listen on this machine only with --addr localhost:%s, "+
+				"or allow everybody with --insecure", port),
 		}
 	}
 	for _, origin := range c.Origins {
@@ -150,20 +155,22 @@ func (c *Config) checkOrigin(origin string) error {
 		if len(c.Keys) > 0 || c.Insecure {
 			return nil
 		}
-		return &Error{Text: "--cors '*' would let every website publish and read, as there are no keys",
-			Hint: "name the origins, as in --cors https://example.com, or give out keys with --key"}
+		return &Error{Text: "without keys, every website could publish and read with --cors '*'",
+			Hint: "list the origins, for example --cors https://example.com, or require a key with --key"}
 	}
 	scheme, host, ok := strings.Cut(origin, "://")
 	if !ok || scheme != "http" && scheme != "https" || host == "" ||
 		strings.ContainsAny(host, "/?# ") || strings.ToLower(origin) != origin {
-		return &Error{Text: fmt.Sprintf("%q is not an origin", origin),
-			Hint: "an origin is a scheme and a host, and a port if it is an unusual one, " +
-				"as in https://example.com or http://localhost:5173"}
+		return &Error{
+			Text: fmt.Sprintf("the origin %q must be a scheme and a host, in lower case", origin),
+			Hint: "for example https://example.com, or http://localhost:5173 with a port " +
+				"that is not the default",
+		}
 	}
 	return nil
 }
 
-// isLoopback reports whether only this machine reaches a host.
+// isLoopback reports whether only this machine can reach a host.
 func isLoopback(host string) bool {
 	if host == "localhost" {
 		return true

@@ -19,18 +19,19 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// fullHub is a hub on a small disk, and what it has acknowledged.
+// fullHub is a hub on a small disk, with the events that it has acknowledged.
 type fullHub struct {
 	*hubtest.Hub
 	t    *testing.T
 	disk string
 
-	mu   sync.Mutex // guards the following
-	next int
-	kept map[string]string // the event's data, by its id
+	mu           sync.Mutex // guards the following
+	next         int
+	acknowledged map[string]string // the data of an event, by its id
 }
 
-// bulk cannot be compressed. An event is its number, and this.
+// bulk is data that cannot be compressed. The data of an event is its topic, its
+// number and a part of bulk.
 var bulk = func() string {
 	rng := rand.New(rand.NewPCG(3, 4))
 	data := make([]byte, 128<<10)
@@ -40,8 +41,8 @@ var bulk = func() string {
 	return string(data)
 }()
 
-// TestFullDisk fills the disk of a hub over and over, and makes space in the ways
-// that an operator has, without restarting it.
+// TestFullDisk fills the disk of a hub several times. After each time it makes
+// space in one of the ways that an operator has, without a restart of the hub.
 func TestFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -55,16 +56,16 @@ func TestFullDisk(t *testing.T) {
 	config := hub.Config{
 		Data: filepath.Join(disk, "events"), Retention: []hub.Retention{{Bytes: 48e6}},
 	}
-	h := &fullHub{Hub: hubtest.Start(t, config), t: t, disk: disk, kept: map[string]string{}}
+	h := &fullHub{Hub: hubtest.Start(t, config), t: t, disk: disk, acknowledged: map[string]string{}}
 	live := h.listen("/**")
 	h.fill()
-	h.refuses()
-	h.has(h.listen("/**?since=earliest"))
-	h.has(live)
+	h.checkRefused()
+	h.checkEvents(h.listen("/**?since=earliest"))
+	h.checkEvents(live)
 
 	for _, way := range []struct {
-		name string
-		make func()
+		name  string
+		apply func()
 	}{
 		{"a file is removed", func() {
 			if err := os.Remove(other); err != nil {
@@ -76,14 +77,14 @@ func TestFullDisk(t *testing.T) {
 			if answer := h.Do("DELETE", "/room/1", ""); answer.StatusCode != http.StatusNoContent {
 				t.Fatalf("DELETE: %s %s", answer.Status, answer.Text)
 			}
-			h.forget("room/1 ")
+			h.removePrefix("room/1 ")
 		}},
 	} {
-		way.make()
-		h.untilKept()
+		way.apply()
+		h.waitForSpace()
 		h.fill()
-		h.refuses()
-		h.has(live)
+		h.checkRefused()
+		h.checkEvents(live)
 		if t.Failed() {
 			t.Fatalf("after %s", way.name)
 		}
@@ -91,11 +92,11 @@ func TestFullDisk(t *testing.T) {
 	h.Stop()
 	hubtest.Resize(t, disk, 2*size)
 	h.Hub = hubtest.Start(t, config)
-	h.has(h.listen("/**?since=earliest"))
+	h.checkEvents(h.listen("/**?since=earliest"))
 }
 
-// A hub that has not even the space to begin says so, and what to do.
-func TestDiskTooFullToBegin(t *testing.T) {
+// A hub that has no space to start returns an error with a hint.
+func TestDiskTooFullToStart(t *testing.T) {
 	data := filepath.Join(hubtest.SmallDisk(t, 512<<10), "events")
 	h, err := hub.New(hub.Config{Addr: "localhost:0", Data: data})
 	if err != nil {
@@ -104,12 +105,11 @@ func TestDiskTooFullToBegin(t *testing.T) {
 	err = h.Run(t.Context())
 	var e *hub.Error
 	if !errors.As(err, &e) || !errors.Is(err, syscall.ENOSPC) || !strings.Contains(e.Hint, "--data DIR") {
-		t.Errorf("it ends with %+v", err)
+		t.Errorf("Run returned %+v", err)
 	}
 }
 
-// post publishes an event, and reports whether it was kept; otherwise the disk is
-// full.
+// post publishes an event. It returns false if the disk is full.
 func (h *fullHub) post() bool {
 	h.mu.Lock()
 	n := h.next
@@ -122,7 +122,7 @@ func (h *fullHub) post() bool {
 	case http.StatusOK:
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.kept[strings.TrimSpace(answer.Text)] = data
+		h.acknowledged[strings.TrimSpace(answer.Text)] = data
 		return true
 	case http.StatusInsufficientStorage:
 	default:
@@ -143,15 +143,16 @@ func (h *fullHub) fill() {
 	all.Wait()
 }
 
-// untilKept publishes until the hub has found out that there is space.
-func (h *fullHub) untilKept() {
+// waitForSpace publishes until the hub has noticed that the disk has space.
+func (h *fullHub) waitForSpace() {
 	for !h.post() && !h.t.Failed() && h.t.Context().Err() == nil {
 	}
 }
 
-// refuses checks what each way to publish says when the disk is full. It may have
-// found some space meanwhile, and keep an event or two.
-func (h *fullHub) refuses() {
+// checkRefused checks the error of each way to publish when the disk is full.
+// If the hub has found some space in the meantime, it accepts an event or two
+// before the error.
+func (h *fullHub) checkRefused() {
 	h.t.Helper()
 	for i, publish := range []func(data string) hubtest.Answer{
 		func(data string) hubtest.Answer { return h.Do("POST", "/room/1", data) },
@@ -174,7 +175,7 @@ func (h *fullHub) refuses() {
 				words := strings.FieldsFunc(answer.Text, func(r rune) bool {
 					return strings.ContainsRune("\" {}:,\n", r)
 				})
-				h.kept[words[len(words)-1]] = data // the id
+				h.acknowledged[words[len(words)-1]] = data // the id
 				continue
 			}
 			if answer.StatusCode != http.StatusInsufficientStorage ||
@@ -186,24 +187,25 @@ func (h *fullHub) refuses() {
 	}
 }
 
-// forget notes that events whose data begins so were deleted.
-func (h *fullHub) forget(prefix string) {
-	for id, data := range h.kept {
+// removePrefix removes the acknowledged events whose data has a prefix, because
+// they were deleted.
+func (h *fullHub) removePrefix(prefix string) {
+	for id, data := range h.acknowledged {
 		if strings.HasPrefix(data, prefix) {
-			delete(h.kept, id)
+			delete(h.acknowledged, id)
 		}
 	}
 }
 
-// listener reads a stream, and comes back as browsers do when it ends: who does not
-// read while the disk is filled has fallen behind.
+// listener reads a stream. When the stream ends, it reconnects like a browser:
+// a listener that does not read while the test fills the disk is disconnected.
 type listener struct {
 	*bufio.Reader
-	path, last string            // the id of the last event
+	path, last string            // last is the id of the last event
 	seen       map[string]string // data by id
 }
 
-// listen subscribes, until the test ends.
+// listen subscribes until the test ends.
 func (h *fullHub) listen(path string) *listener {
 	l := &listener{path: path, seen: map[string]string{}}
 	h.connect(l)
@@ -220,38 +222,42 @@ func (h *fullHub) connect(l *listener) {
 	l.Reader = bufio.NewReaderSize(response.Body, 1<<17)
 }
 
-// has reads the stream until it has brought all that is kept, and checks that it
-// brings nothing else, and that the history has the same.
-func (h *fullHub) has(l *listener) {
+// checkEvents reads the stream until l has received every acknowledged event. It
+// checks that l receives each event once and no other events, and that the
+// history has the same events.
+func (h *fullHub) checkEvents(l *listener) {
 	h.t.Helper()
 	missing := 0
-	for id := range h.kept {
+	for id := range h.acknowledged {
 		if _, ok := l.seen[id]; !ok {
 			missing++
 		}
 	}
-	for since := 0; missing > 0; since++ {
+	for received := 0; missing > 0; received++ { // events since the listener has connected
 		id, data, err := l.read()
-		if err != nil && since > 0 {
+		if err != nil && received > 0 {
 			h.connect(l)
-			since = -1
+			received = -1
 			continue
 		}
 		if err != nil {
-			h.t.Fatalf("%d of %d events are missing: %v; %s", missing, len(h.kept), err, h.Logs())
+			h.t.Fatalf("%d of %d events are missing: %v; %s", missing, len(h.acknowledged), err, h.Logs())
 		}
-		if _, twice := l.seen[id]; twice || h.kept[id] != data {
-			h.t.Fatalf("%s brings %.20q, want %.20q, once", id, data, h.kept[id])
+		if _, seen := l.seen[id]; seen {
+			h.t.Fatalf("event %s arrived twice", id)
+		}
+		if want := h.acknowledged[id]; data != want {
+			h.t.Fatalf("event %s has the data %.20q, want %.20q", id, data, want)
 		}
 		l.seen[id] = data
 		missing--
 	}
-	if got := h.history(); !maps.Equal(got, h.kept) {
-		h.t.Errorf("the history has %d events, want %d", len(got), len(h.kept))
+	if got := h.history(); !maps.Equal(got, h.acknowledged) {
+		h.t.Errorf("the history has %d events, want %d", len(got), len(h.acknowledged))
 	}
 }
 
-// read returns the next event that was published.
+// read returns the next published event of the stream.
 func (l *listener) read() (id, data string, err error) {
 	for {
 		line, err := l.ReadString('\n')
@@ -272,7 +278,7 @@ func (l *listener) read() (id, data string, err error) {
 	}
 }
 
-// history reads all pages.
+// history reads all pages of history.
 func (h *fullHub) history() map[string]string {
 	all := map[string]string{}
 	for path := "/**?follow=0"; ; {

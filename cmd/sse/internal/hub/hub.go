@@ -1,12 +1,14 @@
-// Package hub is the daemon of "sse serve": it puts the log, the broker, the keys and
-// the HTTP interface together, and takes them apart again.
+// Package hub is the server of "sse serve". It builds a hub from its parts,
+// runs it and shuts it down:
 //
 //	hub.New(config) → Run(ctx)
 //
-//	log ◄── broker ◄── api ◄── http.Server ◄── listeners      opened from left to right
+//	log ◄── broker ◄── api ◄── http.Server ◄── listeners
 //
-// When ctx is done the listeners go first, so that a successor can have the port;
-// then every stream is told when to come back; the lock of the log goes last.
+// A request passes these parts from right to left. When ctx is done, the hub
+// first closes the listeners, so that another process can listen on the port.
+// Then it ends each stream, after it has sent a random delay for the client to
+// wait before it reconnects. Last, the hub releases the lock of the log.
 package hub
 
 import (
@@ -19,7 +21,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,26 +28,23 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// Hub is a hub that runs once.
+// Hub is a hub that can run once.
 type Hub struct {
 	config Config
-	disk   *disklog.Log // or nil
+	disk   *disklog.Log // nil if the events are in memory
 	broker *sse.Broker
 	server *http.Server
-	stop   context.CancelFunc // ends what takes long
-	serves sync.WaitGroup     // the goroutines of the server
-	told   context.CancelFunc // ends those of tells
-	tells  sync.WaitGroup     // who tells the operator of slow subscribers
 
-	mu     sync.Mutex // guards the following
-	closed bool
-	cancel context.CancelFunc // makes Run hurry
+	cancelRequests context.CancelFunc // cancels api.Options.Closing
+	servers        sync.WaitGroup     // the goroutines that accept connections
+	stopLagLog     context.CancelFunc
+	lagLog         sync.WaitGroup // the goroutine of lagLog.run
 }
 
-// New returns a hub that has not begun yet, or says what is wrong with its
-// configuration.
+// New returns a hub that does not run yet, or an *Error if config is invalid.
 func New(config Config) (*Hub, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -54,29 +52,21 @@ func New(config Config) (*Hub, error) {
 	return &Hub{config: config.withDefaults()}, nil
 }
 
-// Run serves until ctx is done, and then shuts down within Config.Grace and what the
-// log needs to close. It returns nil if that is how it ended.
+// Run serves until ctx is done and then shuts down: it waits up to Config.Grace
+// for the streams to end, and until the log is closed. Run returns nil after
+// such a shutdown, and an error if the hub cannot start or a listener fails.
 func (h *Hub) Run(ctx context.Context) (err error) {
-	hurry, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	h.mu.Lock()
-	h.cancel = cancel
-	closed := h.closed
-	h.mu.Unlock()
-	if closed {
-		return errors.New("sse: the hub was closed before it began")
-	}
 	if h.config.Data != Memory {
 		if h.disk, err = openLog(ctx, &h.config); err != nil {
 			if ctx.Err() != nil {
-				return nil // which has ended the wait for another hub
+				return nil // ctx ended the wait for another hub
 			}
 			return err
 		}
 		defer func() { err = errors.Join(err, h.disk.Close()) }()
 	}
 	if ctx.Err() != nil {
-		return nil // while it waited for the log
+		return nil // ctx was canceled while the log was opened
 	}
 	listeners, err := listen(ctx, h.config.Addr)
 	if err != nil {
@@ -86,9 +76,9 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 		return errors.Join(err, closeAll(listeners))
 	}
 	failed := h.serve(listeners)
-	started := h.started(listeners)
+	started := h.newStarted(listeners)
 	if err := h.writeAddr(started.Addr); err != nil {
-		return errors.Join(err, h.shutdown(hurry, 0))
+		return errors.Join(err, h.shutdown(0))
 	}
 	if h.config.Ready != nil {
 		h.config.Ready(started)
@@ -97,58 +87,53 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, h.shutdown(hurry, h.config.Grace))
+	return errors.Join(err, h.shutdown(h.config.Grace))
 }
 
-// Close makes Run return at once: what it would wait for is cut off.
-func (h *Hub) Close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	if h.cancel != nil {
-		h.cancel()
-	}
-}
-
-// build makes the parts, from the log to the server.
+// build creates the broker, the API and the server.
 func (h *Hub) build() error {
 	c := &h.config
 	authority, err := auth.New(c.Keys, nil)
 	if err != nil {
 		return err
 	}
-	slow := &slow{wake: make(chan struct{}, 1)}
+	lag := &lagLog{wake: make(chan struct{}, 1)}
 	h.broker = &sse.Broker{
 		Park:         true,
-		Stream:       sse.AcceptOptions{Heartbeat: c.Heartbeat, Logger: c.Logger},
-		OnDisconnect: slow.disconnected,
+		Streams:      sse.StreamOptions{Heartbeat: c.Heartbeat},
+		Logger:       c.Logger,
+		OnDisconnect: lag.onDisconnect,
 	}
-	publisher := &publisher{broker: h.broker, disk: h.disk, keys: newKeys(c.KeyWindow)}
 	if h.disk != nil {
-		h.broker.Log = durable{h.disk}
+		h.broker.Log = h.disk.EventLog()
 	} else {
-		h.broker.Retention, h.broker.TopicRetention = inMemory(c.Retention)
+		h.broker.Retention, h.broker.TopicRetention = memoryRetention(c.Retention)
 	}
-	closing, stop := context.WithCancel(context.Background())
-	h.stop = stop
+	closing, cancelRequests := context.WithCancel(context.Background())
+	h.cancelRequests = cancelRequests
 	host, _, _ := net.SplitHostPort(c.Addr)
 	handler, err := api.New(api.Options{
-		Broker: h.broker, Log: publisher, Authority: authority,
-		Hosts: c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
-		// With keys, a page of another name has none: nothing is to be had by it.
+		Broker:    h.broker,
+		Log:       &publisher{broker: h.broker, disk: h.disk, requests: newRequestCache(c.KeyWindow)},
+		Authority: authority,
+		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
+		// With keys, requests under another host name are harmless: a page that
+		// uses such a name (DNS rebinding) has no key.
 		AnyHost: len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
-		Refused: func(what, flag string) {
-			c.Logger.Warn(what+" was refused", slog.String("hint", flag+" allows it"))
+		OnRefused: func(subject, flag string) {
+			c.Logger.Warn(subject+" was refused", slog.String("hint", flag+" allows it"))
 		},
-		Failed: func(err error) { c.Logger.Error("a request failed", "error", bare(err)) },
+		OnError: func(err error) {
+			c.Logger.Error("a request failed", "error", text.WithoutPrefix(err))
+		},
 	})
 	if err != nil {
-		stop()
+		cancelRequests()
 		return err
 	}
-	telling, told := context.WithCancel(context.Background())
-	h.told = told
-	h.tells.Go(func() { slow.tell(telling, c.Logger) })
+	ctx, stopLagLog := context.WithCancel(context.Background())
+	h.stopLagLog = stopLagLog
+	h.lagLog.Go(func() { lag.run(ctx, c.Logger) })
 	h.broker.Select = handler.Select
 	h.server = &http.Server{
 		Handler: handler, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
@@ -157,24 +142,27 @@ func (h *Hub) build() error {
 	return nil
 }
 
-// inMemory is how much a broker keeps that has no log.
-func inMemory(rules []Retention) (all sse.Retention, topics []sse.Retention) {
+// memoryRetention returns the rules of a broker that stores its events in
+// memory: the limits of all topics together, and the limits of each topic.
+func memoryRetention(rules []Retention) (all sse.Retention, topics []sse.TopicRetention) {
 	for _, r := range rules {
-		rule := sse.Retention{Pattern: r.Pattern, Events: int(r.Events), Bytes: r.Bytes, Age: r.Age}
 		if r.Pattern == (sse.Pattern{}) {
-			all = rule
+			all = sse.Retention{Events: int(r.Events), Bytes: r.Bytes, Age: r.Age}
 			continue
 		}
-		topics = append(topics, rule)
+		topics = append(topics, sse.TopicRetention{
+			Pattern: r.Pattern, Events: int(r.Events), Bytes: r.Bytes, Age: r.Age,
+		})
 	}
 	return all, topics
 }
 
-// serve serves on all listeners, and says if one of them fails.
+// serve starts to serve on all listeners. The returned channel receives the
+// error of a listener that fails.
 func (h *Hub) serve(listeners []net.Listener) <-chan error {
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
-		h.serves.Go(func() { // until the server is closed
+		h.servers.Go(func() { // ends when the server is closed
 			if err := h.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("sse: serving on %s: %w", l.Addr(), err)
 			}
@@ -183,8 +171,8 @@ func (h *Hub) serve(listeners []net.Listener) <-chan error {
 	return failed
 }
 
-// started says where the hub is.
-func (h *Hub) started(listeners []net.Listener) Started {
+// newStarted returns the addresses of the hub.
+func (h *Hub) newStarted(listeners []net.Listener) Started {
 	host, _, _ := net.SplitHostPort(h.config.Addr)
 	port := strconv.Itoa(listeners[0].Addr().(*net.TCPAddr).Port)
 	if host == "" || host == "0.0.0.0" || host == "::" {
@@ -194,8 +182,8 @@ func (h *Hub) started(listeners []net.Listener) Started {
 	return Started{URL: "http://" + addr, Addr: addr, Data: h.config.Data}
 }
 
-// writeAddr writes the file with the address, in one step: who reads it never sees
-// half of it.
+// writeAddr writes the address to Config.AddrFile. It replaces the file
+// atomically, so that a reader never sees half of the address.
 func (h *Hub) writeAddr(addr string) error {
 	name := h.config.AddrFile
 	if name == "" {
@@ -207,39 +195,42 @@ func (h *Hub) writeAddr(addr string) error {
 		err = os.Rename(temporary, name)
 	}
 	if err != nil {
-		return &Error{Text: "cannot write the address: " + bare(err), Err: err,
-			Hint: "--addr-file is a file in a directory that is there, and that you may write to"}
+		return &Error{Text: "cannot write the address: " + text.WithoutPrefix(err), Err: err,
+			Hint: "--addr-file must name a file in an existing directory that you may write to"}
 	}
 	return nil
 }
 
-// shutdown ends everything but the log. It takes as long as grace, or until hurry is
-// done.
-func (h *Hub) shutdown(hurry context.Context, grace time.Duration) error {
-	ctx, cancel := context.WithTimeout(hurry, grace)
+// shutdown ends everything except the log. It waits up to grace for requests
+// and streams to end, and then ends the rest.
+func (h *Hub) shutdown(grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	h.stop() // those who publish line by line are told what was kept
+	h.cancelRequests() // a PUT that publishes lines returns the number of published events
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		// Closes the listeners first. Requests that are under way have until ctx is
-		// done; streams are none of them, or end with the broker.
+		// Shutdown closes the listeners first. Then it waits for requests until
+		// ctx is done. It does not wait for parked streams, and other streams
+		// end with the broker.
 		if h.server.Shutdown(ctx) != nil {
 			_ = h.server.Close()
 		}
 	})
-	// From here on no request comes in: the broker would refuse it with an error, after
-	// which an EventSource does not come back.
-	h.serves.Wait()
+	// Shut the broker down only after no new connection can arrive: the broker
+	// would refuse a subscriber with an error, after which an EventSource does
+	// not reconnect.
+	h.servers.Wait()
 	err := h.broker.Shutdown(ctx)
 	wait.Wait()
-	h.told() // of those, too, that were too slow for their farewell
-	h.tells.Wait()
+	h.stopLagLog() // only now, because subscribers may lag until the end
+	h.lagLog.Wait()
 	if h.config.AddrFile != "" {
 		_ = os.Remove(h.config.AddrFile)
 	}
 	if err != nil && ctx.Err() != nil {
-		// That some peers did not take their farewell is no failure of the hub.
-		h.config.Logger.Info(bare(err))
+		// The broker has ended all streams, but some peers did not read the end
+		// of their stream in time. This is not an error of the hub.
+		h.config.Logger.Info(text.WithoutPrefix(err))
 		err = nil
 	}
 	return err
@@ -252,6 +243,3 @@ func closeAll(listeners []net.Listener) error {
 	}
 	return err
 }
-
-// bare is the text of an error without the prefix that all have.
-func bare(err error) string { return strings.TrimPrefix(err.Error(), "sse: ") }

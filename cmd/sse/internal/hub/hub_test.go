@@ -28,18 +28,18 @@ func TestValidate(t *testing.T) {
 		{hub.Config{Addr: "localhost:3000"}, "", ""},
 		{hub.Config{Addr: "127.0.0.1:0"}, "", ""},
 		{hub.Config{Addr: "[::1]:80"}, "", ""},
-		{hub.Config{Addr: "3000"}, "not an address", "localhost:3000"},
-		{hub.Config{Addr: "localhost:http"}, "no port that is a number", "localhost:0"},
-		{hub.Config{Addr: ":3000"}, "there are no keys", "--addr localhost:3000 is this machine only"},
-		{hub.Config{Addr: "0.0.0.0:3000"}, "there are no keys", "--insecure"},
-		{hub.Config{Addr: "192.0.2.1:3000"}, "there are no keys", "--key "},
-		{hub.Config{Addr: "example.com:3000"}, "there are no keys", "--key "},
+		{hub.Config{Addr: "3000"}, "must be HOST:PORT", "localhost:3000"},
+		{hub.Config{Addr: "localhost:http"}, "must be a number up to 65535", "localhost:0"},
+		{hub.Config{Addr: ":3000"}, "without keys", "with --addr localhost:3000"},
+		{hub.Config{Addr: "0.0.0.0:3000"}, "without keys", "--insecure"},
+		{hub.Config{Addr: "192.0.2.1:3000"}, "without keys", "--key "},
+		{hub.Config{Addr: "example.com:3000"}, "without keys", "--key "},
 		{hub.Config{Addr: ":3000", Keys: keys}, "", ""},
 		{hub.Config{Addr: ":3000", Insecure: true}, "", ""},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"https://example.com"}}, "", ""},
-		{hub.Config{Addr: "localhost:3000", Origins: []string{"example.com"}}, "not an origin", "https://"},
-		{hub.Config{Addr: "localhost:3000", Origins: []string{"https://example.com/"}}, "not an origin", "https://"},
-		{hub.Config{Addr: "localhost:3000", Origins: []string{"null"}}, "not an origin", "https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"example.com"}}, "must be a scheme and a host", "https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"https://example.com/"}}, "must be a scheme and a host", "https://"},
+		{hub.Config{Addr: "localhost:3000", Origins: []string{"null"}}, "must be a scheme and a host", "https://"},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}}, "every website", "--cors https://"},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}, Keys: keys}, "", ""},
 	} {
@@ -55,8 +55,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// The hub is reached at both addresses of localhost.
-func TestBothAddresses(t *testing.T) {
+// A hub on localhost listens on both loopback addresses.
+func TestBothLoopbackAddresses(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	_, port, _ := net.SplitHostPort(h.Addr)
 	reached := 0
@@ -72,12 +72,13 @@ func TestBothAddresses(t *testing.T) {
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
 		l.Close()
 		if reached != 2 {
-			t.Errorf("%d of 2 addresses are listened on", reached)
+			t.Errorf("the hub listens on %d of 2 addresses", reached)
 		}
 	}
 }
 
-// If one of them is taken, the hub does not start on the other.
+// If the port is in use on one loopback address, the hub does not start on the
+// other.
 func TestBusyPort(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
@@ -93,12 +94,12 @@ func TestBusyPort(t *testing.T) {
 		}
 		err = h.Run(t.Context())
 		var e *hub.Error
-		if !errors.As(err, &e) || !strings.Contains(e.Text, "port "+port+" is taken by ") ||
+		if !errors.As(err, &e) || !strings.Contains(e.Text, "port "+port+" is in use by ") ||
 			!strings.Contains(e.Hint, "--addr") {
-			t.Errorf("port of %s: %+v", host, err)
+			t.Errorf("with the port of %s in use: %+v", host, err)
 		}
 		if runtime.GOOS == "linux" && !strings.Contains(e.Text, fmt.Sprintf("process %d", os.Getpid())) {
-			t.Errorf("%q does not say which process", e.Text)
+			t.Errorf("%q does not name the process", e.Text)
 		}
 	}
 }
@@ -108,15 +109,15 @@ func TestAddrFile(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{AddrFile: name})
 	text, err := os.ReadFile(name)
 	if err != nil || string(text) != h.Addr+"\n" {
-		t.Errorf("the file has %q (%v), want %q", text, err, h.Addr)
+		t.Errorf("the file contains %q (%v), want %q", text, err, h.Addr)
 	}
 	h.Stop()
 	if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("after the hub: %v", err)
+		t.Errorf("the file after the shutdown: %v", err)
 	}
 }
 
-// open opens a stream and reads until it has begun.
+// open opens a stream and waits for the head of the response.
 func open(t *testing.T, h *hubtest.Hub, path string, header ...string) *http.Response {
 	t.Helper()
 	response, err := http.DefaultClient.Do(h.Request("GET", path, "", header...))
@@ -129,15 +130,16 @@ func open(t *testing.T, h *hubtest.Hub, path string, header ...string) *http.Res
 	return response
 }
 
-// Every stream is told when to come back, and ends; so does what publishes line by
-// line. The port and the lock are free then.
+// At shutdown, every stream gets a time to reconnect after, and ends. A PUT
+// that publishes line by line ends, too. After that, the port and the lock are
+// free.
 func TestShutdown(t *testing.T) {
 	dir := t.TempDir()
 	h := hubtest.Start(t, hub.Config{Data: dir})
-	const streams = 100
-	var open100 []*http.Response
-	for range streams {
-		open100 = append(open100, open(t, h, "/news"))
+	const count = 100
+	var streams []*http.Response
+	for range count {
+		streams = append(streams, open(t, h, "/news"))
 	}
 	h.Do("POST", "/news", "hello")
 	conn, err := net.Dial("tcp", h.Addr)
@@ -150,11 +152,11 @@ func TestShutdown(t *testing.T) {
 	for stream.Scan() && stream.Text() != "data: a" {
 		continue
 	}
-	if took := h.Stop(); took > 2*time.Second {
-		t.Errorf("it has taken %v, want at most 2s", took)
+	if duration := h.Stop(); duration > 2*time.Second {
+		t.Errorf("the shutdown took %v, want at most 2s", duration)
 	}
 	retries := map[string]bool{}
-	for _, response := range open100 {
+	for _, response := range streams {
 		var last string
 		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 			if lines.Text() != "" {
@@ -167,15 +169,15 @@ func TestShutdown(t *testing.T) {
 		}
 		retries[last] = true
 	}
-	if len(retries) < streams/4 {
-		t.Errorf("%d streams were told %d times to come back", streams, len(retries))
+	if len(retries) < count/4 {
+		t.Errorf("%d streams got %d different retry times", count, len(retries))
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || answer.StatusCode != http.StatusServiceUnavailable {
-		t.Fatalf("who publishes lines is answered %v, %v", answer, err)
+		t.Fatalf("the response to the PUT is %v, %v", answer, err)
 	}
-	if text, _ := bufio.NewReader(answer.Body).ReadString('\n'); !strings.Contains(text, "kept before that: 1, last id ~") {
-		t.Errorf("who publishes lines is told %q", text)
+	if text, _ := bufio.NewReader(answer.Body).ReadString('\n'); !strings.Contains(text, "before the error: kept 1, last id ~") {
+		t.Errorf("the body of the response to the PUT is %q", text)
 	}
 	again := hubtest.Start(t, hub.Config{Addr: h.Addr, Data: dir, LockWait: -1})
 	if got := again.Do("GET", "/news?follow=0", ""); !strings.Contains(got.Text, "data: hello") {
@@ -183,7 +185,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A successor waits for the log.
+// A hub that starts while another hub uses the log waits for the log.
 func TestSuccessor(t *testing.T) {
 	dir := t.TempDir()
 	first := hubtest.Start(t, hub.Config{Data: dir})
@@ -227,6 +229,6 @@ func TestSuccessor(t *testing.T) {
 	second := <-started
 	second.Do("POST", "/news", "3")
 	if data := <-got; data != "3" {
-		t.Errorf("after the change, got %q", data)
+		t.Errorf("got %q from the second hub", data)
 	}
 }

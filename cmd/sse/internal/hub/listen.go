@@ -14,8 +14,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// listen listens on an address: on localhost, on both of its addresses, as some
-// programs take the one and some the other.
+// listen listens on an address. For localhost it listens on both loopback
+// addresses, because some programs connect to 127.0.0.1 and some to ::1.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -28,7 +28,8 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		}
 		return []net.Listener{l}, nil
 	}
-	// Port 0 is any that is free on the one address; it may not be on the other.
+	// For port 0, the system chooses a port that is free on the first address.
+	// This port may be in use on the second address.
 	const attempts = 10
 	for attempt := 1; ; attempt++ {
 		all, err := listenBoth(ctx, port)
@@ -63,40 +64,45 @@ func listenBoth(ctx context.Context, port string) ([]net.Listener, error) {
 	return nil, err6
 }
 
-// listenOne listens for TCP alone: what finds peers that vanish does not work with
-// Multipath TCP, see [sse.ConnContext].
+// listenOne listens without Multipath TCP, because [sse.ConnContext] cannot
+// detect vanished peers over Multipath TCP.
 func listenOne(ctx context.Context, network, addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
 	return config.Listen(ctx, network, addr)
 }
 
-// isMissing reports whether this machine has no such address.
+// isMissing reports whether an error means that this machine does not have the
+// address.
 func isMissing(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
-// explainListen says what is in the way.
+// explainListen returns an *Error that explains why the hub cannot listen.
 func explainListen(err error, addr, port string) error {
 	var dns *net.DNSError
-	e := &Error{Text: fmt.Sprintf("cannot listen on %s: %v", addr, bareListen(err)), Err: err}
+	e := &Error{Text: fmt.Sprintf("cannot listen on %s: %v", addr, innermost(err)), Err: err}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) || isInUseOnWindows(err):
-		e.Text = fmt.Sprintf("port %s is taken by %s", port, portOwner(port))
-		e.Hint = "another port: --addr localhost:8080, or localhost:0 for any that is free"
+		e.Text = fmt.Sprintf("port %s is in use by %s", port, portOwner(port))
+		e.Hint = "choose another port, for example --addr localhost:8080, " +
+			"or localhost:0 for any free port"
 	case errors.Is(err, syscall.EACCES):
-		e.Hint = "ports below 1024 need a privilege; another one does not: --addr localhost:8080"
+		e.Hint = "a port below 1024 needs a privilege; " +
+			"choose a higher port, for example --addr localhost:8080"
 	case errors.As(err, &dns):
-		e.Text = fmt.Sprintf("cannot listen on %s: this machine knows no such name", addr)
-		e.Hint = "an address of this machine, such as localhost:" + port + ", or :" + port + " for all"
+		e.Text = fmt.Sprintf("cannot listen on %s: the host name cannot be resolved", addr)
+		e.Hint = fmt.Sprintf("use an address of this machine, for example localhost:%s, "+
+			"or :%s for all of its addresses", port, port)
 	case isMissing(err):
-		e.Hint = "this machine has no such address; :" + port + " is all that it has"
+		e.Hint = "use an address of this machine, or :" + port + " for all of its addresses"
 	}
 	return e
 }
 
-// bareListen is the error without the address.
-func bareListen(err error) error {
+// innermost returns the error that the system returned, without the address and
+// the name of the call.
+func innermost(err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op.Err
 	}
@@ -108,7 +114,8 @@ func bareListen(err error) error {
 
 func isInUseOnWindows(err error) bool { return errors.Is(err, syscall.Errno(10048)) }
 
-// portOwner says who listens on a port of this machine, as far as can be found out.
+// portOwner describes the program that listens on a port of this machine, as
+// exactly as it can find out.
 func portOwner(port string) string {
 	if name := processOn(port); name != "" {
 		return name
@@ -119,7 +126,7 @@ func portOwner(port string) string {
 	return "another program"
 }
 
-// isHub reports whether a hub answers on a port.
+// isHub reports whether a hub serves on a port of this machine.
 func isHub(port string) bool {
 	client := &http.Client{Timeout: 500 * time.Millisecond}
 	resp, err := client.Get("http://" + net.JoinHostPort("localhost", port) + "/-/healthz")

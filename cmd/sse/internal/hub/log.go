@@ -11,10 +11,11 @@ import (
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// openLog opens the log on the disk. If another hub has it, it waits for that until
-// ctx is done, for at most LockWait.
+// openLog opens the event log on the disk. If another hub uses the log, openLog
+// waits until that hub releases it, ctx is done, or LockWait has passed.
 func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 	opts := &disklog.Options{KeyWindow: c.KeyWindow, Logger: c.Logger}
 	for _, r := range c.Retention {
@@ -22,7 +23,7 @@ func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 			Pattern: r.Pattern, Age: r.Age, Count: r.Events, Bytes: r.Bytes,
 		})
 	}
-	const step = 200 * time.Millisecond // after which ctx is looked at
+	const step = 200 * time.Millisecond // between two checks of ctx
 	began := time.Now()
 	for {
 		log, err := disklog.Open(c.Data, opts)
@@ -39,77 +40,60 @@ func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 	}
 }
 
-// explainOpen says what is in the way of a log, or nothing.
+// explainOpen returns an *Error that explains why the log cannot be opened. It
+// returns nil if err is nil.
 func explainOpen(err error, c *Config) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{Text: bare(err), Err: err}
+	e := &Error{Text: text.WithoutPrefix(err), Err: err}
 	var locked *disklog.LockedError
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &locked):
 		e.Text = fmt.Sprintf("%s is in use by another hub", c.Data)
-		e.Hint = "one hub has one directory: stop the other, or choose another with --data DIR"
+		e.Hint = "stop the other hub, or choose another directory with --data DIR"
 	case errors.Is(err, syscall.ENOSPC):
-		e.Hint = "make space on the disk, or choose a directory on another with --data DIR"
+		e.Hint = "free space on the disk, or choose a directory on another disk with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
-		e.Hint = "choose a directory that you may write to with --data DIR, or --data memory"
+		e.Hint = "use --data DIR with a directory that you may write to, or --data memory"
 	case errors.As(err, &path) && path.Op == "mkdir":
-		e.Hint = "choose a place where a directory can be made with --data DIR, or --data memory"
+		e.Hint = "use --data DIR with a directory that can be created, or --data memory"
 	}
 	return e
 }
 
-// durable is the log on the disk, as the broker's: what is published with an
-// idempotency key goes past the broker as a value of the context, so that the key is
-// kept with the events.
-type durable struct{ *disklog.Log }
-
-type onceKey struct{}
-
-// onceCall is an idempotency key, and what became of it.
-type onceCall struct {
-	once   disklog.Once
-	before bool
-}
-
-// Append implements [sse.EventLog].
-func (d durable) Append(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
-	call, ok := ctx.Value(onceKey{}).(*onceCall)
-	if !ok {
-		return d.Log.Append(ctx, entries...)
-	}
-	at, before, err := d.AppendOnce(ctx, call.once, entries...)
-	call.before = before
-	return at, err
-}
-
-// publisher publishes to a broker, whose log is on the disk or in memory.
+// publisher publishes to a broker that stores its events on the disk or in
+// memory.
 type publisher struct {
-	broker *sse.Broker
-	disk   *disklog.Log // or nil
-	keys   *keys        // of a log in memory
+	broker   *sse.Broker
+	disk     *disklog.Log  // nil if the events are in memory
+	requests *requestCache // only used if the events are in memory
 }
 
 // Publish implements [api.Log].
-func (p *publisher) Publish(ctx context.Context, once *api.Once, entries ...sse.Entry) (
-	at []sse.Position, before bool, err error) {
-	switch {
-	case once == nil:
-		at, err = p.broker.PublishAll(ctx, entries...)
-		return at, false, err
-	case p.disk == nil:
-		return p.keys.publish(ctx, once, func() ([]sse.Position, error) {
-			return p.broker.PublishAll(ctx, entries...)
-		})
+func (p *publisher) Publish(
+	ctx context.Context, request *api.IdempotentRequest, entries ...sse.Entry,
+) (positions []sse.Position, replayed bool, err error) {
+	r := sse.AppendRequest{Entries: entries}
+	publish := func() ([]sse.Position, error) {
+		result, err := p.broker.Append(ctx, r)
+		replayed = result.Replayed
+		return result.Positions, err
 	}
-	call := &onceCall{once: disklog.Once{Owner: once.Owner, Key: once.Key, Digest: once.Digest}}
-	at, err = p.broker.PublishAll(context.WithValue(ctx, onceKey{}, call), entries...)
-	if used := (*disklog.KeyError)(nil); errors.As(err, &used) {
+	switch {
+	case request == nil:
+		positions, err = publish()
+		return positions, false, err
+	case p.disk == nil:
+		return p.requests.publish(ctx, request, publish)
+	}
+	r.Owner, r.Key, r.Digest = request.Owner, request.Key, request.Digest
+	positions, err = publish()
+	if field := (*sse.FieldError)(nil); errors.As(err, &field) && field.Field == "key" {
 		err = api.ErrKeyUsed
 	}
-	return at, call.before, err
+	return positions, replayed, err
 }
 
 // PublishOne implements [api.Log].
@@ -118,7 +102,8 @@ func (p *publisher) PublishOne(ctx context.Context, event sse.Event, topics ...s
 	return p.broker.Publish(ctx, event, topics...)
 }
 
-// Delete implements [api.Log]. What is published meanwhile stays.
+// Delete implements [api.Log]. It does not remove events that are published
+// after it has started.
 func (p *publisher) Delete(ctx context.Context, topic string) error {
 	at, err := p.broker.Position(ctx)
 	if err != nil {

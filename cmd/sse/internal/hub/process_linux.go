@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// processOn names the process that listens on a port, if this one may know: for
-// those of other users it may not.
+// processOn returns the name of the process that listens on a port. It returns
+// nothing if that process belongs to another user, because the kernel hides its
+// files.
 func processOn(port string) string {
 	number, err := strconv.Atoi(port)
 	if err != nil {
@@ -19,7 +20,7 @@ func processOn(port string) string {
 	}
 	sockets := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		listeners(table, fmt.Sprintf(":%04X", number), sockets)
+		addListeners(table, fmt.Sprintf(":%04X", number), sockets)
 	}
 	if len(sockets) == 0 {
 		return ""
@@ -41,13 +42,13 @@ func processOn(port string) string {
 	return ""
 }
 
-// listeners adds the sockets of a table that listen on a port.
-func listeners(table, port string, sockets map[string]bool) {
+// addListeners adds the sockets in a table of the kernel that listen on a port.
+func addListeners(table, port string, sockets map[string]bool) {
 	file, err := os.Open(table)
 	if err != nil {
 		return
 	}
-	defer func() { _ = file.Close() }() // which was only read
+	defer func() { _ = file.Close() }() // a file opened for reading
 	const stateListen = "0A"
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode

@@ -2,5 +2,5 @@
 
 package hub
 
-// processOn is empty: this system has no files that say it.
+// processOn returns nothing: this system has no /proc to find the process in.
 func processOn(string) string { return "" }

@@ -16,9 +16,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// inLogs runs a test with a hub that keeps its events in memory, and with one that
-// keeps them on the disk.
-func inLogs(t *testing.T, test func(t *testing.T, h *hubtest.Hub)) {
+// testBothLogs runs a test twice: with a hub that stores its events in memory,
+// and with a hub that stores them on the disk.
+func testBothLogs(t *testing.T, test func(t *testing.T, h *hubtest.Hub)) {
 	for _, name := range []string{"memory", "disk"} {
 		t.Run(name, func(t *testing.T) {
 			config := hub.Config{}
@@ -30,7 +30,7 @@ func inLogs(t *testing.T, test func(t *testing.T, h *hubtest.Hub)) {
 	}
 }
 
-// line is a line of a page of history.
+// line is one event in a page of history.
 type line struct {
 	Topics         []string
 	ID, Type, Data string
@@ -38,7 +38,7 @@ type line struct {
 	Time           string
 }
 
-// history reads a page as JSON.
+// history reads a page of history as JSON.
 func history(t *testing.T, h *hubtest.Hub, path string, header ...string) []line {
 	t.Helper()
 	got := h.Do("GET", path, "", append(header, "Accept", "application/json")...)
@@ -56,7 +56,7 @@ func history(t *testing.T, h *hubtest.Hub, path string, header ...string) []line
 	return lines
 }
 
-func data(lines []line) []string {
+func dataOf(lines []line) []string {
 	all := []string{}
 	for _, l := range lines {
 		all = append(all, l.Data)
@@ -74,13 +74,13 @@ func mustPublish(t *testing.T, h *hubtest.Hub, path, body string, header ...stri
 }
 
 func TestPublish(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		id := mustPublish(t, h, "/news", "hello")
 		if _, err := sse.ParsePosition(id); err != nil {
-			t.Errorf("the answer %q is no id: %v", id, err)
+			t.Errorf("the response %q is not a position: %v", id, err)
 		}
-		if own := mustPublish(t, h, "/news,sport?id=mine&type=price&retry=1500", " two\nlines\n"); own != "mine" {
-			t.Errorf("the answer is %q, want the id that was given", own)
+		if id := mustPublish(t, h, "/news,sport?id=mine&type=price&retry=1500", " two\nlines\n"); id != "mine" {
+			t.Errorf("the response is %q, want mine, which is the id in the query", id)
 		}
 		mustPublish(t, h, "/-/publish?topic=a%2Fb%2C*", "")
 		mustPublish(t, h, "/news?eol=lf", "a\r\nb\rc")
@@ -98,7 +98,7 @@ func TestPublish(t *testing.T) {
 			{[]string{"news"}, got[3].ID, "message", "a\nb\nc", 0, ""},
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("kept\n%q, want\n%q", got, want)
+			t.Errorf("stored\n%+v, want\n%+v", got, want)
 		}
 	})
 }
@@ -108,7 +108,7 @@ func TestLargeBody(t *testing.T) {
 	body := strings.Repeat("0123456789", 1_000_000)
 	mustPublish(t, h, "/big", body)
 	if got := history(t, h, "/big?follow=0"); len(got) != 1 || got[0].Data != body {
-		t.Error("10 MB did not arrive as they were sent")
+		t.Error("the stored data differs from the 10 MB that were published")
 	}
 	got := h.Do("POST", "/big", body+body)
 	if got.StatusCode != 413 {
@@ -117,7 +117,7 @@ func TestLargeBody(t *testing.T) {
 }
 
 func TestIdempotencyKey(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		var wait sync.WaitGroup
 		ids := make([]string, 20)
 		for i := range ids {
@@ -125,41 +125,42 @@ func TestIdempotencyKey(t *testing.T) {
 		}
 		wait.Wait()
 		if slices.Sort(ids); ids[0] != ids[len(ids)-1] {
-			t.Errorf("one key has several ids: %q", ids)
+			t.Errorf("requests with the same key got several ids: %q", ids)
 		}
 		again := h.Do("POST", "/news", "once", "Idempotency-Key", "k")
 		if again.Header.Get("Idempotent-Replayed") != "true" || again.Text != ids[0] {
-			t.Errorf("again: %v %q", again.Header, again.Text)
+			t.Errorf("the repeated request: got %v %q, want %q with Idempotent-Replayed: true",
+				again.Header, again.Text, ids[0])
 		}
 		for _, other := range []string{"/news?type=x", "/sport", "/news,sport"} {
 			if got := h.Do("POST", other, "once", "Idempotency-Key", "k"); got.StatusCode != 422 {
-				t.Errorf("the key for %s: %d %s, want 422", other, got.StatusCode, got.Text)
+				t.Errorf("the same key for %s: %d %s, want 422", other, got.StatusCode, got.Text)
 			}
 		}
 		if got := h.Do("POST", "/news", "another", "Idempotency-Key", "k"); got.StatusCode != 422 {
-			t.Errorf("the key for another body: %d %s, want 422", got.StatusCode, got.Text)
+			t.Errorf("the same key for another body: %d %s, want 422", got.StatusCode, got.Text)
 		}
 		batch := "{\"data\":\"1\"}\n{\"data\":\"2\"}\n"
 		first := h.Do("POST", "/-/batch?topic=news", batch, "Idempotency-Key", "b")
 		second := h.Do("POST", "/-/batch?topic=news", batch, "Idempotency-Key", "b")
 		if first.StatusCode != 200 || first.Text != second.Text {
-			t.Errorf("a batch twice: %q and %q", first.Text, second.Text)
+			t.Errorf("the same batch twice: %q and %q", first.Text, second.Text)
 		}
-		if got, want := data(history(t, h, "/news?follow=0")), []string{"once", "1", "2"}; !slices.Equal(got, want) {
-			t.Errorf("kept %q, want %q", got, want)
+		if got, want := dataOf(history(t, h, "/news?follow=0")), []string{"once", "1", "2"}; !slices.Equal(got, want) {
+			t.Errorf("stored %q, want %q", got, want)
 		}
 	})
 }
 
-// The key belongs to who publishes.
+// Two clients can use the same idempotency key.
 func TestIdempotencyKeyOwner(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{Keys: hubtest.Keys(t,
 		"a aaaaaaaaaaaaaaaa publish ** subscribe **", "b bbbbbbbbbbbbbbbb publish **")})
 	mustPublish(t, h, "/news", "of a", "Idempotency-Key", "k", "Authorization", "Bearer aaaaaaaaaaaaaaaa")
 	mustPublish(t, h, "/news", "of b", "Idempotency-Key", "k", "Authorization", "Bearer bbbbbbbbbbbbbbbb")
-	got := data(history(t, h, "/news?follow=0", "Authorization", "Bearer aaaaaaaaaaaaaaaa"))
+	got := dataOf(history(t, h, "/news?follow=0", "Authorization", "Bearer aaaaaaaaaaaaaaaa"))
 	if want := []string{"of a", "of b"}; !slices.Equal(got, want) {
-		t.Errorf("kept %q, want %q", got, want)
+		t.Errorf("stored %q, want %q", got, want)
 	}
 }
 
@@ -175,26 +176,26 @@ func TestIdempotencyKeyAfterRestart(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		got := h.Do("POST", "/-/batch?topic=news", `{"data":"a"}`+"\r\n\n"+
 			`{"data":{"price": 1.50},"type":"price","topics":["x","y/*"],"retry":5}`+"\n"+
 			`{"data":"\ud83d\ude00\u0000","id":"mine"}`, "Accept", "application/json")
 		if want := `{"id":"mine","kept":3}` + "\n"; got.StatusCode != 200 || got.Text != want {
-			t.Errorf("the answer is %d %s, want %s", got.StatusCode, got.Text, want)
+			t.Errorf("the response is %d %s, want %s", got.StatusCode, got.Text, want)
 		}
 		lines := history(t, h, "/-/events?pattern=**&follow=0")
-		if got, want := data(lines), []string{"a", `{"price": 1.50}`, "😀\x00"}; !slices.Equal(got, want) {
-			t.Fatalf("kept %q, want %q", got, want)
+		if got, want := dataOf(lines), []string{"a", `{"price": 1.50}`, "😀\x00"}; !slices.Equal(got, want) {
+			t.Fatalf("stored %q, want %q", got, want)
 		}
 		if l := lines[1]; !slices.Equal(l.Topics, []string{"x", "y/*"}) || l.Type != "price" || l.Retry != 5 {
-			t.Errorf("the second is %+v", l)
+			t.Errorf("the second event is %+v", l)
 		}
 	})
 }
 
-// A PUT publishes its lines as they come.
-func TestLinesAsTheyCome(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+// A PUT publishes each line when it arrives.
+func TestLinesAreStreamed(t *testing.T) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		body, feed := io.Pipe()
 		request := h.Request("PUT", "/log?type=line", "")
 		request.Body, request.ContentLength = body, -1
@@ -228,18 +229,19 @@ func TestLinesAsTheyCome(t *testing.T) {
 		fmt.Fprint(feed, "the end")
 		feed.Close()
 		if got := <-answer; !strings.HasPrefix(got, "kept 4, last id ~") {
-			t.Errorf("the answer is %q", got)
+			t.Errorf("the response is %q", got)
 		}
 	})
 }
 
-// The answer of a PUT says what was kept, also if it fails half-way.
-func TestLinesHalfWay(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+// The response to a PUT has the number of published events, even if a line is
+// invalid.
+func TestPartOfLines(t *testing.T) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		got := h.Do("PUT", "/log", "one\ntwo\nth\rree\nfour\n")
 		id := history(t, h, "/log?follow=0")[1].ID
-		want := fmt.Sprintf("sse: line 3: the data has a CR at byte 2, which no event stream carries: "+
-			"line ends arrive as LF; ?eol=lf makes them LF here; kept before that: 2, last id %s\n", id)
+		want := fmt.Sprintf("sse: line 3: the data has a CR at byte 2, and an event stream cannot carry "+
+			"a CR; add ?eol=lf to convert line ends to LF; before the error: kept 2, last id %s\n", id)
 		if got.StatusCode != 400 || got.Text != want {
 			t.Errorf("%d %q, want 400 %q", got.StatusCode, got.Text, want)
 		}
@@ -247,21 +249,21 @@ func TestLinesHalfWay(t *testing.T) {
 			"Accept", "application/json")
 		if got.StatusCode != 400 || !strings.HasPrefix(got.Text, `{"error":"line 2: id `) ||
 			!strings.HasSuffix(got.Text, `,"kept":1,"status":400}`+"\n") {
-			t.Errorf("a stream of JSON: %d %s", got.StatusCode, got.Text)
+			t.Errorf("lines of JSON: %d %s", got.StatusCode, got.Text)
 		}
-		// A body that is cut off has no last line.
+		// The incomplete last line of a body that is cut off is not published.
 		answer := h.Raw("PUT /log HTTP/1.1\nTransfer-Encoding: chunked", "5\r\na\nbcd\r\nnonsense\r\n")
-		if answer.StatusCode != 400 || !strings.Contains(answer.Text, "kept before that: 1") {
+		if answer.StatusCode != 400 || !strings.Contains(answer.Text, "before the error: kept 1") {
 			t.Errorf("cut off: %d %s", answer.StatusCode, answer.Text)
 		}
-		if got, want := data(history(t, h, "/log?follow=0")), []string{"one", "two", "three", "a"}; !slices.Equal(got, want) {
-			t.Errorf("kept %q, want %q", got, want)
+		if got, want := dataOf(history(t, h, "/log?follow=0")), []string{"one", "two", "three", "a"}; !slices.Equal(got, want) {
+			t.Errorf("stored %q, want %q", got, want)
 		}
 	})
 }
 
 func TestHistoryPages(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		var want []string
 		for i := range 25 {
 			want = append(want, fmt.Sprint(i))
@@ -283,7 +285,7 @@ func TestHistoryPages(t *testing.T) {
 				var l line
 				_ = json.Unmarshal([]byte(text), &l)
 				if !slices.Equal(l.Topics, []string{"news"}) {
-					t.Errorf("%s tells of topics that were not asked for", text)
+					t.Errorf("%s has topics that were not requested", text)
 				}
 				got = append(got, l.Data)
 			}
@@ -292,21 +294,21 @@ func TestHistoryPages(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("the pages have %q, want %q", got, want)
 		}
-		if got, want := data(history(t, h, "/news?follow=0&since=-3")), want[22:]; !slices.Equal(got, want) {
+		if got, want := dataOf(history(t, h, "/news?follow=0&since=-3")), want[22:]; !slices.Equal(got, want) {
 			t.Errorf("the last three are %q, want %q", got, want)
 		}
-		if got := data(history(t, h, "/news?follow=0&since=latest")); len(got) != 0 {
+		if got := dataOf(history(t, h, "/news?follow=0&since=latest")); len(got) != 0 {
 			t.Errorf("since latest: %q", got)
 		}
 		stream := h.Do("GET", "/news?follow=0&since=-1", "").Text
 		if !strings.Contains(stream, "\ndata: 24\n") || !strings.HasSuffix(stream, "event: sse.cursor\ndata: \n\n") {
-			t.Errorf("as a stream, the page is %q", stream)
+			t.Errorf("the page as an event stream is %q", stream)
 		}
 	})
 }
 
 func TestDelete(t *testing.T) {
-	inLogs(t, func(t *testing.T, h *hubtest.Hub) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		first := mustPublish(t, h, "/news", "1")
 		mustPublish(t, h, "/news", "2")
 		mustPublish(t, h, "/other", "3")
@@ -314,19 +316,19 @@ func TestDelete(t *testing.T) {
 			t.Fatalf("DELETE: %d %s", got.StatusCode, got.Text)
 		}
 		mustPublish(t, h, "/news", "4")
-		if got, want := data(history(t, h, "/news,other?follow=0")), []string{"3", "4"}; !slices.Equal(got, want) {
-			t.Errorf("kept %q, want %q", got, want)
+		if got, want := dataOf(history(t, h, "/news,other?follow=0")), []string{"3", "4"}; !slices.Equal(got, want) {
+			t.Errorf("stored %q, want %q", got, want)
 		}
 		got := history(t, h, "/news?follow=0", "Last-Event-ID", first)
 		if len(got) != 2 || got[0].Type != "sse.gap" || !strings.Contains(got[0].Data, `"why":"trimmed"`) || got[1].Data != "4" {
-			t.Errorf("who was there before is told %+v", got)
+			t.Errorf("a page after the first event is %+v", got)
 		}
-		stream := next(t, h, "/news", "4", "Last-Event-ID", first)
+		stream := readUntil(t, h, "/news", "4", "Last-Event-ID", first)
 		if !strings.Contains(stream, "event: sse.gap\n") {
-			t.Errorf("who comes back is told no gap: %q", stream)
+			t.Errorf("a client that reconnects gets no gap: %q", stream)
 		}
-		if stream := next(t, h, "/news?since=earliest", "4"); strings.Contains(stream, "sse.gap") {
-			t.Errorf("who comes for the first time is told a gap: %q", stream)
+		if stream := readUntil(t, h, "/news?since=earliest", "4"); strings.Contains(stream, "sse.gap") {
+			t.Errorf("a new client gets a gap: %q", stream)
 		}
 		if got := h.Do("DELETE", "/-/events?topic=news", ""); got.StatusCode != 204 {
 			t.Errorf("DELETE of /-/events: %d %s", got.StatusCode, got.Text)
@@ -334,8 +336,9 @@ func TestDelete(t *testing.T) {
 	})
 }
 
-// next subscribes, and returns what comes up to the event with some data.
-func next(t *testing.T, h *hubtest.Hub, path, until string, header ...string) string {
+// readUntil subscribes, and returns the stream up to the event whose data is
+// until.
+func readUntil(t *testing.T, h *hubtest.Hub, path, until string, header ...string) string {
 	t.Helper()
 	response, err := http.DefaultClient.Do(h.Request("GET", path, "", header...))
 	if err != nil {

@@ -11,16 +11,16 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// refusal is a request that is refused: its head, its body, and what the answer is to
-// have.
+// refusal is a request that must be refused, with the status and a part of the
+// text of the response.
 type refusal struct {
 	head, body string
 	status     int
 	want       string
 }
 
-// sized adds a Content-Length.
-func sized(head, body string) string {
+// withLength adds a Content-Length to a head.
+func withLength(head, body string) string {
 	return fmt.Sprintf("%s\nContent-Length: %d", head, len(body))
 }
 
@@ -29,7 +29,7 @@ func testRefusals(t *testing.T, h *hubtest.Hub, tests []refusal) {
 	for _, test := range tests {
 		head := test.head
 		if test.body != "" && !strings.Contains(head, "Transfer-Encoding") {
-			head = sized(head, test.body)
+			head = withLength(head, test.body)
 		}
 		got := h.Raw(head, test.body)
 		name := strings.ReplaceAll(test.head, "\n", "; ")
@@ -37,12 +37,12 @@ func testRefusals(t *testing.T, h *hubtest.Hub, tests []refusal) {
 			t.Errorf("%s\ngot  %d %s\nwant %d %s", name, got.StatusCode, got.Text, test.status, test.want)
 		}
 		if !strings.HasPrefix(got.Text, "sse: ") || strings.Count(got.Text, "\n") != 1 {
-			t.Errorf("%s\nthe answer is not one line of ours: %q", name, got.Text)
+			t.Errorf("%s\nthe response is not one line that begins with sse: %q", name, got.Text)
 		}
 		if location := got.Header.Get("Location"); location != "" {
 			t.Errorf("%s: redirected to %s", name, location)
 		}
-		// The same as JSON.
+		// The same request, with a response as JSON.
 		got = h.Raw(head+"\nAccept: application/json", test.body)
 		var fields struct {
 			Error  string
@@ -54,8 +54,8 @@ func testRefusals(t *testing.T, h *hubtest.Hub, tests []refusal) {
 				name, got.StatusCode, got.Text, err, test.status, test.want)
 		}
 	}
-	if kept := h.Raw("GET /-/events?pattern=**&follow=0 HTTP/1.1\nAccept: application/json", ""); kept.Text != "" {
-		t.Errorf("of what was refused there is: %s", kept.Text)
+	if stored := h.Raw("GET /-/events?pattern=**&follow=0 HTTP/1.1\nAccept: application/json", ""); stored.Text != "" {
+		t.Errorf("events of refused requests are stored: %s", stored.Text)
 	}
 }
 
@@ -67,15 +67,15 @@ func TestPathsRefused(t *testing.T) {
 		{"//news", "a segment is empty"},
 		{"/a//b", "a segment is empty"},
 		{"/news/", "ends with a slash"},
-		{"/news,", "nothing follows a comma"},
-		{"/,news", "nothing follows a comma"},
+		{"/news,", "a name is empty"},
+		{"/,news", "a name is empty"},
 		{"/news,/sport", "a segment is empty"},
-		{"/.", "take . and .. away"},
-		{"/..", "take . and .. away"},
-		{"/a/../b", "take . and .. away"},
-		{"/a/./b", "take . and .. away"},
-		{"/%2e", "take . and .. away"},
-		{"/%2E%2e/b", "take . and .. away"},
+		{"/.", "remove the segments . and .."},
+		{"/..", "remove the segments . and .."},
+		{"/a/../b", "remove the segments . and .."},
+		{"/a/./b", "remove the segments . and .."},
+		{"/%2e", "remove the segments . and .."},
+		{"/%2E%2e/b", "remove the segments . and .."},
 		{"/a%2Fb", "/-/publish?topic=a%2Fb"},
 		{"/a%2fb", "an escaped slash"},
 		{"/a%2Cb", "an escaped slash or comma"},
@@ -94,8 +94,8 @@ func TestPathsRefused(t *testing.T) {
 		{"/a%3Fb", "'?' is not a letter"},
 		{"/%E2%80%AEa", "is not a letter"},
 		{"/" + strings.Repeat("x", 1025), "more than 1024 bytes"},
-		{"/news,-/x", "the hub's own"},
-		{"/news,.well-known/x", "the hub's own"},
+		{"/news,-/x", "are reserved"},
+		{"/news,.well-known/x", "are reserved"},
 		{"/a*", `a \"*\" within a segment`},
 		{"/**/a", `\"**\" before its last segment`},
 		{"/room/*", "is a pattern"},
@@ -107,14 +107,14 @@ func TestPathsRefused(t *testing.T) {
 	tests = append(tests,
 		refusal{"GET /a%2Fb HTTP/1.1", "", 400, "/-/events?topic=a%2Fb"},
 		refusal{"GET /news/ HTTP/1.1", "", 400, "ends with a slash"},
-		refusal{"POST / HTTP/1.1", "x", 400, "a topic is missing"},
-		refusal{"POST /-/nothing HTTP/1.1", "x", 404, "the hub's own"},
-		refusal{"GET /- HTTP/1.1", "", 404, "the hub's own"},
-		refusal{"GET /-/ HTTP/1.1", "", 404, "the hub's own"},
-		refusal{"GET /.well-known/mercure HTTP/1.1", "", 404, "the hub's own"},
-		refusal{"GET /favicon.ico HTTP/1.1", "", 404, "the hub's own"},
-		refusal{"POST /favicon.ico HTTP/1.1", "x", 404, "the hub's own"},
-		refusal{"POST /robots.txt HTTP/1.1", "x", 404, "the hub's own"},
+		refusal{"POST / HTTP/1.1", "x", 400, "the path must name a topic"},
+		refusal{"POST /-/nothing HTTP/1.1", "x", 404, "are reserved"},
+		refusal{"GET /- HTTP/1.1", "", 404, "are reserved"},
+		refusal{"GET /-/ HTTP/1.1", "", 404, "are reserved"},
+		refusal{"GET /.well-known/mercure HTTP/1.1", "", 404, "are reserved"},
+		refusal{"GET /favicon.ico HTTP/1.1", "", 404, "are reserved"},
+		refusal{"POST /favicon.ico HTTP/1.1", "x", 404, "are reserved"},
+		refusal{"POST /robots.txt HTTP/1.1", "x", 404, "are reserved"},
 		refusal{"PATCH /news HTTP/1.1", "x", 405, "DELETE, GET, HEAD, POST, PUT"},
 		refusal{"PUT /-/events?topic=a HTTP/1.1", "x", 405, "DELETE, GET, HEAD"},
 		refusal{"GET /-/publish?topic=a HTTP/1.1", "", 405, "POST, PUT"},
@@ -122,42 +122,53 @@ func TestPathsRefused(t *testing.T) {
 	testRefusals(t, h, tests)
 }
 
+// long is longer than an ID or a type may be.
+var long = strings.Repeat("x", 1025)
+
 func TestQueriesRefused(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	testRefusals(t, h, []refusal{
-		{"POST /news?tpye=x HTTP/1.1", "x", 400, `"tpye" is unknown: there are type, id, retry, eol`},
-		{"POST /news?type=a&type=b HTTP/1.1", "x", 400, "type is there twice"},
-		{"POST /news?topic=a HTTP/1.1", "x", 400, "the path names the topics"},
+		{"POST /news?tpye=x HTTP/1.1", "x", 400, `"tpye" is unknown; this request accepts type, id, retry, eol`},
+		{"POST /news?type=a&type=b HTTP/1.1", "x", 400, "type must be given only once"},
+		{"POST /news?topic=a HTTP/1.1", "x", 400, "the path already names the topics"},
 		{"POST /news?type=%zz HTTP/1.1", "x", 400, "the query is malformed"},
 		{"POST /news?a;b HTTP/1.1", "x", 400, "the query is malformed"},
 		{"POST /news?type=a%0Ab HTTP/1.1", "x", 400, "contains LF"},
 		{"POST /news?type=a%0Db HTTP/1.1", "x", 400, "contains CR"},
 		{"POST /news?type=a%00b HTTP/1.1", "x", 400, "contains NUL"},
 		{"POST /news?type=a%FF HTTP/1.1", "x", 400, "is not UTF-8"},
-		{"POST /news?type=sse.gap HTTP/1.1", "x", 400, `begins with "sse."`},
-		{"POST /news?id=~1 HTTP/1.1", "x", 400, `begins with "~"`},
+		{"POST /news?type=sse.gap HTTP/1.1", "x", 400, `must not begin with "sse."`},
+		{"POST /news?id=~1 HTTP/1.1", "x", 400, `must not begin with "~"`},
+		{"POST /news?id=~42.3q2-7wAAAAHK_rq- HTTP/1.1", "x", 400, `must not begin with "~"`},
 		{"POST /news?id=a%0Ab HTTP/1.1", "x", 400, "contains LF"},
+		{"POST /news?id=a%01b HTTP/1.1", "x", 400, "contains a control character"},
+		{"POST /news?id=a%09b HTTP/1.1", "x", 400, "contains a control character"},
+		{"POST /news?id=+a HTTP/1.1", "x", 400, "begins or ends with a space"},
+		{"POST /news?id=a%20 HTTP/1.1", "x", 400, "begins or ends with a space"},
+		{"POST /-/publish?topic=a&id=%7F HTTP/1.1", "x", 400, "contains a control character"},
+		{"POST /news?id=" + long + " HTTP/1.1", "x", 400, "has more than 1024 bytes"},
+		{"POST /news?type=" + long + " HTTP/1.1", "x", 400, "has more than 1024 bytes"},
 		{"POST /news?retry=1.5 HTTP/1.1", "x", 400, "number of milliseconds"},
 		{"POST /news?retry=-1 HTTP/1.1", "x", 400, "number of milliseconds"},
 		{"POST /news?retry=0 HTTP/1.1", "x", 400, "number of milliseconds"},
 		{"POST /news?retry= HTTP/1.1", "x", 400, "number of milliseconds"},
-		{"POST /news?eol=cr HTTP/1.1", "x", 400, "eol is lf"},
-		{"POST /-/publish HTTP/1.1", "x", 400, "a topic is missing"},
+		{"POST /news?eol=cr HTTP/1.1", "x", 400, "eol must be lf"},
+		{"POST /-/publish HTTP/1.1", "x", 400, "the query must name a topic"},
 		{"POST /-/publish?topic= HTTP/1.1", "x", 400, "is empty"},
 		{"POST /-/publish?topic=a%0Ab HTTP/1.1", "x", 400, "control character"},
 		{"POST /-/publish?topic=%FF HTTP/1.1", "x", 400, "not UTF-8"},
 		{"POST /-/publish?topic=a&pattern=b HTTP/1.1", "x", 400, "is a pattern"},
-		{"GET /-/events HTTP/1.1", "", 400, "a topic is missing"},
+		{"GET /-/events HTTP/1.1", "", 400, "the query must name a topic"},
 		{"GET /-/events?pattern=a* HTTP/1.1", "", 400, "within a segment"},
 		{"GET /news?since=yesterday HTTP/1.1", "", 400, "cannot start at"},
 		{"GET /news?since=yesterday&follow=0 HTTP/1.1", "", 400, "cannot start at"},
-		{"GET /news?follow=2 HTTP/1.1", "", 400, "follow is 0"},
+		{"GET /news?follow=2 HTTP/1.1", "", 400, "follow must be 0"},
 		{"GET /news?limit=2 HTTP/1.1", "", 400, "add follow=0"},
 		{"GET /news?follow=0&limit=0 HTTP/1.1", "", 400, "1 to 10000"},
 		{"GET /news?Since=10m HTTP/1.1", "", 400, `"Since" is unknown`},
 		{"DELETE /room/* HTTP/1.1", "", 400, "deleting needs topics"},
-		{"DELETE /news?since=10m HTTP/1.1", "", 400, "unknown: there are none"},
-	}[0:])
+		{"DELETE /news?since=10m HTTP/1.1", "", 400, "unknown; this request accepts no parameters"},
+	})
 }
 
 func TestBodiesRefused(t *testing.T) {
@@ -165,51 +176,56 @@ func TestBodiesRefused(t *testing.T) {
 	big := strings.Repeat("x", 1000)
 	testRefusals(t, h, []refusal{
 		{"POST /news HTTP/1.1", "a\rb", 400, "a CR at byte 1"},
-		{"POST /news HTTP/1.1", "ab\r\nc", 400, "?eol=lf makes them LF"},
-		{"POST /news HTTP/1.1", "a\xffb", 400, "not UTF-8"},
-		{"POST /news HTTP/1.1", "\xed\xa0\x80", 400, "not UTF-8"},
+		{"POST /news HTTP/1.1", "ab\r\nc", 400, "add ?eol=lf to convert line ends to LF"},
+		{"POST /news HTTP/1.1", "a\xffb", 400, "must be UTF-8"},
+		{"POST /news HTTP/1.1", "\xed\xa0\x80", 400, "must be UTF-8"},
 		{"POST /news HTTP/1.1", big, 413, "at most 1000 bytes on the wire"},
 		{"POST /news HTTP/1.1", strings.Repeat("\n", 200), 413, "7 for each line"},
 		{"POST /news HTTP/1.1\nTransfer-Encoding: chunked", "3e9\r\n" + big + "x\r\n0\r\n\r\n", 413, "at most 1000"},
-		{"POST /news HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
-		{"POST /news HTTP/1.1\nContent-Type: Multipart/form-data", "--x--", 415, "with curl, -d"},
-		{"PUT /news HTTP/1.1\nContent-Type: multipart/mixed; boundary=x", "--x--", 415, "with curl, -d"},
-		{"POST /-/publish?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
-		{"POST /-/batch?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
-		{"PUT /-/batch?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, -d"},
-		{"POST /news HTTP/1.1\nContent-Encoding: gzip", "x", 415, "not to be compressed"},
-		{"GET /news HTTP/1.1", "x", 400, "takes no body"},
-		{"GET /news?follow=0 HTTP/1.1", "x", 400, "takes no body"},
-		{"DELETE /news HTTP/1.1", "x", 400, "takes no body"},
-		{"DELETE /-/events?topic=news HTTP/1.1", "x", 400, "takes no body"},
+		{"POST /news HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, use -d"},
+		{"POST /news HTTP/1.1\nContent-Type: Multipart/form-data", "--x--", 415, "with curl, use -d"},
+		{"PUT /news HTTP/1.1\nContent-Type: multipart/mixed; boundary=x", "--x--", 415, "with curl, use -d"},
+		{"POST /-/publish?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, use -d"},
+		{"POST /-/batch?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, use -d"},
+		{"PUT /-/batch?topic=a HTTP/1.1\nContent-Type: multipart/form-data; boundary=x", "--x--", 415, "with curl, use -d"},
+		{"POST /news HTTP/1.1\nContent-Encoding: gzip", "x", 415, "not compressed"},
+		{"GET /news HTTP/1.1", "x", 400, "must have no body"},
+		{"GET /news?follow=0 HTTP/1.1", "x", 400, "must have no body"},
+		{"DELETE /news HTTP/1.1", "x", 400, "must have no body"},
+		{"DELETE /-/events?topic=news HTTP/1.1", "x", 400, "must have no body"},
 		{"POST /-/tickets HTTP/1.1", "topic=news", 400, "in the path and the query"},
-		{"POST /-/batch?topic=a HTTP/1.1\nContent-Length: 99999999", "", 413, "a batch has at most 16777216 bytes"},
+		{"POST /-/batch?topic=a HTTP/1.1\nContent-Length: 99999999", "", 413, "a batch must have at most 16777216 bytes"},
 		{"POST /news HTTP/1.1\nContent-Length: 99999999", "", 413, "at most 1000 bytes"},
 		{"POST /news HTTP/1.1\nIdempotency-Key:", "x", 400, "1 to 255 bytes"},
 		{"POST /news HTTP/1.1\nIdempotency-Key: a\nIdempotency-Key: b", "x", 400, "1 to 255 bytes"},
 		{"POST /news HTTP/1.1\nIdempotency-Key: " + strings.Repeat("k", 256), "x", 400, "1 to 255 bytes"},
-		{"PUT /news HTTP/1.1\nIdempotency-Key: a", "x", 400, "an Idempotency-Key is for a POST"},
-		{"PUT /news?id=1 HTTP/1.1", "x", 400, "id is of one event"},
+		{"PUT /news HTTP/1.1\nIdempotency-Key: a", "x", 400, "a PUT must not have an Idempotency-Key"},
+		{"PUT /news?id=1 HTTP/1.1", "x", 400, "id must not be set"},
 		{"PUT /news HTTP/1.1", "a\rb\n", 400, "line 1: the data has a CR"},
-		{"PUT /news HTTP/1.1", big + big + "\n", 413, "line 1: an event has at most"},
+		{"PUT /news HTTP/1.1", big + big + "\n", 413, "line 1: an event must have at most"},
 		{"PUT /news?type=a%0Ab HTTP/1.1", "x", 400, "contains LF"},
-		{"POST /-/batch HTTP/1.1", `{"data":"x"}`, 400, "line 1: a topic is missing"},
-		{"POST /-/batch?topic=a HTTP/1.1", "\n{", 400, "line 2: it is not an event as JSON"},
+		{"PUT /news?type=" + long + " HTTP/1.1", "x", 400, "has more than 1024 bytes"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","id":"` + long + `"}`, 400, "more than 1024 bytes"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","type":"` + long + `"}`, 400, "more than 1024 bytes"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","id":"a\u0001"}`, 400, "control character"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","id":"a "}`, 400, "ends with a space"},
+		{"POST /-/batch HTTP/1.1", `{"data":"x"}`, 400, "line 1: must name a topic"},
+		{"POST /-/batch?topic=a HTTP/1.1", "\n{", 400, "line 2: must be an event as JSON"},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","tpye":"y"}`, 400, "unknown field"},
-		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x"} {}`, 400, "something follows"},
-		{"POST /-/batch?topic=a HTTP/1.1", `{}`, 400, `"data" is missing`},
-		{"POST /-/batch?topic=a HTTP/1.1", `{"data":null}`, 400, `"data" is missing, or null`},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x"} {}`, 400, "must have nothing after"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{}`, 400, `must have "data"`},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":null}`, 400, `must have "data" that is not null`},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"a\rb"}`, 400, "a CR at byte 1"},
-		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\ud800"}`, 400, "half a surrogate pair"},
-		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\udc00\ud800"}`, 400, "half a surrogate pair"},
-		{"POST /-/batch?topic=a HTTP/1.1", "{\"data\":\"\xff\"}", 400, "not UTF-8"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\ud800"}`, 400, "must not have half a surrogate pair"},
+		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"\udc00\ud800"}`, 400, "must not have half a surrogate pair"},
+		{"POST /-/batch?topic=a HTTP/1.1", "{\"data\":\"\xff\"}", 400, "line 1: must be UTF-8"},
 		{"POST /-/batch?topic=a HTTP/1.1", `{"data":"x","retry":0}`, 400, "number of milliseconds"},
-		{"POST /-/batch?topic=a HTTP/1.1", "{\"data\":\"x\"}\n{\"data\":\"x\",\"id\":\"~1\"}", 400, `begins with "~"`},
+		{"POST /-/batch?topic=a HTTP/1.1", "{\"data\":\"x\"}\n{\"data\":\"x\",\"id\":\"~1\"}", 400, `must not begin with "~"`},
 		{"POST /-/batch HTTP/1.1", `{"data":"x","topics":["a","\n"]}`, 400, "control character"},
 	})
 }
 
-func TestRequestsThatNeverSubscribe(t *testing.T) {
+func TestRequestsWithoutStream(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	for _, test := range []struct {
 		head   string
@@ -220,12 +236,12 @@ func TestRequestsThatNeverSubscribe(t *testing.T) {
 		{"HEAD /-/events?topic=a HTTP/1.1", 200, ""},
 		{"GET /robots.txt HTTP/1.1", 200, "Disallow: /"},
 		{"GET / HTTP/1.1", 200, "curl -N"},
-		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender", 503, "not for prefetching"},
-		{"GET /news HTTP/1.1\nPurpose: prefetch", 503, "not for prefetching"},
+		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender", 503, "must not be prefetched"},
+		{"GET /news HTTP/1.1\nPurpose: prefetch", 503, "must not be prefetched"},
 		{"GET /news HTTP/1.1\nSec-Fetch-Mode: navigate", 406, "not a page"},
 		{"GET /news HTTP/1.1\nAccept: text/html,*/*", 406, "not a page"},
-		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender\nSec-Fetch-Mode: navigate", 503, "not for prefetching"},
-		{"GET /-/events?topic=a HTTP/1.1\nX-Moz: prefetch", 503, "not for prefetching"},
+		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender\nSec-Fetch-Mode: navigate", 503, "must not be prefetched"},
+		{"GET /-/events?topic=a HTTP/1.1\nX-Moz: prefetch", 503, "must not be prefetched"},
 		{"GET /apple-touch-icon.png HTTP/1.1\nSec-Fetch-Dest: image\nSec-Fetch-Site: same-origin", 406, "not a page"},
 		{"GET /news HTTP/1.1\nSec-Fetch-Dest: script\nSec-Fetch-Site: same-origin", 406, "not a page"},
 		{"HEAD /favicon.ico HTTP/1.1", 404, ""},
@@ -247,8 +263,8 @@ func TestRequestsThatNeverSubscribe(t *testing.T) {
 	}
 }
 
-// What is no HTTP is refused by net/http, and nothing of it is published.
-func TestNotHTTP(t *testing.T) {
+// net/http refuses requests that are not valid HTTP, and they publish nothing.
+func TestInvalidHTTP(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	const post, x = "POST /news HTTP/1.1\r\nHost: localhost\r\n", "Content-Length: 1\r\n\r\nx"
 	for _, request := range []string{
@@ -280,8 +296,8 @@ func TestNotHTTP(t *testing.T) {
 			t.Errorf("%.60q: %d %s", request, got.StatusCode, got.Text)
 		}
 	}
-	if kept := history(t, h, "/-/events?pattern=**&follow=0"); len(kept) > 0 {
-		t.Errorf("of what was refused there is %q", kept)
+	if stored := history(t, h, "/-/events?pattern=**&follow=0"); len(stored) > 0 {
+		t.Errorf("events of refused requests are stored: %+v", stored)
 	}
 }
 
@@ -303,11 +319,11 @@ func TestHosts(t *testing.T) {
 				t.Errorf("%s with Host %s: %d %s, want %d", request, test.host, got.StatusCode, got.Text, test.want)
 			}
 			if test.want == http.StatusMisdirectedRequest && !strings.Contains(got.Text, "--host ") {
-				t.Errorf("Host %s: no flag in %q", test.host, got.Text)
+				t.Errorf("Host %s: the response names no flag: %q", test.host, got.Text)
 			}
 		}
 	}
 	if !strings.Contains(h.Logs(), "--host evil.example allows it") {
-		t.Errorf("the log does not say which flag allows a host:\n%s", h.Logs())
+		t.Errorf("the log does not name the flag that allows a host:\n%s", h.Logs())
 	}
 }

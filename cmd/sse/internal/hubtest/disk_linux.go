@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// SmallDisk mounts a disk of so many bytes, until the test ends. It skips the test
-// if this process may not.
+// SmallDisk mounts a disk of size bytes and unmounts it when the test ends. It
+// skips the test if this process has no permission to mount a disk.
 func SmallDisk(tb testing.TB, size int) (dir string) {
 	tb.Helper()
 	if os.Getuid() != 0 {
@@ -26,7 +26,7 @@ func SmallDisk(tb testing.TB, size int) (dir string) {
 	return dir
 }
 
-// Resize gives a small disk another size.
+// Resize changes the size of a disk that SmallDisk has mounted to size bytes.
 func Resize(tb testing.TB, dir string, size int) {
 	tb.Helper()
 	options := fmt.Sprint("size=", size)

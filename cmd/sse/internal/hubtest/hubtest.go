@@ -1,4 +1,4 @@
-// Package hubtest starts hubs inside a test.
+// Package hubtest runs hubs inside a test.
 package hubtest
 
 import (
@@ -17,20 +17,20 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
 )
 
-// Hub is a hub that runs.
+// Hub is a running hub.
 type Hub struct {
 	hub.Started
 
 	tb   testing.TB
 	stop context.CancelFunc
-	hub  *hub.Hub
-	done chan struct{} // closed when Run has returned err
+	done chan struct{} // closed when Run has returned and err is set
 	err  error
 	logs logs
 }
 
-// Start starts a hub on a port of its own, with its events in memory unless the
-// configuration says otherwise, and stops it when the test ends.
+// Start starts a hub and stops it when the test ends. Unless the configuration
+// sets Addr and Data, the hub listens on a free port and stores its events in
+// memory.
 func Start(tb testing.TB, config hub.Config) *Hub {
 	tb.Helper()
 	if config.Addr == "" {
@@ -43,15 +43,15 @@ func Start(tb testing.TB, config hub.Config) *Hub {
 	config.Logger = slog.New(slog.NewTextHandler(&h.logs, nil))
 	started := make(chan hub.Started, 1)
 	config.Ready = func(s hub.Started) { started <- s }
-	var err error
-	if h.hub, err = hub.New(config); err != nil {
+	server, err := hub.New(config)
+	if err != nil {
 		tb.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	go func() {
 		defer close(h.done)
-		h.err = h.hub.Run(ctx)
+		h.err = server.Run(ctx)
 	}()
 	tb.Cleanup(func() { h.Stop() })
 	select {
@@ -62,33 +62,31 @@ func Start(tb testing.TB, config hub.Config) *Hub {
 	return h
 }
 
-// Stop shuts the hub down, waits, and returns how long that has taken.
+// Stop shuts the hub down, waits for its end, and returns the duration of the
+// shutdown.
 func (h *Hub) Stop() time.Duration {
 	h.tb.Helper()
 	began := time.Now()
 	h.stop()
 	<-h.done
 	if h.err != nil {
-		h.tb.Errorf("the hub ended with %v", h.err)
+		h.tb.Errorf("the hub ended with the error %v", h.err)
 		h.err = nil
 	}
 	return time.Since(began)
 }
 
-// Close makes a Stop that is under way return at once.
-func (h *Hub) Close() { h.hub.Close() }
-
-// Logs is what the hub has logged.
+// Logs returns the log of the hub.
 func (h *Hub) Logs() string { return h.logs.String() }
 
-// Answer is a response that was read to its end.
+// Answer is a response whose body was read to its end.
 type Answer struct {
 	*http.Response
 	Text string
 }
 
-// Raw sends a request as it is written, with LF for CRLF in its head, and reads the
-// response. A Host is added, and Connection: close.
+// Raw sends a request byte for byte and reads the response. The head has LF in
+// place of CRLF. Raw adds a Host if there is none, and Connection: close.
 func (h *Hub) Raw(head, body string) Answer {
 	h.tb.Helper()
 	line, fields, _ := strings.Cut(head, "\n")
@@ -99,7 +97,7 @@ func (h *Hub) Raw(head, body string) Answer {
 	return h.Wire(strings.ReplaceAll(text, "\n", "\r\n") + body)
 }
 
-// Wire sends bytes, and reads the response.
+// Wire sends bytes and reads a response.
 func (h *Hub) Wire(text string) Answer {
 	h.tb.Helper()
 	conn, err := net.Dial("tcp", h.Addr)
@@ -107,18 +105,18 @@ func (h *Hub) Wire(text string) Answer {
 		h.tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	// A hub that has refused what has come so far may not take the rest.
-	_, wrote := io.WriteString(conn, text)
+	// A hub that has refused the beginning of a request may not read the rest.
+	_, writeErr := io.WriteString(conn, text)
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	method, _, _ := strings.Cut(text, " ")
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		h.tb.Fatalf("%.80q: %v, and writing it: %v", text, err, wrote)
+		h.tb.Fatalf("%.80q: reading the response: %v; writing: %v", text, err, writeErr)
 	}
-	return read(h.tb, response)
+	return readAnswer(h.tb, response)
 }
 
-func read(tb testing.TB, response *http.Response) Answer {
+func readAnswer(tb testing.TB, response *http.Response) Answer {
 	tb.Helper()
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
@@ -128,17 +126,18 @@ func read(tb testing.TB, response *http.Response) Answer {
 	return Answer{response, string(text)}
 }
 
-// Do sends a request. The header is names and values.
+// Do sends a request and reads the response. header alternates names and
+// values.
 func (h *Hub) Do(method, path, body string, header ...string) Answer {
 	h.tb.Helper()
 	response, err := http.DefaultClient.Do(h.Request(method, path, body, header...))
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	return read(h.tb, response)
+	return readAnswer(h.tb, response)
 }
 
-// Request makes a request.
+// Request returns a request to the hub. header alternates names and values.
 func (h *Hub) Request(method, path, body string, header ...string) *http.Request {
 	h.tb.Helper()
 	request, err := http.NewRequest(method, h.URL+path, strings.NewReader(body))
@@ -151,7 +150,7 @@ func (h *Hub) Request(method, path, body string, header ...string) *http.Request
 	return request
 }
 
-// Keys parses keys.
+// Keys parses keys, one per line.
 func Keys(tb testing.TB, lines ...string) []auth.Key {
 	tb.Helper()
 	keys, err := auth.ReadKeys(strings.NewReader(strings.Join(lines, "\n")))
@@ -161,7 +160,7 @@ func Keys(tb testing.TB, lines ...string) []auth.Key {
 	return keys
 }
 
-// logs collects lines.
+// logs collects the log of a hub.
 type logs struct {
 	mu   sync.Mutex // guards the following
 	text strings.Builder

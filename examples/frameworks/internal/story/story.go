@@ -1,5 +1,5 @@
-// Package story is the test of every server here: that it does what the server of
-// examples/quickstart does.
+// Package story tests that a server behaves as the server of examples/quickstart
+// does.
 package story
 
 import (
@@ -17,12 +17,12 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// deadline bounds every wait. It is there to fail a test, never to time it.
+// deadline bounds every wait. A test that reaches it fails.
 const deadline = 30 * time.Second
 
-// Test runs the story against what serve serves, on a port of its own: clients
-// connect, each message reaches each of them once, one that leaves is noticed,
-// one whose stream the server ends comes back, and one that stalls is cut.
+// Test runs a server with serve, on a free port. Clients connect, and each message
+// reaches each client once. The server notices a client that leaves. A client
+// reconnects after the server has ended its stream. A client that stalls is cut.
 func Test(t *testing.T, serve func(net.Listener) error) {
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -30,7 +30,7 @@ func Test(t *testing.T, serve func(net.Listener) error) {
 	}
 	logged := watchLog(t)
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = serve(listener) }) // it ends with the listener
+	serving.Go(func() { _ = serve(listener) }) // serve returns when the listener is closed
 	t.Cleanup(func() { listener.Close(); serving.Wait() })
 	url := "http://" + listener.Addr().String()
 
@@ -39,7 +39,7 @@ func Test(t *testing.T, serve func(net.Listener) error) {
 	curl(t, url, http.MethodPost, "two\r\nlines", 2)
 	curl(t, url, http.MethodGet, "", 2)
 	for _, c := range []*client{stays, goes} {
-		c.want("two\nlines", "Hello 2") // and nothing between them
+		c.want("two\nlines", "Hello 2") // and no other message
 	}
 
 	goes.leave()
@@ -75,7 +75,7 @@ func stall(t *testing.T, address string) {
 	fmt.Fprintf(conn, "GET /handshake HTTP/1.1\r\nHost: %s\r\n\r\n", address)
 }
 
-// flood sends more than the kernel has buffers for.
+// flood sends more bytes than the buffers of the kernel can hold.
 func flood(t *testing.T, url string) {
 	t.Helper()
 	body := strings.Repeat("0123456789abcdef", 64<<10) // 1 MiB
@@ -84,10 +84,10 @@ func flood(t *testing.T, url string) {
 	}
 }
 
-// client is one that listens, and what it has received.
+// client is a connected client and the events it has received.
 type client struct {
 	t      *testing.T
-	events chan sse.Event // closed when it has stopped
+	events chan sse.Event // closed when the client has stopped
 	cancel context.CancelFunc
 }
 
@@ -96,7 +96,7 @@ func connect(t *testing.T, url string) *client {
 	c := &client{t: t, events: make(chan sse.Event, 100), cancel: cancel}
 	go func() {
 		defer close(c.events)
-		transport := &http.Transport{} // its own, so that no connection stays behind
+		transport := &http.Transport{} // not shared, so that all connections get closed
 		defer transport.CloseIdleConnections()
 		client := &sse.Client{
 			URL:        url + "/handshake",
@@ -113,15 +113,16 @@ func connect(t *testing.T, url string) *client {
 	return c
 }
 
-// leave disconnects, and fails the test if there was more than was wanted.
+// leave disconnects the client, and fails the test if the client has received
+// events that want did not check.
 func (c *client) leave() {
 	c.cancel()
 	for event := range c.events {
-		c.t.Errorf("a client received %q besides", event.Data)
+		c.t.Errorf("a client received %q, want no more events", event.Data)
 	}
 }
 
-// want compares what the client receives next.
+// want checks the next events that the client receives.
 func (c *client) want(messages ...string) {
 	c.t.Helper()
 	for _, want := range messages {
@@ -136,12 +137,12 @@ func (c *client) want(messages ...string) {
 	}
 }
 
-// curl sends a message and compares how many clients the server says it reached.
+// curl sends a message and checks how many clients the server reports as reached.
 func curl(t *testing.T, url, method, body string, reached int) {
 	t.Helper()
 	answer := send(t, url, method, body)
 	if want := fmt.Sprintln("clients reached:", reached); answer != want {
-		t.Fatalf("%s %q is answered with %q, want %q", method, body, answer, want)
+		t.Fatalf("%s %q: the server answered %q, want %q", method, body, answer, want)
 	}
 }
 
@@ -164,7 +165,7 @@ func send(t *testing.T, url, method, body string) (answer string) {
 	return string(text)
 }
 
-// logWatcher is where the program under test logs to.
+// logWatcher records the log of the program under test.
 type logWatcher struct {
 	t *testing.T
 
@@ -189,7 +190,7 @@ func (w *logWatcher) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
-// wait blocks until the words have been logged n times.
+// wait blocks until the log contains words n times.
 func (w *logWatcher) wait(words string, n int) {
 	w.t.Helper()
 	expired := time.After(deadline)
@@ -203,7 +204,7 @@ func (w *logWatcher) wait(words string, n int) {
 		select {
 		case <-changed:
 		case <-expired:
-			w.t.Fatalf("%q was not logged %d times, but:\n%s", words, n, text)
+			w.t.Fatalf("the log does not contain %q %d times:\n%s", words, n, text)
 		}
 	}
 }

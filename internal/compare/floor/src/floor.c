@@ -1,12 +1,12 @@
-// The floor: accept, answer the header, and then nothing but write(2) the same
-// bytes to each socket. No topics, no ids, no heartbeats, no slow clients: a
-// socket that is full is an error.
+// A minimal server: it accepts connections, sends a header, and then only calls
+// write(2) with the same bytes for each socket. It has no topics, ids or heartbeats
+// and does not handle slow clients: a full socket is an error.
 //
 //	floor COALESCE
 //
-// It listens on a port of 127.0.0.1 and says which. It obeys the lines of
-// package control on its standard input; the writes begin when COALESCE events
-// are outstanding, and hold all of them.
+// It listens on a port of 127.0.0.1 and prints its address. It reads the commands of
+// package control from its standard input. It writes when COALESCE events are
+// outstanding, all of them in one write.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@
 enum { MAX_SOCKETS = 1 << 16, MAX_SIZE = 4096, MAX_EVENTS = 1024 };
 
 static int sockets[MAX_SOCKETS], count;
-static char out[MAX_EVENTS * (MAX_SIZE + 64)]; // what the next writes send
+static char out[MAX_EVENTS * (MAX_SIZE + 64)]; // content of the next writes
 static size_t out_size;
 static int outstanding, coalesce = 1;
 static long long wave;
@@ -40,9 +40,9 @@ static void fail(const char *format, ...) {
 	exit(1);
 }
 
-static void say(const char *line) {
+static void reply(const char *line) {
 	if (write(1, line, strlen(line)) < 0)
-		exit(0); // nobody listens any more
+		exit(0); // the coordinator has ended
 }
 
 static int listening(int *port) {
@@ -57,8 +57,8 @@ static int listening(int *port) {
 	return fd;
 }
 
-// A load client sends its request as soon as it is connected, so that waiting
-// for it holds up nobody.
+// A load client sends its request at once after connecting, so it is acceptable to
+// block until the request arrives.
 static void admit(int listener) {
 	static const char header[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 								 "Transfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n";
@@ -67,13 +67,13 @@ static void admit(int listener) {
 	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	struct timeval limit = {.tv_sec = 5};
 	if (fd < 0)
-		fail("accept number %d (a process may have only so many files: ulimit -n)", count);
+		fail("accept number %d (raise the limit of open files: ulimit -n)", count);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	do {
 		ssize_t n = read(fd, request + size, sizeof request - 1 - size);
 		if (n <= 0) {
-			close(fd); // it is gone, or no HTTP client
+			close(fd); // the client has disconnected, or does not use HTTP
 			return;
 		}
 		size += n;
@@ -81,11 +81,11 @@ static void admit(int listener) {
 	} while (!strstr(request, "\r\n\r\n") && size < sizeof request - 1);
 	if (count == MAX_SOCKETS || fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ||
 		write(fd, header, sizeof header - 1) < 0)
-		fail("answer number %d", count);
+		fail("respond to number %d", count);
 	sockets[count++] = fd;
 }
 
-// The data are those of control.AppendEvent, topic 0.
+// The data is the same as from control.AppendEvent for topic 0.
 static void append_event(int size) {
 	char data[MAX_SIZE + 1];
 	struct timespec now;
@@ -108,33 +108,33 @@ static void write_all(void) {
 			close(sockets[i]);
 			sockets[i] = -1;
 		} else if (n != (ssize_t)out_size) {
-			fail("wrote %zd of %zu bytes; the floor cannot wait", n, out_size);
+			fail("wrote only %zd of %zu bytes to a socket; reduce the outstanding events", n, out_size);
 		}
 	}
 	out_size = 0;
 	outstanding = 0;
 }
 
-static void obey(const char *line) {
+static void execute(const char *line) {
 	int waves, topics, size;
 	if (sscanf(line, "publish %d %d %d", &waves, &topics, &size) == 3) {
 		if (topics != 1 || size > MAX_SIZE || coalesce > MAX_EVENTS)
-			fail("%s: one topic, and events of up to %d bytes, are all there is", line, MAX_SIZE);
+			fail("%s: there must be one topic, and events of at most %d bytes", line, MAX_SIZE);
 		while (waves-- > 0) {
 			append_event(size);
 			if (++outstanding >= coalesce)
 				write_all();
 		}
 	} else if (!strcmp(line, "reset")) {
-		say("{\"is\":\"done\"}\n");
+		reply("{\"is\":\"done\"}\n");
 	} else if (!strcmp(line, "report")) {
-		say("{\"is\":\"reported\"}\n");
+		reply("{\"is\":\"reported\"}\n");
 	} else {
 		fail("unknown command %s", line);
 	}
 }
 
-// Reads once, and obeys all whole lines.
+// Reads once and executes all complete lines.
 static void read_commands(void) {
 	static char input[1 << 16];
 	static size_t size;
@@ -146,7 +146,7 @@ static void read_commands(void) {
 	char *line = input, *end;
 	while ((end = strchr(line, '\n'))) {
 		*end = 0;
-		obey(line);
+		execute(line);
 		line = end + 1;
 	}
 	size -= line - input;
@@ -156,12 +156,12 @@ static void read_commands(void) {
 int main(int argc, char **argv) {
 	char line[200];
 	int port, listener = listening(&port);
-	signal(SIGPIPE, SIG_IGN); // a client that is gone is an errno of its socket
+	signal(SIGPIPE, SIG_IGN); // write returns an error for a disconnected client
 	if (argc > 1)
 		coalesce = atoi(argv[1]);
 	snprintf(line, sizeof line,
 		"{\"is\":\"listening\",\"addr\":\"127.0.0.1:%d\",\"path\":\"/\",\"body\":true}\n", port);
-	say(line);
+	reply(line);
 	struct pollfd polled[] = {{.fd = 0, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
 	for (;;) {
 		if (poll(polled, 2, -1) < 0 && errno != EINTR)

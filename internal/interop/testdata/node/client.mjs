@@ -1,5 +1,5 @@
-// One run of a client from npm. The argument is JSON: which client, what to
-// read and how. The report is written to standard output.
+// Does one run with a client from npm. The argument is JSON with the client, the
+// URL and the options. The report is written to standard output.
 import { Agent, fetch as undici } from 'undici'
 import { EventSource } from 'eventsource'
 import { createEventSource } from 'eventsource-client'
@@ -8,13 +8,13 @@ import require$ from '@microsoft/fetch-event-source'
 const { fetchEventSource } = require$
 const { client, url, types, home, http2, probe } = JSON.parse(process.argv[2])
 
-// Node's own fetch is the same, but speaks HTTP/1.1 alone.
+// Node's own fetch is the same implementation, but supports only HTTP/1.1.
 const agent = http2 && new Agent({ allowH2: true })
 const fetch = agent
   ? (input, init) => undici(input, { ...init, dispatcher: agent })
   : globalThis.fetch
 
-// Each calls heard with every event, and returns a function that ends it.
+// Each client calls heard with every event and returns a function that ends it.
 const clients = {
   eventsource(url, heard) {
     const source = new EventSource(url, { fetch })
@@ -36,7 +36,7 @@ const clients = {
   },
 
   'fetch-event-source'(url, heard) {
-    // It is for browsers.
+    // The package expects a browser.
     globalThis.window ??= globalThis
     globalThis.document ??= { addEventListener() {}, removeEventListener() {} }
     const controller = new AbortController()
@@ -46,7 +46,7 @@ const clients = {
       openWhenHidden: true,
       onmessage: ({ event, data, id }) =>
         heard({ type: event || 'message', data, lastEventId: id }),
-      // Its own way to go on after a response that ended as one should.
+      // The way of this package to reconnect after a response that ended properly.
       onclose() { throw new Error('ended') },
     })
     return () => controller.abort()

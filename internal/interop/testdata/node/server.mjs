@@ -1,7 +1,7 @@
-// A server of event streams that follows a script. The arguments are: who
-// encodes (better-sse or nobody: the script has bytes), the file of the script,
-// and of a certificate and its key, with which it speaks HTTP/2. It writes its
-// port to standard output.
+// A server of event streams that follows a script. The arguments are the encoder
+// (better-sse, or none if the script contains encoded bytes), the file of the
+// script, and optionally the files of a certificate and its key; with them it uses
+// HTTP/2. It writes its port to standard output.
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import http2 from 'node:http2'
@@ -10,15 +10,15 @@ import { createEventBuffer, createSession } from 'better-sse'
 const [encoder, file, certFile, keyFile] = process.argv.slice(2)
 const script = JSON.parse(readFileSync(file, 'utf8'))
 
-const requests = [] // the Last-Event-ID of each
-const met = new Set() // the steps that were, of those that are met once
+const requests = [] // the Last-Event-ID of each request
+const reached = new Set() // the executed steps other than events
 let received = () => {} // called when the client confirms a receipt
 
-// Header fields are bytes, which Node shows as Latin-1.
+// Header fields are bytes, which Node decodes as Latin-1.
 const asUTF8 = (text) => Buffer.from(text, 'latin1').toString('utf8')
 
-// A stream has send (an event), alone (a block with an id), half (an event) and
-// comment.
+// A stream has the functions send (an event), alone (a block with only an id), half
+// (the first half of an event) and comment.
 const encoders = {
   async 'better-sse'(req, res) {
     const session = await createSession(req, res, { retry: 20, keepAlive: 5 })
@@ -40,7 +40,7 @@ const encoders = {
     }
   },
 
-  async nobody(req, res) {
+  async none(req, res) {
     res.writeHead(200, { 'Content-Type': 'Text/Event-Stream ; charset=utf-8' })
     await write(res, Buffer.from('\uFEFFretry: 20\r\n\r\n'), 1)
     const wire = (step) => Buffer.from(step.wire, 'base64')
@@ -54,8 +54,8 @@ const encoders = {
   },
 }
 
-// write writes bytes, in pieces of a size if there is one, and returns when they
-// are with the system: what is not is lost when the connection is cut.
+// write writes bytes, in pieces if there is a size, and returns when the system has
+// accepted them. Bytes that it has not accepted are lost when the connection is cut.
 async function write(res, bytes, size) {
   for (let i = 0; i < bytes.length; i += size || bytes.length) {
     const piece = size ? bytes.subarray(i, i + size) : bytes
@@ -63,7 +63,7 @@ async function write(res, bytes, size) {
   }
 }
 
-// cut aborts the connection: on HTTP/2 by turns the stream alone.
+// cut aborts the connection. On HTTP/2 it aborts only the stream by turns.
 function cut(req, res) {
   if (req.httpVersionMajor !== 2) req.socket.destroy()
   else if (requests.length % 2) res.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
@@ -85,8 +85,8 @@ async function serve(req, res) {
       if (step.type === 'receipt') await confirmed
     } else if (step.action === 'heartbeats') {
       await stream.comment()
-    } else if (!met.has(i)) {
-      met.add(i)
+    } else if (!reached.has(i)) {
+      reached.add(i)
       if (step.action === 'idOnly') {
         await stream.alone(step)
         continue

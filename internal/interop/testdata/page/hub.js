@@ -1,6 +1,6 @@
-// What a page does with a hub. The query says what, step by step, and where the
-// report goes, which says what the page has seen of each. In a URL, {} is the text of
-// the last answer.
+// Executes steps with a hub. The query has the steps and the URL for the report,
+// which contains the results of the steps. In a URL, {} stands for the text of the
+// last answer.
 'use strict'
 
 const query = new URLSearchParams(location.search)
@@ -25,11 +25,11 @@ const steps = {
       const more = response.status < 400 ? '' : ` ${last}`
       note('answer', response.type === 'opaque' ? 'opaque' : response.status + more)
     } catch {
-      note('answer', 'hidden') // or never sent: a page cannot tell
+      note('answer', 'hidden') // a page cannot distinguish this from a request that was not sent
     }
   },
 
-  // A plain EventSource, which is closed after the event "done".
+  // Opens an EventSource and closes it after the event "done".
   source(url, options) {
     return new Promise((resolve) => {
       const open = (url) => {
@@ -50,7 +50,7 @@ const steps = {
           resolve()
         }
       }
-      // What a page does by hand, where the browser does not come back by itself.
+      // The page reconnects by hand if the browser does not reconnect.
       let asked = url
       const again = (id) => {
         if (id) asked = `${url}?lastEventId=${encodeURIComponent(id)}`

@@ -1,6 +1,6 @@
-// One run of a browser's EventSource. The query says what to read and how, and
-// where the report goes; the server that the page comes from then says where to
-// go next.
+// Does one run with the browser's EventSource. The query has the stream, the options
+// and the URL for the report. Then the server of the page returns the next page to
+// open.
 'use strict'
 
 const query = new URLSearchParams(location.search)
@@ -34,7 +34,7 @@ function read(url, types, withCredentials) {
         setTimeout(() => open(again(events.at(-1))), 100)
       })
     }
-    // What a page does by hand, where the browser does not come back by itself.
+    // The page reconnects by hand if the browser does not reconnect.
     const again = (last) =>
       last ? `${url}&lastEventId=${encodeURIComponent(last.lastEventId)}` : url
     open(url)

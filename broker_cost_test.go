@@ -1,0 +1,259 @@
+package sse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sse-go/sse/internal/poll"
+)
+
+// These tests check that the cost of a subscriber depends on the events that it
+// receives, not on the number of other events.
+
+// fill publishes events on many topics, "group/topic", in turn.
+func fill(tb testing.TB, b *Broker, events, groups, topicsEach int) {
+	tb.Helper()
+	topics := make([]string, groups*topicsEach)
+	for i := range topics {
+		topics[i] = fmt.Sprintf("%d/%d", i%groups, i/groups)
+	}
+	for i := range events {
+		mustPublish(tb, b, topics[i%len(topics)])
+	}
+}
+
+func mustPublish(tb testing.TB, b *Broker, topic string) Position {
+	tb.Helper()
+	p, err := b.Publish(context.Background(), Event{Data: "hello"}, topic)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+// publishRare publishes 10 events on the topic "rare", evenly among foreign
+// events.
+func publishRare(tb testing.TB, b *Broker, foreign int) {
+	tb.Helper()
+	for range 10 {
+		mustPublish(tb, b, "rare")
+		for i := range foreign / 10 {
+			mustPublish(tb, b, fmt.Sprint("foreign/", i%100))
+		}
+	}
+}
+
+// take subscribes, and unsubscribes after n events.
+func take(tb testing.TB, b *Broker, sel Selection, start Start, n int) {
+	tb.Helper()
+	for event, err := range b.Subscribe(context.Background(), sel, start) {
+		if err != nil || event.Type != "" {
+			tb.Fatalf("got %+v, %v", event, err)
+		}
+		if n--; n == 0 {
+			return
+		}
+	}
+}
+
+// resumes returns subscriptions that each start before 10 stored events.
+func resumes(tb testing.TB, b *Broker) []resume {
+	tb.Helper()
+	pattern := func(text string) Selection {
+		p, err := ParsePattern(text)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return Selection{Patterns: []Pattern{p}}
+	}
+	before := func(n uint64) Start {
+		last := b.state.window.last.Seq
+		return Start{After: b.state.window.positionAt(last - n)}
+	}
+	return []resume{
+		{"topic", Selection{Topics: []string{"0/7"}}, Start{Last: 10}},
+		{"rare-topic", Selection{Topics: []string{"rare"}}, Start{Earliest: true}},
+		{"pattern-of-100-topics", pattern("0/*"), Start{Last: 10}},
+		{"pattern-of-100-topics-after-id", pattern("0/*"), before(1000)},
+		{"all-topics-after-id", pattern("**"), before(10)},
+	}
+}
+
+type resume struct {
+	name  string
+	sel   Selection
+	start Start
+}
+
+func BenchmarkResume(b *testing.B) {
+	for _, groups := range []int{1, 100} {
+		events := groups * 10_000 // 100 of each topic
+		broker := &Broker{Retention: Retention{Events: -1, Bytes: -1}}
+		publishRare(b, broker, 0)
+		fill(b, broker, events, groups, 100)
+		for _, r := range resumes(b, broker) {
+			b.Run(fmt.Sprint(events, "/", r.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					take(b, broker, r.sel, r.start, 10)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkResumeRare(b *testing.B) {
+	for _, foreign := range []int{0, 1_000_000} {
+		broker := &Broker{Retention: Retention{Events: -1, Bytes: -1}}
+		publishRare(b, broker, foreign)
+		b.Run(fmt.Sprint(foreign), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				take(b, broker, Selection{Topics: []string{"rare"}}, Start{Earliest: true}, 10)
+			}
+		})
+	}
+}
+
+// BenchmarkPublishToOne has n parked subscribers, each with its own topic. It
+// publishes events to one of the subscribers, and waits until the subscriber has
+// received each event. The network accepts all bytes.
+func BenchmarkPublishToOne(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			network := newNowhere()
+			broker := &Broker{Park: true, Streams: StreamOptions{Heartbeat: -1}}
+			broker.state.loops.newPoller = func() (poll.Poller, error) { return network, nil }
+			subscribeNowhere(b, broker, n, func(i int) string { return fmt.Sprint("topic-", i) })
+			b.ReportAllocs()
+			for b.Loop() {
+				network.want = network.written.Load() + 1
+				mustPublish(b, broker, "topic-5")
+				<-network.reached
+			}
+			b.StopTimer()
+			if err := broker.Shutdown(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// A resumed stream receives exactly its events, and allocations do not grow
+// with the number of other events.
+func TestResumeCost(t *testing.T) {
+	measure := func(groups int) map[string]float64 {
+		b := &Broker{Retention: Retention{Events: -1, Bytes: -1}}
+		publishRare(t, b, 0)
+		fill(t, b, groups*1000, groups, 100)
+		costs := make(map[string]float64)
+		for _, r := range resumes(t, b) {
+			got, want := receive(t, b, r, 10), scanWindow(t, b, r, 10)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", r.name, got, want)
+			}
+			costs[r.name] = testing.AllocsPerRun(100, func() { take(t, b, r.sel, r.start, 10) })
+		}
+		return costs
+	}
+	few, many := measure(1), measure(20)
+	for name, cost := range many {
+		if cost > few[name]+3 { // slices grow in steps
+			t.Errorf("%s: %v allocations, but %v with a 20th of the other events",
+				name, cost, few[name])
+		}
+	}
+}
+
+// receive returns the ids of the first n events that a subscriber receives.
+func receive(t *testing.T, b *Broker, r resume, n int) []string {
+	t.Helper()
+	var ids []string
+	for event, err := range b.Subscribe(context.Background(), r.sel, r.start) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids = append(ids, event.ID); len(ids) == n {
+			break
+		}
+	}
+	return ids
+}
+
+// scanWindow returns the ids that receive must return. It reads the whole
+// window.
+func scanWindow(t *testing.T, b *Broker, r resume, n int) []string {
+	t.Helper()
+	var ids []string
+	for _, e := range b.state.window.entries {
+		if r.sel.Match(e.topicNames()) && e.seq > r.start.After.Seq {
+			ids = append(ids, e.position(b.state.window.epoch).String())
+		}
+	}
+	if r.start.Last > 0 {
+		return ids[len(ids)-r.start.Last:]
+	}
+	return ids[:n]
+}
+
+// An event is written only to the subscribers that have selected it.
+func TestPublishReachesOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := newNowhere()
+		b := &Broker{Park: true, Streams: StreamOptions{Heartbeat: -1}}
+		b.state.loops.newPoller = func() (poll.Poller, error) { return network, nil }
+		subscribeNowhere(t, b, 1000, func(i int) string { return fmt.Sprint("topic-", i) })
+		synctest.Wait()
+		before := network.written.Load()
+		mustPublish(t, b, "topic-5")
+		mustPublish(t, b, "without subscribers")
+		synctest.Wait()
+		if n := network.written.Load() - before; n != 1 {
+			t.Errorf("got %d writes, want 1", n)
+		}
+		if err := b.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// BenchmarkPublish publishes without subscribers, and with a subscriber that
+// calls Subscribe.
+func BenchmarkPublish(b *testing.B) {
+	event := Event{Data: strings.Repeat("x", 100)}
+	b.Run("nobody", func(b *testing.B) {
+		var broker Broker
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := broker.Publish(context.Background(), event, "news"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("called", func(b *testing.B) {
+		var broker Broker
+		ctx, cancel := context.WithCancel(b.Context())
+		done := make(chan struct{})
+		ready := make(chan struct{})
+		broker.OnConnect = func(Subscriber) { close(ready) }
+		go func() {
+			defer close(done)
+			sel := Selection{Topics: []string{"news"}, MaxLag: -1, MaxLagBytes: -1}
+			for range broker.Subscribe(ctx, sel, Start{}) {
+			}
+		}()
+		<-ready
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := broker.Publish(context.Background(), event, "news"); err != nil {
+				b.Fatal(err)
+			}
+		}
+		cancel()
+		<-done
+	})
+}

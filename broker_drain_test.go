@@ -1,0 +1,417 @@
+package sse_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/brokertest"
+	"github.com/sse-go/sse/internal/reflog"
+	"github.com/sse-go/sse/internal/testrand"
+)
+
+// Shutdown sends each stream its own reconnection delay, and ends the streams
+// one after the other over DrainOver.
+func TestDrain(t *testing.T) {
+	clients := 600
+	if testing.Short() {
+		clients = 100
+	}
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.DrainOver = 30 * time.Second
+		ends := brokertest.RecordEnds(&f.Broker)
+		f.Serve()
+		bodies := make(chan string, clients)
+		for range clients {
+			resp, err := f.Server.Client().Get(f.Server.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				bodies <- string(body)
+			}()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := f.Broker.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != f.Broker.DrainOver {
+			t.Errorf("Shutdown took %v, want %v", took, f.Broker.DrainOver)
+		}
+		ends.Want(t, sse.ErrShutdown, clients)
+		buckets := make(map[time.Duration]int)
+		for _, at := range ends.Times() {
+			buckets[at.Sub(start)/(100*time.Millisecond)]++
+		}
+		for at, n := range buckets {
+			if n > max(1, clients*2/100) {
+				t.Errorf("%d of %d streams end in the same 100 ms, number %d", n, clients, at)
+			}
+		}
+		last := regexp.MustCompile(`\nretry: (\d+)\n\n$`)
+		delays := make(map[string]int)
+		for range clients {
+			body := <-bodies
+			match := last.FindStringSubmatch(body)
+			if match == nil {
+				t.Fatalf("a stream ends with %q, want a retry field", body)
+			}
+			delays[match[1]]++
+		}
+		if len(delays) < clients/4 {
+			t.Errorf("got %d different reconnection delays, want at least %d", len(delays), clients/4)
+		}
+	})
+}
+
+// A stream that has its response while the broker shuts down receives a
+// reconnection delay too.
+func TestDrainLate(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+			return sse.Selection{}, f.Broker.Shutdown(t.Context())
+		}
+		checkLate(t, f)
+	})
+	for name, timeout := range map[string]time.Duration{"parked last": time.Hour, "parked too late": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &brokertest.Fixture{T: t}
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				ended := make(chan error, 1)
+				sse.ParkInMemoryAfter(&f.Broker, func() {
+					go func() { ended <- f.Broker.Shutdown(ctx) }()
+					synctest.Wait() // until Shutdown waits for this stream, or has returned
+					if timeout > 0 && len(ended) > 0 {
+						t.Error("Shutdown did not wait for a stream that was about to be parked")
+					}
+				})
+				checkLate(t, f)
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// checkLate checks that the body of a stream is a reconnection delay.
+func checkLate(t *testing.T, f *brokertest.Fixture) {
+	t.Helper()
+	f.Serve()
+	resp, err := f.Server.Client().Get(f.Server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !regexp.MustCompile(`(^|\n)retry: \d+\n\n$`).Match(body) {
+		t.Errorf("%s: the stream is %q (%v), want a retry field at its end", resp.Status, body, err)
+	}
+}
+
+// Clients move from one broker to its successor on the same log, and no event
+// is lost.
+func TestDrainToSuccessor(t *testing.T) {
+	clients := 100
+	if testing.Short() {
+		clients = 20
+	}
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		var successor sse.Broker
+		if f.Broker.Park {
+			sse.ParkInMemory(&successor)
+		}
+		log := reflog.New(nil)
+		for _, b := range []*sse.Broker{&f.Broker, &successor} {
+			b.Log = log
+			b.Retention.Events = 50
+			b.DrainOver = 30 * time.Second
+		}
+		rng := testrand.New(t)
+		// The load balancer does not know that one of the brokers drains.
+		f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if rng.IntN(2) == 0 {
+				f.Broker.ServeHTTP(w, r)
+			} else {
+				successor.ServeHTTP(w, r)
+			}
+		}))
+		t.Cleanup(func() {
+			if err := successor.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		var listeners []*brokertest.Listener
+		for range clients {
+			listeners = append(listeners, f.Listen("?topic=a"))
+		}
+		drained := make(chan error, 1)
+		var want []string
+		for i := range 500 {
+			if i == 50 {
+				go func() { drained <- f.Broker.Shutdown(context.Background()) }()
+			}
+			data := fmt.Sprint(i)
+			_, err := f.Broker.Publish(t.Context(), sse.Event{Data: data}, "a")
+			if errors.Is(err, sse.ErrShutdown) {
+				_, err = successor.Publish(t.Context(), sse.Event{Data: data}, "a")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, data)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour) // until the last client has reconnected
+		for i, l := range listeners {
+			if got := l.Data(); !slices.Equal(got, want) {
+				t.Errorf("client %d got %d events, want %d: %q", i, len(got), len(want), got)
+			}
+		}
+		if n := len(successor.Subscribers()); n != clients {
+			t.Errorf("the successor has %d subscribers, want %d", n, clients)
+		}
+	})
+}
+
+// delayedWriter is a response whose first flush waits until a channel is
+// closed.
+type delayedWriter struct {
+	http.ResponseWriter
+	until <-chan struct{}
+}
+
+func (w delayedWriter) FlushError() error {
+	<-w.until
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Shutdown waits for a stream whose header is being written, because its client
+// considers the stream open.
+func TestShutdownWaitsForStartingStream(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		until := make(chan struct{})
+		f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f.Broker.ServeHTTP(delayedWriter{w, until}, r)
+		}))
+		l := f.Listen("", func(c *sse.Client) { c.MaxRetries = -1 })
+		synctest.Wait()
+		time.AfterFunc(time.Second, func() { close(until) })
+		start := time.Now()
+		err := f.Broker.Shutdown(t.Context())
+		if took := time.Since(start); err != nil || took != time.Second {
+			t.Errorf("Shutdown returned %v after %v, want nil after a second, with the header", err, took)
+		}
+		l.Stop()
+	})
+}
+
+// Shutdown returns as soon as no stream is left.
+func TestDrainEndsWithTheLastStream(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.DrainOver = time.Hour
+		f.Serve()
+		l := f.Listen("")
+		time.AfterFunc(time.Second, l.Cancel)
+		start := time.Now()
+		if err := f.Broker.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := time.Since(start); got != time.Second {
+			t.Errorf("Shutdown took %v, want 1s", got)
+		}
+	})
+}
+
+// attachKey is the key of a value that the application's ConnContext sets.
+type attachKey struct{}
+
+// attachBroker serves the broker of f on a server to which it is attached. The server
+// has a ConnContext of its own. It returns the HTTP server and the function that
+// Attach has returned.
+func attachBroker(t *testing.T, f *brokertest.Fixture) (
+	server *http.Server, shutdown func(context.Context) error) {
+	t.Helper()
+	f.Options.Configure = func(s *http.Server) {
+		s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, attachKey{}, "set before")
+		}
+		server, shutdown = s, f.Broker.Attach(s)
+	}
+	f.Serve()
+	return server, shutdown
+}
+
+// dials reports whether the server still accepts connections.
+func dials(f *brokertest.Fixture) bool {
+	client := f.Server.Client()
+	transport := client.Transport.(*http.Transport).Clone() // without open connections
+	defer transport.CloseIdleConnections()
+	client.Transport = transport
+	resp, err := client.Get(f.Server.URL())
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err == nil
+}
+
+// The function that Attach returns closes the listeners before the first stream
+// ends. The streams end one by one, each with a reconnection delay. The function and
+// http.Server.Shutdown return when all have ended.
+func TestAttach(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.DrainOver = 10 * time.Second
+		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
+			if got := r.Context().Value(attachKey{}); got != "set before" {
+				t.Errorf("the connection has the value %v, want the value of its own ConnContext", got)
+			}
+			return sse.Selection{}, nil
+		}
+		ends := brokertest.RecordEnds(&f.Broker)
+		record := f.Broker.OnDisconnect
+		f.Broker.OnDisconnect = func(s sse.Subscriber, err error) {
+			if dials(f) {
+				t.Error("a stream has ended before the listener was closed")
+			}
+			record(s, err)
+		}
+		_, shutdown := attachBroker(t, f)
+		streams := []*rawStream{listenRaw(t, f, "", nil), listenRaw(t, f, "", nil)}
+		start := time.Now()
+		if err := shutdown(t.Context()); err != nil {
+			t.Errorf("shutdown returned %v", err)
+		}
+		if took := time.Since(start); took < 10*time.Second || took > 11*time.Second {
+			t.Errorf("shutdown took %v, want DrainOver and at most a second for http.Server", took)
+		}
+		ends.Want(t, sse.ErrShutdown, 2)
+		if times := ends.Times(); times[0].Sub(start) != 5*time.Second {
+			t.Errorf("the first stream ended after %v, want 5s", times[0].Sub(start))
+		}
+		for _, s := range streams {
+			if got := s.take(); !regexp.MustCompile(`\nretry: \d+\n\n$`).MatchString(got) {
+				t.Errorf("the stream is %q, want a retry field at its end", got)
+			}
+		}
+		if err := shutdown(t.Context()); err != nil {
+			t.Errorf("the second shutdown returned %v", err)
+		}
+	})
+}
+
+// If the application calls http.Server.Shutdown itself, the streams end too, and it
+// does not block.
+func TestAttachAndServerShutdown(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.DrainOver = 10 * time.Second
+		ends := brokertest.RecordEnds(&f.Broker)
+		server, shutdown := attachBroker(t, f)
+		s := listenRaw(t, f, "", nil)
+		start := time.Now()
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Errorf("http.Server.Shutdown returned %v", err)
+		}
+		if took := time.Since(start); took > 11*time.Second {
+			t.Errorf("http.Server.Shutdown took %v, want at most DrainOver and a second", took)
+		}
+		time.Sleep(20*time.Second - time.Since(start))
+		ends.Want(t, sse.ErrShutdown, 1)
+		if got := s.take(); !regexp.MustCompile(`\nretry: \d+\n\n$`).MatchString(got) {
+			t.Errorf("the stream is %q, want a retry field at its end", got)
+		}
+		if err := shutdown(t.Context()); err != nil {
+			t.Errorf("shutdown returned %v", err)
+		}
+	})
+}
+
+// If the context ends first, the function that Attach returns cuts off the streams,
+// and returns the cause. It returns the error of http.Server.Shutdown if only other
+// requests are left.
+func TestAttachTimeout(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.DrainOver = time.Hour
+		ends := brokertest.RecordEnds(&f.Broker)
+		_, shutdown := attachBroker(t, f)
+		listenRaw(t, f, "", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err := shutdown(ctx)
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 3*time.Second {
+			t.Errorf("shutdown returned %v after %v, want DeadlineExceeded after a second", err, took)
+		}
+		synctest.Wait()
+		ends.Want(t, sse.ErrShutdown, 1)
+	})
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		hold := make(chan struct{})
+		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+			<-hold
+			return sse.Selection{}, errors.New("never")
+		}
+		_, shutdown := attachBroker(t, f)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			dials(f)
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		const want = "sse: http.Server.Shutdown: context deadline exceeded"
+		if err := shutdown(ctx); err == nil || err.Error() != want {
+			t.Errorf("shutdown returned %v, want %s", err, want)
+		}
+		close(hold)
+		<-done
+	})
+}
+
+// Attach installs ConnContext: on a connection without a socket, the broker logs that
+// it cannot set an option of the socket.
+func TestAttachInstallsConnContext(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		if f.Options.HTTP2 {
+			return // ConnContext has no effect
+		}
+		var log bytes.Buffer
+		level := &slog.HandlerOptions{Level: slog.LevelDebug}
+		f.Broker.Logger = slog.New(slog.NewTextHandler(&log, level))
+		attachBroker(t, f)
+		listenRaw(t, f, "", nil)
+		const want = "a peer that vanishes will be noticed late"
+		if n := strings.Count(log.String(), want); n != 1 {
+			t.Errorf("the log has %q %d times, want once: %s", want, n, log.String())
+		}
+	})
+	server := &http.Server{}
+	var broker sse.Broker
+	broker.Attach(server)
+	if server.ConnContext == nil {
+		t.Error("without a ConnContext of its own, the server has none")
+	}
+}

@@ -1,0 +1,282 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/brokertest"
+	"github.com/sse-go/sse/internal/reflog"
+)
+
+// When a stream ends while the broker reads the log for it, the read is
+// canceled, and the reason is not an error of the log.
+func TestEndWhileTheLogIsRead(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(f *brokertest.Fixture, l *brokertest.Listener)
+		want error
+	}{
+		{"kick", func(f *brokertest.Fixture, _ *brokertest.Listener) {
+			f.Broker.Kick(func(sse.Subscriber) bool { return true })
+		}, sse.ErrKicked},
+		{"peer", func(_ *brokertest.Fixture, l *brokertest.Listener) { l.Stop() }, sse.ErrPeerGone},
+		{"expired", func(*brokertest.Fixture, *brokertest.Listener) { time.Sleep(2 * time.Minute) }, sse.ErrExpired},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+				log := brokertest.NewFakeLog()
+				log.BeforeRead = func(ctx context.Context) error {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				f.Broker.Log = log
+				f.Broker.Retention.Events = 1
+				f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+					return sse.Selection{Expires: time.Now().Add(time.Minute)}, nil
+				}
+				reasons := make(chan error, 10)
+				f.Broker.OnDisconnect = func(_ sse.Subscriber, err error) { reasons <- err }
+				f.Serve()
+				for range 3 {
+					f.Publish("x")
+				}
+				l := f.Listen("?since=earliest")
+				test.end(f, l)
+				synctest.Wait()
+				select {
+				case err := <-reasons:
+					if !errors.Is(err, test.want) {
+						t.Errorf("the stream ended with %v, want %v", err, test.want)
+					}
+				default:
+					t.Error("the stream has not ended")
+				}
+				l.Stop()
+			})
+		})
+	}
+}
+
+// When a log begins a new epoch, positions of the old epoch are invalid:
+// publishers do not block, and subscribers receive a gap.
+func TestLogResets(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		log := brokertest.NewFakeLog()
+		f.Broker.Log = log
+		f.Serve()
+		for i := range 5 {
+			f.Publish(fmt.Sprint("old ", i))
+		}
+		l := f.Listen("")
+		log.Reset()
+		f.Publish("new 1")
+		time.Sleep(time.Minute)
+		f.Publish("new 2")
+		l.Want(t, "gap: epoch", "new 1", "new 2")
+	})
+}
+
+// A response does not contain the text of a log's error.
+func TestLogErrorsAreHidden(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Log = deadLog{brokertest.NewFakeLog()}
+		f.Serve()
+		resp, err := f.Server.Client().Get(f.Server.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" ||
+			strings.Contains(string(body), "secret") {
+			t.Errorf("got %s, Retry-After %q, %q", resp.Status, resp.Header.Get("Retry-After"), body)
+		}
+	})
+}
+
+type deadLog struct{ *brokertest.FakeLog }
+
+func (deadLog) Locate(context.Context, sse.Start, sse.Selection) (sse.Page, error) {
+	return sse.Page{}, errors.New("secret.internal: connection refused")
+}
+
+// A start at a time reads the log for events that became too old for the window
+// after the last cleanup.
+func TestSinceBeforeTheWindow(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Log = reflog.New(&reflog.Options{})
+		f.Broker.Retention = sse.Retention{Age: time.Second}
+		f.Serve()
+		f.Publish("before")
+		time.Sleep(time.Millisecond)
+		f.Publish("1")
+		f.Publish("2")
+		time.Sleep(time.Minute)
+		f.Listen("?since=1m").Want(t, "1", "2")
+	})
+}
+
+// An event that the log removes before the broker has followed it makes a gap.
+func TestLossBeforeFollow(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		log := reflog.New(&reflog.Options{Retention: []reflog.Retention{{Entries: 1}}})
+		f.Broker.Log = log
+		f.Serve()
+		l := f.Listen("?topic=a")
+		f.Publish("1", "a")
+		l.Want(t, "1")
+		var entries []sse.Entry
+		for _, data := range []string{"2", "3"} {
+			entries = append(entries, sse.Entry{
+				Time: time.Now(), Topics: []string{"a"}, Event: sse.Event{Data: data},
+			})
+		}
+		if _, err := log.Append(t.Context(), sse.AppendRequest{Entries: entries}); err != nil {
+			t.Fatal(err)
+		}
+		l.Want(t, "1", "gap: trimmed", "3")
+	})
+}
+
+// A start at a time is exact with a log too. Events that the log has lost since
+// that time make a gap.
+func TestSinceWithLog(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		log := reflog.New(&reflog.Options{Retention: []reflog.Retention{{Entries: 1}}})
+		f.Broker.Log = log
+		f.Serve()
+		for _, data := range []string{"1", "2", "3"} {
+			f.Publish(data, "a")
+			time.Sleep(10 * time.Second)
+		}
+		// The broker has all three events, the log only the last.
+		f.Listen("?topic=a&since=25s").Want(t, "2", "3")
+		f.Listen("?topic=a&since=15s").Want(t, "3")
+		second := brokertest.Fixture{T: t, Options: f.Options}
+		second.Broker.Log = log
+		second.Serve()
+		second.Listen("?topic=a&since=25s").Want(t, "gap: trimmed", "3")
+		second.Listen("?topic=a&since=15s").Want(t, "3")
+		second.Listen("?topic=a&since=5s").Want(t)
+	})
+}
+
+// A page of the log is read again if no byte of it could be written.
+func TestPageWithoutRoom(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		log := reflog.New(nil)
+		f.Broker.Log = log
+		f.Broker.Retention.Events = 1
+		f.Options.BufferSize = 1
+		f.Serve()
+		var want []string
+		for i := range 40 {
+			data := fmt.Sprint(i, strings.Repeat("x", 5000)) // several pages
+			want = append(want, data)
+			f.Publish(data, "a")
+		}
+		l := f.Listen("?topic=a&since=earliest")
+		if got := l.Data(); !slices.Equal(got, want) {
+			t.Errorf("got %d events, want %d", len(got), len(want))
+		}
+	})
+}
+
+// A held stream holds its permit for a page in memory, so that not all streams
+// have a page at the same time, but not until a slow peer has read the page.
+func TestPagesOfHeldStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &brokertest.Fixture{T: t}
+		f.Options.BufferSize = 4 << 10
+		log, first := brokertest.NewWatchedLog(t, 10, 32<<10)
+		f.Broker.Log = log
+		f.Serve()
+		const clients = 40
+		f.Readers(clients, "?lastEventId="+first.String())
+		for i, want := range []int64{16, 32, clients, clients} {
+			synctest.Wait()
+			if got := log.Reads(); got != want {
+				t.Errorf("after %d × 100ms: got %d pages read, want %d", i, got, want)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}
+
+// generousLog returns a position for an entry that it was not given.
+type generousLog struct{ sse.EventLog }
+
+func (l generousLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
+	result, err := l.EventLog.Append(ctx, r)
+	extra := result.Positions[0]
+	extra.Seq += 1000
+	result.Positions = append(result.Positions, extra)
+	return result, err
+}
+
+// A log that returns more positions than entries is an error. The publisher does
+// not wait for a position that never becomes visible.
+func TestLogReturnsTooManyPositions(t *testing.T) {
+	b := &sse.Broker{Log: generousLog{reflog.New(nil)}}
+	defer func() { _ = b.Shutdown(t.Context()) }()
+	_, err := b.Publish(t.Context(), sse.Event{Data: "x"})
+	want := "sse: Broker.Log: Append returned 2 positions for 1 entries, and no error"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// A log whose Follow repeats entries, and begins again after each error, does not
+// make subscribers receive an event twice.
+func TestLogRepeatsItself(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Log = &repeatingLog{FakeLog: brokertest.NewFakeLog()}
+		f.Broker.Logger = slog.New(slog.DiscardHandler)
+		f.Serve()
+		l := f.Listen("?topic=a")
+		var want []string
+		for i := range 5 {
+			want = append(want, fmt.Sprint(i))
+			f.Publish(want[i], "a")
+			time.Sleep(2 * time.Second)
+		}
+		l.Want(t, want...)
+	})
+}
+
+// repeatingLog is a log whose Follow begins at the start of the log, and yields each
+// entry twice. Call n of Follow fails after n entries.
+type repeatingLog struct {
+	*brokertest.FakeLog
+	calls int
+}
+
+func (l *repeatingLog) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry, error] {
+	return func(yield func(sse.Entry, error) bool) {
+		r.After = sse.Position{Epoch: r.After.Epoch}
+		l.calls++
+		n := 0
+		for x, err := range l.FakeLog.Follow(ctx, r) {
+			for range 2 {
+				if !yield(x, err) {
+					return
+				}
+			}
+			if n++; n == l.calls {
+				yield(sse.Entry{}, errors.New("the connection is lost"))
+				return
+			}
+		}
+	}
+}

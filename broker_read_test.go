@@ -1,0 +1,261 @@
+package sse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/reflog"
+)
+
+// inLogs runs a test with a broker without a log, and with a broker with a log.
+func inLogs(t *testing.T, test func(t *testing.T, b *sse.Broker)) {
+	for _, name := range []string{"memory", "log"} {
+		t.Run(name, func(t *testing.T) {
+			b := &sse.Broker{}
+			if name == "log" {
+				b.Log = reflog.New(nil)
+			}
+			t.Cleanup(func() { _ = b.Shutdown(t.Context()) })
+			test(t, b)
+		})
+	}
+}
+
+func entryOf(data string, topics ...string) sse.Entry {
+	return sse.Entry{Topics: topics, Event: sse.Event{Data: data}}
+}
+
+func pageData(page sse.Page) []string {
+	data := []string{}
+	for _, e := range page.Entries {
+		data = append(data, e.Event.Data)
+	}
+	return data
+}
+
+func TestAppend(t *testing.T) {
+	inLogs(t, func(t *testing.T, b *sse.Broker) {
+		at, err := appendAll(t, b, entryOf("1", "a"), entryOf("2\r\nx", "b"), entryOf("3", "a", "b"))
+		if err != nil || len(at) != 3 {
+			t.Fatalf("Append: %v, %v", at, err)
+		}
+		page, err := b.Read(t.Context(), sse.Selection{Topics: []string{"b"}}, sse.Start{Earliest: true}, 1<<20)
+		if got, want := pageData(page), []string{"2\nx", "3"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("Read: %q, %v, want %q", got, err, want)
+		}
+		if page.Entries[1].Position != at[2] {
+			t.Errorf("position %v, want %v", page.Entries[1].Position, at[2])
+		}
+		var field *sse.FieldError
+		if at, err := appendAll(t, b, entryOf("4", "a"), entryOf("5", "\n")); !errors.As(err, &field) || at != nil {
+			t.Errorf("with an invalid topic: got %v, %v, want a FieldError", at, err)
+		}
+		if page, _ := b.Read(t.Context(), sse.Selection{Topics: []string{"a"}}, sse.Start{After: at[2]}, 1); len(page.Entries) != 0 {
+			t.Errorf("a refused Append has published %q", pageData(page))
+		}
+	})
+}
+
+func TestReadPages(t *testing.T) {
+	inLogs(t, func(t *testing.T, b *sse.Broker) {
+		var want, got []string
+		for i := range 100 {
+			data := fmt.Sprint("event ", i)
+			want = append(want, data)
+			if _, err := b.Publish(t.Context(), sse.Event{Data: data}, "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start, pages := sse.Start{Earliest: true}, 0
+		for {
+			page, err := b.Read(t.Context(), sse.Selection{Topics: []string{"a"}}, start, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page.Entries) == 0 {
+				break
+			}
+			got, pages = append(got, pageData(page)...), pages+1
+			start = sse.Start{After: page.Next}
+		}
+		if !slices.Equal(got, want) || pages < 2 {
+			t.Errorf("got %q in %d pages, want %q in several", got, pages, want)
+		}
+		page, err := b.Read(t.Context(), sse.Selection{Topics: []string{"a"}}, sse.Start{ID: "none"}, 1)
+		if err != nil || page.Gap == nil || page.Gap.Why != sse.GapUnknown || len(page.Entries) == 0 ||
+			page.Entries[0].Event.Data != want[0] {
+			t.Errorf("from an unknown id: got %q, %v, %v, want all events and a gap", pageData(page), page.Gap, err)
+		}
+	})
+}
+
+func TestForget(t *testing.T) {
+	b := &sse.Broker{}
+	at, err := appendAll(t, b, entryOf("1", "a"), entryOf("2", "b"), entryOf("3", "a", "b"), entryOf("4", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Forget(t.Context(), "a", at[2]); err != nil {
+		t.Fatal(err)
+	}
+	page, err := b.Read(t.Context(), sse.Selection{Topics: []string{"a", "b"}}, sse.Start{Earliest: true}, 1<<20)
+	if got, want := pageData(page), []string{"2", "4"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("Read: %q, %v, want %q", got, err, want)
+	}
+	page, _ = b.Read(t.Context(), sse.Selection{Topics: []string{"b"}}, sse.Start{After: at[1]}, 1<<20)
+	if page.Lost != at[2] {
+		t.Errorf("for the topic b: got the loss %v, want %v", page.Lost, at[2])
+	}
+}
+
+// With a log, Forget also removes events from the broker's window.
+func TestForgetWithLog(t *testing.T) {
+	b := &sse.Broker{Log: reflog.New(nil)}
+	defer func() { _ = b.Shutdown(t.Context()) }()
+	at, err := appendAll(t, b, entryOf("1", "a"), entryOf("2", "a"), entryOf("3", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Forget(t.Context(), "a", at[2]); err != nil {
+		t.Fatal(err)
+	}
+	for event, err := range b.Subscribe(t.Context(), sse.Selection{Topics: []string{"a", "b"}}, sse.Start{After: at[0]}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event.Type == "sse.gap" {
+			return
+		}
+		t.Logf("%+v", event)
+		if event.Data == "3" {
+			t.Fatal("no gap came before event 3")
+		}
+	}
+}
+
+// appendAll appends entries and returns their positions.
+func appendAll(t *testing.T, b *sse.Broker, entries ...sse.Entry) ([]sse.Position, error) {
+	t.Helper()
+	result, err := b.Append(t.Context(), sse.AppendRequest{Entries: entries})
+	return result.Positions, err
+}
+
+// Without a log that stores keys, a request with a key publishes nothing.
+func TestAppendWithKeyNeedsLog(t *testing.T) {
+	for name, log := range map[string]sse.EventLog{"no log": nil, "no keys": keylessLog{reflog.New(nil)}} {
+		t.Run(name, func(t *testing.T) {
+			b := &sse.Broker{Log: log}
+			defer func() { _ = b.Shutdown(t.Context()) }()
+			r := sse.AppendRequest{Entries: []sse.Entry{entryOf("1", "a")}, Key: "k"}
+			if result, err := b.Append(t.Context(), r); !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("got %+v, %v, want ErrUnsupported", result, err)
+			}
+			page, err := b.Read(t.Context(), sse.Selection{Topics: []string{"a"}}, sse.Start{Earliest: true}, 1)
+			if len(page.Entries) != 0 || err != nil {
+				t.Errorf("%d events were published, %v", len(page.Entries), err)
+			}
+		})
+	}
+}
+
+// A keylessLog does not store idempotency keys.
+type keylessLog struct{ *reflog.Log }
+
+// Append refuses a request with a key.
+func (l keylessLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
+	if r.Key != "" {
+		return sse.AppendResult{}, errors.ErrUnsupported
+	}
+	return l.Log.Append(ctx, r)
+}
+
+// The limit of Read must not be negative.
+func TestReadNegativeLimit(t *testing.T) {
+	var broker sse.Broker
+	_, err := broker.Read(t.Context(), sse.Selection{}, sse.Start{}, -1)
+	if want := "sse: the limit of Broker.Read must not be negative: -1"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// An event is removed when it is as old as its topic's limit or the limit of all
+// topics, even if it is the last event of the topic. A start before it then has a
+// gap.
+func TestRetentionByAge(t *testing.T) {
+	for name, set := range map[string]func(*sse.Broker){
+		"topic": func(b *sse.Broker) {
+			b.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "a"), Age: time.Minute}}
+		},
+		"all": func(b *sse.Broker) { b.Retention.Age = time.Minute },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var b sse.Broker
+				set(&b)
+				origin, err := b.Position(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				at, err := appendAll(t, &b, entryOf("1", "a"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := func(start sse.Start, lost sse.Position, data ...string) {
+					t.Helper()
+					page, err := b.Read(t.Context(), sse.Selection{Topics: []string{"a"}}, start, 1<<20)
+					if got := pageData(page); err != nil || !slices.Equal(got, data) || page.Lost != lost {
+						t.Errorf("got %q, the loss %v, %v, want %q and %v", got, page.Lost, err, data, lost)
+					}
+				}
+				time.Sleep(time.Minute)
+				want(sse.Start{After: origin}, sse.Position{}, "1")
+				time.Sleep(time.Nanosecond)
+				want(sse.Start{After: origin}, at[0])
+				want(sse.Start{Last: 1}, sse.Position{})
+			})
+		})
+	}
+}
+
+// The loss of an older event after the loss of a newer one moves no loss mark back:
+// a subscriber between the two receives a gap.
+func TestLossMarkOnlyRises(t *testing.T) {
+	b := &sse.Broker{TopicRetention: []sse.TopicRetention{
+		{Pattern: mustPattern(t, "short"), Events: 1},
+	}}
+	at, err := appendAll(t, b, entryOf("1", "a"), entryOf("2", "short", "b"), entryOf("3", "short"),
+		entryOf("4", "short"), entryOf("5", "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Event 3 is lost. Events 1 and 2 are lost later.
+	if err := b.Forget(t.Context(), "b", at[1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Forget(t.Context(), "a", at[0]); err != nil {
+		t.Fatal(err)
+	}
+	for topic, want := range map[string]sse.Position{"short": at[2], "b": at[1], "a": at[0]} {
+		page, err := b.Read(t.Context(), sse.Selection{Topics: []string{topic}},
+			sse.Start{After: sse.Position{Epoch: at[0].Epoch}}, 1<<20)
+		if err != nil || page.Lost != want {
+			t.Errorf("%s: got the loss %v, %v, want %v", topic, page.Lost, err, want)
+		}
+	}
+	for _, pattern := range []string{"**", "short"} {
+		sel := sse.Selection{Patterns: []sse.Pattern{mustPattern(t, pattern)}, Loss: sse.LossRefuse}
+		for _, err := range b.Subscribe(t.Context(), sel, sse.Start{After: at[1]}) {
+			var gap *sse.Gap
+			if !errors.As(err, &gap) || gap.Why != sse.GapTrimmed {
+				t.Errorf("%s: got %v, want the gap", pattern, err)
+			}
+			break
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package sse
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// called is a subscription by [Broker.Subscribe], which waits in the caller's
+// loop.
+type called struct {
+	st          *state
+	s           *subscriber
+	woken       chan struct{}      // bound: 1; one element for each time that s stops being idle
+	stopReading context.CancelFunc // cancels the read of a page; nil if none is in progress
+}
+
+func (l *called) wake() { l.woken <- struct{}{} }
+
+// interrupt does not interrupt the body of the caller's loop.
+func (l *called) interrupt(error) {
+	if l.stopReading != nil {
+		l.stopReading()
+	}
+}
+
+func (l *called) abort() {}
+
+func (l *called) stalledSince() int64 { return 0 }
+
+func (l *called) kind() (_, _ string) { return "called", "" }
+
+// call serves Broker.Subscribe. It returns nil if yield returned false, and
+// otherwise the reason why the subscription ended.
+func call(ctx context.Context, st *state, sel Selection, start Start,
+	yield func(Event, error) bool) error {
+	s, err := st.admit(ctx, &sel, start, "", "")
+	if err != nil {
+		return err
+	}
+	l := &called{st: st, s: s, woken: make(chan struct{}, 1)}
+	s.transport = l
+	if err := st.enter(s, sel.topicNames(), sel.Patterns); err != nil {
+		return err
+	}
+	cause := ErrClosed
+	defer func() { st.disconnect(s, cause) }()
+	st.hooks.callOnConnect(s)
+	var b batch
+	for {
+		st.pages.next(ctx, s, &b, &l.stopReading, false)
+		st.hooks.callOnDropAndOnGap(s, &b)
+		if b.endCause != nil {
+			cause = b.endCause
+			return b.endCause
+		}
+		b.permit.release() // the body of the loop may take any time
+		for event := range l.events(&b) {
+			if !yield(event, nil) {
+				return nil
+			}
+		}
+		b.release()
+		if !b.idle && ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-l.woken:
+		case <-ctx.Done():
+			return fmt.Errorf("sse: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// events returns the events of a batch.
+func (l *called) events(b *batch) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		if b.gap != nil {
+			event := gapEvent(b.gap, b.gapPosition)
+			event.LastEventID = event.ID
+			yield(event)
+			return
+		}
+		for _, e := range b.entries {
+			if !l.s.passesFilter(e, b.epoch) {
+				continue
+			}
+			event := e.event()
+			event.LastEventID = event.ID
+			if l.s.opts.withTopic {
+				event.Topic = l.s.topicOf(e)
+			}
+			if !yield(event) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/sse-go/sse/cmd/sse/internal/hub"
+)
+
+// hubReporter prints the messages of a hub. Unlike a ui, it is safe for
+// concurrent use. It implements [slog.Handler].
+type hubReporter struct {
+	mu sync.Mutex // guards the following
+	ui *ui
+}
+
+func (r *hubReporter) report(style, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ui.report(style, format, args...)
+}
+
+// fail prints err and returns the exit code for it.
+func (r *hubReporter) fail(err error) (code int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ui.fail(err)
+}
+
+// reportReady prints the hub's URL, the place of its events, and commands to
+// try.
+func (r *hubReporter) reportReady(s hub.Started) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	storage := "events are stored in " + s.Data
+	if s.Data == hub.Memory {
+		storage = "events are stored in memory, and lost when the hub stops"
+	}
+	r.ui.report(green, "serving %s; %s", s.URL, storage)
+	r.ui.hint("subscribe with curl -N " + s.Addr + "/news, " +
+		"then publish in another console with curl -d hello " + s.Addr + "/news")
+}
+
+// Enabled implements [slog.Handler].
+func (r *hubReporter) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+// Handle implements [slog.Handler]. It prints the record on one line, and its
+// attribute "hint" on another.
+func (r *hubReporter) Handle(_ context.Context, record slog.Record) error {
+	var text strings.Builder
+	text.WriteString(strings.TrimPrefix(record.Message, "sse: "))
+	hint := ""
+	record.Attrs(func(a slog.Attr) bool {
+		if a.Key == "hint" {
+			hint = a.Value.String()
+			return true
+		}
+		fmt.Fprintf(&text, ", %s %v", a.Key, a.Value)
+		return true
+	})
+	style := ""
+	if record.Level >= slog.LevelWarn {
+		style = yellow
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ui.report(style, "%s", text.String())
+	r.ui.hint(hint)
+	return nil
+}
+
+// WithAttrs implements [slog.Handler]. It ignores the attributes, because the
+// hub does not use them.
+func (r *hubReporter) WithAttrs([]slog.Attr) slog.Handler { return r }
+
+// WithGroup implements [slog.Handler]. It ignores the group, because the hub
+// does not use groups.
+func (r *hubReporter) WithGroup(string) slog.Handler { return r }

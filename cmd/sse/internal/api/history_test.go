@@ -1,0 +1,390 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+)
+
+// publishAll publishes events, each as TOPICS|ID|DATA, and returns their positions.
+func publishAll(t *testing.T, broker *sse.Broker, texts ...string) []string {
+	t.Helper()
+	var ids []string
+	for _, text := range texts {
+		fields := strings.SplitN(text, "|", 3)
+		at, err := broker.Publish(t.Context(), sse.Event{ID: fields[1], Data: fields[2]}, strings.Split(fields[0], ",")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, at.String())
+	}
+	return ids
+}
+
+// A page is an event stream or lines of JSON. It has only the selected topics.
+func TestForms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, broker := newBroker(t)
+		events := []sse.Event{{Data: "1"}, {ID: "i", Type: "t", Data: "2<\n3", Retry: 1500 * time.Millisecond}}
+		ids := []string{}
+		for i, topics := range [][]string{{"a", "secret"}, {"secret", "b", "a"}} {
+			time.Sleep(1500 * time.Millisecond)
+			at, err := broker.Publish(t.Context(), events[i], topics...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, at.String())
+		}
+		cursor := "id: " + ids[1] + "\nevent: sse.cursor\ndata: \n\n"
+		second := "event: t\nid: i\nretry: 1500\ndata: 2<\ndata: 3\n\n"
+		firstJSON := `{"topics":["a"],"id":"` + ids[0] + `","type":"message","data":"1","time":"2000-01-01T00:00:01.5Z"}` + "\n"
+		secondJSON := `{"topics":[%s],"id":"i","type":"t","data":"2<\n3","retry":1500,"time":"2000-01-01T00:00:03Z"}` + "\n"
+		for _, test := range []struct{ path, accept, want string }{
+			{"/a", "", "id: " + ids[0] + "\ndata: 1\n\n" + second + cursor},
+			{"/a", "text/event-stream", "id: " + ids[0] + "\ndata: 1\n\n" + second + cursor},
+			{"/b", "", second + cursor},
+			{"/x", "", cursor},
+			{"/a", "application/json", firstJSON + fmt.Sprintf(secondJSON, `"a"`)},
+			{"/a,b", "application/json", firstJSON + fmt.Sprintf(secondJSON, `"b","a"`)},
+			{"/b", "application/json", fmt.Sprintf(secondJSON, `"b"`)},
+			{"/*", "application/json", strings.Replace(firstJSON, `["a"]`, `["a","secret"]`, 1) + fmt.Sprintf(secondJSON, `"secret","b","a"`)},
+			{"/x", "application/json", ""},
+		} {
+			got := ask(t, a, "GET "+test.path+"?follow=0", "", "Accept", test.accept)
+			if normal := sortFields(got.text); normal != sortFields(test.want) || got.status != 200 {
+				t.Errorf("%s %s: %d\ngot  %q\nwant %q", test.path, test.accept, got.status, normal, sortFields(test.want))
+			}
+			form := "text/event-stream"
+			if strings.Contains(test.accept, "json") {
+				form = "application/x-ndjson"
+			}
+			link := fmt.Sprintf(`<%s?follow=0&lastEventId=%s>; rel="next"`, test.path, url.QueryEscape(ids[1]))
+			for name, want := range map[string]string{
+				"Content-Type": form, "Content-Length": fmt.Sprint(len(got.text)), "Link": link,
+			} {
+				if got := got.header.Get(name); got != want {
+					t.Errorf("%s %s: %s is %q, want %q", test.path, test.accept, name, got, want)
+				}
+			}
+			head := ask(t, a, "HEAD "+test.path+"?follow=0", "", "Accept", test.accept)
+			if head.text != "" || !slices.Equal(head.header["Content-Length"], got.header["Content-Length"]) {
+				t.Errorf("HEAD %s: %q with %v", test.path, head.text, head.header)
+			}
+		}
+		// With several topics or a pattern, each event names its topic.
+		for path, topics := range map[string][]string{"/a": {}, "/a,b": {"a", "b"}, "/a,x": {"a", "a"}, "/b,x": {"b"}, "/*": {"a", "secret"}} {
+			got := []string{}
+			for line := range strings.Lines(ask(t, a, "GET "+path+"?follow=0", "").text) {
+				if topic, ok := strings.CutPrefix(strings.TrimSpace(line), "topic: "); ok {
+					got = append(got, topic)
+				}
+			}
+			if !slices.Equal(got, topics) {
+				t.Errorf("%s: the topics are %q, want %q", path, got, topics)
+			}
+		}
+	})
+}
+
+// sortFields sorts the lines of each event.
+func sortFields(text string) string {
+	events := strings.Split(text, "\n\n")
+	for i, event := range events {
+		lines := strings.Split(event, "\n")
+		if !strings.HasPrefix(event, "{") {
+			slices.Sort(lines)
+		}
+		events[i] = strings.Join(lines, "\n")
+	}
+	return strings.Join(events, "\n\n")
+}
+
+// dataOf returns the data of the events on a page, and "gap:WHY:ASKED" for a
+// gap, with positions replaced by their index in ids.
+func dataOf(t *testing.T, page string, ids []string) string {
+	t.Helper()
+	var data []string
+	for event, err := range sse.NewDecoder(strings.NewReader(page), nil).Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch event.Type {
+		case "sse.cursor":
+		case "sse.gap":
+			text := event.Data
+			for i, id := range ids {
+				text = strings.ReplaceAll(text, id, fmt.Sprint(i))
+			}
+			data = append(data, fmt.Sprintf("%s@%d", text, slices.Index(ids, event.ID)))
+		default:
+			data = append(data, event.Data)
+		}
+	}
+	return strings.Join(data, " ")
+}
+
+// Where a page begins: the header beats the parameter lastEventId, which beats
+// since.
+func TestStartOfAPage(t *testing.T) {
+	a, broker := newBroker(t)
+	begin := positionOf(t, broker)
+	ids := append(publishAll(t, broker, "a||1", "a|x|2", "b||3", "a||4", "a||5"), begin)
+	id := func(i int) string { return url.QueryEscape(ids[i]) }
+	for _, test := range []struct{ query, header, want string }{
+		{"", "", "1 2 4 5"},
+		{"&since=earliest", "", "1 2 4 5"},
+		{"&since=latest", "", ""},
+		{"&since=-1", "", "5"},
+		{"&since=-2", "", "4 5"},
+		{"&since=1h", "", "1 2 4 5"},
+		{"&lastEventId=" + id(0), "", "2 4 5"},
+		{"&lastEventId=" + id(2), "", "4 5"},
+		{"&lastEventId=" + id(4), "", ""},
+		{"&lastEventId=x", "", "4 5"},
+		{"&lastEventId=" + id(3) + "&since=earliest", "", "5"},
+		{"&lastEventId=&since=-1", "", "5"},
+		{"", ids[3], "5"},
+		{"", "x", "4 5"},
+		{"&lastEventId=" + id(0), ids[3], "5"},
+		{"&since=earliest", ids[3], "5"},
+		{"&since=-1", "x", "4 5"},
+		{"&limit=1", "", "1"},
+		{"&limit=2", "", "1 2"},
+		{"&limit=3", "", "1 2 4"},
+		{"&limit=4", "", "1 2 4 5"},
+		{"&limit=2&since=-3", "", "2 4"},
+		{"&lastEventId=unknown", "", `{"asked":"unknown","available":"5","why":"unknown"}@5 1 2 4 5`},
+	} {
+		var header []string
+		if test.header != "" {
+			header = []string{"Last-Event-ID", test.header}
+		}
+		got := ask(t, a, "GET /a?follow=0"+test.query, "", header...)
+		if data := dataOf(t, got.text, ids); data != test.want {
+			t.Errorf("%s %q: %q, want %q (%s)", test.query, test.header, data, test.want, got)
+		}
+	}
+}
+
+// The header Link leads from page to page, with the parameters of the request,
+// until a page is empty.
+func TestLinks(t *testing.T) {
+	a, broker := newBroker(t, withKeys("k "+secret+" publish ** subscribe **"))
+	publishAll(t, broker, "a||1", "b/x||2", "c||3", "a||4", "b/y||5", "c||6")
+	ticket := strings.TrimSpace(ask(t, a, "POST /-/tickets?topic=a", "", bearer...).text)
+	for _, test := range []struct {
+		target string
+		header []string
+		want   string
+		next   string // without lastEventId
+	}{
+		{"/a,b/*?follow=0&limit=3", bearer, "1 2 4,5,", "/a,b/*?follow=0&limit=3"},
+		{"/a,b/*?follow=0&limit=2", bearer, "1 2,4 5,", "/a,b/*?follow=0&limit=2"},
+		{"/a?follow=0&limit=1", bearer, "1,4,", "/a?follow=0&limit=1"},
+		{"/a?follow=0&since=-1&limit=1", bearer, "4,", "/a?follow=0&limit=1"},
+		{"/a?follow=0", bearer, "1 4,", "/a?follow=0"},
+		{"/-/events?topic=c&pattern=b/*&topic=a&follow=0&limit=4", bearer, "1 2 3 4,5 6,",
+			"/-/events?follow=0&limit=4&pattern=b/*&topic=c&topic=a"},
+		{"/a?follow=0&ticket=" + ticket, nil, "1 4", "/a?follow=0"},
+	} {
+		pages := []string{}
+		target := test.target
+		for range 10 {
+			got := ask(t, a, "GET "+target, "", test.header...)
+			pages = append(pages, dataOf(t, got.text, nil))
+			next, ok := strings.CutPrefix(got.header.Get("Link"), "<")
+			next, end := strings.CutSuffix(next, `>; rel="next"`)
+			at, err := url.Parse(next)
+			if !ok || !end || err != nil {
+				t.Fatalf("%s: %s, Link is %q", target, got, got.header.Get("Link"))
+			}
+			query := at.Query()
+			query.Del("lastEventId")
+			want, err := url.Parse(test.next)
+			if err != nil || at.Path != want.Path || query.Encode() != want.Query().Encode() {
+				t.Errorf("%s: Link is %q, want %q and lastEventId", test.target, next, test.next)
+			}
+			if pages[len(pages)-1] == "" || test.header == nil {
+				break
+			}
+			target = next
+		}
+		if got := strings.Join(pages, ","); got != test.want {
+			t.Errorf("%s: the pages are %q, want %q", test.target, got, test.want)
+		}
+	}
+}
+
+// A gap is on the page where the events are missing: after the events before
+// it, and before those after it.
+func TestGapsOnAPage(t *testing.T) {
+	for _, test := range []struct {
+		forget  int // events of the topic a up to this index
+		query   string
+		want    string
+		asked   int // index
+		through int // index
+	}{
+		{-1, "", "1 2 3 4 5 6", 0, 0},
+		{1, "", "GAP 2 3 4 5 6", 0, 1},
+		{3, "", "2 GAP 4 5 6", 0, 3},
+		{4, "", "2 GAP 4 5 6", 0, 3}, // the event at this position is of the topic b
+		{5, "", "2 4 GAP 6", 0, 5},
+		{5, "&limit=1", "2", 0, 5},
+		{5, "&limit=2", "2 4", 0, 5},
+		{5, "&limit=3", "2 4 GAP 6", 0, 5},
+		{3, "&limit=2", "2 GAP 4", 0, 3},
+		{7, "", "2 4 6 GAP 8", 0, 7},
+		{9, "", "2 4 6 8 GAP", 0, 9},
+		{9, "&limit=4", "2 4 6 8 GAP", 0, 9},
+		{9, "&limit=3", "2 4 6", 0, 9},
+	} {
+		texts := []string{"z||0"}
+		for i := 1; i <= max(6, test.forget); i++ {
+			texts = append(texts, fmt.Sprintf("%s||%d", []string{"b", "a"}[i%2], i))
+		}
+		a, broker := newBroker(t)
+		ids := publishAll(t, broker, texts...)
+		if test.forget >= 0 {
+			at, err := sse.ParsePosition(ids[test.forget])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := broker.Forget(t.Context(), "a", at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := strings.Replace(test.want, "GAP", fmt.Sprintf(`{"asked":"%d","available":"%d","why":"trimmed"}@%[2]d`,
+			test.asked, test.through), 1)
+		if test.forget == 7 {
+			publishAll(t, broker, "b||8")
+			ids = append(ids, positionOf(t, broker))
+		}
+		got := ask(t, a, "GET /a,b?follow=0&lastEventId="+url.QueryEscape(ids[0])+test.query, "")
+		if data := dataOf(t, got.text, ids); data != want {
+			t.Errorf("events of a up to %d are removed, %s:\ngot  %s\nwant %s", test.forget, test.query, data, want)
+		}
+		got = ask(t, a, "GET /a,b?follow=0&lastEventId="+url.QueryEscape(ids[0])+test.query, "", "Accept", "application/json")
+		id := fmt.Sprintf(`"id":%q,"type":"sse.gap","data":"{\"asked\":`, ids[test.through])
+		if n := strings.Count(got.text, id); n != strings.Count(test.want, "GAP") {
+			t.Errorf("events of a up to %d are removed, %s, as JSON: %s", test.forget, test.query, got)
+		}
+	}
+}
+
+// Without a limit, a page has 1000 events, and at most about 4 MiB.
+func TestSizesOfPages(t *testing.T) {
+	a, broker := newBroker(t)
+	texts := make([]string, 1002)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("a||%d", i)
+	}
+	publishAll(t, broker, texts...)
+	if n := strings.Count(ask(t, a, "GET /a?follow=0", "").text, "\ndata: "); n != 1000+1 { // and a cursor
+		t.Errorf("the page has %d events, want 1000", n-1)
+	}
+	if n := strings.Count(ask(t, a, "GET /a?follow=0&limit=1001", "").text, "\ndata: "); n != 1001+1 {
+		t.Errorf("the page has %d events, want 1001", n-1)
+	}
+	large := make([]string, 60)
+	for i := range large {
+		large[i] = "b||" + strings.Repeat("x", 100_000)
+	}
+	ids := publishAll(t, broker, large...)
+	got := ask(t, a, "GET /b?follow=0", "")
+	n := strings.Count(got.text, "\ndata: x")
+	if n != 42 { // of 41.9
+		t.Errorf("the page has %d events of 100 kB, want 42", n)
+	}
+	if link := got.header.Get("Link"); !strings.Contains(link, url.QueryEscape(ids[n-1])) {
+		t.Errorf("Link is %q, want the position after %d events", link, n)
+	}
+}
+
+// A page is written in chunks. Afterwards the connection has no deadline.
+func TestPageWithoutDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t)
+		publishAll(t, c.broker, "news||1")
+		c.send("GET /news?follow=0 HTTP/1.1", "")
+		response, err := http.ReadResponse(c.in, nil)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatal(response, err)
+		}
+		if _, err := c.in.Discard(int(response.ContentLength)); err != nil {
+			t.Fatal(err)
+		}
+		// The response to the next request is written an hour later.
+		c.send("PUT /news HTTP/1.1\nTransfer-Encoding: chunked", "2\r\na\n\r\n")
+		time.Sleep(time.Hour)
+		if _, err := c.Write([]byte("0\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		c.checkAnswer(time.Hour, http.StatusOK, "kept 1")
+	})
+}
+
+// A page whose last chunk has one byte is complete.
+func TestLastByteOfAPage(t *testing.T) {
+	size := 60_000
+	for range 2 {
+		a, broker := newBroker(t)
+		publishAll(t, broker, "a||"+strings.Repeat("x", size))
+		got := ask(t, a, "GET /a?follow=0", "")
+		if got.header.Get("Content-Length") != fmt.Sprint(len(got.text)) || !strings.HasSuffix(got.text, "\n\n") {
+			t.Errorf("the page has %d bytes, and Content-Length is %v", len(got.text), got.header)
+		}
+		size += 64<<10 + 1 - len(got.text)
+	}
+}
+
+// If the broker returns the events of a page in several parts, the limit is for
+// all of them. A gap that follows a part is on the next page.
+func TestPagesInParts(t *testing.T) {
+	a, broker := newBroker(t)
+	texts := make([]string, 12_000)
+	for i := range texts {
+		texts[i] = "a||" + strings.Repeat("x", 400)
+	}
+	publishAll(t, broker, texts...)
+	count := func(limit int) int {
+		text := ask(t, a, fmt.Sprint("GET /a?follow=0&limit=", limit), "").text
+		return strings.Count(text, "\ndata: x")
+	}
+	full := count(10_000) // as many as the size allows
+	if full < 9600 || full > 9800 {
+		t.Errorf("the page has %d events, want about 9700", full)
+	}
+	if n := count(full - 10); n != full-10 {
+		t.Errorf("the page has %d events, want %d", n, full-10)
+	}
+	large := strings.Repeat("x", 3<<20)
+	b, broker := newBroker(t)
+	ids := publishAll(t, broker, "z||0", "b||"+large, "b||"+large, "b||"+large, "a||1", "b||2")
+	at, err := sse.ParsePosition(ids[4])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Forget(t.Context(), "a", at); err != nil {
+		t.Fatal(err)
+	}
+	after := ids[0]
+	for i, want := range []string{"X X", `X {"asked":"2","available":"4","why":"trimmed"}@4 2`, ""} {
+		got := ask(t, b, "GET /a,b?follow=0", "", "Last-Event-ID", after)
+		if data := strings.ReplaceAll(dataOf(t, got.text, ids), large, "X"); data != want {
+			t.Errorf("page %d: %.200s, want %s", i, data, want)
+		}
+		link, err := url.Parse(strings.Trim(strings.Split(got.header.Get("Link"), ";")[0], "<>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		after = link.Query().Get("lastEventId")
+	}
+}

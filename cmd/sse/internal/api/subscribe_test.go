@@ -1,0 +1,220 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse/cmd/sse/internal/api"
+)
+
+// closed is the option of a hub that shuts down: its streams end at once.
+func closed(o *api.Options) {
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	o.Closing = ctx
+}
+
+// Which requests get a stream: not one of a browser for a page, a picture or
+// a prefetch, and none that accepts no event stream.
+func TestRequestsForAStream(t *testing.T) {
+	a, _ := newBroker(t, closed)
+	const (
+		page     = `406 sse: "/news" is a stream of events, not a page; to read it, use curl -N, sse listen or new EventSource(…)`
+		prefetch = "503 sse: a stream must not be prefetched"
+		accept   = "406 sse: Accept must include text/event-stream for a stream; for stored events as lines of JSON, add follow=0"
+	)
+	for _, test := range []struct {
+		want   string
+		header []string
+	}{
+		{"200", nil},
+		{"200", []string{"Accept", ""}},
+		{"200", []string{"Accept", "*/*"}},
+		{"200", []string{"Accept", "text/*"}},
+		{"200", []string{"Accept", "text/event-stream"}},
+		{"200", []string{"Accept", "Text/Event-Stream; q=0.5"}},
+		{"200", []string{"Accept", "application/json, text/event-stream;q=0.1"}},
+		{"200", []string{"Accept", "application/json,*/*"}},
+		{"200", []string{"Accept", "text/event-stream", "Accept", ""}},
+		{accept, []string{"Accept", "application/xml"}},
+		{accept, []string{"Accept", "text/plain"}},
+		{accept, []string{"Accept", "text/event-streams"}},
+		{accept, []string{"Accept", "application/*"}},
+		{accept, []string{"Accept", "text/event-stream", "Accept", "application/xml"}},
+		{page, []string{"Accept", "text/html"}},
+		{page, []string{"Accept", "text/html,*/*"}},
+		{"200", []string{"Accept", "*/*,text/html"}},
+		{page, []string{"Sec-Fetch-Mode", "navigate"}},
+		{"200", []string{"Sec-Fetch-Mode", "cors"}},
+		{page, []string{"Sec-Fetch-Dest", "image"}},
+		{page, []string{"Sec-Fetch-Dest", "script"}},
+		{"200", []string{"Sec-Fetch-Dest", "empty"}},
+		{"200", []string{"Sec-Fetch-Dest", ""}},
+		{prefetch, []string{"Sec-Purpose", "prefetch"}},
+		{prefetch, []string{"Sec-Purpose", "prefetch;prerender"}},
+		{prefetch, []string{"Purpose", "prefetch"}},
+		{prefetch, []string{"X-Moz", "prefetch"}},
+		{"200", []string{"Purpose", "other"}},
+		{prefetch, []string{"Sec-Purpose", "prefetch", "Sec-Fetch-Mode", "navigate"}},
+	} {
+		got := ask(t, a, "GET /news", "", test.header...)
+		if test.want != "200" && got.String() != test.want || test.want == "200" && got.status != 200 {
+			t.Errorf("%q: %s, want %s", test.header, got, test.want)
+		}
+		if test.want == "200" && got.header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("%q: %v, want an event stream", test.header, got.header)
+		}
+	}
+	checkRows(t, a, []row{
+		{"HEAD /news", []string{"Accept", "application/json"}, "", "200 "},
+		{"HEAD /news", []string{"Sec-Purpose", "prefetch"}, "", prefetch},
+		{"GET /news?follow=0", []string{"Sec-Fetch-Mode", "navigate"}, "", page},
+	})
+}
+
+// A hub that shuts down answers with a stream that ends, after it has set a
+// random time for the next attempt.
+func TestRetryWhileClosing(t *testing.T) {
+	a, _ := newBroker(t, closed)
+	shortest, longest := 1<<30, 0
+	for range 300 {
+		got := ask(t, a, "GET /news", "")
+		var ms int
+		if _, err := fmt.Sscanf(got.text, "retry: %d\n\n", &ms); err != nil || got.text != fmt.Sprintf("retry: %d\n\n", ms) {
+			t.Fatalf("%q, want a retry time and nothing more", got.text)
+		}
+		shortest, longest = min(shortest, ms), max(longest, ms)
+	}
+	if shortest < 500 || shortest > 1000 || longest > 2500 || longest < 2000 {
+		t.Errorf("the times are from %d to %d ms, want from 500 to 2500", shortest, longest)
+	}
+}
+
+// After the end of such a stream nothing is written to the response.
+func TestNothingAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := newBroker(t, closed)
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "http://localhost/news", nil))
+		time.Sleep(time.Hour)
+		if n := strings.Count(w.Body.String(), "\n"); n != 2 {
+			t.Errorf("the response is %q, want only a retry time", w.Body)
+		}
+	})
+}
+
+// A response that cannot be flushed cannot carry a stream.
+func TestResponseWithoutFlush(t *testing.T) {
+	for _, set := range []func(*api.Options){closed, func(*api.Options) {}} {
+		a, _ := newBroker(t, set)
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/news", nil)
+		a.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
+		if w.Code != http.StatusInternalServerError {
+			t.Errorf("status %d, want 500", w.Code)
+		}
+	}
+}
+
+// A stream has the selected events, the name of the client's key, and each
+// event's topic if there may be several.
+func TestSelection(t *testing.T) {
+	for path, topics := range map[string]string{
+		"/a": "", "/-/events?topic=a": "", "/a,b": "a", "/*": "a", "/-/events?topic=a&topic=b": "a", "/-/events?pattern=a": "a",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dial(t, withKey)
+			c.send("GET "+path+" HTTP/1.1\nAuthorization: Bearer "+secret, "")
+			synctest.Wait()
+			subscribers := c.broker.Subscribers()
+			if len(subscribers) != 1 || subscribers[0].Key != "k" {
+				t.Fatalf("%s: the subscribers are %+v, want one with the key k", path, subscribers)
+			}
+			publishAll(t, c.broker, "x/y||other", "a||1")
+			topic := ""
+			for {
+				line, err := c.in.ReadString('\n')
+				if err != nil || line == "data: other\n" {
+					t.Fatalf("%s: %q, %v", path, line, err)
+				}
+				if text, ok := strings.CutPrefix(line, "topic: "); ok {
+					topic = strings.TrimSpace(text)
+				}
+				if line == "\n" || line != "data: 1\n" && !strings.HasPrefix(line, "data: 1") {
+					continue
+				}
+				break
+			}
+			if rest, err := c.in.ReadString('\n'); err == nil && topic == "" {
+				if text, ok := strings.CutPrefix(rest, "topic: "); ok {
+					topic = strings.TrimSpace(text)
+				}
+			}
+			if topic != topics {
+				t.Errorf("%s: the topic is %q, want %q", path, topic, topics)
+			}
+		})
+	}
+}
+
+// The stream of a client with a cookie ends when the cookie expires.
+func TestStreamEndsWithItsCookie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var options api.Options
+		withKey(&options)
+		cookie, err := options.Authority.Login(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(7*24*time.Hour - time.Minute)
+		c := dial(t, func(o *api.Options) { o.Authority = options.Authority })
+		c.send("GET /news HTTP/1.1\nConnection: close\nCookie: "+cookie.Name+"="+cookie.Value, "")
+		if _, err := io.Copy(io.Discard, c.in); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(c.began); got != time.Minute {
+			t.Errorf("the stream ended after %v, want 1m0s", got)
+		}
+	})
+}
+
+// A stream starts where the client asks, as a page does.
+func TestStartOfAStream(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                "new",
+		"?since=earliest": "1 2 new",
+		"?since=-1":       "2 new",
+		"?follow=1":       "new",
+		"?lastEventId=x":  "2 new",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dial(t)
+			publishAll(t, c.broker, "news|x|1", "news||2")
+			c.send("GET /news"+query+" HTTP/1.1", "")
+			synctest.Wait()
+			publishAll(t, c.broker, "news||new")
+			var data []string
+			for len(data) == 0 || data[len(data)-1] != "new" {
+				line, err := c.in.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				if text, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "data: "); ok && text != "" {
+					data = append(data, text)
+				}
+			}
+			if got := strings.Join(data, " "); got != want {
+				t.Errorf("%q: %q, want %q", query, got, want)
+			}
+		})
+	}
+}

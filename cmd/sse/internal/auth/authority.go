@@ -1,0 +1,74 @@
+// Package auth identifies the client of a request and checks its permissions. A
+// client identifies itself with a key in the header Authorization, with the
+// cookie that a login with a key sets, or with a ticket for one request.
+//
+// No error contains a secret, so that no secret gets into a log.
+package auth
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Authority holds the keys, and the tickets that are valid.
+type Authority struct {
+	keys    map[[32]byte]*Key // by the SHA-256 of the secret
+	names   map[string]*Key
+	tickets tickets
+	now     func() time.Time
+}
+
+// New returns an authority for these keys. Without keys, every client may do
+// everything. If now is nil, the authority uses time.Now. New fails if two keys
+// have the same name or the same secret.
+func New(keys []Key, now func() time.Time) (*Authority, error) {
+	if now == nil {
+		now = time.Now
+	}
+	a := &Authority{keys: map[[32]byte]*Key{}, names: map[string]*Key{}, now: now}
+	a.tickets.issued = map[[32]byte]ticket{}
+	for i := range keys {
+		key := &keys[i]
+		if a.names[key.Name] != nil {
+			return nil, fmt.Errorf("sse: the names of keys must be unique, and two keys are named %s",
+				key.Name)
+		}
+		if other := a.keys[key.sum]; other != nil {
+			return nil, fmt.Errorf("sse: each key must have its own secret, "+
+				"and the keys %s and %s have the same", other.Name, key.Name)
+		}
+		a.names[key.Name], a.keys[key.sum] = key, key
+	}
+	return a, nil
+}
+
+// Open reports whether clients need no key.
+func (a *Authority) Open() bool { return len(a.keys) == 0 }
+
+// key returns the key with a secret, or nil. The duration of this search reveals
+// nothing about a secret, because the search compares only hashes.
+func (a *Authority) key(secret string) *Key {
+	return a.keys[sha256.Sum256([]byte(secret))]
+}
+
+// randomText returns a text that cannot be guessed.
+func randomText() string { return rand.Text() + rand.Text() }
+
+// Error is the reason why a request is refused, and the status of the response.
+type Error struct {
+	Status int // 401, 403 or 503
+	Text   string
+}
+
+func (e *Error) Error() string { return "sse: " + e.Text }
+
+func unauthorized(format string, args ...any) error {
+	return &Error{http.StatusUnauthorized, fmt.Sprintf(format, args...)}
+}
+
+func forbidden(format string, args ...any) error {
+	return &Error{http.StatusForbidden, fmt.Sprintf(format, args...)}
+}

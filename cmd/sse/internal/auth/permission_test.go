@@ -1,0 +1,301 @@
+package auth_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/auth"
+)
+
+// login returns the identity of a client that sends the secret.
+func login(t *testing.T, a *auth.Authority) *auth.Identity {
+	t.Helper()
+	identity, err := a.Identify(request("Authorization", "Bearer "+secret), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity
+}
+
+// textOf returns the text of an error, or nothing.
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func patterns(t *testing.T, texts ...string) (list []sse.Pattern) {
+	t.Helper()
+	for _, text := range texts {
+		list = append(list, pattern(t, text))
+	}
+	return list
+}
+
+// Each topic of a list is checked, and the error names the first topic that is
+// not allowed.
+func TestListsOfTopics(t *testing.T) {
+	a, _ := newAuthority(t, "k "+secret+" publish a b subscribe c delete d")
+	identity := login(t, a)
+	if identity.Name != "k" || !identity.Expires.IsZero() {
+		t.Errorf("the identity is %+v, want the name k and no expiry", identity)
+	}
+	for _, test := range []struct {
+		verb   auth.Verb
+		topics []string
+		want   string
+	}{
+		{auth.Publish, nil, ""},
+		{auth.Publish, []string{"a"}, ""},
+		{auth.Publish, []string{"a", "b"}, ""},
+		{auth.Publish, []string{"b", "a", "b"}, ""},
+		{auth.Publish, []string{"x"}, `sse: key k may not publish to "x"`},
+		{auth.Publish, []string{"a", "x"}, `sse: key k may not publish to "x"`},
+		{auth.Publish, []string{"a", "b", "x"}, `sse: key k may not publish to "x"`},
+		{auth.Publish, []string{"x", "a", "b"}, `sse: key k may not publish to "x"`},
+		{auth.Publish, []string{"a", "y", "x"}, `sse: key k may not publish to "y"`},
+		{auth.Publish, []string{"a", "c"}, `sse: key k may not publish to "c"`},
+		{auth.Subscribe, []string{"c", "a"}, `sse: key k may not subscribe to "a"`},
+		{auth.Delete, []string{"d", "a"}, `sse: key k may not delete the stored events of "a"`},
+	} {
+		err := identity.CheckTopics(test.verb, test.topics)
+		if got := textOf(err); got != test.want {
+			t.Errorf("%s %q: %q, want %q", test.verb, test.topics, got, test.want)
+		}
+		if err != nil && statusOf(err) != 403 {
+			t.Errorf("%s %q: status %d, want 403", test.verb, test.topics, statusOf(err))
+		}
+	}
+}
+
+// A pattern is allowed if one grant selects each of its topics. A pattern that
+// is wider, longer or shorter than the grant is not.
+func TestPatternsAgainstGrants(t *testing.T) {
+	for _, test := range []struct {
+		grants  string
+		pattern string
+		want    int
+	}{
+		{"a/*", "a/*", 200},
+		{"a/*", "a/x", 200},
+		{"a/*", "a", 403},
+		{"a/*", "*", 403},
+		{"a/*", "**", 403},
+		{"a/*", "*/*", 403},
+		{"a/*", "a/**", 403},
+		{"a/*", "a/x/y", 403},
+		{"a/*", "a/*/*", 403},
+		{"a/*", "a/*/**", 403},
+		{"a/*", "b/x", 403},
+		{"*", "a", 200},
+		{"*", "*", 200},
+		{"*", "**", 403},
+		{"*", "a/b", 403},
+		{"*/b", "a/b", 200},
+		{"*/b", "*/b", 200},
+		{"*/b", "a/*", 403},
+		{"*/b", "a", 403},
+		{"a/**", "a/**", 200},
+		{"a/**", "a/*/b/**", 200},
+		{"a/**", "a/x", 200},
+		{"a/**", "a", 403},
+		{"a/**", "*/x", 403},
+		{"a/**", "**", 403},
+		{"a", "a", 200},
+		{"a", "*", 403},
+		{"a", "a/*", 403},
+		{"a/* b/*", "b/*", 200}, // the second grant
+		{"a/x a/y", "a/*", 403}, // no single grant
+		{"**", "**", 200},
+		{"**", "a/*/b", 200},
+	} {
+		a, _ := newAuthority(t, "k "+secret+" subscribe "+test.grants)
+		err := login(t, a).CheckPatterns(auth.Subscribe, patterns(t, test.pattern))
+		if got := statusOf(err); got != test.want {
+			t.Errorf("%s with the grants %s: %d, want %d", test.pattern, test.grants, got, test.want)
+		}
+	}
+}
+
+func TestListsOfPatterns(t *testing.T) {
+	a, _ := newAuthority(t, "k "+secret+" subscribe a/* b/*")
+	for _, test := range []struct {
+		verb     auth.Verb
+		patterns []string
+		want     string
+	}{
+		{auth.Subscribe, nil, ""},
+		{auth.Subscribe, []string{"a/*", "b/*"}, ""},
+		{auth.Subscribe, []string{"a/*", "b/*", "**"}, `sse: key k may not subscribe to "**"`},
+		{auth.Subscribe, []string{"a/*", "c/*"}, `sse: key k may not subscribe to "c/*"`},
+		{auth.Subscribe, []string{"c/*", "a/*"}, `sse: key k may not subscribe to "c/*"`},
+		{auth.Publish, []string{"a/*"}, `sse: key k may not publish to "a/*"`},
+	} {
+		err := login(t, a).CheckPatterns(test.verb, patterns(t, test.patterns...))
+		if got := textOf(err); got != test.want {
+			t.Errorf("%s %q: %q, want %q", test.verb, test.patterns, got, test.want)
+		}
+	}
+}
+
+// Without keys, every client may do everything.
+func TestOpen(t *testing.T) {
+	a, _ := newAuthority(t)
+	if !a.Open() {
+		t.Error("an authority without keys is not open")
+	}
+	identity, err := a.Identify(request("Authorization", "Bearer x"), nil)
+	if err != nil || identity.Name != "" || !identity.Expires.IsZero() {
+		t.Fatalf("the identity is %+v, %v, want an empty one", identity, err)
+	}
+	for _, verb := range []auth.Verb{auth.Publish, auth.Subscribe, auth.Delete} {
+		if err := identity.CheckTopics(verb, []string{"a", "b/c"}); err != nil {
+			t.Errorf("%s: %v", verb, err)
+		}
+		if err := identity.CheckPatterns(verb, patterns(t, "*", "**")); err != nil {
+			t.Errorf("%s of patterns: %v", verb, err)
+		}
+	}
+	if closed, _ := newAuthority(t, "k "+secret+" publish a"); closed.Open() {
+		t.Error("an authority with a key is open")
+	}
+}
+
+// A ticket is valid only for its own topics and patterns, and only to
+// subscribe, even if the key grants more.
+func TestScopeOfATicket(t *testing.T) {
+	a, _ := newAuthority(t, "k "+secret+" publish ** subscribe ** delete **")
+	for _, test := range []struct {
+		verb     auth.Verb
+		topics   []string
+		patterns []string
+		want     string
+	}{
+		{auth.Subscribe, []string{"a"}, nil, ""},
+		{auth.Subscribe, []string{"b", "a"}, nil, ""},
+		{auth.Subscribe, nil, []string{"c/*"}, ""},
+		{auth.Subscribe, nil, []string{"d/**", "c/*"}, ""},
+		{auth.Subscribe, []string{"a"}, []string{"c/*"}, ""},
+		{auth.Subscribe, []string{"a", "x"}, nil, `sse: the ticket may not subscribe to "x"`},
+		{auth.Subscribe, []string{"c/1"}, nil, `sse: the ticket may not subscribe to "c/1"`},
+		{auth.Subscribe, nil, []string{"c/**"}, `sse: the ticket may not subscribe to "c/**"`},
+		{auth.Subscribe, nil, []string{"c/1"}, `sse: the ticket may not subscribe to "c/1"`},
+		{auth.Subscribe, nil, []string{"c/*", "**"}, `sse: the ticket may not subscribe to "**"`},
+		{auth.Publish, []string{"a"}, nil, `sse: the ticket may not publish to "a"`},
+		{auth.Publish, nil, []string{"c/*"}, `sse: the ticket may not publish to "c/*"`},
+		{auth.Delete, []string{"a"}, nil, `sse: the ticket may not delete the stored events of "a"`},
+	} {
+		text, err := a.Issue(login(t, a), []string{"a", "b"}, patterns(t, "c/*", "d/**"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity, err := a.Identify(request(), map[string][]string{"ticket": {text}})
+		if err != nil || identity.Name != "k" {
+			t.Fatalf("the identity is %+v, %v, want the name k", identity, err)
+		}
+		if err = identity.CheckTopics(test.verb, test.topics); err == nil {
+			err = identity.CheckPatterns(test.verb, patterns(t, test.patterns...))
+		}
+		if got := textOf(err); got != test.want {
+			t.Errorf("%s %q %q: %q, want %q", test.verb, test.topics, test.patterns, got, test.want)
+		}
+	}
+}
+
+// A ticket cannot be issued for more than its client may do.
+func TestIssueChecksEachItem(t *testing.T) {
+	a, _ := newAuthority(t, "k "+secret+" subscribe a b/*")
+	for _, test := range []struct {
+		topics, patterns []string
+		want             string
+	}{
+		{[]string{"a", "b/1"}, []string{"b/*", "b/2"}, ""},
+		{[]string{"a", "x"}, nil, `sse: key k may not subscribe to "x"`},
+		{[]string{"a"}, []string{"b/*", "b/**"}, `sse: key k may not subscribe to "b/**"`},
+	} {
+		text, err := a.Issue(login(t, a), test.topics, patterns(t, test.patterns...), "")
+		if got := textOf(err); got != test.want || (text == "") != (err != nil) {
+			t.Errorf("%q %q: %q, %q, want %q", test.topics, test.patterns, text, got, test.want)
+		}
+	}
+}
+
+// A ticket that is bound to the hub's own origin, with either scheme, is valid
+// for its pages and for programs.
+func TestOwnOriginOfATicket(t *testing.T) {
+	for _, test := range []struct {
+		bound, origin string
+		want          int
+	}{
+		{"", "", 200},
+		{"", "http://hub.test", 200},
+		{"", "https://hub.test", 200},
+		{"http://hub.test", "", 200},
+		{"https://hub.test", "", 200},
+		{"http://hub.test", "https://hub.test", 200},
+		{"", "http://hub.test:1", 403},
+		{"", "http://x.hub.test", 403},
+		{"", "null", 403},
+		{"https://hub.test:1", "", 403},
+		{"https://app.test", "https://hub.test", 403},
+		{"https://app.test", "https://app.test", 200},
+		{"https://hub.test", "https://app.test", 403},
+	} {
+		a, _ := newAuthority(t, "k "+secret+" subscribe **")
+		text, err := a.Issue(login(t, a), []string{"a"}, nil, test.bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request()
+		if test.origin != "" {
+			r.Header.Set("Origin", test.origin)
+		}
+		_, err = a.Identify(r, map[string][]string{"ticket": {text}})
+		if got := statusOf(err); got != test.want {
+			t.Errorf("bound to %q, from %q: %d (%v), want %d", test.bound, test.origin, got, err, test.want)
+		}
+	}
+}
+
+// At most MaxTickets tickets are issued within TicketAge, whether they are used
+// or not. The authority removes expired tickets from its memory.
+func TestLimitOfTickets(t *testing.T) {
+	a, clock := newAuthority(t, "k "+secret+" subscribe a")
+	identity := login(t, a)
+	issue := func(want int) {
+		t.Helper()
+		if _, err := a.Issue(identity, []string{"a"}, nil, ""); statusOf(err) != want {
+			t.Fatalf("issuing a ticket: %v, want status %d", err, want)
+		}
+	}
+	count := func(wantIssued, wantCounted int) {
+		t.Helper()
+		if issued, counted := a.CountTickets(); issued != wantIssued || counted != wantCounted {
+			t.Fatalf("there are %d tickets, and %d count, want %d and %d",
+				issued, counted, wantIssued, wantCounted)
+		}
+	}
+	issue(200)
+	clock.Time = clock.Add(auth.TicketAge)
+	issue(200) // the first ticket has expired
+	count(1, 1)
+	clock.Time = clock.Add(auth.TicketAge - 1)
+	for range auth.MaxTickets - 1 {
+		issue(200)
+	}
+	count(auth.MaxTickets, auth.MaxTickets)
+	issue(503)
+	clock.Time = clock.Add(1)
+	issue(200) // one ticket has expired
+	issue(503)
+	clock.Time = clock.Add(auth.TicketAge - 2)
+	issue(503)
+	clock.Time = clock.Add(1)
+	issue(200) // all but the newest have expired
+	count(2, 2)
+	if auth.MaxTickets != 1<<16 || auth.TicketAge != 30*time.Second {
+		t.Errorf("%d tickets in %v, want 65536 in 30s", auth.MaxTickets, auth.TicketAge)
+	}
+}

@@ -1,0 +1,89 @@
+package sse
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// followRetryDelay is how long the follower waits before it calls Follow again
+// after an error.
+const followRetryDelay = time.Second
+
+// errNewEpoch ends all streams when the log begins a new epoch: their clients
+// reconnect and receive a gap.
+var errNewEpoch = fmt.Errorf("%w: the log has begun a new epoch", ErrClosed)
+
+// follower copies the entries of the log into the window, where subscribers see
+// them.
+type follower struct {
+	st   *state
+	stop context.CancelFunc // ends run
+	done sync.WaitGroup     // run
+}
+
+// start begins to follow the log after a position.
+func (f *follower) start(st *state, after Position) {
+	f.st = st
+	ctx, stop := context.WithCancel(context.Background())
+	f.stop = stop
+	f.done.Go(func() { f.run(ctx, after) })
+}
+
+// run follows the log until ctx is done. It follows again after an error.
+func (f *follower) run(ctx context.Context, after Position) {
+	for ctx.Err() == nil {
+		for x, err := range f.st.log.Follow(ctx, ReadRequest{After: after}) {
+			if err == nil {
+				f.insert(&x)
+				after = x.Position
+			} else if ctx.Err() == nil {
+				f.st.logger.Error("sse: Broker.Log cannot be followed; another attempt follows",
+					"error", err)
+			}
+		}
+		timer := time.NewTimer(followRetryDelay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// insert makes an entry of the log visible.
+func (f *follower) insert(x *Entry) {
+	st := f.st
+	e := entryFromLog(x)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case x.Position.Epoch != st.window.epoch:
+		f.restartWindow(x.Position)
+	case x.Position.Seq <= st.window.last.Seq:
+		return // the log repeats itself
+	case x.Position.Seq > st.window.last.Seq+1:
+		// The log has left out numbers, or has removed entries before they could
+		// be followed. Only the log knows which of the two, so subscribers read
+		// everything before x from it.
+		st.window.base = Position{Epoch: st.window.epoch, Seq: x.Position.Seq - 1}
+	}
+	st.window.append(e, x.Topics)
+	st.wakeSubscribers(e)
+	st.appends.release(Position{Epoch: st.window.epoch, Seq: e.seq})
+}
+
+// restartWindow replaces the window by an empty window that begins right before p, a
+// position of another epoch. It ends all streams.
+func (f *follower) restartWindow(p Position) {
+	st := f.st
+	for _, s := range st.subscribers {
+		st.endLocked(s, errNewEpoch)
+	}
+	st.dirtyChains = nil
+	st.window = newWindow(st.broker.Retention, nil)
+	st.window.lossless = true
+	st.window.begin(Position{Epoch: p.Epoch, Seq: p.Seq - 1})
+	st.appends.lastReleased = p.Seq // so that release looks at every waiter
+}

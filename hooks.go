@@ -1,0 +1,61 @@
+package sse
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// hooks calls the hooks of a broker. The caller of its methods must not hold
+// state.mu.
+type hooks struct {
+	broker *Broker
+	mu     *sync.Mutex // state.mu, which guards subscribers
+}
+
+// callOnConnect calls OnConnect, after the response of a stream has begun.
+func (h *hooks) callOnConnect(s *subscriber) {
+	if h.broker.OnConnect != nil {
+		h.broker.OnConnect(h.describe(s))
+	}
+}
+
+// callOnDropAndOnGap calls OnDrop if a batch has dropped events, and OnGap if
+// it has a gap.
+func (h *hooks) callOnDropAndOnGap(s *subscriber, b *batch) {
+	if b.dropped > 0 && h.broker.OnDrop != nil {
+		h.broker.OnDrop(h.describe(s), b.dropped)
+	}
+	if b.gap != nil && h.broker.OnGap != nil {
+		h.broker.OnGap(h.describe(s), *b.gap)
+	}
+}
+
+// hasHookFor reports whether handling a batch calls a hook.
+func (h *hooks) hasHookFor(b *batch) bool {
+	return b.endCause != nil && h.broker.OnDisconnect != nil ||
+		b.gap != nil && h.broker.OnGap != nil || b.dropped > 0 && h.broker.OnDrop != nil
+}
+
+func (h *hooks) describe(s *subscriber) Subscriber {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return s.describe()
+}
+
+// disconnectReason returns cause, wrapped if necessary so that it is one of the
+// reasons that [Broker] documents for OnDisconnect. A nil cause means that a hook
+// or a filter has panicked.
+func disconnectReason(cause error) error {
+	if cause == nil {
+		return ErrClosed
+	}
+	for _, reason := range [...]error{
+		ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked, ErrExpired, ErrClosed,
+	} {
+		if errors.Is(cause, reason) {
+			return cause
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, cause) // cause is an error of the application's context
+}

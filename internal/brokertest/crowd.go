@@ -1,0 +1,197 @@
+package brokertest
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sse-go/sse"
+)
+
+// crowdSpec is the environment variable that makes RunCrowd be the clients. Its
+// value is a Crowd in JSON.
+const crowdSpec = "SSE_TEST_CROWD"
+
+// Crowd is a number of clients in another process, because the descriptors of a
+// process are limited, and because the memory of clients must not count as the
+// server's. Each client expects events whose data is [Numbered], from 0 on.
+type Crowd struct {
+	Addr    string // of the server
+	Query   string // for example "?topic=a", or empty
+	LastID  string // for the Last-Event-ID header, or empty
+	Readers int    // number of clients that read
+	Events  int    // number of events that each of them reads
+	Step    int    // report each time that all readers have read this many more events
+	Stalled int    // number of clients that read nothing after the header
+	Netns   string // network namespace of the clients, or empty
+}
+
+// CrowdProcess is the process of a crowd.
+type CrowdProcess struct {
+	tb    testing.TB
+	in    io.WriteCloser
+	lines *bufio.Scanner
+}
+
+// Start starts the process and waits until its clients have connected. They
+// send no request yet. The process runs TestCrowd of the same test binary,
+// which must call RunCrowd.
+func (c *Crowd) Start(tb testing.TB) *CrowdProcess {
+	tb.Helper()
+	spec, err := json.Marshal(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	args := []string{os.Args[0], "-test.run=^TestCrowd$"}
+	if c.Netns != "" {
+		args = append([]string{"ip", "netns", "exec", c.Netns}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), crowdSpec+"="+string(spec))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := &CrowdProcess{tb: tb, lines: bufio.NewScanner(out)}
+	if p.in, err = cmd.StdinPipe(); err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = p.in.Close()
+		_ = cmd.Wait()
+	})
+	p.awaitLine("connected")
+	return p
+}
+
+// Request makes all clients send their request at once, and waits until all
+// have received a response.
+func (p *CrowdProcess) Request() {
+	p.tb.Helper()
+	_, _ = fmt.Fprintln(p.in, "go")
+	p.awaitLine("answered")
+}
+
+// Await waits until every reader has read a number of events, which must be a
+// multiple of Step.
+func (p *CrowdProcess) Await(events int) {
+	p.tb.Helper()
+	p.awaitLine("all have " + strconv.Itoa(events))
+}
+
+func (p *CrowdProcess) awaitLine(want string) {
+	p.tb.Helper()
+	for p.lines.Scan() {
+		switch line := p.lines.Text(); {
+		case line == want:
+			return
+		case strings.HasPrefix(line, "error"):
+			p.tb.Fatalf("a client failed: %s", line)
+		}
+	}
+	p.tb.Fatalf("the process of the clients ended before it printed %q", want)
+}
+
+// RunCrowd is the body of TestCrowd. In the process of a crowd it runs the
+// clients and exits; anywhere else it skips the test.
+func RunCrowd(t *testing.T) {
+	spec := os.Getenv(crowdSpec)
+	if spec == "" {
+		t.Skip("other tests run it in a process of its own")
+	}
+	var c Crowd
+	if err := json.Unmarshal([]byte(spec), &c); err != nil {
+		t.Fatal(err)
+	}
+	c.run()
+	os.Exit(0)
+}
+
+func (c *Crowd) run() {
+	conns := make([]net.Conn, c.Readers+c.Stalled)
+	for i := range conns {
+		conn, err := net.Dial("tcp", c.Addr)
+		if err != nil {
+			fmt.Println("error:", err)
+			return
+		}
+		if i >= c.Readers {
+			_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		conns[i] = conn
+	}
+	fmt.Println("connected")
+	in := bufio.NewScanner(os.Stdin)
+	in.Scan()
+	var answered sync.WaitGroup
+	answered.Add(len(conns))
+	progress := make([]atomic.Int64, c.Events/max(c.Step, 1)+1)
+	for i, conn := range conns {
+		go func() {
+			if err := c.talk(conn, i < c.Readers, answered.Done, progress); err != nil {
+				fmt.Printf("error: client %d: %v\n", i, err)
+			}
+		}()
+	}
+	answered.Wait()
+	fmt.Println("answered")
+	in.Scan() // returns false when the test is over
+	runtime.KeepAlive(conns)
+}
+
+// talk runs one client. It calls answered when the response has begun. In
+// progress it counts the readers that have read each multiple of Step.
+func (c *Crowd) talk(conn net.Conn, reads bool, answered func(), progress []atomic.Int64) error {
+	request := "GET /" + c.Query + " HTTP/1.1\r\nHost: x\r\n"
+	if c.LastID != "" {
+		request += "Last-Event-ID: " + c.LastID + "\r\n"
+	}
+	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
+		return err
+	}
+	//nolint:bodyclose // the connection must stay open until the process exits
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	answered()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %s", resp.Status)
+	}
+	if !reads {
+		return nil
+	}
+	decoder := sse.NewDecoder(resp.Body, nil)
+	for n := 0; ; {
+		event, err := decoder.Next()
+		if err != nil {
+			return fmt.Errorf("after %d events: %w", n, err)
+		}
+		if string(event.Type) == "sse.cursor" {
+			continue
+		}
+		number, _, _ := strings.Cut(string(event.Data), " ")
+		if number != strconv.Itoa(n) {
+			return fmt.Errorf("event %d is %q %q", n, event.Type, number)
+		}
+		n++
+		if n%c.Step == 0 && progress[n/c.Step].Add(1) == int64(c.Readers) {
+			fmt.Println("all have", n)
+		}
+	}
+}

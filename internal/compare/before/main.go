@@ -1,0 +1,165 @@
+// Command before measures this tree beside an earlier commit: both builds of the
+// same program take turns, and the CPU time of each turn is compared with the turn
+// beside it. It prints the median of these ratios and the interval that holds the
+// median with 95 % confidence.
+//
+//	go run ./before                          every row, against ba2d225
+//	go run ./before -rev HEAD~3 -only publish,fanout
+//	go run ./before -turns 31                more turns, for a narrower interval
+//
+// It must be run in internal/compare with GOWORK=off, on Linux, as root (for the
+// limit of open files). A row is CPU seconds per unit of work, or bytes per idle
+// subscriber: a ratio below 1 means that this tree is better.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sse-go/sse/internal/compare/drive"
+	"github.com/sse-go/sse/internal/compare/report"
+)
+
+func main() {
+	rev := flag.String("rev", "ba2d225", "compare with this commit, for example HEAD~3")
+	only := flag.String("only", "", "measure only rows whose name has one of these parts, "+
+		"for example publish,fanout")
+	turns := flag.Int("turns", 15, "give each build this many turns at each row")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, drive.Terminated)
+	defer stop()
+	if err := run(ctx, *rev, *only, *turns); err != nil {
+		fmt.Fprintln(os.Stderr, "before:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, rev, only string, turns int) error {
+	if turns < 6 {
+		return fmt.Errorf("-turns must be at least 6, so that an interval of 95 %% exists")
+	}
+	if err := drive.CheckSystem(18_200); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "sse-before-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	after := &tree{name: "after", root: filepath.Join("..", ".."), bin: filepath.Join(dir, "after")}
+	before := &tree{name: "before", root: filepath.Join(dir, "tree"), bin: filepath.Join(dir, "before")}
+	if err := git("worktree", "add", "--detach", before.root, rev); err != nil {
+		return err
+	}
+	defer func() { _ = git("worktree", "remove", "--force", before.root) }()
+	for _, t := range []*tree{before, after} {
+		if err := t.build(ctx); err != nil {
+			return err
+		}
+	}
+	// Both are measured by the same load client.
+	if err := drive.Build(ctx, dir, "load"); err != nil {
+		return err
+	}
+	fmt.Printf("This tree beside %s, %d turns each. Ratios below 1: this tree is better.\n\n", rev, turns)
+	fmt.Println("| row | before | after | ratio, median | 95 % interval |")
+	fmt.Println("|---|--:|--:|--:|---|")
+	for _, r := range rows(filepath.Join(dir, "load")) {
+		selected := func(part string) bool { return strings.Contains(r.name, part) }
+		if only != "" && !slices.ContainsFunc(strings.Split(only, ","), selected) {
+			continue
+		}
+		if err := r.print(ctx, before, after, turns); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	return nil
+}
+
+// tree is one build.
+type tree struct {
+	name, root, bin string
+}
+
+func (t *tree) build(ctx context.Context) error {
+	if err := os.MkdirAll(t.bin, 0o755); err != nil {
+		return err
+	}
+	bin, err := filepath.Abs(t.bin)
+	if err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"build", "-C", filepath.Join(t.root, "internal", "compare"),
+			"-o", filepath.Join(bin, "serve"), "./serve"},
+		{"test", "-C", t.root, "-c", "-o", filepath.Join(bin, "sse.test"), "."},
+	} {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("building %s: go %s: %w", t.name, strings.Join(args, " "), err)
+		}
+	}
+	return nil
+}
+
+func git(args ...string) error {
+	cmd := exec.Command("git", args...)
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
+
+// print measures a row and prints it. The builds change places after every turn.
+func (r *row) print(ctx context.Context, before, after *tree, turns int) error {
+	var olds, news, ratios []float64
+	for i := range turns {
+		order := []*tree{before, after}
+		if i%2 == 1 {
+			slices.Reverse(order)
+		}
+		var v [2]float64
+		for _, t := range order {
+			x, err := r.measure(ctx, t)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			if t == before {
+				v[0] = x
+			} else {
+				v[1] = x
+			}
+		}
+		olds, news, ratios = append(olds, v[0]), append(news, v[1]), append(ratios, v[1]/v[0])
+	}
+	low, high := interval(ratios)
+	fmt.Printf("| %s, %s | %s | %s | %.3f | %.3f–%.3f |\n", r.name, r.unit,
+		report.Times(report.SpreadOf(olds).Median), report.Times(report.SpreadOf(news).Median),
+		report.SpreadOf(ratios).Median, low, high)
+	return nil
+}
+
+// interval returns two of the values between which the median of the distribution
+// lies with a probability of at least 95 %, by the sign test.
+func interval(values []float64) (low, high float64) {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	// tail is the probability that at most k of n values are below the median.
+	k, tail, term := -1, 0.0, 1.0
+	for range n {
+		term /= 2
+	}
+	for i := 0; i < n/2 && tail+term <= 0.025; i++ {
+		tail += term
+		k = i
+		term *= float64(n-i) / float64(i+1)
+	}
+	k = max(k, 0)
+	return sorted[k], sorted[n-1-k]
+}

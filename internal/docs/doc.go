@@ -1,0 +1,2 @@
+// Package docs has only tests: they check the links of the documentation.
+package docs

@@ -1,0 +1,92 @@
+// Command english finds English that a reader has to read twice, in comments,
+// documentation and messages: see "Plain English" in CONTRIBUTING.md. It prints
+// the figures of each area of the repository, and lists the matches of a kind if
+// an area has more of them than the limit allows for 1,000 words. British
+// spelling is not allowed at all. The words are in words.txt.
+//
+//	go run ./internal/english          # the whole repository
+//	go run ./internal/english docs     # one directory or file
+//	go run ./internal/english -v docs  # list every match, also of kinds without a limit
+//
+// It exits with 1 if an area exceeds a limit, and with 2 if it cannot read a file.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+func main() {
+	verbose := flag.Bool("v", false, "list every match, also within the limits")
+	flag.Parse()
+	roots := flag.Args()
+	if len(roots) == 0 {
+		roots = []string{"."}
+	}
+	ok, err := run(os.Stdout, roots, *verbose)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "english:", err)
+		os.Exit(2)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+// run checks the files under roots, prints the figures, and reports whether every
+// area keeps the limits.
+func run(w io.Writer, roots []string, verbose bool) (bool, error) {
+	areas := make(map[string]*area)
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() {
+				if path != root && skipDir(d.Name()) {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			texts, err := extract(path)
+			if err != nil {
+				return err
+			}
+			name := areaOf(root, path)
+			a := areas[name]
+			if a == nil {
+				a = &area{name: name}
+				areas[name] = a
+			}
+			a.add(texts)
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	ok := true
+	for _, name := range slices.Sorted(maps.Keys(areas)) {
+		if !areas[name].print(w, verbose) {
+			ok = false
+		}
+	}
+	return ok, nil
+}
+
+// skipDir reports whether a directory is skipped: version control, fuzz inputs,
+// installed packages, and the storage package that is about to be replaced.
+func skipDir(name string) bool {
+	if name == ".ci" {
+		return false
+	}
+	return strings.HasPrefix(name, ".") || name == "fuzz" || name == "node_modules" ||
+		name == "disklog"
+}

@@ -1,0 +1,46 @@
+package mutants
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// SSE_TEST_MUTANTS_SHARE, for example 3/10, selects every tenth mutant, from the
+// third on. CI runs another share each day.
+func TestMain(m *testing.M) {
+	text := os.Getenv("SSE_TEST_MUTANTS_SHARE")
+	if text != "" {
+		var k, n int
+		if _, err := fmt.Sscanf(text, "%d/%d", &k, &n); err != nil || k < 1 || k > n {
+			fmt.Fprintf(os.Stderr, "SSE_TEST_MUTANTS_SHARE is %q, must be K/N with 1 ≤ K ≤ N\n", text)
+			os.Exit(2)
+		}
+		list = share(list, k, n)
+	}
+	os.Exit(m.Run())
+}
+
+// share returns every nth element of all, from the kth on.
+func share[T any](all []T, k, n int) (part []T) {
+	for i := k - 1; i < len(all); i += n {
+		part = append(part, all[i])
+	}
+	return part
+}
+
+// The shares together are the whole list.
+func TestShare(t *testing.T) {
+	times := map[int]int{}
+	all := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}
+	for k := 1; k <= 5; k++ {
+		for _, x := range share(all, k, 5) {
+			times[x]++
+		}
+	}
+	for _, x := range all {
+		if times[x] != 1 {
+			t.Errorf("element %d is in %d shares, want 1", x, times[x])
+		}
+	}
+}

@@ -1,0 +1,17 @@
+package poll
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// rawWrite is write(2) without an announcement to the scheduler: fd must not
+// block.
+func rawWrite(fd int, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}

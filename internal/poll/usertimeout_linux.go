@@ -1,0 +1,31 @@
+package poll
+
+import (
+	"math"
+	"syscall"
+	"time"
+)
+
+const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT, in milliseconds
+
+// SwapUserTimeout sets how long sent data may stay unacknowledged before the
+// kernel closes the connection, and returns the previous setting.
+func SwapUserTimeout(socket syscall.Conn, d time.Duration) (before time.Duration, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	millis := int(min(d.Milliseconds(), math.MaxInt32))
+	controlErr := raw.Control(func(fd uintptr) {
+		var old int
+		old, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout)
+		before = time.Duration(old) * time.Millisecond
+		if err == nil {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, millis)
+		}
+	})
+	if controlErr != nil {
+		err = controlErr
+	}
+	return before, err
+}

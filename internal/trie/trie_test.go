@@ -1,0 +1,140 @@
+package trie_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse/internal/testrand"
+	"github.com/sse-go/sse/internal/trie"
+)
+
+// matches is the definition of a match, written without a trie.
+func matches(pattern, name string) bool {
+	want, got := strings.Split(pattern, "/"), strings.Split(name, "/")
+	for i, segment := range want {
+		switch {
+		case segment == trie.Many && i == len(want)-1:
+			return len(got) > i
+		case i == len(got) || segment != trie.One && segment != got[i]:
+			return false
+		}
+	}
+	return len(got) == len(want)
+}
+
+// randomPath returns a path of up to four segments.
+func randomPath(r *rand.Rand, segments ...string) string {
+	path := make([]string, 1+r.IntN(4))
+	for i := range path {
+		path[i] = segments[r.IntN(len(segments))]
+	}
+	return strings.Join(path, "/")
+}
+
+func randomPattern(r *rand.Rand) string {
+	p := randomPath(r, "a", "b", "c", trie.One)
+	if r.IntN(3) == 0 {
+		p += "/" + trie.Many
+	}
+	return p
+}
+
+// While names are added to a trie and removed from it, the trie always finds the
+// same names as a loop over all names.
+func TestTrieFindsWhatALoopFinds(t *testing.T) {
+	r := testrand.New(t)
+	var names, patterns trie.Trie[string]
+	allNames, allPatterns := map[string]bool{}, map[string]bool{}
+	update := func(tr *trie.Trie[string], all map[string]bool, path string) {
+		if r.IntN(3) == 0 {
+			tr.Remove(path)
+			delete(all, path)
+		} else {
+			tr.Add(path, &path)
+			all[path] = true
+		}
+	}
+	rounds := 20_000
+	if testing.Short() {
+		rounds = 2000
+	}
+	for range rounds {
+		update(&names, allNames, randomPath(r, "a", "b", "c"))
+		update(&patterns, allPatterns, randomPattern(r))
+
+		pattern := randomPattern(r)
+		var got, want []string
+		if !names.Select(pattern, func(name *string) bool { got = append(got, *name); return true }) {
+			t.Fatal("Select returned false although yield never did")
+		}
+		for name := range allNames {
+			if matches(pattern, name) {
+				want = append(want, name)
+			}
+		}
+		check(t, "Select "+pattern, got, want)
+
+		name := randomPath(r, "a", "b", "c")
+		got, want = nil, nil
+		for _, p := range patterns.AppendMatching(nil, name) {
+			got = append(got, *p)
+		}
+		for p := range allPatterns {
+			if matches(p, name) {
+				want = append(want, p)
+			}
+		}
+		check(t, "AppendMatching "+name, got, want)
+
+		if leaf := names.Find(name); (leaf != nil) != allNames[name] || leaf != nil && *leaf != name {
+			t.Fatalf("Find %s found the name: %v, want %v", name, leaf != nil, allNames[name])
+		}
+	}
+}
+
+func check(t *testing.T, call string, got, want []string) {
+	t.Helper()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s:\ngot  %q\nwant %q", call, got, want)
+	}
+}
+
+// Select stops when yield returns false.
+func TestSelectStops(t *testing.T) {
+	var names trie.Trie[string]
+	for i := range 10 {
+		name := fmt.Sprint("a/", i)
+		names.Add(name, &name)
+	}
+	for _, pattern := range []string{"a/*", "a/**", "**", "*/*"} {
+		calls := 0
+		if names.Select(pattern, func(*string) bool { calls++; return calls < 3 }) || calls != 3 {
+			t.Errorf("%s: yield was called %d times, want 3, and Select must return false", pattern, calls)
+		}
+	}
+}
+
+// Remove reports whether the trie is empty, and an empty trie finds nothing.
+func TestRemoveReportsEmpty(t *testing.T) {
+	var names trie.Trie[string]
+	leaf := "a/b"
+	names.Add("a/b", &leaf)
+	names.Add("a", &leaf)
+	for _, step := range []struct {
+		name  string
+		empty bool
+	}{{"c", false}, {"a/b/c", false}, {"a/b", false}, {"a", true}} {
+		if got := names.Remove(step.name); got != step.empty {
+			t.Errorf("Remove(%q) reported empty: %v, want %v", step.name, got, step.empty)
+		}
+	}
+	names.Select(trie.Many, func(name *string) bool {
+		t.Errorf("found %s in an empty trie", *name)
+		return true
+	})
+}

@@ -1,0 +1,113 @@
+package sse
+
+// merger iterates over the entries of several chains in order. It skips removed
+// entries, and returns an entry that is in several chains once.
+type merger struct {
+	cursors   []mergeCursor // a heap; the first cursor is at the next entry
+	backwards bool          // iterates from the newest entry to the oldest
+}
+
+// mergeCursor is the position of a merger in one chain.
+type mergeCursor struct {
+	chain *chain
+	index int // index in chain.items of an entry that was not removed
+}
+
+func (c mergeCursor) seq() uint64 { return c.chain.items[c.index].seq }
+
+// start prepares the merger to iterate forward over the entries after seq.
+func (m *merger) start(chains []*chain, seq uint64) {
+	m.cursors, m.backwards = m.cursors[:0], false
+	for _, c := range chains {
+		m.push(mergeCursor{c, c.indexAfter(seq)})
+	}
+	m.heapify()
+}
+
+// startBack prepares the merger to iterate backward from the newest entry.
+func (m *merger) startBack(chains []*chain) {
+	m.cursors, m.backwards = m.cursors[:0], true
+	for _, c := range chains {
+		m.push(mergeCursor{c, len(c.items) - 1})
+	}
+	m.heapify()
+}
+
+func (m *merger) push(c mergeCursor) {
+	if c, ok := m.skipRemoved(c); ok {
+		m.cursors = append(m.cursors, c)
+	}
+}
+
+func (m *merger) heapify() {
+	for i := len(m.cursors)/2 - 1; i >= 0; i-- {
+		m.siftDown(i)
+	}
+}
+
+// skipRemoved moves a cursor to the nearest entry that was not removed, and
+// reports whether there is one.
+func (m *merger) skipRemoved(c mergeCursor) (mergeCursor, bool) {
+	for c.index >= c.chain.first && c.index < len(c.chain.items) && c.chain.items[c.index].removed {
+		c.index = m.step(c.index)
+	}
+	return c, c.index >= c.chain.first && c.index < len(c.chain.items)
+}
+
+// step returns the index that follows i in the direction of the merger.
+func (m *merger) step(i int) int {
+	if m.backwards {
+		return i - 1
+	}
+	return i + 1
+}
+
+// next returns the next entry, or nil.
+func (m *merger) next() *entry {
+	if len(m.cursors) == 0 {
+		return nil
+	}
+	e := m.cursors[0].chain.items[m.cursors[0].index].entry
+	for len(m.cursors) > 0 && m.cursors[0].seq() == e.seq {
+		m.advance()
+	}
+	return e
+}
+
+// advance moves the first cursor to its next entry, or removes it at the end.
+func (m *merger) advance() {
+	c := m.cursors[0]
+	c.index = m.step(c.index)
+	if c, ok := m.skipRemoved(c); ok {
+		m.cursors[0] = c
+	} else {
+		last := len(m.cursors) - 1
+		m.cursors[0] = m.cursors[last]
+		m.cursors = m.cursors[:last]
+	}
+	m.siftDown(0)
+}
+
+func (m *merger) siftDown(i int) {
+	for {
+		first, left := i, 2*i+1
+		for child := left; child < min(left+2, len(m.cursors)); child++ {
+			if m.less(child, first) {
+				first = child
+			}
+		}
+		if first == i {
+			return
+		}
+		m.cursors[i], m.cursors[first] = m.cursors[first], m.cursors[i]
+		i = first
+	}
+}
+
+// less reports whether the entry of cursor i comes before the entry of cursor k.
+func (m *merger) less(i, k int) bool {
+	if m.backwards {
+		i, k = k, i
+	}
+	return m.cursors[i].seq() < m.cursors[k].seq()
+}

@@ -1,0 +1,206 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/sse-go/sse/internal/poll"
+)
+
+// loops are the goroutines that write to parked streams. state.mu guards it,
+// except wait.
+type loops struct {
+	st        *state
+	newPoller func() (poll.Poller, error) // nil for the system's; tests replace it
+	all       []*loop
+	next      int            // index in all of the loop that gets the next stream
+	wait      sync.WaitGroup // all goroutines of the loops
+	allEnded  chan struct{}  // made by stop, closed when wait is done
+
+	pages pageWorkers
+}
+
+// accept reports whether the loops accept a stream, and starts them if they are not
+// running. If they do not, why is the reason.
+func (l *loops) accept(st *state) (why string, ok bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed || st.draining {
+		return "the broker is shutting down", false // the loops may have ended
+	}
+	if err := l.start(st); err != nil {
+		return err.Error(), false
+	}
+	return "", true
+}
+
+// start starts one loop for each processor but one, because loops on all of them
+// would leave no time to publishers. The caller holds state.mu.
+func (l *loops) start(st *state) error {
+	if l.all != nil {
+		return nil
+	}
+	newPoller := l.newPoller
+	if newPoller == nil {
+		newPoller = poll.New
+	}
+	var all []*loop
+	for range max(1, runtime.GOMAXPROCS(0)-1) {
+		p, err := newPoller()
+		if err != nil {
+			for _, started := range all {
+				started.poller.Stop()
+				started.poller.Free()
+			}
+			return err
+		}
+		all = append(all, &loop{
+			st: st, pages: &l.pages, poller: p, wakeup: make(chan struct{}, 1),
+		})
+	}
+	l.st, l.all = st, all
+	l.pages.init(&st.pages, &l.wait)
+	for _, loop := range all {
+		l.wait.Go(loop.run)
+		l.wait.Go(loop.poll)
+	}
+	return nil
+}
+
+// stop ends the loops once they have no more streams, and blocks until they have
+// ended, or until a little after ctx is done. The caller does not hold mu, which
+// is state.mu.
+func (l *loops) stop(ctx context.Context, mu *sync.Mutex) error {
+	mu.Lock()
+	for _, loop := range l.all {
+		loop.stopping = true
+		loop.wake()
+		loop.poller.Stop()
+	}
+	if l.pages.stop != nil {
+		l.pages.stop()
+	}
+	ended := l.allEnded
+	if ended == nil {
+		ended = make(chan struct{})
+		l.allEnded = ended
+		go func() { // ends when the application's last hook has returned
+			l.wait.Wait()
+			for _, loop := range l.all {
+				loop.poller.Free()
+			}
+			close(ended)
+		}()
+	}
+	mu.Unlock()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended: // the streams that were cut off are closed now
+		return nil
+	case <-time.After(shutdownGrace):
+		return fmt.Errorf("sse: a hook or Broker.Log is still running at shutdown: %w",
+			context.Cause(ctx))
+	}
+}
+
+// park begins the response of a stream, takes its connection from net/http, and
+// gives it to a loop. If it returns an error, the request was answered or its
+// connection closed.
+func (l *loops) park(w http.ResponseWriter, r *http.Request, pending *pendingStream) error {
+	st := l.st
+	defer st.streamBegun(pending)
+	opts := st.stream
+	opts.Final = nil
+	preface := st.renderer.preface(pending.subscriber)
+	stream, err := accept(w, r, &opts, &Stream{brokerOwned: true}, preface)
+	if err != nil {
+		return err
+	}
+	_ = stream.Close() // without Final, Close sends nothing
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return fmt.Errorf("sse: parking a stream: %w", err)
+	}
+	p := &parked{subscriber: *pending.subscriber, chunked: r.ProtoAtLeast(1, 1)}
+	if err := l.adopt(p, conn, pending); err != nil {
+		_ = conn.Close()
+		if !errors.Is(err, ErrShutdown) {
+			st.logger.Error("sse: a stream was closed because it could not be parked", "error", err)
+		}
+		return err
+	}
+	return nil
+}
+
+// adopt makes a connection the connection of a parked subscriber. On error, the
+// caller closes conn.
+func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
+	st := l.st
+	st.mu.Lock()
+	if st.closed || st.draining {
+		st.mu.Unlock()
+		return l.endUnparked(conn, p.chunked)
+	}
+	l.next++
+	p.transport = p
+	p.loop = l.all[l.next%len(l.all)]
+	token := p.loop.add(p)
+	st.mu.Unlock()
+
+	fd, err := p.loop.poller.Adopt(conn, token, st.stream.WriteTimeout)
+	if err != nil {
+		st.mu.Lock()
+		p.loop.remove(p)
+		closed := st.closed
+		st.mu.Unlock()
+		if closed {
+			return l.endUnparked(conn, p.chunked) // the poller of the loop is closed
+		}
+		return err
+	}
+	p.fd = int32(fd)
+	if err = st.enter(&p.subscriber, pending.topics, pending.patterns); err != nil {
+		if retry := st.retryFor(err); retry > 0 {
+			end := st.renderer.appendEnd(nil, retry, p.chunked)
+			p.loop.poller.Write(&poll.Output{FD: fd, Data: end})
+		}
+		p.loop.poller.Close(fd) // the loop does not use it yet
+		st.mu.Lock()
+		p.loop.remove(p)
+		st.mu.Unlock()
+		return err
+	}
+	defer func() {
+		if !p.connected { // OnConnect has panicked
+			p.loop.poller.Close(fd) // the loop does not use it yet
+			st.disconnect(&p.subscriber, nil)
+			st.mu.Lock()
+			p.loop.remove(p)
+			st.mu.Unlock()
+		}
+	}()
+	st.hooks.callOnConnect(&p.subscriber)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	p.connected = true
+	p.enqueue() // an event may have been published since admit has set the cursor
+	return nil
+}
+
+// endUnparked ends a stream whose response has begun, and which cannot be parked
+// because the broker shuts down. It returns ErrShutdown.
+func (l *loops) endUnparked(conn net.Conn, chunked bool) error {
+	_ = conn.SetWriteDeadline(time.Now().Add(shutdownGrace))
+	_, _ = conn.Write(l.st.renderer.appendEnd(nil, l.st.retryFor(ErrShutdown), chunked))
+	return ErrShutdown
+}

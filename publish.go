@@ -1,0 +1,310 @@
+package sse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sse-go/sse/internal/wire"
+)
+
+// Publish publishes an event on the topics, or without a topic if there are none,
+// and returns its position. Subscribers see the event's own ID if it has one, and
+// otherwise the text of the position. Publish ignores Topic, LastEventID and
+// ClearID of the event. So an event that a [Client] or [Broker.Subscribe] has
+// yielded can be published again. If a broker gave the event its ID, the ID is the
+// text of a [Position], which Publish ignores as well: the event gets a position of
+// this broker. An event with a type that begins with "sse." cannot be published.
+//
+// Publish never waits for a subscriber. With a Log, Publish blocks until the
+// Log has stored the event and subscribers of this broker can see it, or until
+// ctx is done. If Publish then returns an error, the event may or may not be
+// published.
+//
+// The error is a [*FieldError] if the event or a topic is invalid, and
+// [ErrShutdown] after Shutdown. Any other error wraps the cause of ctx or the
+// error of the Log.
+func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Position, error) {
+	topics, err := checkEntry(&event, topics)
+	if err != nil {
+		return Position{}, err
+	}
+	st, err := b.startFor(ctx)
+	if err != nil {
+		return Position{}, err
+	}
+	if st.log != nil {
+		return b.publishLog(ctx, st, event, topics)
+	}
+	event = normalize(event)
+	d := newDraft(&event, topics)
+	st.mu.Lock()
+	if st.closed {
+		st.mu.Unlock()
+		return Position{}, ErrShutdown
+	}
+	e := st.window.publish(&d, topics, time.Now())
+	p := e.position(st.window.epoch)
+	st.wakeSubscribers(e)
+	st.mu.Unlock()
+	return p, nil
+}
+
+// PublishJSON publishes the event with the JSON encoding of v as its Data. In event,
+// Data must be empty. If v cannot be encoded, PublishJSON publishes nothing and
+// returns an error that wraps the error of encoding/json. Otherwise it behaves as
+// [Broker.Publish].
+func (b *Broker) PublishJSON(ctx context.Context, event Event, v any, topics ...string) (
+	Position, error) {
+	if event.Data != "" {
+		return Position{}, errors.New("sse: PublishJSON: Event.Data must be empty")
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return Position{}, fmt.Errorf("sse: PublishJSON: %w", err)
+	}
+	event.Data = string(data)
+	return b.Publish(ctx, event, topics...)
+}
+
+// Comment sends text as a comment to every stream of the broker, with one comment
+// line for each line of text. Clients ignore comments. A comment is not an event: it
+// has no position and is not stored, so a client that is not connected now does not
+// receive it, and neither does a subscription by Subscribe.
+//
+// A stream receives the comment once, after the events that were published
+// before it. Comment does not wait for that. The broker stores only the last 16
+// comments. If a client reads so slowly that 16 newer comments follow a comment
+// before its turn comes, the stream does not receive that comment.
+//
+// Comment returns an error if text has more than 16 KiB, [ErrShutdown] after
+// Shutdown, and the error of [Broker.Validate] if there is one.
+func (b *Broker) Comment(text string) error {
+	if len(text) > maxCommentSize {
+		return fmt.Errorf("sse: a comment of a broker must have at most %d bytes, not %d",
+			maxCommentSize, len(text))
+	}
+	if !b.state.started.Load() {
+		if err := b.Validate(); err != nil {
+			return err
+		}
+	}
+	return b.state.comment(wire.AppendLines(nil, "", text))
+}
+
+// startFor starts the broker for a publisher, unless ctx is done.
+func (b *Broker) startFor(ctx context.Context) (*state, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("sse: %w", context.Cause(ctx))
+	}
+	return b.start(ctx)
+}
+
+// publishLog publishes an event with a log: see Publish.
+func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics []string) (
+	Position, error) {
+	result, err := b.appendLog(ctx, st, AppendRequest{Entries: []Entry{{
+		Time: time.Now(), Topics: slices.Clone(topics), Event: normalize(event),
+	}}})
+	if len(result.Positions) == 1 {
+		return result.Positions[0], nil
+	}
+	return Position{}, err
+}
+
+// Append publishes several events, in order, and returns their positions. It costs
+// little more than publishing one event. It ignores the entries' Position and Time.
+// Topics may be empty, as for [Broker.Publish]. With a Key, the Log stores the
+// request at most once; without a Log, a Key is an error that wraps
+// [errors.ErrUnsupported].
+//
+// Append checks all entries before it publishes the first: if the error is a
+// [*FieldError], no entry was published. On any other error, the entries whose
+// positions are returned were published; if ctx is done, some of the others may
+// have been published as well. Append blocks as Publish does.
+func (b *Broker) Append(ctx context.Context, r AppendRequest) (AppendResult, error) {
+	if b.Log != nil {
+		return b.checkAndAppendLog(ctx, r)
+	}
+	if r.Key != "" {
+		return AppendResult{}, fmt.Errorf("sse: AppendRequest.Key needs a Broker.Log: %w",
+			errors.ErrUnsupported)
+	}
+	drafts := getDrafts(len(r.Entries))
+	defer putDrafts(drafts)
+	for i := range r.Entries {
+		d := &(*drafts)[i]
+		event := r.Entries[i].Event
+		var err error
+		if d.topics, err = checkEntry(&event, r.Entries[i].Topics); err != nil {
+			return AppendResult{}, err
+		}
+		event = normalize(event)
+		d.draft = newDraft(&event, d.topics)
+	}
+	st, err := b.startFor(ctx)
+	if err != nil || len(r.Entries) == 0 {
+		return AppendResult{}, err
+	}
+	positions := make([]Position, len(r.Entries))
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed {
+		return AppendResult{}, ErrShutdown
+	}
+	now := time.Now()
+	for i := range *drafts {
+		d := &(*drafts)[i]
+		e := st.window.publish(&d.draft, d.topics, now)
+		positions[i] = e.position(st.window.epoch)
+		st.wakeSubscribers(e)
+	}
+	return AppendResult{Positions: positions}, nil
+}
+
+// checkAndAppendLog is Append with a log.
+func (b *Broker) checkAndAppendLog(ctx context.Context, r AppendRequest) (AppendResult, error) {
+	now := time.Now()
+	checked := make([]Entry, len(r.Entries))
+	for i := range r.Entries {
+		event := r.Entries[i].Event
+		topics, err := checkEntry(&event, r.Entries[i].Topics)
+		if err != nil {
+			return AppendResult{}, err
+		}
+		checked[i] = Entry{Time: now, Topics: topics, Event: normalize(event)}
+	}
+	st, err := b.startFor(ctx)
+	if err != nil || len(r.Entries) == 0 {
+		return AppendResult{}, err
+	}
+	r.Entries = checked
+	return b.appendLog(ctx, st, r)
+}
+
+// appendLog appends entries to the log, and blocks until they are visible.
+func (b *Broker) appendLog(ctx context.Context, st *state, r AppendRequest) (AppendResult, error) {
+	st.mu.Lock()
+	if st.closed {
+		st.mu.Unlock()
+		return AppendResult{}, ErrShutdown
+	}
+	st.appends.running.Add(1)
+	st.mu.Unlock()
+	defer st.appends.running.Done()
+	result, err := st.log.Append(ctx, r)
+	if n := len(result.Positions); n > 0 && n <= len(r.Entries) {
+		b.awaitVisible(ctx, st, result.Positions[n-1])
+	}
+	switch {
+	case err == nil && len(result.Positions) == len(r.Entries):
+		return result, nil
+	case err == nil:
+		err = fmt.Errorf("Append returned %d positions for %d entries, and no error",
+			len(result.Positions), len(r.Entries))
+	}
+	return result, fmt.Errorf("sse: Broker.Log: %w", err)
+}
+
+// awaitVisible blocks until a position is in the window, until the broker is
+// closed, or until ctx is done. The log has stored the event in any case.
+func (b *Broker) awaitVisible(ctx context.Context, st *state, p Position) {
+	st.mu.Lock()
+	if st.closed || st.window.epoch == p.Epoch && st.window.last.Seq >= p.Seq {
+		st.mu.Unlock()
+		return
+	}
+	visible := st.appends.wait(p)
+	st.mu.Unlock()
+	select {
+	case <-visible:
+	case <-ctx.Done():
+	}
+}
+
+// topicDraft is a draft and its topics, without duplicates.
+type topicDraft struct {
+	draft
+	topics []string
+}
+
+// draftPool stores the slices of drafts that Append has used, for later
+// calls. Without it, drafts would double the memory that a small event needs.
+var draftPool sync.Pool
+
+func getDrafts(n int) *[]topicDraft {
+	drafts, ok := draftPool.Get().(*[]topicDraft)
+	if !ok {
+		drafts = new([]topicDraft)
+	}
+	*drafts = slices.Grow(*drafts, n)[:n]
+	return drafts
+}
+
+func putDrafts(drafts *[]topicDraft) {
+	const maxPooled = 4096
+	clear(*drafts)
+	if *drafts = (*drafts)[:0]; cap(*drafts) <= maxPooled {
+		draftPool.Put(drafts)
+	}
+}
+
+// checkEntry checks an event and the topics to publish it on. It clears what
+// Publish ignores, and returns the topics without duplicates.
+func checkEntry(event *Event, topics []string) ([]string, error) {
+	event.Topic = ""
+	topics, err := publishTopics(topics)
+	if err != nil {
+		return nil, err
+	}
+	if err := event.check(); err != nil {
+		return nil, err
+	}
+	if _, ok := parsePosition(event.ID); ok {
+		event.ID = "" // another broker has generated it
+	}
+	return topics, checkReserved(event)
+}
+
+// checkReserved returns an error if the id or the type is reserved for the broker.
+func checkReserved(event *Event) error {
+	if isGenerated(event.ID) {
+		return &FieldError{Field: "id", Value: event.ID,
+			Reason: `must not begin with "~" unless it is a position: brokers give positions as IDs`}
+	}
+	if strings.HasPrefix(event.Type, reservedPrefix) {
+		return &FieldError{Field: "event", Value: event.Type,
+			Reason: `must not begin with "sse.": this package uses such types`}
+	}
+	return nil
+}
+
+// publishTopics checks the topics of an event, and returns them without
+// duplicates.
+func publishTopics(topics []string) ([]string, error) {
+	switch len(topics) {
+	case 0:
+		return defaultTopics, nil
+	case 1:
+		return topics, checkTopic(topics[0])
+	}
+	if len(topics) > maxTopics {
+		return nil, &FieldError{Field: "topic", Value: topics[maxTopics],
+			Reason: "is one too many: an event may have at most 1024 topics"}
+	}
+	unique := make([]string, 0, len(topics))
+	for _, topic := range topics {
+		if err := checkTopic(topic); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(unique, topic) {
+			unique = append(unique, topic)
+		}
+	}
+	return unique, nil
+}

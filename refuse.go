@@ -1,0 +1,92 @@
+package sse
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+)
+
+// writeRefusal writes the response for an error. It logs the error if the response
+// does not contain it.
+func writeRefusal(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
+	var response *ResponseError
+	chosen := errors.As(err, &response)
+	if (!chosen || response.Reason == errUnreachable.Error()) &&
+		logger != nil && r.Context().Err() == nil {
+		logger.Error("sse: a subscriber was refused", "path", r.URL.Path, "error", err)
+	}
+	if !chosen {
+		response = newRefusal(http.StatusInternalServerError,
+			"sse: the subscription could not be checked")
+	}
+	text := string(response.Body)
+	if text == "" {
+		text = response.Reason
+	}
+	status := response.StatusCode
+	if (status < 400 || status > 599) && status != http.StatusNoContent {
+		status = http.StatusForbidden
+	}
+	maps.Copy(w.Header(), response.Header)
+	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusNoContent {
+		w.WriteHeader(status) // HTML 9.2.3: 204 makes an EventSource stop
+		return
+	}
+	http.Error(w, text, status)
+}
+
+// newRefusal returns a response that is not a stream. header has names and values
+// in turn.
+func newRefusal(status int, text string, header ...string) *ResponseError {
+	e := &ResponseError{
+		StatusCode: status,
+		Status:     fmt.Sprintf("%d %s", status, http.StatusText(status)),
+		Reason:     text,
+		Header:     make(http.Header),
+	}
+	for i := 0; i < len(header); i += 2 {
+		e.Header.Set(header[i], header[i+1])
+	}
+	return e
+}
+
+// refusedError is an error for the caller of Broker.Subscribe, and the response for
+// a request.
+type refusedError struct {
+	error
+	response *ResponseError
+}
+
+func (e *refusedError) Unwrap() []error { return []error{e.error, e.response} }
+
+// refuseWith returns an error whose text is the body of the response.
+func refuseWith(status int, err error, header ...string) error {
+	return &refusedError{err, newRefusal(status, err.Error(), header...)}
+}
+
+// unavailable refuses a request that may succeed a little later. The delay in
+// Retry-After is random, so that clients do not all retry at once.
+func unavailable(err error) error {
+	return &refusedError{err, newUnavailable(err)}
+}
+
+func newUnavailable(err error) *ResponseError {
+	return newRefusal(http.StatusServiceUnavailable, err.Error(),
+		"Retry-After", strconv.Itoa(1+rand.N(10)))
+}
+
+// unreachable is unavailable for an error that the client must not see: only the
+// Logger, or the caller of Broker.Subscribe, receives it.
+func unreachable(err error) error {
+	if errors.Is(err, ErrShutdown) {
+		return unavailable(err)
+	}
+	return &refusedError{err, newUnavailable(errUnreachable)}
+}
+
+var errUnreachable = errors.New("sse: the events cannot be reached now")

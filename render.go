@@ -1,0 +1,107 @@
+package sse
+
+import (
+	"time"
+
+	"github.com/sse-go/sse/internal/wire"
+)
+
+// renderer turns batches into the bytes that are written to streams. It never
+// changes once the broker has started.
+type renderer struct {
+	cursorForm CursorForm
+	heartbeat  []byte // a heartbeat without a cursor
+	needsBeat  bool   // the heartbeat is sent even if a cursor is sent
+	final      *Event // StreamOptions.Final, or nil
+}
+
+// preface returns the bytes that follow the head of a response: the subscriber's
+// cursor. It returns nil if a gap comes first, because a cursor before the gap
+// would make a client skip the gap if the connection ended between the two.
+func (r *renderer) preface(s *subscriber) []byte {
+	if s.gap != nil || r.cursorForm == CursorOff {
+		return nil
+	}
+	s.sentSeq = s.cursor.Seq
+	return appendCursor(nil, r.cursorForm, s.cursor)
+}
+
+// append appends a batch in wire format.
+func (r *renderer) append(dst []byte, s *subscriber, b *batch) []byte {
+	if b.gap != nil {
+		return appendGap(dst, b.gap, b.gapPosition)
+	}
+	start := len(dst)
+	for _, e := range b.entries {
+		if !s.passesFilter(e, b.epoch) {
+			continue
+		}
+		if s.opts.withTopic {
+			dst = appendTopicLine(dst, s.topicOf(e))
+		}
+		dst = append(dst, e.wire()...)
+	}
+	sent := len(dst) > start
+	dst = append(dst, b.comment...)
+	switch {
+	case !b.heartbeat || sent:
+	case b.cursor != (Position{}) && r.cursorForm != CursorOff:
+		dst = appendCursor(dst, r.cursorForm, b.cursor)
+		if r.needsBeat {
+			dst = append(dst, r.heartbeat...)
+		}
+	default:
+		dst = append(dst, r.heartbeat...)
+	}
+	return dst
+}
+
+// appendFramed appends a batch for a parked stream. If chunked is true, the
+// batch becomes one chunk of HTTP/1.1. (For held streams, net/http writes the
+// chunks.)
+func (r *renderer) appendFramed(dst []byte, s *subscriber, b *batch, chunked bool) []byte {
+	if !chunked {
+		return r.append(dst, s, b)
+	}
+	return wire.AppendChunk(dst, r.append(nil, s, b))
+}
+
+// appendEnd appends the end of a parked stream: first retry, the time after
+// which the client should reconnect, unless it is zero; then the application's
+// last event, if there is one; then the last chunk, if chunked is true.
+func (r *renderer) appendEnd(dst []byte, retry time.Duration, chunked bool) []byte {
+	var last []byte
+	if retry > 0 {
+		last = append(wire.AppendRetry(nil, retry), '\n')
+	}
+	if r.final != nil {
+		last, _ = AppendEvent(last, *r.final) // an invalid event appends nothing
+	}
+	if !chunked {
+		return append(dst, last...)
+	}
+	return append(wire.AppendChunk(dst, last), wire.LastChunk...)
+}
+
+// appendCursor appends a block that moves the client's last event ID to p.
+func appendCursor(dst []byte, form CursorForm, p Position) []byte {
+	dst = append(dst, idPrefix...)
+	dst = append(p.appendTo(dst), '\n')
+	if form != CursorBlock {
+		dst = append(dst, "event: "+typeCursor+"\ndata: \n"...)
+	}
+	return append(dst, '\n')
+}
+
+// gapEvent returns the event that reports a gap to a subscriber.
+func gapEvent(gap *Gap, at Position) Event {
+	return Event{ID: at.String(), Type: typeGap, Data: gap.marshal()}
+}
+
+func appendGap(dst []byte, gap *Gap, at Position) []byte {
+	dst, err := AppendEvent(dst, gapEvent(gap, at))
+	if err != nil {
+		panic(err) // impossible: this package sets every field
+	}
+	return dst
+}

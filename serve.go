@@ -1,0 +1,202 @@
+package sse
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+)
+
+// ServeHTTP answers with a stream of events. It returns when the stream has
+// ended, or at once if the stream was parked. [Broker] documents the request.
+//
+// ServeHTTP refuses a request with a text that gives the reason, and with
+//
+//   - 400 if the request is malformed;
+//   - 405 if the method is neither GET nor HEAD;
+//   - 410 if events are lost ([LossRefuse]);
+//   - 503 and Retry-After if the request exceeds a limit, if Shutdown has begun,
+//     or if the broker cannot reach the Log;
+//   - the response of Select, or 500, if Select returns an error;
+//   - 500 if the broker's configuration is invalid (see [Broker.Validate]).
+func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := b.serve(w, r, b.selection); err != nil {
+		writeRefusal(w, r, b.Logger, err)
+	}
+}
+
+// Handler returns a handler that serves the events of these topics, or the events
+// without a topic if there are none. It answers as ServeHTTP does, except that it
+// does not call Select, and that the query of a request cannot select other topics:
+// the caller decides which clients reach the handler. If a topic is invalid, the
+// handler responds with status 500, and logs the reason.
+func (b *Broker) Handler(topics ...string) http.Handler {
+	fixed := Selection{Topics: slices.Clone(topics)}
+	invalid := fixed.check()
+	selection := func(r *http.Request) (Selection, error) {
+		if invalid != nil {
+			return Selection{}, fmt.Errorf("sse: Broker.Handler: %w", invalid)
+		}
+		query, err := parseQuery(r)
+		return Selection{Topics: fixed.Topics, WithTopic: query.Has("withTopic")}, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := b.serve(w, r, selection); err != nil {
+			writeRefusal(w, r, b.Logger, err)
+		}
+	})
+}
+
+// serve serves a stream of the selection that sel returns for the request. If it
+// returns an error, no response has begun.
+func (b *Broker) serve(w http.ResponseWriter, r *http.Request,
+	sel func(*http.Request) (Selection, error)) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return newRefusal(http.StatusMethodNotAllowed,
+			"sse: the method of a stream must be GET, not "+r.Method, "Allow", "GET, HEAD")
+	}
+	st, err := b.start(r.Context())
+	switch {
+	case isConfigError(err):
+		b.logConfigError(err)
+		return refuseWith(http.StatusInternalServerError, err)
+	case err != nil:
+		return unreachable(err)
+	}
+	p := pendingStream{remote: hostOf(r.RemoteAddr)}
+	if err := st.acquireStream(p.remote); err != nil {
+		return err
+	}
+	parked := false
+	defer func() {
+		st.streamBegun(&p)
+		if !parked {
+			st.releaseStream(p.remote, p.key)
+		}
+	}()
+	if err := b.admitRequest(st, r, sel, &p); err != nil {
+		return err
+	}
+	st.beginStream(&p)
+	why, park := b.canPark(w, r, p.subscriber)
+	if park {
+		why, park = st.loops.accept(st)
+	}
+	if park {
+		parked = st.loops.park(w, r, &p) == nil
+		return nil // park has begun the response
+	}
+	b.hold(st, w, r, &p, why)
+	return nil
+}
+
+// logConfigError logs that the broker's fields are invalid, but only once.
+func (b *Broker) logConfigError(err error) {
+	b.state.logConfig.Do(func() {
+		if b.Logger != nil {
+			b.Logger.Error("sse: a broker refuses all requests", "error", err)
+		}
+	})
+}
+
+// admitRequest creates the subscriber for a request.
+func (b *Broker) admitRequest(st *state, r *http.Request,
+	selection func(*http.Request) (Selection, error), p *pendingStream) error {
+	sel, err := selection(r)
+	if err != nil {
+		return err
+	}
+	if err := st.acquireKey(sel.Key); err != nil {
+		return err
+	}
+	p.key = sel.Key
+	start, asked, err := requestStart(r)
+	if err != nil {
+		return newRefusal(http.StatusBadRequest, err.Error())
+	}
+	p.subscriber, err = st.admit(r.Context(), &sel, start, asked, r.RemoteAddr)
+	p.topics, p.patterns = sel.topicNames(), sel.Patterns
+	return err
+}
+
+// selection returns the selection of a request to the broker itself.
+func (b *Broker) selection(r *http.Request) (Selection, error) {
+	if b.Select != nil {
+		return b.Select(r)
+	}
+	query, err := parseQuery(r)
+	return Selection{Topics: query["topic"], WithTopic: query.Has("withTopic")}, err
+}
+
+// parseQuery returns the query of a request. The error is for a malformed query,
+// because the malformed part may name another topic.
+func parseQuery(r *http.Request) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, newRefusal(http.StatusBadRequest, "sse: malformed query: "+err.Error())
+	}
+	return query, nil
+}
+
+// canPark reports whether the stream of a request can be parked. If the broker
+// parks and this stream must be held, why is the reason.
+func (b *Broker) canPark(w http.ResponseWriter, r *http.Request, s *subscriber) (
+	why string, park bool) {
+	if !b.Park || r.Method != http.MethodGet {
+		return "", false
+	}
+	why = holdReason(w, r, s)
+	return why, why == ""
+}
+
+// holdReason returns the property of a request, a response or a subscriber that
+// prevents parking, or "".
+func holdReason(w http.ResponseWriter, r *http.Request, s *subscriber) string {
+	switch {
+	case s.opts.filter != nil: // it would block the other streams of a loop
+		return "the selection has a Filter"
+	case r.TLS != nil:
+		return "TLS in this process"
+	case r.ProtoMajor != 1:
+		return r.Proto
+	case r.ContentLength != 0:
+		return "the request has a body"
+	case w.Header().Get("Transfer-Encoding") != "":
+		return "the response has a Transfer-Encoding of its own"
+	}
+	if t := reflect.TypeOf(w).String(); t != "*http.response" {
+		return "the response is wrapped by " + t
+	}
+	if _, ok := w.(http.Hijacker); !ok {
+		return "the response cannot be hijacked"
+	}
+	return ""
+}
+
+// hold serves a stream in the goroutine of its handler.
+func (b *Broker) hold(st *state, w http.ResponseWriter, r *http.Request, p *pendingStream,
+	why string) {
+	s := p.subscriber
+	// The timers look at each subscriber once per heartbeat.
+	watched := st.timers.heartbeat > 0 && st.timers.heartbeat <= st.stream.WriteTimeout
+	stream, err := accept(w, r, &st.stream, &Stream{brokerOwned: true, watched: watched},
+		st.renderer.preface(s))
+	if err != nil {
+		return // accept has answered
+	}
+	h := &held{st: st, s: s, stream: stream, why: why, woken: make(chan struct{}, 1)}
+	s.transport = h
+	err = st.enter(s, p.topics, p.patterns)
+	st.streamBegun(p)
+	if err != nil {
+		h.sendRetry(err)
+		_ = stream.Close()
+		return
+	}
+	var cause error
+	defer stream.Close()
+	defer func() { st.disconnect(s, cause) }()
+	st.hooks.callOnConnect(s)
+	cause = h.run()
+}

@@ -1,0 +1,293 @@
+package sse
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+// minGrowingDelay is the delay at which doubling begins if the server asks for
+// a shorter one, so that a server that is down is not flooded with requests.
+const minGrowingDelay = 100 * time.Millisecond
+
+// The client limits the delays that a server asks for. A retry field below
+// minRetry counts as minRetry, or as RetryDelay if that is shorter. A retry
+// field or Retry-After header above maxRetry counts as maxRetry.
+const (
+	minRetry = 10 * time.Millisecond
+	maxRetry = 24 * time.Hour
+)
+
+// The errors that end a session without a failure.
+var (
+	errStopped  = errors.New("sse: stopped by the caller")
+	errTerminal = errors.New("sse: terminal event")
+)
+
+// session is one run of Client.Events.
+//
+//	     ┌───────────── Reconnect ─────────────┬──── delay or Reconnect ────┐
+//	     ▼                                     │                            │
+//	connecting ── 200, text/event-stream ──► open ── stream lost ──► retrying
+//	     │                                     │                       ▲    │
+//	     ├── connection refused, 5xx, 429 … ───┼───────────────────────┘    │
+//	     ▼                                     ▼                            ▼
+//	   closed ◄── final error, break, cancellation, terminal event
+type session struct {
+	c          *Client
+	ctx        context.Context // of the caller
+	connector  connector
+	displayURL string // the URL without parts that may be secret
+	log        *slog.Logger
+	lastID     string        // of the last event that was yielded, or of a later cursor
+	retry      time.Duration // the delay before the first attempt to reconnect
+
+	attempts     int           // requests sent
+	failures     int           // attempts since the last progress
+	opened       bool          // the current or last attempt opened a stream
+	openDuration time.Duration // how long that stream stayed open; set at its end
+	everOpened   bool          // any attempt opened a stream
+}
+
+// newSession returns a session, which is usable for reports even on error.
+func newSession(ctx context.Context, c *Client) (*session, error) {
+	s := &session{c: c, ctx: ctx, log: c.Logger, lastID: c.LastEventID, retry: c.RetryDelay}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	u, err := c.check()
+	if err != nil {
+		return s, err
+	}
+	s.displayURL = u.Scheme + "://" + u.Host + u.Path
+	s.connector = newConnector(c, u)
+	if s.lastID == "" {
+		s.lastID = s.connector.header.Get("Last-Event-ID")
+	}
+	if s.retry == 0 {
+		s.retry = defaultRetryDelay
+	}
+	return s, nil
+}
+
+// run connects and reconnects until the session ends. It returns the reason,
+// which is nil if the stream has ended as agreed.
+func (s *session) run(yield func(Event, error) bool) error {
+	defer s.c.setCancelAttempt(nil)
+	for {
+		again, err := s.runOnce(yield)
+		if !again {
+			return err
+		}
+	}
+}
+
+// runOnce makes one attempt. If another is to follow, it waits for the delay
+// and returns true. Otherwise the error is the result of the session.
+func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error) {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	defer cancel(nil)
+	s.c.setCancelAttempt(cancel)
+
+	s.attempts++
+	s.opened, s.openDuration = false, 0
+	s.report(StateChange{State: StateConnecting, Err: checkSentID(s.lastID)})
+	err = s.attempt(ctx, yield)
+	switch {
+	case err == errStopped:
+		return false, err
+	case err == errTerminal:
+		return false, nil
+	case s.ctx.Err() != nil:
+		return false, s.cancelError()
+	case context.Cause(ctx) == errReconnect:
+		s.connector.httpClient.CloseIdleConnections()
+		return true, nil
+	case isFinal(err):
+		return false, err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// On HTTP/2 the next attempt would use the same dead connection.
+		s.connector.httpClient.CloseIdleConnections()
+	}
+	if s.openDuration >= max(s.maxDelay(), s.retry, time.Second) {
+		s.failures = 0
+	}
+	if !s.mayRetry() {
+		return false, s.noRetryError(err)
+	}
+	if s.c.MaxRetries > 0 && s.failures >= s.c.MaxRetries {
+		return false, s.maxRetriesError(err)
+	}
+	delay := s.retryDelay(err)
+	s.failures++
+	s.report(StateChange{State: StateRetrying, Err: err, Delay: delay})
+	return s.wait(ctx, delay)
+}
+
+// wait blocks for d, or until Client.Reconnect is called. It returns false and
+// the error of the session if the caller's context is done first.
+func (s *session) wait(ctx context.Context, d time.Duration) (bool, error) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true, nil
+	case <-ctx.Done():
+	}
+	if s.ctx.Err() != nil {
+		return false, s.cancelError()
+	}
+	return true, nil
+}
+
+// cancelError returns the error for a caller's context that is done.
+func (s *session) cancelError() error {
+	err, cause := s.ctx.Err(), context.Cause(s.ctx)
+	if errors.Is(cause, err) {
+		return fmt.Errorf("sse: %w", cause)
+	}
+	return fmt.Errorf("sse: %w: %w", err, cause)
+}
+
+// mayRetry reports whether the request may be sent again. Without
+// Client.Resend, a request that is not a GET may not, nor may a request whose
+// stream must end with a terminal event, once that stream has begun.
+func (s *session) mayRetry() bool {
+	switch {
+	case s.c.MaxRetries < 0:
+		return false
+	case s.c.Resend:
+		return true
+	case s.c.method() != http.MethodGet:
+		return false
+	}
+	return s.c.Terminal == nil || !s.opened
+}
+
+// noRetryError returns the error of a session that may not retry, or nil if its
+// stream has ended without an error. The given err is the error of the attempt.
+func (s *session) noRetryError(err error) error {
+	switch {
+	case !s.opened && s.c.method() != http.MethodGet:
+		return fmt.Errorf("%w (to retry a %s, set Client.Resend)",
+			err, s.c.method())
+	case !s.opened:
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrTruncated, err)
+	case s.c.Terminal != nil:
+		return fmt.Errorf("%w: it must end with a terminal event", ErrTruncated)
+	}
+	return nil
+}
+
+// maxRetriesError returns the error of a session after MaxRetries. It wraps
+// ErrTruncated if a stream with a terminal event had begun.
+func (s *session) maxRetriesError(err error) error {
+	err = fmt.Errorf("%w after %d retries: %w", ErrGaveUp, s.c.MaxRetries, endError(err))
+	if s.everOpened && s.c.Terminal != nil {
+		return fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	return err
+}
+
+// retryDelay returns the delay before the next attempt.
+func (s *session) retryDelay(err error) time.Duration {
+	var refusal *ResponseError
+	if errors.As(err, &refusal) {
+		return max(refusal.retryAfter, s.backoff())
+	}
+	return s.backoff()
+}
+
+// backoff returns a delay that doubles with every failure. The first delay is
+// exactly the retry time, as in browsers: a server that wants its clients to
+// reconnect at different times sends each a different retry field.
+func (s *session) backoff() time.Duration {
+	limit := s.maxDelay()
+	switch {
+	case s.failures == 0:
+		return s.retry
+	case limit <= s.retry:
+		return max(s.retry, min(minGrowingDelay, s.baseDelay()))
+	}
+	grown := max(s.retry, minGrowingDelay)
+	for range s.failures {
+		if grown > limit/2 { // checked first, because doubling may overflow
+			grown = limit
+			break
+		}
+		grown *= 2
+	}
+	low := max(s.retry, grown/2)
+	return low + rand.N(grown-low+1)
+}
+
+// baseDelay returns the caller's RetryDelay, or its default.
+func (s *session) baseDelay() time.Duration {
+	if s.c.RetryDelay == 0 {
+		return defaultRetryDelay
+	}
+	return s.c.RetryDelay
+}
+
+// setRetry adopts the server's retry field, within the limits.
+func (s *session) setRetry(retry time.Duration) {
+	s.retry = min(max(retry, min(minRetry, s.baseDelay())), maxRetry)
+}
+
+// maxDelay returns the caller's MaxRetryDelay, or its default.
+func (s *session) maxDelay() time.Duration {
+	if s.c.MaxRetryDelay == 0 {
+		return defaultMaxRetryDelay
+	}
+	return s.c.MaxRetryDelay
+}
+
+// report logs a state change and calls Client.OnState.
+func (s *session) report(change StateChange) {
+	change.Attempt, change.LastEventID = s.attempts, s.lastID
+	switch change.State {
+	case StateConnecting:
+		if change.Err != nil { // events may be lost, so a warning must be visible
+			cmp.Or(s.c.Logger, slog.Default()).Warn("sse: the client cannot resume",
+				"url", s.displayURL, "error", change.Err)
+		}
+	case StateOpen:
+		s.log.Info("sse: connected", "url", s.displayURL, "lastEventID", s.lastID)
+	case StateRetrying:
+		s.log.Warn("sse: stream lost", "url", s.displayURL,
+			"error", stripURL(endError(change.Err)), "delay", change.Delay)
+	}
+	if s.c.OnState != nil {
+		s.c.OnState(change)
+	}
+}
+
+// stripURL returns err without the URL of the request, whose query may be
+// secret.
+func stripURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// endError returns err, or an error that says that the server ended the stream
+// if err is nil.
+func endError(err error) error {
+	if err == nil {
+		return fmt.Errorf("sse: the server ended the stream: %w", io.EOF)
+	}
+	return err
+}

@@ -1,0 +1,294 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sse-go/sse/internal/epoch"
+)
+
+// state is the inside of a Broker. Its parts own their methods: the window and
+// streamLimits have no lock and are guarded by mu; the comments of the other parts
+// name the lock that they need.
+//
+// Lock order: startMu, then mu. A transport holds no lock of its own while it
+// takes mu. Nothing blocks while mu is held: no write, no hook, no filter, no call
+// of the log.
+type state struct {
+	started   atomic.Bool
+	startMu   chanMutex // held while start runs; made by startOnce
+	startOnce sync.Once // makes startMu
+	checked   bool      // checkConfig has set configErr; guarded by startMu, like configErr
+	configErr error     // every start returns it, unless it is nil
+	logConfig sync.Once // logs configErr
+
+	// Set by start, and constant afterwards.
+	broker   *Broker
+	stream   AcceptOptions // from Broker.Streams, with defaults
+	log      EventLog
+	logger   *slog.Logger
+	hooks    hooks
+	renderer renderer
+	pages    pageReader
+
+	lastOptions atomic.Pointer[deliveryOptions] // options of the last subscriber, for reuse
+
+	mu            sync.Mutex // guards the following fields and the objects they point to
+	window        window
+	limits        streamLimits
+	timers        timers
+	subscribers   []*subscriber
+	comments      comments
+	starting      int // streams that are about to begin
+	disconnecting int // streams no longer in subscribers whose OnDisconnect runs
+	lastID        uint64
+	dirtyChains   []*chain      // chains whose members wakeDirty must wake
+	waking        bool          // wakeDirty runs
+	draining      bool          // no more subscribers
+	closed        bool          // no more subscribers or events
+	allLeft       chan struct{} // closed when draining, and no stream is left
+	retrySpread   time.Duration // time over which clients reconnect after Shutdown
+	appends       logAppends    // with a log
+
+	follower follower // with a log
+	loops    loops
+}
+
+// start prepares the broker for use. It blocks while the log is located, until ctx
+// is done.
+func (st *state) start(ctx context.Context, b *Broker) error {
+	st.startOnce.Do(func() { st.startMu = newChanMutex() })
+	select {
+	case st.startMu <- struct{}{}:
+		defer st.startMu.Unlock()
+	case <-ctx.Done():
+		return fmt.Errorf("sse: %w", context.Cause(ctx))
+	}
+	if st.started.Load() {
+		return nil
+	}
+	if err := st.checkConfig(b); err != nil {
+		return err
+	}
+	stream := b.Streams.acceptOptions(b.Logger)
+	heartbeat, err := stream.heartbeatBytes()
+	if err != nil {
+		return err // impossible: checkConfig has checked it
+	}
+	end := Position{Epoch: epoch.New()}
+	if b.Log != nil {
+		page, err := b.Log.Locate(ctx, Start{}, Selection{})
+		if err != nil {
+			return fmt.Errorf("sse: Broker.Log: %w", err)
+		}
+		end = page.Next
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed || st.draining {
+		return ErrShutdown
+	}
+	st.broker, st.stream, st.log, st.logger = b, stream, b.Log, stream.Logger
+	st.hooks = hooks{broker: b, mu: &st.mu}
+	st.renderer = renderer{
+		cursorForm: b.Cursor, heartbeat: heartbeat, needsBeat: b.Streams.HeartbeatEvent != "",
+		final: stream.Final,
+	}
+	st.limits = streamLimits{
+		maxTotal: b.MaxSubscribers, maxPerRemote: b.MaxPerRemote, maxPerKey: b.MaxPerKey,
+	}
+	st.window = newWindow(b.Retention, b.TopicRetention)
+	st.window.begin(end)
+	st.timers.init(st, time.Now(), stream.Heartbeat, stream.WriteTimeout)
+	st.stream.Heartbeat = -1 // the timers send heartbeats
+	if st.log != nil {
+		st.window.lossless, st.window.rules = true, nil
+		st.pages.permits = make(chan struct{}, maxPages)
+		st.appends.waiters = make(map[Position]chan struct{})
+		st.follower.start(st, end)
+	}
+	st.pages.log, st.pages.logger, st.pages.mu = st.log, st.logger, &st.mu
+	st.pages.window, st.pages.comments = &st.window, &st.comments
+	st.started.Store(true)
+	return nil
+}
+
+// checkConfig returns the error of Broker.Validate at the first call. The caller
+// holds startMu.
+func (st *state) checkConfig(b *Broker) error {
+	if !st.checked {
+		st.checked, st.configErr = true, b.Validate()
+	}
+	return st.configErr
+}
+
+// enter adds a subscriber to the broker. It fails if the broker shuts down, or if
+// the log has begun a new epoch since the subscriber was located.
+func (st *state) enter(s *subscriber, topics []string, patterns []Pattern) error {
+	now := time.Now()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.closed || st.draining:
+		return ErrShutdown
+	case s.cursor.Epoch != st.window.epoch:
+		return errNewEpoch
+	}
+	st.lastID++
+	s.id = st.lastID
+	s.connectedAt, s.lastActivity = now.UnixNano(), now.UnixNano()
+	s.listIndex = int32(len(st.subscribers))
+	s.lastComment = st.comments.last
+	st.subscribers = append(st.subscribers, s)
+	s.join(&st.window, topics, patterns)
+	st.timers.schedule(s, now)
+	return nil
+}
+
+// leave removes a subscriber from the broker.
+func (st *state) leave(s *subscriber) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.leave(&st.window)
+	st.timers.remove(s)
+	last := len(st.subscribers) - 1
+	st.subscribers[s.listIndex] = st.subscribers[last]
+	st.subscribers[s.listIndex].listIndex = s.listIndex
+	st.subscribers[last] = nil
+	if st.subscribers = st.subscribers[:last]; cap(st.subscribers) > 4*last && last > 64 {
+		st.subscribers = append(make([]*subscriber, 0, 2*last), st.subscribers...)
+	}
+	if st.broker.OnDisconnect != nil {
+		st.disconnecting++ // until the hook has returned
+	}
+	st.checkAllLeft()
+}
+
+// disconnect removes a subscriber from the broker, and calls OnDisconnect.
+func (st *state) disconnect(s *subscriber, cause error) {
+	hook := st.broker.OnDisconnect
+	if hook == nil {
+		st.leave(s)
+		return
+	}
+	description := st.hooks.describe(s)
+	st.leave(s)
+	defer func() { // runs even if the hook panics
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.disconnecting--
+		st.checkAllLeft()
+	}()
+	hook(description, disconnectReason(cause))
+}
+
+// endLocked makes a subscriber end for a reason. The caller holds mu.
+func (st *state) endLocked(s *subscriber, cause error) {
+	if s.endCause != nil {
+		return
+	}
+	s.endCause = cause
+	if s.idle {
+		s.idle = false
+		s.transport.wake()
+	}
+	s.transport.interrupt(cause) // an idle subscriber may still be writing
+}
+
+// described iterates over the current subscribers and their descriptions. It does
+// not hold mu while the body of the loop runs.
+func (st *state) described() iter.Seq2[*subscriber, Subscriber] {
+	return func(yield func(*subscriber, Subscriber) bool) {
+		st.mu.Lock()
+		all := slices.Clone(st.subscribers)
+		st.mu.Unlock()
+		descriptions := make([]Subscriber, wakeBatch)
+		for some := range slices.Chunk(all, wakeBatch) {
+			st.mu.Lock()
+			some = slices.DeleteFunc(some, func(s *subscriber) bool {
+				return s.links() == nil // it has left
+			})
+			for i, s := range some {
+				descriptions[i] = s.describe()
+			}
+			st.mu.Unlock()
+			for i, s := range some {
+				if !yield(s, descriptions[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// kick ends a subscriber with ErrKicked. It reports false if the subscriber has
+// left, or is ending for another reason.
+func (st *state) kick(s *subscriber) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if s.links() == nil || s.endCause != nil {
+		return false
+	}
+	st.endLocked(s, ErrKicked)
+	return true
+}
+
+// streams returns the number of streams, including streams that are about to begin
+// and streams whose OnDisconnect runs. The caller holds mu.
+func (st *state) streams() int { return len(st.subscribers) + st.starting + st.disconnecting }
+
+// checkAllLeft unblocks Shutdown if no stream is left. The caller holds mu.
+func (st *state) checkAllLeft() {
+	if st.allLeft != nil && st.streams() == 0 {
+		close(st.allLeft)
+		st.allLeft = nil
+	}
+}
+
+// beginStream registers a stream that is about to begin: Shutdown waits until
+// streamBegun is called for it.
+func (st *state) beginStream(p *pendingStream) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.starting++
+	p.registered = true
+}
+
+// streamBegun undoes beginStream: the stream has begun, or never will.
+func (st *state) streamBegun(p *pendingStream) {
+	if !p.registered {
+		return
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	p.registered = false
+	st.starting--
+	st.checkAllLeft()
+}
+
+// retryFor returns the time after which a client whose stream ends for a reason
+// should reconnect. It is zero unless the broker shuts down.
+func (st *state) retryFor(cause error) time.Duration {
+	if !errors.Is(cause, ErrShutdown) {
+		return 0
+	}
+	st.mu.Lock()
+	spread := st.retrySpread
+	st.mu.Unlock()
+	return reconnectDelay(spread)
+}
+
+// reconnectDelay returns a random delay. It is at least as long as a successor
+// needs to start, which takes longer the more streams have to end first.
+func reconnectDelay(spread time.Duration) time.Duration {
+	const soonest = 500 * time.Millisecond
+	return soonest + spread/5 + rand.N(max(spread, soonest))
+}

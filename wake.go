@@ -1,0 +1,93 @@
+package sse
+
+const (
+	// inlineWakes is how many subscribers a publisher wakes itself. It leaves more
+	// than that to a goroutine.
+	inlineWakes = 8
+
+	// wakeBatch is how many subscribers are woken while the lock is held once.
+	wakeBatch = 64
+)
+
+// wakeSubscribers wakes the subscribers that have selected an event. The caller
+// holds mu.
+func (st *state) wakeSubscribers(e *entry) {
+	room := inlineWakes
+	for _, chain := range st.window.chainsOf(e) {
+		switch n := len(chain.members); {
+		case n == 0 || chain.dirty:
+		case n <= room:
+			room -= n
+			for i := range chain.members {
+				st.wakeSubscriber(chain.members[i].subscriber)
+			}
+		default:
+			chain.dirty = true
+			st.dirtyChains = append(st.dirtyChains, chain)
+		}
+	}
+	if len(st.dirtyChains) > 0 && !st.waking {
+		st.waking = true
+		go st.wakeDirty() // ends when no chain is dirty
+	}
+}
+
+// wakeSubscriber wakes a subscriber that is idle. It ends a subscriber that is too far
+// behind while its connection accepts nothing. The caller holds mu.
+func (st *state) wakeSubscriber(s *subscriber) {
+	switch {
+	case s.idle:
+		s.idle = false
+		s.transport.wake()
+	case s.endCause == nil && s.opts.lagPolicy == LagDisconnect && s.behind(&st.window):
+		st.endLocked(s, ErrLagging)
+	}
+}
+
+// wakeDirty wakes the members of all dirty chains, and releases the lock in
+// between. It returns when no chain is dirty; a publisher starts it again.
+func (st *state) wakeDirty() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for len(st.dirtyChains) > 0 {
+		// In turn, so that a chain which always becomes dirty again does not
+		// delay the others.
+		chain := st.dirtyChains[0]
+		st.dirtyChains[0] = nil
+		st.dirtyChains = st.dirtyChains[1:]
+		chain.dirty = false
+		// From the end to the front: see chain.remove. A subscriber that joins
+		// meanwhile pulls on its own.
+		for i, n := len(chain.members)-1, 0; i >= 0; i, n = min(i, len(chain.members))-1, n+1 {
+			st.wakeSubscriber(chain.members[i].subscriber)
+			if n%wakeBatch == wakeBatch-1 {
+				st.mu.Unlock()
+				st.mu.Lock()
+			}
+		}
+	}
+	st.dirtyChains = nil
+	st.waking = false
+}
+
+// comment adds a comment, and wakes the streams that are idle.
+func (st *state) comment(wire []byte) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed {
+		return ErrShutdown
+	}
+	st.comments.add(wire, st.window.last.Seq)
+	// From the end to the front, because leave moves the last subscriber to the
+	// index that becomes free. A subscriber that enters meanwhile needs no wake-up.
+	for i, n := len(st.subscribers)-1, 0; i >= 0; i, n = min(i, len(st.subscribers))-1, n+1 {
+		if s := st.subscribers[i]; s.idle {
+			st.wakeSubscriber(s)
+		}
+		if n%wakeBatch == wakeBatch-1 {
+			st.mu.Unlock()
+			st.mu.Lock()
+		}
+	}
+	return nil
+}
