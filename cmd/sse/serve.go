@@ -27,7 +27,7 @@ missed. It receives them even after a restart of the hub, except with --data mem
 
 On localhost without keys, every program on this machine can publish and subscribe, but a
 web page can do so only if --cors allows its origin. On any other address, the hub requires
-keys, unless --insecure is set. A key is a line with a name, a secret and permissions:
+keys, unless --insecure is set. A key is a line with a name, a secret and its grants:
 NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
 
 Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub sends each client a time to wait before

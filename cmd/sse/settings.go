@@ -233,7 +233,7 @@ func (s *settings) writeFlagHelp(b *strings.Builder, f *flag.Flag) {
 	})
 	source := fmt.Sprintf("[%s, default %s]", s.variable(f.Name), formatDefault(f.DefValue))
 	if _, ok := f.Value.(repeatable); ok {
-		source = strings.TrimSuffix(source, "]") + ", may be repeated]"
+		source = strings.TrimSuffix(source, "]") + ", may be repeated; one per line]"
 	}
 	left := "  " + strings.TrimRight(spelling+" "+argument, " ")
 	for _, line := range append(wrap(usage, usageWidth), source) {

@@ -67,12 +67,13 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	case query.Has("limit"):
 		return problemf(http.StatusBadRequest,
 			"limit must only be set for a page of history; add follow=0")
-	case r.Method == http.MethodHead:
-		w.Header().Set("Content-Type", "text/event-stream")
-		return nil
 	case refusesStream(r):
 		return problemf(http.StatusNotAcceptable, "Accept must include text/event-stream "+
 			"for a stream; for stored events as lines of JSON, add follow=0")
+	case r.Method == http.MethodHead:
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no") // as the Broker
+		return nil
 	case a.Closing.Err() != nil:
 		endWithRetry(w, r)
 		return nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,10 +75,30 @@ func TestRequestsForAStream(t *testing.T) {
 		}
 	}
 	checkRows(t, a, []row{
-		{"HEAD /news", []string{"Accept", "application/json"}, "", "200 "},
+		{"HEAD /news", []string{"Accept", "application/xml"}, "", accept},
 		{"HEAD /news", []string{"Sec-Purpose", "prefetch"}, "", prefetch},
 		{"GET /news?follow=0", []string{"Sec-Fetch-Mode", "navigate"}, "", page},
 	})
+}
+
+// HEAD has the headers of GET, for a stream and for a page.
+func TestHeadEqualsGet(t *testing.T) {
+	for _, target := range []string{"/news", "/news?follow=0"} {
+		open, _ := newBroker(t)
+		head := ask(t, open, "HEAD "+target, "")
+		if !strings.Contains(target, "follow") {
+			open, _ = newBroker(t, closed) // a stream that ends at once
+		}
+		get := ask(t, open, "GET "+target, "")
+		for _, header := range []http.Header{head.header, get.header} {
+			header.Del("Date")
+			header.Del("Link") // it names a position of the log
+		}
+		if head.status != get.status || !maps.EqualFunc(head.header, get.header, slices.Equal) {
+			t.Errorf("%s: HEAD has %d %v, GET has %d %v", target,
+				head.status, head.header, get.status, get.header)
+		}
+	}
 }
 
 // A hub that shuts down answers with a stream that ends, after it has set a
