@@ -19,6 +19,10 @@ const (
 	// bounded because a page is built in memory.
 	pageBytes = 4 << 20
 
+	// usualBytes is about the size of an event. It bounds what is read for a page
+	// with few events: if the events are larger, further reads follow.
+	usualBytes = 256
+
 	// chunkTimeout is how long a client may take to read chunkBytes of a page.
 	chunkTimeout = 30 * time.Second
 	chunkBytes   = 64 << 10
@@ -33,7 +37,7 @@ func (a *API) serveHistory(
 	if err != nil {
 		return err
 	}
-	p := pageWriter{sel: sel, json: wantsJSON(r)}
+	p := pageWriter{sel: sel, selects: sel.Matcher(), json: wantsJSON(r)}
 	next, err := a.fillPage(r, &p, start, limit)
 	if err != nil {
 		return err
@@ -74,8 +78,12 @@ func sendPage(w http.ResponseWriter, page *bytes.Buffer) {
 func (a *API) fillPage(
 	r *http.Request, p *pageWriter, start sse.Start, limit int,
 ) (next sse.Position, err error) {
+	// Such a start asks for no certain event, so none is missing.
+	open := start.Earliest || start.Last > 0
+	asked := start.After.String()
 	for {
-		page, err := a.Broker.Read(r.Context(), *p.sel, start, pageBytes-p.Len())
+		size := min(pageBytes-p.Len(), (limit-p.count)*usualBytes)
+		page, err := a.Broker.Read(r.Context(), *p.sel, start, size)
 		if err != nil {
 			return next, err
 		}
@@ -86,7 +94,10 @@ func (a *API) fillPage(
 			}
 			p.writeGap(*gap, at)
 		}
-		next = p.writePage(&page, limit-p.count, start.After.String())
+		if open {
+			page.Lost = sse.Position{}
+		}
+		next = p.writePage(&page, limit-p.count, asked)
 		if len(page.Entries) == 0 || p.count >= limit || p.Len() >= pageBytes {
 			return next, nil
 		}

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/reflog"
 )
 
 // publishAll publishes events, each as TOPICS|ID|DATA, and returns their positions.
@@ -343,6 +345,67 @@ func TestLastByteOfAPage(t *testing.T) {
 		}
 		size += 64<<10 + 1 - len(got.text)
 	}
+}
+
+// A page that begins with the earliest or the last events has no gap, although
+// events are missing before the last one of the page.
+func TestNoGapFromOpenStart(t *testing.T) {
+	a, broker := newBroker(t)
+	large := strings.Repeat("x", 2000)
+	ids := publishAll(t, broker, "b||"+large, "b||"+large, "a||3", "b||"+large)
+	at, err := sse.ParsePosition(ids[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Forget(t.Context(), "a", at); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"", "&since=earliest", "&limit=3", "&since=-3", "&since=-3&limit=3"} {
+		got := strings.ReplaceAll(dataOf(t, ask(t, a, "GET /a,b?follow=0"+query, "").text, ids), large, "X")
+		if got != "X X X" {
+			t.Errorf("%q: got %s, want three events and no gap", query, got)
+		}
+	}
+}
+
+// A page with few events reads few events from the log.
+func TestPageReadsFewEvents(t *testing.T) {
+	log := &countingLog{EventLog: reflog.New(nil)}
+	broker := &sse.Broker{Log: log}
+	t.Cleanup(func() { _ = broker.Shutdown(context.Background()) })
+	a := newAPI(t, broker)
+	broker.Select = a.Select
+	texts := make([]string, 3000)
+	for i := range texts {
+		texts[i] = "a||" + strings.Repeat("x", 200)
+	}
+	publishAll(t, broker, texts...)
+	for _, test := range []struct {
+		query     string
+		want, max int
+	}{
+		{"limit=1", 1, 2}, {"limit=10", 10, 20}, {"limit=1000", 1000, 2000}, {"limit=10&since=earliest", 10, 20},
+		{"limit=1&since=-2000", 1, 2}, {"limit=10000", 3000, 3000},
+	} {
+		log.read = 0
+		n := strings.Count(ask(t, a, "GET /a?follow=0&"+test.query, "").text, "\ndata: x")
+		if n != test.want || log.read > test.max {
+			t.Errorf("%s: %d events, of %d that were read, want %d of at most %d",
+				test.query, n, log.read, test.want, test.max)
+		}
+	}
+}
+
+// countingLog counts the events that are read from a log.
+type countingLog struct {
+	sse.EventLog
+	read int
+}
+
+func (l *countingLog) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
+	page, err := l.EventLog.Read(ctx, r)
+	l.read += len(page.Entries)
+	return page, err
 }
 
 // If the broker returns the events of a page in several parts, the limit is for

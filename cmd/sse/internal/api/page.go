@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -28,9 +29,10 @@ type record struct {
 // pageWriter builds a page: lines of JSON, or an event stream.
 type pageWriter struct {
 	bytes.Buffer
-	sel   *sse.Selection
-	json  bool
-	count int // of the events
+	sel     *sse.Selection
+	selects func(topic string) bool // reports whether sel selects a topic
+	json    bool
+	count   int // of the events
 }
 
 // writePage adds up to limit entries of a page, and a gap at the place where
@@ -82,13 +84,13 @@ func (p *pageWriter) writeEntry(e *sse.Entry) {
 	if event.ID == "" {
 		event.ID = e.Position.String()
 	}
-	var topics []string
-	for _, topic := range e.Topics {
-		if p.sel.Match([]string{topic}) {
-			topics = append(topics, topic)
-		}
-	}
 	if p.json {
+		var topics []string
+		for _, topic := range e.Topics {
+			if p.selects(topic) {
+				topics = append(topics, topic)
+			}
+		}
 		eventType := event.Type
 		if eventType == "" {
 			eventType = "message"
@@ -99,8 +101,10 @@ func (p *pageWriter) writeEntry(e *sse.Entry) {
 		})
 		return
 	}
-	if p.sel.WithTopic && len(topics) > 0 {
-		event.Topic = topics[0]
+	if p.sel.WithTopic {
+		if i := slices.IndexFunc(e.Topics, p.selects); i >= 0 {
+			event.Topic = e.Topics[i]
+		}
 	}
 	p.writeEvent(event)
 }

@@ -35,11 +35,11 @@ func (l *Log) candidates(
 			found = append(found, candidate{topic, last})
 		}
 	}
-	looked := uint64(0)
+	looked, matches := uint64(0), sel.Matcher()
 	for _, prefix := range prefixes(sel.Patterns) {
 		more, err := l.candidatesIn(prefix, func(topic []byte, last uint64) bool {
 			looked++
-			if last >= from && !seen[string(topic)] && sel.Match([]string{string(topic)}) {
+			if last >= from && !seen[string(topic)] && matches(string(topic)) {
 				found = append(found, candidate{string(topic), last})
 			}
 			return looked <= worth

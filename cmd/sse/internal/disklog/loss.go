@@ -92,8 +92,9 @@ func (l *losses) of(sel *sse.Selection, after uint64) lossMark {
 			lost = newer(lost, l.marks[topic])
 		}
 	} else {
+		matches := sel.Matcher()
 		for topic, p := range l.marks {
-			if p.seq > lost.seq && p.seq > after && sel.Match([]string{topic}) {
+			if p.seq > lost.seq && p.seq > after && matches(topic) {
 				lost = p
 			}
 		}

@@ -3,7 +3,6 @@ package disklog
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -148,15 +147,17 @@ func isAll(sel *sse.Selection) bool {
 		func(p sse.Pattern) bool { return p.String() == "**" })
 }
 
-// matcher asks a selection, and remembers the answers.
+// matcher reports which records a selection matches.
 type matcher struct {
-	sel  *sse.Selection
-	all  bool
-	memo map[string]bool
+	all     bool
+	selects func(topic string) bool // unless all
 }
 
 func newMatcher(sel *sse.Selection) *matcher {
-	return &matcher{sel: sel, all: isAll(sel), memo: map[string]bool{}}
+	if isAll(sel) {
+		return &matcher{all: true}
+	}
+	return &matcher{selects: sel.Matcher()}
 }
 
 // matches reports whether a record's topics are selected.
@@ -168,23 +169,5 @@ func (m *matcher) matches(value []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, topic := range h.topics {
-		if m.matchesTopic(topic) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-func (m *matcher) matchesTopic(topic string) bool {
-	const remembered = 4096
-	matches, ok := m.memo[topic]
-	if !ok {
-		if len(m.memo) >= remembered {
-			clear(m.memo)
-		}
-		matches = m.sel.Match([]string{topic})
-		m.memo[strings.Clone(topic)] = matches
-	}
-	return matches
+	return slices.ContainsFunc(h.topics, m.selects), nil
 }
