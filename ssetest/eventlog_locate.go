@@ -96,6 +96,24 @@ var locateCases = []eventLogCase{
 		},
 	},
 	{
+		name:    "locate/last-of-many",
+		promise: "Last: n is exact for a pattern that selects many topics",
+		why:     whyStart,
+		run: func(k *kit) {
+			l := k.open()
+			var entries []sse.Entry
+			for i := range 300 {
+				entries = append(entries, k.entry(fmt.Sprint(i),
+					fmt.Sprint("room/a", i*37%101), fmt.Sprint("room/1", i*53%89), "other"))
+			}
+			l.append(entries...)
+			for _, n := range []int{1, 10, 100, 200, 299, 300, 301} {
+				l.checkStart(fmt.Sprintf("Last %d", n), sse.Start{Last: n}, patterns("room/*"),
+					l.appended[max(0, len(l.appended)-n):])
+			}
+		},
+	},
+	{
 		name: "locate/time",
 		promise: "Time begins with the first selected event that was published at that time or " +
 			"later",

@@ -328,3 +328,31 @@ func sizeOfDir(tb testing.TB, dir string) int64 {
 	}
 	return size
 }
+
+// BenchmarkNewest finds the newest entries of a pattern, as many as it has topics.
+func BenchmarkNewest(b *testing.B) {
+	pattern, err := sse.ParsePattern("room/*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, topics := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
+			l := open(b, b.TempDir(), disklog.Options{})
+			for n := 0; n < topics; {
+				entries := make([]sse.Entry, 1000)
+				for i := range entries {
+					entries[i] = entry("x", fmt.Sprintf("room/%d", n))
+					n++
+				}
+				put(b, l, entries...)
+			}
+			sel := sse.Selection{Patterns: []sse.Pattern{pattern}}
+			for b.Loop() {
+				if _, err := l.Locate(b.Context(), sse.Start{Last: topics}, sel); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*topics), "ns/topic")
+		})
+	}
+}

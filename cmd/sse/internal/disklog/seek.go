@@ -60,27 +60,36 @@ func (f *seeker) newest(n int) (uint64, error) {
 		return 0, err
 	}
 	defer iter.Close()
-	var seqs []uint64 // the newest n, newest first
+	var seqs []uint64 // has the newest n
+	oldest := uint64(0)
+	stored := f.end.seq - f.l.first.Load() + 1
+	enough := int(min(uint64(n), stored)) + 32
 	for _, c := range topics {
 		if err := context.Cause(f.ctx); err != nil {
 			return 0, err
-		}
-		oldest := uint64(0)
-		if len(seqs) == n {
-			oldest = seqs[n-1]
 		}
 		if c.last <= oldest {
 			break
 		}
 		seqs = appendNewest(seqs, iter, c.topic, oldest, f.end.seq, n)
-		slices.SortFunc(seqs, func(a, b uint64) int { return cmp.Compare(b, a) })
-		seqs = slices.Compact(seqs)
-		seqs = seqs[:min(n, len(seqs))]
+		if len(seqs)/2 > enough { // sort seldom, so that sorting costs little per entry
+			if seqs = newestOf(seqs, n); len(seqs) == n {
+				oldest = seqs[n-1]
+			}
+		}
 	}
+	seqs = newestOf(seqs, n)
 	if len(seqs) == 0 {
 		return 0, iter.Error()
 	}
 	return seqs[len(seqs)-1], iter.Error()
+}
+
+// newestOf returns the newest n of the numbers, newest first and each once.
+func newestOf(seqs []uint64, n int) []uint64 {
+	slices.SortFunc(seqs, func(a, b uint64) int { return cmp.Compare(b, a) })
+	seqs = slices.Compact(seqs)
+	return seqs[:min(n, len(seqs))]
 }
 
 // appendNewest appends the numbers of a topic's n newest entries, but for those
