@@ -43,7 +43,11 @@ var list = []mutant{
 	},
 	{
 		name: "a start time excludes the events of that time", file: "window_locate.go",
-		old: "live[i].time >= unixNano", new: "live[i].time > unixNano",
+		old: "entries[i].time >= unixNano", new: "entries[i].time > unixNano",
+	},
+	{
+		name: "a start time is found as if the clock had never been set back", file: "window_locate.go",
+		old: "w.setBack {", new: "0 {",
 	},
 	{
 		name: "the earliest position is after the first event", file: "window_locate.go",
