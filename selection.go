@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/sse-go/sse/internal/trie"
 )
 
 // Selection describes which events a subscriber receives, and how. The zero
@@ -104,25 +102,6 @@ func (s *Selection) Match(topics []string) bool {
 		}
 	}
 	return false
-}
-
-// Matcher returns a function that reports whether the Topics and Patterns select an
-// event with a topic. It ignores Filter. The time of a call does not depend on the
-// number of Topics and Patterns, so that a Matcher is faster than [Selection.Match]
-// if many topics are compared with many patterns. The function may be called from
-// several goroutines at once. Later changes of the Selection do not affect it.
-func (s *Selection) Matcher() func(topic string) bool {
-	topics := make(map[string]bool, len(s.Topics))
-	for _, topic := range s.topicNames() {
-		topics[topic] = true
-	}
-	var patterns trie.Trie[Pattern]
-	for _, p := range s.Patterns {
-		if p != (Pattern{}) { // it matches nothing
-			patterns.Add(p.text, &p)
-		}
-	}
-	return func(topic string) bool { return topics[topic] || patterns.Matches(topic) }
 }
 
 // matchesTopic reports whether one of the Topics or Patterns selects topic.

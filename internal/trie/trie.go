@@ -135,22 +135,3 @@ func (n *Trie[T]) AppendMatching(dst []*T, name string) []*T {
 	}
 	return dst
 }
-
-// Matches reports whether a pattern in n selects name. Its time depends on the
-// number of segments of name.
-func (n *Trie[T]) Matches(name string) bool {
-	if many := n.children[Many]; many != nil && many.leaf != nil {
-		return true
-	}
-	segment, rest, more := strings.Cut(name, "/")
-	nodes := [2]*Trie[T]{n.children[One], nil}
-	if !strings.Contains(segment, "*") { // no pattern has such a segment
-		nodes[1] = n.children[segment]
-	}
-	for _, next := range nodes {
-		if next != nil && (more && next.Matches(rest) || !more && next.leaf != nil) {
-			return true
-		}
-	}
-	return false
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/matcher"
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
@@ -37,7 +38,7 @@ func (a *API) serveHistory(
 	if err != nil {
 		return err
 	}
-	p := pageWriter{sel: sel, selects: sel.Matcher(), json: wantsJSON(r)}
+	p := pageWriter{sel: sel, selects: matcher.New(sel), json: wantsJSON(r)}
 	next, err := a.fillPage(r, &p, start, limit)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/matcher"
 )
 
 // candidate is a topic that is selected, and may have entries.
@@ -35,7 +36,7 @@ func (l *Log) candidates(
 			found = append(found, candidate{topic, last})
 		}
 	}
-	looked, matches := uint64(0), sel.Matcher()
+	looked, matches := uint64(0), matcher.New(sel)
 	for _, prefix := range prefixes(sel.Patterns) {
 		more, err := l.candidatesIn(prefix, func(topic []byte, last uint64) bool {
 			looked++

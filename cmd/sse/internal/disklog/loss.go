@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/matcher"
 )
 
 // losses are the loss marks: for each topic the newest entry that was removed,
@@ -92,7 +93,7 @@ func (l *losses) of(sel *sse.Selection, after uint64) lossMark {
 			lost = newer(lost, l.marks[topic])
 		}
 	} else {
-		matches := sel.Matcher()
+		matches := matcher.New(sel)
 		for topic, p := range l.marks {
 			if p.seq > lost.seq && p.seq > after && matches(topic) {
 				lost = p

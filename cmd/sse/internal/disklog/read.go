@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/matcher"
 )
 
 // Read implements [sse.EventLog]. It costs what it returns: it goes through the
@@ -106,7 +107,7 @@ func (p *pager) scan(from uint64) error {
 	if err != nil {
 		return err
 	}
-	m := newMatcher(p.sel)
+	m := newRecordMatcher(p.sel)
 	looked := 0
 	for valid := iter.First(); valid; valid = iter.Next() {
 		if looked++; looked%1024 == 0 && p.ctx.Err() != nil {
@@ -147,21 +148,21 @@ func isAll(sel *sse.Selection) bool {
 		func(p sse.Pattern) bool { return p.String() == "**" })
 }
 
-// matcher reports which records a selection matches.
-type matcher struct {
+// recordMatcher reports which records a selection matches.
+type recordMatcher struct {
 	all     bool
 	selects func(topic string) bool // unless all
 }
 
-func newMatcher(sel *sse.Selection) *matcher {
+func newRecordMatcher(sel *sse.Selection) *recordMatcher {
 	if isAll(sel) {
-		return &matcher{all: true}
+		return &recordMatcher{all: true}
 	}
-	return &matcher{selects: sel.Matcher()}
+	return &recordMatcher{selects: matcher.New(sel)}
 }
 
 // matches reports whether a record's topics are selected.
-func (m *matcher) matches(value []byte) (bool, error) {
+func (m *recordMatcher) matches(value []byte) (bool, error) {
 	if m.all {
 		return true, nil
 	}
