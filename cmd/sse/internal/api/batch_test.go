@@ -171,7 +171,7 @@ func TestBatches(t *testing.T) {
 		{"POST /-/batch?topic=a", nil, "{\"data\":\"3\"}\n\nx", "400 sse: line 3: must be an event as JSON, for example " +
 			`{"topics":["news"],"data":"hello"}: invalid character 'x' looking for beginning of value`},
 		{"POST /-/batch?topic=a", []string{"Accept", "application/json"}, "x", `400 {"error":"line 1: must be an event as JSON, ` +
-			`for example {\"topics\":[\"news\"],\"data\":\"hello\"}: invalid character 'x' looking for beginning of value","status":400}`},
+			`for example {\"topics\":[\"news\"],\"data\":\"hello\"}: invalid character 'x' looking for beginning of value","line":1,"status":400}`},
 	})
 	checkEvents(t, broker, "a|||0s|1", "a|||0s|2")
 }

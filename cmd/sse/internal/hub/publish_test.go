@@ -248,7 +248,7 @@ func TestPartOfLines(t *testing.T) {
 		got = h.Do("PUT", "/-/batch?topic=log", "{\"data\":\"three\"}\n{\"data\":\"x\",\"id\":\"~1\"}\n{\"data\":\"y\"}",
 			"Accept", "application/json")
 		if got.StatusCode != 400 || !strings.HasPrefix(got.Text, `{"error":"line 2: id `) ||
-			!strings.HasSuffix(got.Text, `,"kept":1,"status":400}`+"\n") {
+			!strings.HasSuffix(got.Text, `,"kept":1,"line":2,"status":400}`+"\n") {
 			t.Errorf("lines of JSON: %d %s", got.StatusCode, got.Text)
 		}
 		// The incomplete last line of a body that is cut off is not published.
