@@ -138,7 +138,8 @@ func (l *lineSender) replace(line string) string {
 	}
 	if valid != line {
 		if l.replaced++; l.replaced == 1 {
-			l.ui.report(yellow, "line %d: replaced bytes that an event stream cannot carry with U+FFFD", l.read)
+			l.ui.report(yellow,
+				"line %d: replaced bytes that an event stream cannot carry with U+FFFD", l.read)
 		}
 	}
 	return valid

@@ -79,7 +79,7 @@ func (a *API) publishJSONLines(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.publishStream(w, r, func(line []byte) (sse.Entry, error) {
+	return a.publishStream(w, r, p.identity, func(line []byte) (sse.Entry, error) {
 		return a.parseBatchLine(p, bytes.TrimSuffix(line, []byte("\r")))
 	})
 }
