@@ -38,6 +38,7 @@ type listenOptions struct {
 	types               stringsFlag
 
 	header      headerFlag
+	key         secretFlag
 	method      string
 	data        string
 	hasData     bool // -d is set; -d "" sends an empty body
@@ -80,8 +81,10 @@ func (o *listenOptions) define(s *settings) {
 		"if the stream did not open, or sent fewer events than --count")
 
 	s.addGroup("Request")
+	s.addHint("the port is a part of the URL, for example :3000/news", "port")
+	s.addSecretFlag(&o.key)
 	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
-		"for example 'Authorization: Bearer SECRET'")
+		"for example 'Authorization: Basic …'")
 	s.addFlag(&o.method, "method,X", "use `METHOD`, for example PUT; "+
 		"without it, the method is GET, or POST with --data")
 	s.addFlag(&o.data, "data,d", "send `DATA` as the body, for example '{\"stream\": true}', "+

@@ -45,6 +45,7 @@ type sendOptions struct {
 	header         headerFlag
 	timeout        time.Duration
 	idempotencyKey string
+	key            secretFlag
 }
 
 // define declares every flag. The fields of o hold the defaults.
@@ -61,10 +62,12 @@ func (o *sendOptions) define(s *settings) {
 		"carry CR; the value must be `lf`")
 
 	s.addGroup("Request")
+	s.addHint("the port is a part of the URL, for example :3000/news", "port")
+	s.addSecretFlag(&o.key)
 	s.addFlag(&o.topics, "topic", "publish to `TOPIC`, even if it cannot be a path, "+
 		"for example 'a, b'; URL must then be the address of the hub, without a path")
 	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
-		"for example 'Authorization: Bearer SECRET'")
+		"for example 'Authorization: Basic …'")
 	s.addFlag(&o.idempotencyKey, "idempotency-key", "send `KEY` as the Idempotency-Key, "+
 		"for example order-7, so that several runs publish only one event")
 	s.addFlag(&o.timeout, "timeout", "try for up to `DURATION`, for example 1m, "+
@@ -104,6 +107,7 @@ type sender struct {
 	options       *sendOptions
 	ui            *ui
 	target        *url.URL
+	header        http.Header // from --header and --key
 	retryReported bool
 }
 
@@ -131,7 +135,13 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sender{options: o, target: u}
+	s := &sender{options: o, target: u, header: o.header.header.Clone()}
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	if err := o.key.addTo(s.header); err != nil {
+		return nil, err
+	}
 	err = s.setTarget()
 	return s, err
 }
@@ -212,6 +222,9 @@ func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) er
 	result, err := s.post(ctx, body, "text/plain; charset=utf-8")
 	if err != nil {
 		return err
+	}
+	if len(body) == 0 {
+		s.ui.report(yellow, "published an event with empty data")
 	}
 	return s.ui.write(result.ID + "\n")
 }
@@ -317,9 +330,7 @@ func (s *sender) request(ctx context.Context, body []byte, contentType, key stri
 	if err != nil {
 		return nil, err
 	}
-	if s.options.header.header != nil {
-		request.Header = s.options.header.header.Clone()
-	}
+	request.Header = s.header.Clone()
 	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Idempotency-Key", key)
