@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
@@ -59,7 +60,7 @@ type listenOptions struct {
 func (o *listenOptions) define(s *settings) {
 	s.addGroup("Output")
 	s.addFlag(&o.json, "json", "print each event as one line of JSON: "+
-		"topic, id, type, data, time")
+		"topics, id, type, data, retry, and received (the time of arrival)")
 	s.addFlag(&o.raw, "raw", "print every byte of the stream as it arrives, "+
 		"including comments")
 	s.addFlag(&o.types, "type", "print only events of `TYPE`, for example price; "+
@@ -301,7 +302,7 @@ func (l *listener) run(ctx context.Context) int {
 
 // printSelected prints the event if --type selects it.
 func (l *listener) printSelected(event sse.Event) error {
-	if !l.options.types.selects(eventType(event)) {
+	if !l.options.types.selects(eventjson.TypeOf(event)) {
 		return nil
 	}
 	l.printed++

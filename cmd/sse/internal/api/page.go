@@ -3,9 +3,9 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 )
 
 // The types of the events that a stream or a page has in addition to the
@@ -14,16 +14,6 @@ const (
 	cursorType = "sse.cursor"
 	gapType    = "sse.gap"
 )
-
-// record is an event as a line of JSON.
-type record struct {
-	Topics []string `json:"topics,omitempty"`
-	ID     string   `json:"id"`
-	Type   string   `json:"type"`
-	Data   string   `json:"data"`
-	Retry  int64    `json:"retry,omitempty"` // milliseconds
-	Time   string   `json:"time,omitempty"`
-}
 
 // pageWriter builds a page: lines of JSON, or an event stream.
 type pageWriter struct {
@@ -68,7 +58,7 @@ func (p *pageWriter) writeGap(gap sse.Gap, at sse.Position) {
 	}
 	event := sse.Event{ID: at.String(), Type: gapType, Data: string(data)}
 	if p.json {
-		p.writeRecord(record{ID: event.ID, Type: event.Type, Data: event.Data})
+		p.writeRecord(eventjson.New(event))
 		return
 	}
 	p.writeEvent(event)
@@ -89,14 +79,9 @@ func (p *pageWriter) writeEntry(e *sse.Entry) {
 		}
 	}
 	if p.json {
-		eventType := event.Type
-		if eventType == "" {
-			eventType = "message"
-		}
-		p.writeRecord(record{
-			Topics: topics, ID: event.ID, Type: eventType, Data: event.Data,
-			Retry: event.Retry.Milliseconds(), Time: e.Time.UTC().Format(time.RFC3339Nano),
-		})
+		object := eventjson.New(event, topics...)
+		object.Time = eventjson.FormatTime(e.Time)
+		p.writeRecord(object)
 		return
 	}
 	if p.sel.WithTopic && len(topics) > 0 {
@@ -113,10 +98,10 @@ func (p *pageWriter) writeEvent(event sse.Event) {
 	p.Write(buf)
 }
 
-func (p *pageWriter) writeRecord(rec record) {
+func (p *pageWriter) writeRecord(rec eventjson.Event) {
 	encoder := json.NewEncoder(p)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(rec); err != nil {
-		panic(err) // a record has only strings and a number
+		panic(err) // an Event has only strings and a number
 	}
 }
