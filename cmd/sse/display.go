@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 )
 
 // printEvent prints one event to stdout. After an error, the command ends.
@@ -31,42 +32,20 @@ func (u *ui) printData(event sse.Event) error {
 	return u.write(event.Data + "\n")
 }
 
-// record is an event as one line of JSON. ID is the ID of the event itself. As in
-// a browser's MessageEvent, Type is "message" if the event has no type. Data is
-// always present, because it may be empty.
-type record struct {
-	Topic string `json:"topic,omitempty"`
-	ID    string `json:"id,omitempty"`
-	Type  string `json:"type"`
-	Data  string `json:"data"`
-	Time  string `json:"time"`
-}
-
-// timeFormat has a fixed width, so that records can be sorted and columns are
-// aligned.
-const timeFormat = "2006-01-02T15:04:05.000Z07:00"
-
+// printJSON prints an event as one line of JSON.
 func (u *ui) printJSON(event sse.Event) error {
+	object := eventjson.New(event)
+	if event.Topic != "" {
+		object.Topics = []string{event.Topic}
+	}
+	object.Received = eventjson.FormatTime(u.now())
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(record{
-		Topic: event.Topic, ID: event.ID, Type: eventType(event), Data: event.Data,
-		Time: u.now().UTC().Format(timeFormat),
-	})
-	if err != nil {
+	if err := encoder.Encode(object); err != nil {
 		return err
 	}
 	return u.write(line.String())
-}
-
-// eventType returns the type of the event as a browser reports it: "message" if
-// the event has none.
-func eventType(event sse.Event) string {
-	if event.Type == "" {
-		return "message"
-	}
-	return event.Type
 }
 
 // table holds the widths of the columns. They only grow, because the types of a
@@ -83,7 +62,7 @@ const maxColumn = 24
 // and later lines of data are aligned below the first.
 func (u *ui) printRow(event sse.Event) error {
 	u.clearProgress()
-	kind, id := visible(eventType(event), false), visible(event.ID, false)
+	kind, id := visible(eventjson.TypeOf(event), false), visible(event.ID, false)
 	u.table.typeWidth = columnWidth(u.table.typeWidth, kind)
 	u.table.idWidth = columnWidth(u.table.idWidth, id)
 

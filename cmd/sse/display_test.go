@@ -78,13 +78,16 @@ func TestPrintJSON(t *testing.T) {
 	u.now = func() time.Time { return noon.In(time.FixedZone("", 3600)) }
 	printAll(t, u.eventPrinter(true), []sse.Event{
 		{Data: "a\nb"}, {ID: "é1", Type: "x", Data: `<"\` + "\x1b"}, {},
-		{Topic: "room/<é>", ID: "2", Data: "b"},
+		{Topic: "room/<é>", ID: "2", Data: "b", Retry: 1500 * time.Millisecond},
 	})
-	want := `{"type":"message","data":"a\nb","time":"2026-01-02T12:00:00.005Z"}
-{"id":"é1","type":"x","data":"<\"\\\u001b","time":"2026-01-02T12:00:00.005Z"}
-{"type":"message","data":"","time":"2026-01-02T12:00:00.005Z"}
-{"topic":"room/<é>","id":"2","type":"message","data":"b","time":"2026-01-02T12:00:00.005Z"}
-`
+	const at = `"received":"2026-01-02T12:00:00.005000000Z"}`
+	want := strings.Join([]string{
+		`{"type":"message","data":"a\nb",` + at,
+		`{"id":"é1","type":"x","data":"<\"\\\u001b",` + at,
+		`{"type":"message","data":"",` + at,
+		`{"topics":["room/<é>"],"id":"2","type":"message","data":"b","retry":1500,` + at,
+		``,
+	}, "\n")
 	if got := stdout.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

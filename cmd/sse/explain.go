@@ -149,7 +149,8 @@ func statusHint(response *sse.ResponseError, target *url.URL) string {
 	case code == http.StatusBadRequest && strings.Contains(string(response.Body), "HTTPS server"):
 		return "the server requires TLS: use https://" + target.Host
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return "send credentials in a header, for example -H 'Authorization: Bearer SECRET'"
+		return "send the key of a hub with --key SECRET, or other credentials in a header, " +
+			"for example -H 'Authorization: Basic …'"
 	case code == http.StatusProxyAuthRequired:
 		return "the proxy requires credentials: check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
 	case code == http.StatusNotFound, code == http.StatusGone:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
@@ -38,6 +39,7 @@ type listenOptions struct {
 	types               stringsFlag
 
 	header      headerFlag
+	key         secretFlag
 	method      string
 	data        string
 	hasData     bool // -d is set; -d "" sends an empty body
@@ -58,7 +60,7 @@ type listenOptions struct {
 func (o *listenOptions) define(s *settings) {
 	s.addGroup("Output")
 	s.addFlag(&o.json, "json", "print each event as one line of JSON: "+
-		"topic, id, type, data, time")
+		"topics, id, type, data, retry, and received (the time of arrival)")
 	s.addFlag(&o.raw, "raw", "print every byte of the stream as it arrives, "+
 		"including comments")
 	s.addFlag(&o.types, "type", "print only events of `TYPE`, for example price; "+
@@ -80,8 +82,10 @@ func (o *listenOptions) define(s *settings) {
 		"if the stream did not open, or sent fewer events than --count")
 
 	s.addGroup("Request")
+	s.addHint("the port is a part of the URL, for example :3000/news", "port")
+	s.addSecretFlag(&o.key)
 	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
-		"for example 'Authorization: Bearer SECRET'")
+		"for example 'Authorization: Basic …'")
 	s.addFlag(&o.method, "method,X", "use `METHOD`, for example PUT; "+
 		"without it, the method is GET, or POST with --data")
 	s.addFlag(&o.data, "data,d", "send `DATA` as the body, for example '{\"stream\": true}', "+
@@ -298,7 +302,7 @@ func (l *listener) run(ctx context.Context) int {
 
 // printSelected prints the event if --type selects it.
 func (l *listener) printSelected(event sse.Event) error {
-	if !l.options.types.selects(eventType(event)) {
+	if !l.options.types.selects(eventjson.TypeOf(event)) {
 		return nil
 	}
 	l.printed++

@@ -82,6 +82,9 @@ func (o *listenOptions) setRequest(client *sse.Client, stdin io.Reader) error {
 	if header == nil {
 		header = http.Header{}
 	}
+	if err := o.key.addTo(header); err != nil {
+		return err
+	}
 	client.Header, client.Method = header, o.method
 	if o.hasData {
 		body, err := readData(o.data, stdin)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -24,7 +23,9 @@ const sendIntro = `usage: sse send [flags] URL [DATA]
 Publish an event to a topic of a hub, and print the event's ID. DATA is the data of the
 event. Without DATA, sse send reads the data from stdin, without its last line end. With
 --lines, sse send publishes each line of stdin as an event when the line arrives. When
-stdin ends, it prints the ID of the last event.
+stdin ends, it prints the ID of the last event. A line that is not UTF-8 cannot be
+published: sse send publishes the lines before it, stops, and reports how many lines the
+hub has stored. --invalid skip and --invalid replace continue instead.
 
   sse send :3000/news 'hello'
   sse send --type price :3000/prices/AAPL <quote.json
@@ -39,10 +40,12 @@ Exit code: 0 published, 1 failed, 2 usage error.
 type sendOptions struct {
 	kind, id, eol  string
 	lines          bool
+	invalid        string
 	topics         stringsFlag
 	header         headerFlag
 	timeout        time.Duration
 	idempotencyKey string
+	key            secretFlag
 }
 
 // define declares every flag. The fields of o hold the defaults.
@@ -53,14 +56,18 @@ func (o *sendOptions) define(s *settings) {
 	s.addFlag(&o.id, "id", "set the ID of the event to `ID`, for example order-7; "+
 		"without it, the hub assigns an ID")
 	s.addFlag(&o.lines, "lines", "publish each line of stdin as an event when the line arrives")
+	s.addFlag(&o.invalid, "invalid", "do `ACTION` at a line that cannot be published: stop; "+
+		"skip the line; or replace bytes that a stream cannot carry with U+FFFD")
 	s.addFlag(&o.eol, "eol", "replace each CR and CRLF in the data with LF, because a stream cannot "+
 		"carry CR; the value must be `lf`")
 
 	s.addGroup("Request")
+	s.addHint("the port is a part of the URL, for example :3000/news", "port")
+	s.addSecretFlag(&o.key)
 	s.addFlag(&o.topics, "topic", "publish to `TOPIC`, even if it cannot be a path, "+
 		"for example 'a, b'; URL must then be the address of the hub, without a path")
 	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
-		"for example 'Authorization: Bearer SECRET'")
+		"for example 'Authorization: Basic …'")
 	s.addFlag(&o.idempotencyKey, "idempotency-key", "send `KEY` as the Idempotency-Key, "+
 		"for example order-7, so that several runs publish only one event")
 	s.addFlag(&o.timeout, "timeout", "try for up to `DURATION`, for example 1m, "+
@@ -69,7 +76,7 @@ func (o *sendOptions) define(s *settings) {
 
 // send runs "sse send".
 func send(ctx context.Context, p *process, args []string) int {
-	o := sendOptions{timeout: 30 * time.Second}
+	o := sendOptions{timeout: 30 * time.Second, invalid: stopAtInvalid}
 	flags := newSettings("send")
 	o.define(flags)
 	operands, err := flags.parse(args, p.env)
@@ -100,6 +107,7 @@ type sender struct {
 	options       *sendOptions
 	ui            *ui
 	target        *url.URL
+	header        http.Header // from --header and --key
 	retryReported bool
 }
 
@@ -120,13 +128,43 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	case o.timeout <= 0:
 		return nil, usageError("", "--timeout %v must be greater than 0s", o.timeout)
 	}
+	if err := o.checkLines(); err != nil {
+		return nil, err
+	}
 	u, err := parseURL(operands[0])
 	if err != nil {
 		return nil, err
 	}
-	s := &sender{options: o, target: u}
+	s := &sender{options: o, target: u, header: o.header.header.Clone()}
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	if err := o.key.addTo(s.header); err != nil {
+		return nil, err
+	}
 	err = s.setTarget()
 	return s, err
+}
+
+// checkLines checks the settings that apply to every line. The hub would report
+// a wrong type as an error of each line.
+func (o *sendOptions) checkLines() error {
+	switch o.invalid {
+	case stopAtInvalid:
+	case skipInvalid, replaceInvalid:
+		if !o.lines {
+			return usageError("", "--invalid must be used with --lines")
+		}
+	default:
+		return usageError("", "--invalid %s must be stop, skip or replace", o.invalid)
+	}
+	if _, err := sse.AppendEvent(nil, sse.Event{Type: o.kind}); err != nil {
+		return usageError("", "--type: %s", text.WithoutPrefix(err))
+	}
+	if strings.HasPrefix(o.kind, "sse.") {
+		return usageError("", `--type %s must not begin with "sse."`, o.kind)
+	}
+	return nil
 }
 
 // setTarget turns the target into the URL that accepts the events: the topic's
@@ -185,71 +223,28 @@ func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) er
 	if err != nil {
 		return err
 	}
+	if len(body) == 0 {
+		s.ui.report(yellow, "published an event with empty data")
+	}
 	return s.ui.write(result.ID + "\n")
-}
-
-// sendLines publishes each line of stdin as an event. Lines that have already
-// arrived are published in one batch.
-func (s *sender) sendLines(ctx context.Context, stdin io.Reader) error {
-	const maxBatch = 1000
-	in := bufio.NewReaderSize(stdin, 64<<10)
-	sent, last := 0, ""
-	for {
-		var batch bytes.Buffer
-		var err error
-		for n := 0; n < maxBatch && (n == 0 || hasLine(in)) && err == nil; n++ {
-			var line string
-			if line, err = in.ReadString('\n'); line != "" {
-				if err := s.addLine(&batch, line); err != nil {
-					return fmt.Errorf("line %d: %w", sent+n+1, err)
-				}
-			}
-		}
-		if batch.Len() > 0 {
-			result, err := s.post(ctx, batch.Bytes(), "application/x-ndjson")
-			if err != nil {
-				return fmt.Errorf("after %d events: %w", sent, err)
-			}
-			sent, last = sent+result.Kept, result.ID
-		}
-		switch {
-		case err == io.EOF && last == "":
-			return nil
-		case err == io.EOF:
-			return s.ui.write(last + "\n")
-		case err != nil:
-			return fmt.Errorf("cannot read stdin: %w", err)
-		}
-	}
-}
-
-// hasLine reports whether in contains a whole line, so that reading it does not
-// block.
-func hasLine(in *bufio.Reader) bool {
-	buffered, _ := in.Peek(in.Buffered())
-	return bytes.IndexByte(buffered, '\n') >= 0
-}
-
-// addLine adds a line to a batch, as an event.
-func (s *sender) addLine(batch *bytes.Buffer, line string) error {
-	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-	if strings.ToValidUTF8(line, "") != line {
-		return errors.New("must be UTF-8")
-	}
-	encoder := json.NewEncoder(batch)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(struct {
-		Type string `json:"type,omitempty"`
-		Data string `json:"data"`
-	}{s.options.kind, line})
 }
 
 // publishResult is the hub's response to a publish.
 type publishResult struct {
 	ID    string `json:"id"`
-	Kept  int    `json:"kept"`
 	Error string `json:"error"`
+	Line  int    `json:"line"` // the line of a batch that Error is about, or 0
 }
+
+// refusal is the failure of a request that the hub has refused.
+type refusal struct {
+	*failure
+	status int
+	line   int // the line of a batch that was refused, or 0
+}
+
+// Unwrap returns the failure, for [errors.As].
+func (r *refusal) Unwrap() error { return r.failure }
 
 // post publishes a body. It tries again after a temporary error, until the
 // timeout is reached or ctx is done.
@@ -324,7 +319,7 @@ func (s *sender) attempt(ctx context.Context, body []byte, contentType, key stri
 	if response.StatusCode == http.StatusUnauthorized {
 		f.hint = statusHint(&sse.ResponseError{StatusCode: response.StatusCode}, s.target)
 	}
-	return nil, isTemporary(response.StatusCode), f
+	return nil, isTemporary(response.StatusCode), &refusal{f, response.StatusCode, result.Line}
 }
 
 // request returns the request that publishes a body of this Content-Type.
@@ -335,9 +330,7 @@ func (s *sender) request(ctx context.Context, body []byte, contentType, key stri
 	if err != nil {
 		return nil, err
 	}
-	if s.options.header.header != nil {
-		request.Header = s.options.header.header.Clone()
-	}
+	request.Header = s.header.Clone()
 	request.Host = cmp.Or(request.Header.Get("Host"), request.Host)
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Idempotency-Key", key)

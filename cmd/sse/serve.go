@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
@@ -59,6 +62,7 @@ type serveOptions struct {
 // define declares every flag. The fields of o hold the defaults.
 func (o *serveOptions) define(s *settings) {
 	s.addGroup("Address")
+	s.addHint("use --addr, for example --addr localhost:8080", "port", "p", "listen", "bind")
 	s.addFlag(&o.addr, "addr", "listen on `ADDRESS`, for example localhost:3000 "+
 		"to accept only this machine, or :3000 to accept all machines")
 	s.addFlag(&o.addrFile, "addr-file", "write the address to `FILE` when the hub is ready, "+
@@ -112,8 +116,7 @@ func serve(ctx context.Context, p *process, args []string) int {
 		return p.ui.printPage(s.help(serveIntro))
 	}
 	if err == nil && len(operands) > 0 {
-		err = usageError("use --addr "+operands[0]+" for the address, or --data "+operands[0]+
-			" for the directory",
+		err = usageError(operandHint(operands[0]),
 			"sse serve must have only flags, not the argument %s", operands[0])
 	}
 	if err != nil {
@@ -126,6 +129,18 @@ func serve(ctx context.Context, p *process, args []string) int {
 	r := &hubReporter{ui: p.ui}
 	config.Logger, config.Ready = slog.New(r), r.reportReady
 	return runHub(ctx, r, config)
+}
+
+// operandHint suggests a flag for an argument that is not one.
+func operandHint(operand string) string {
+	host, port, err := net.SplitHostPort(operand)
+	if err != nil { // only a port?
+		host, port = "", operand
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "use --addr HOST:PORT for the address, or --data DIR for the directory"
+	}
+	return "use --addr " + net.JoinHostPort(cmp.Or(host, "localhost"), port)
 }
 
 // runHub runs a hub until ctx is done. It returns the exit code.

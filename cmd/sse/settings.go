@@ -17,7 +17,8 @@ type settings struct {
 	flags  *flag.FlagSet
 	prefix string // of the environment variables, for example SSE_LISTEN_
 	groups []flagGroup
-	given  map[string]bool // long names of the flags set by an argument or by the environment
+	given  map[string]bool   // long names of the flags set by an argument or by the environment
+	hints  map[string]string // for flags that do not exist, by name
 }
 
 // flagGroup is a part of a help page, under its own title.
@@ -37,12 +38,22 @@ func newSettings(command string) *settings {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	prefix := "SSE_" + strings.ToUpper(command) + "_"
-	return &settings{flags: flags, prefix: prefix, given: map[string]bool{}}
+	return &settings{
+		flags: flags, prefix: prefix, given: map[string]bool{}, hints: map[string]string{},
+	}
 }
 
 // addGroup starts a new group on the help page.
 func (s *settings) addGroup(title string) {
 	s.groups = append(s.groups, flagGroup{title: title})
+}
+
+// addHint sets the hint for flags that do not exist, but that people try because
+// other programs have them.
+func (s *settings) addHint(hint string, names ...string) {
+	for _, name := range names {
+		s.hints[name] = hint
+	}
 }
 
 // addFlag defines a flag in the last group. Names is its long name, which a
@@ -179,6 +190,8 @@ func (s *settings) unknownFlag(arg, name string) *failure {
 		hint = fmt.Sprintf("put a space between -%s and its value: -%s %s",
 			short.Name, short.Name, argument)
 		spelling = "-" + short.Name + "…"
+	} else if other, ok := s.hints[name]; ok {
+		hint = other
 	} else if match := findNearest(name, names); match != "" {
 		hint = fmt.Sprintf("did you mean --%s?", match)
 	}

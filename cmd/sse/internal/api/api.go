@@ -74,6 +74,7 @@ type API struct {
 	protection *http.CrossOriginProtection
 	routes     map[string]route       // by path
 	lastHost   atomic.Pointer[string] // the last Host that was allowed
+	keys       keyLocks
 
 	mu       sync.Mutex // guards the following
 	reported map[string]bool

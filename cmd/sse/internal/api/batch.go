@@ -2,7 +2,10 @@ package api
 
 import (
 	"bytes"
+	"errors"
+	"iter"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sse-go/sse"
@@ -35,7 +38,13 @@ func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	positions, replayed, err := a.Log.Publish(r.Context(), request, entries...)
 	var progress publishProgress
 	progress.add(entries, positions)
-	if err != nil {
+	if i := refusedEntry(err, entries); i >= 0 {
+		err = &lineError{err, lineOfEntry(body, i)}
+	}
+	switch {
+	case err != nil && progress.published == 0:
+		return err // all or none: a number would say nothing
+	case err != nil: // the log failed
 		return progress.wrap(err)
 	}
 	if replayed {
@@ -53,13 +62,7 @@ func batchTooLarge(limit int) error {
 func (a *API) parseBatch(p *publishRequest, body string) ([]sse.Entry, error) {
 	lines := min(strings.Count(body, "\n"), len(body)/len(`{"data":""}`))
 	entries := make([]sse.Entry, 0, min(lines, maxBatchEvents))
-	n := 0
-	for line := range bytes.Lines([]byte(body)) {
-		n++
-		content := bytes.TrimRight(line, "\r\n")
-		if len(bytes.TrimSpace(content)) == 0 {
-			continue
-		}
+	for n, content := range batchLines(body) {
 		entry, err := a.parseBatchLine(p, content)
 		if err != nil {
 			return nil, &lineError{err, n}
@@ -72,6 +75,56 @@ func (a *API) parseBatch(p *publishRequest, body string) ([]sse.Entry, error) {
 	return entries, nil
 }
 
+// batchLines returns an iterator over the lines of a batch that are not empty,
+// with their numbers. An empty line counts, too.
+func batchLines(body string) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		n := 0
+		for line := range bytes.Lines([]byte(body)) {
+			n++
+			content := bytes.TrimRight(line, "\r\n")
+			if len(bytes.TrimSpace(content)) > 0 && !yield(n, content) {
+				return
+			}
+		}
+	}
+}
+
+// lineOfEntry returns the number of the line of entry i in a batch.
+func lineOfEntry(body string, i int) (line int) {
+	for n := range batchLines(body) {
+		if line = n; i == 0 {
+			break
+		}
+		i--
+	}
+	return line
+}
+
+// refusedEntry returns the index of the entry that the broker has refused, or
+// -1 if err is another error. The broker refuses the first entry that breaks a
+// rule, and an earlier entry with the same value would break it, too.
+func refusedEntry(err error, entries []sse.Entry) int {
+	var field *sse.FieldError
+	if !errors.As(err, &field) {
+		return -1
+	}
+	return slices.IndexFunc(entries, func(e sse.Entry) bool {
+		switch field.Field {
+		case "id":
+			return e.Event.ID == field.Value
+		case "event":
+			return e.Event.Type == field.Value
+		case "topic": // too many topics; other rules are checked before
+			return slices.Index(e.Topics, field.Value) >= maxEventTopics
+		}
+		return false
+	})
+}
+
+// maxEventTopics is how many topics an event may have.
+const maxEventTopics = 1024
+
 // publishJSONLines is PUT of /-/batch. It publishes each event as its line
 // arrives.
 func (a *API) publishJSONLines(w http.ResponseWriter, r *http.Request) error {
@@ -79,7 +132,7 @@ func (a *API) publishJSONLines(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.publishStream(w, r, func(line []byte) (sse.Entry, error) {
+	return a.publishStream(w, r, p.identity, func(line []byte) (sse.Entry, error) {
 		return a.parseBatchLine(p, bytes.TrimSuffix(line, []byte("\r")))
 	})
 }

@@ -138,13 +138,29 @@ func TestLoneSurrogates(t *testing.T) {
 	}
 }
 
-// The broker checks the type of an event. A POST then publishes nothing.
+// The broker checks the ID and the type of an event, and the number of its
+// topics. A POST then publishes nothing. Its error names the line.
 func TestBatchLinesThatTheBrokerRefuses(t *testing.T) {
 	const lines = `{"data":"1"}` + "\n" + `{"data":"2"}` + "\n" + `{"data":"3","type":"a\nb"}` + "\n" + `{"data":"4"}`
 	a, broker := newBroker(t)
 	got := ask(t, a, "POST /-/batch?topic=a", lines).String()
-	if !strings.HasPrefix(got, `400 sse: event "a\nb"`) || !strings.HasSuffix(got, "; before the error: kept 0") {
-		t.Errorf("POST: %s", got)
+	if want := `400 sse: line 3: event "a\nb" contains LF`; got != want {
+		t.Errorf("POST: %s, want %s", got, want)
+	}
+	checkEvents(t, broker)
+	for _, test := range []struct{ line, want string }{
+		{`{"data":"x","id":" x"}`, `id " x" begins or ends with a space…`},
+		{`{"data":"x","id":"` + strings.Repeat("x", 1025) + `"}`, `id "xxx…`},
+		{`{"data":"x","id":"x","type":"sse.x"}`, `event "sse.x" must not begin with "sse."…`},
+		{`{"data":"x","topics":["a"` + strings.Repeat(`,"a"`, 1023) + `,"b"]}`, `topic "b" is one too many…`},
+	} {
+		body := "{\"data\":\"x\",\"id\":\"x\",\"topics\":[\"b\"]}\n\r\n\n" + test.line + "\n" + test.line + "\n"
+		for _, header := range [][]string{nil, {"Idempotency-Key", "k"}} {
+			got := ask(t, a, "POST /-/batch?topic=a", body, header...).String()
+			if want := "400 sse: line 4: " + test.want; !isText(got, want) || strings.Contains(got, "kept") {
+				t.Errorf("%.60s: %.200s, want %s without kept", test.line, got, want)
+			}
+		}
 	}
 	checkEvents(t, broker)
 	got = ask(t, a, "PUT /-/batch?topic=a", lines).String()
@@ -171,7 +187,7 @@ func TestBatches(t *testing.T) {
 		{"POST /-/batch?topic=a", nil, "{\"data\":\"3\"}\n\nx", "400 sse: line 3: must be an event as JSON, for example " +
 			`{"topics":["news"],"data":"hello"}: invalid character 'x' looking for beginning of value`},
 		{"POST /-/batch?topic=a", []string{"Accept", "application/json"}, "x", `400 {"error":"line 1: must be an event as JSON, ` +
-			`for example {\"topics\":[\"news\"],\"data\":\"hello\"}: invalid character 'x' looking for beginning of value","status":400}`},
+			`for example {\"topics\":[\"news\"],\"data\":\"hello\"}: invalid character 'x' looking for beginning of value","line":1,"status":400}`},
 	})
 	checkEvents(t, broker, "a|||0s|1", "a|||0s|2")
 }

@@ -113,6 +113,9 @@ func (a *API) respondError(w http.ResponseWriter, r *http.Request, err error) {
 	if partial != nil {
 		body["kept"], body["id"] = partial.published, partial.lastID
 	}
+	if line := (*lineError)(nil); errors.As(err, &line) {
+		body["line"] = line.line
+	}
 	writeJSON(w, status, body)
 }
 

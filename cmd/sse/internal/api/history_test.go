@@ -46,8 +46,8 @@ func TestForms(t *testing.T) {
 		}
 		cursor := "id: " + ids[1] + "\nevent: sse.cursor\ndata: \n\n"
 		second := "event: t\nid: i\nretry: 1500\ndata: 2<\ndata: 3\n\n"
-		firstJSON := `{"topics":["a"],"id":"` + ids[0] + `","type":"message","data":"1","time":"2000-01-01T00:00:01.5Z"}` + "\n"
-		secondJSON := `{"topics":[%s],"id":"i","type":"t","data":"2<\n3","retry":1500,"time":"2000-01-01T00:00:03Z"}` + "\n"
+		firstJSON := `{"topics":["a"],"id":"` + ids[0] + `","type":"message","data":"1","time":"2000-01-01T00:00:01.500000000Z"}` + "\n"
+		secondJSON := `{"topics":[%s],"id":"i","type":"t","data":"2<\n3","retry":1500,"time":"2000-01-01T00:00:03.000000000Z"}` + "\n"
 		for _, test := range []struct{ path, accept, want string }{
 			{"/a", "", "id: " + ids[0] + "\ndata: 1\n\n" + second + cursor},
 			{"/a", "text/event-stream", "id: " + ids[0] + "\ndata: 1\n\n" + second + cursor},

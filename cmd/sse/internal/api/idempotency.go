@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 // its events only once when the client retries it.
 type IdempotentRequest struct {
 	Owner  string // the name of the client's key in package auth
-	Key    string // the header Idempotency-Key
+	Key    string // the header Idempotency-Key; for a line, with # and its number
 	Digest [32]byte
 }
 
@@ -25,29 +26,49 @@ type IdempotentRequest struct {
 var ErrKeyUsed = errors.New("sse: the Idempotency-Key was already used for another event; " +
 	"use a new key for each event, and the same key for each attempt to publish it")
 
-// maxKey is the largest length of an idempotency key, in bytes.
+// maxKey is the largest length of the header Idempotency-Key, in bytes.
 const maxKey = 255
+
+// idempotencyKey returns the idempotency key of a request, or "" if it has none.
+func idempotencyKey(r *http.Request) (string, error) {
+	keys := r.Header["Idempotency-Key"]
+	switch {
+	case len(keys) == 0:
+		return "", nil
+	case len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey:
+		return "", problemf(http.StatusBadRequest,
+			"Idempotency-Key must be one header of 1 to %d bytes", maxKey)
+	}
+	return keys[0], nil
+}
 
 // idempotentRequest returns the identity of a request to publish entries, or
 // nil if the request has no idempotency key.
 func idempotentRequest(
 	r *http.Request, identity *auth.Identity, entries ...sse.Entry,
 ) (*IdempotentRequest, error) {
-	keys := r.Header["Idempotency-Key"]
-	switch {
-	case len(keys) == 0:
-		return nil, nil
-	case len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxKey:
-		return nil, problemf(http.StatusBadRequest,
-			"Idempotency-Key must be one header of 1 to %d bytes", maxKey)
+	key, err := idempotencyKey(r)
+	if key == "" || err != nil {
+		return nil, err
 	}
-	request := &IdempotentRequest{Owner: identity.Name, Key: keys[0]}
+	return &IdempotentRequest{Owner: identity.Name, Key: key, Digest: digestOf(entries)}, nil
+}
+
+// idempotentLine returns the identity of line n of a request. The key of a line
+// has up to 20 bytes more than the key of a request.
+func idempotentLine(key ownedKey, n int, entries []sse.Entry) *IdempotentRequest {
+	return &IdempotentRequest{
+		Owner: key.owner, Key: fmt.Sprintf("%s#%d", key.key, n), Digest: digestOf(entries),
+	}
+}
+
+func digestOf(entries []sse.Entry) (digest [32]byte) {
 	h := sha256.New()
 	for i := range entries {
 		hashEntry(h, &entries[i])
 	}
-	h.Sum(request.Digest[:0])
-	return request, nil
+	h.Sum(digest[:0])
+	return digest
 }
 
 // hashEntry adds an entry to a hash. The length before each part marks where

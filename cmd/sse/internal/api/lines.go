@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
 // maxLines is how many lines are published in one call.
@@ -28,11 +29,15 @@ func (a *API) publishLines(w http.ResponseWriter, r *http.Request, to target) er
 	if err := a.prepare(p, r, to); err != nil {
 		return err
 	}
+	return a.publishPrepared(w, r, p)
+}
+
+// publishPrepared is publishLines for a request without its body.
+func (a *API) publishPrepared(w http.ResponseWriter, r *http.Request, p *publishRequest) error {
 	if p.event.ID != "" {
-		return problemf(http.StatusBadRequest,
-			"id must not be set for a PUT, because each line is an event")
+		return problemf(http.StatusBadRequest, "id must not be set, because each line is an event")
 	}
-	return a.publishStream(w, r, func(line []byte) (sse.Entry, error) {
+	return a.publishStream(w, r, p.identity, func(line []byte) (sse.Entry, error) {
 		entry := sse.Entry{Topics: p.topics, Event: p.event}
 		entry.Event.Data = string(bytes.TrimSuffix(line, []byte("\r")))
 		err := p.check(&entry, a.MaxEvent)
@@ -42,23 +47,35 @@ func (a *API) publishLines(w http.ResponseWriter, r *http.Request, to target) er
 
 // publishStream publishes the entry that parse returns for each line of the
 // body. The response contains the number of published events, even if an error
-// ends the request.
+// ends the request. With an idempotency key, a line that an earlier request has
+// published counts as published; if such a request is in progress, publishStream
+// waits for its end.
 func (a *API) publishStream(
-	w http.ResponseWriter, r *http.Request,
+	w http.ResponseWriter, r *http.Request, identity *auth.Identity,
 	parse func(line []byte) (sse.Entry, error),
 ) error {
-	if r.Header.Get("Idempotency-Key") != "" {
-		return problemf(http.StatusBadRequest, "a PUT must not have an Idempotency-Key: "+
-			"the response to a failed PUT says how many events were published; "+
-			"to publish several events with one key, POST them to /-/batch")
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
 	}
 	control := http.NewResponseController(w)
 	// bodyTimeout is for other requests: hours may pass between two lines.
 	_ = control.SetReadDeadline(time.Time{})
 	defer context.AfterFunc(a.Closing, func() { _ = control.SetReadDeadline(time.Unix(1, 0)) })()
-	p := &linePublisher{ctx: r.Context(), log: a.Log, parse: parse}
-	err := a.publishFrom(&lineSplitter{r: r.Body, limit: a.MaxEvent}, p)
-	if err == nil {
+	p := &linePublisher{
+		ctx: r.Context(), log: a.Log, key: ownedKey{identity.Name, key}, parse: parse,
+	}
+	if key != "" {
+		if err := a.keys.acquire(r.Context(), a.Closing, p.key); err != nil {
+			closeAfterResponse(w)
+			return p.wrap(err)
+		}
+		defer a.keys.release(p.key)
+	}
+	if err = a.publishFrom(&lineSplitter{r: r.Body, limit: a.MaxEvent}, p); err == nil {
+		if p.published > 0 && p.replayed == p.published {
+			w.Header().Set("Idempotent-Replayed", "true")
+		}
 		return p.respond(w, r)
 	}
 	// Otherwise net/http would read up to 256 KiB of the body before it sends
@@ -91,9 +108,11 @@ func (a *API) publishFrom(in *lineSplitter, p *linePublisher) error {
 type linePublisher struct {
 	ctx   context.Context
 	log   Log
+	key   ownedKey // of the request; it has no idempotency key if key.key is empty
 	parse func(line []byte) (sse.Entry, error)
 
-	parsed int // lines
+	parsed   int // lines
+	replayed int // lines that an earlier request has published
 	publishProgress
 }
 
@@ -102,7 +121,7 @@ type linePublisher struct {
 func (p *linePublisher) publish(lines [][]byte) error {
 	for len(lines) > 0 {
 		n := min(len(lines), maxLines)
-		entries := make([]sse.Entry, 0, n)
+		entries, before := make([]sse.Entry, 0, n), p.parsed
 		var invalid error
 		for _, line := range lines[:n] {
 			entry, err := p.parse(line)
@@ -112,7 +131,7 @@ func (p *linePublisher) publish(lines [][]byte) error {
 			}
 			entries = append(entries, entry)
 		}
-		if err := p.publishValid(entries); err != nil {
+		if err := p.publishValid(entries, before); err != nil {
 			return err
 		}
 		if invalid != nil {
@@ -123,19 +142,55 @@ func (p *linePublisher) publish(lines [][]byte) error {
 	return nil
 }
 
-// publishValid publishes entries in one call. If the broker refuses an entry,
-// publishValid publishes the entries before it and returns the error.
-func (p *linePublisher) publishValid(entries []sse.Entry) error {
+// publishValid publishes the entries of the lines after the first ones, whose
+// number is before. If the broker refuses an entry, publishValid publishes the
+// entries before it and returns the error. Without an idempotency key, it
+// publishes them in one call.
+func (p *linePublisher) publishValid(entries []sse.Entry, before int) error {
+	if p.key.key != "" {
+		return p.publishWithKeys(entries, before)
+	}
 	err := p.publishAll(entries)
 	var field *sse.FieldError
-	if errors.As(err, &field) && len(entries) > 1 {
-		for i := range entries {
-			if err := p.publishAll(entries[i : i+1]); err != nil {
-				return &lineError{err, p.parsed - len(entries) + i + 1}
-			}
+	switch {
+	case !errors.As(err, &field):
+		return err
+	case len(entries) == 1:
+		return atLine(err, before+1)
+	}
+	for i := range entries {
+		if err := p.publishAll(entries[i : i+1]); err != nil {
+			return atLine(err, before+i+1)
 		}
 	}
 	return err
+}
+
+// atLine adds the number of a line to an error, if the error is about the line.
+func atLine(err error, line int) error {
+	var field *sse.FieldError
+	if errors.As(err, &field) || errors.Is(err, ErrKeyUsed) {
+		return &lineError{err, line}
+	}
+	return err
+}
+
+// publishWithKeys publishes each entry with a key of its own, so that a later
+// attempt continues after the last line that was published.
+func (p *linePublisher) publishWithKeys(entries []sse.Entry, before int) error {
+	for i := range entries {
+		entry, line := entries[i:i+1], before+i+1
+		positions, replayed, err := p.log.Publish(
+			p.ctx, idempotentLine(p.key, line, entry), entry...)
+		if err != nil {
+			return atLine(err, line)
+		}
+		p.add(entry, positions)
+		if replayed {
+			p.replayed++
+		}
+	}
+	return nil
 }
 
 func (p *linePublisher) publishAll(entries []sse.Entry) error {

@@ -1,12 +1,14 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
@@ -156,7 +158,7 @@ func TestCallsOfTheLog(t *testing.T) {
 		{1025, "", []string{"1024:1-1024", "1:1025-1025"}, "200 kept 1025, last id " + id},
 		{2100, "", []string{"1024:1-1024", "1024:1025-2048", "52:2049-2100"}, "200 kept 2100, last id " + id},
 		{0, "", nil, "200 kept 0"},
-		{1, "1", []string{"1:1-1"}, "before the error: kept 0"},
+		{1, "1", []string{"1:1-1"}, "line 1: "},
 		{3, "1", []string{"3:1-3", "1:1-1"}, "line 1: "},
 		{3, "3", []string{"3:1-3", "1:1-1", "1:2-2", "1:3-3"}, "line 3: "},
 		{1026, "1026", []string{"1024:1-1024", "2:1025-1026", "1:1025-1025", "1:1026-1026"}, "line 1026: "},
@@ -190,6 +192,194 @@ func TestNoCallOfTheLog(t *testing.T) {
 			"encode other data, for example as base64; before the error: kept 0"},
 		{"PUT /-/batch?topic=a", nil, "{}\n", `400 sse: line 1: must have "data" that is not null; before the error: kept 0`},
 		{"PUT /a", nil, "", "200 kept 0"},
+	})
+}
+
+// keyLog is a log that remembers idempotency keys. It refuses the data "wrong".
+type keyLog struct {
+	digests map[string][32]byte // by owner, key
+	calls   []string
+	stored  []string
+}
+
+func (l *keyLog) publish(r *api.IdempotentRequest, entries []sse.Entry) ([]sse.Position, bool, error) {
+	if r == nil || len(entries) != 1 {
+		return nil, false, fmt.Errorf("request %v, %d entries", r, len(entries))
+	}
+	data := entries[0].Event.Data
+	l.calls = append(l.calls, r.Owner+" "+r.Key+" "+data)
+	at := []sse.Position{{Epoch: 1 << 63, Seq: uint64(len(l.calls))}}
+	digest, ok := l.digests[r.Owner+" "+r.Key]
+	switch {
+	case data == "wrong":
+		return nil, false, &sse.FieldError{Field: "event", Reason: "is wrong"}
+	case ok && digest != r.Digest:
+		return nil, false, api.ErrKeyUsed
+	case ok:
+		return at, true, nil
+	}
+	l.digests[r.Owner+" "+r.Key] = r.Digest
+	l.stored = append(l.stored, data)
+	return at, false, nil
+}
+
+// newKeyLog returns an API with keyLog, for the key k.
+func newKeyLog(t *testing.T) (*api.API, *keyLog) {
+	log := &keyLog{digests: map[string][32]byte{}}
+	a, _ := newBroker(t, withKeys("k "+secret+" publish **"), func(o *api.Options) {
+		o.Log = fakeLog{Log: o.Log, publish: log.publish}
+	})
+	return a, log
+}
+
+// With an idempotency key, each line has a key of its own, and a line that was
+// published before counts as published.
+func TestLinesWithKey(t *testing.T) {
+	const (
+		used = "the Idempotency-Key was already used for another event; use a new key for each event, " +
+			"and the same key for each attempt to publish it"
+		utf8 = "the data must be UTF-8, because an event stream carries nothing else; encode other data, for example as base64"
+	)
+	for _, form := range []struct{ request, before, after string }{
+		{"PUT /a", "", ""}, {"POST /a?split=lines", "", ""}, {"PUT /-/publish?topic=a", "", ""},
+		{"POST /-/publish?topic=a&split=lines", "", ""}, {"PUT /-/batch?topic=a", `{"data":"`, `"}`},
+	} {
+		a, log := newKeyLog(t)
+		for _, test := range []struct {
+			lines    []string
+			want     string // ID is the position of the last line
+			replayed string
+			calls    []string
+		}{
+			{[]string{"1", "2"}, "200 kept 2, last id ID", "", []string{"k key#1 1", "k key#2 2"}},
+			{[]string{"1", "2"}, "200 kept 2, last id ID", "true", []string{"k key#1 1", "k key#2 2"}},
+			{[]string{"1"}, "200 kept 1, last id ID", "true", []string{"k key#1 1"}},
+			{[]string{"1", "2", "3"}, "200 kept 3, last id ID", "", []string{"k key#1 1", "k key#2 2", "k key#3 3"}},
+			{[]string{"1", "other", "3"}, "422 sse: line 2: " + used + "; before the error: kept 1, last id ID1", "",
+				[]string{"k key#1 1", "k key#2 other"}},
+			{[]string{"1", "2", "3", "wrong", "5"}, "400 sse: line 4: event \"\" is wrong; before the error: kept 3, last id ID3", "",
+				[]string{"k key#1 1", "k key#2 2", "k key#3 3", "k key#4 wrong"}},
+			{[]string{"1", "2", "wrong", "\xff"}, "400 sse: line 3: event \"\" is wrong; before the error: kept 2, last id ID2", "",
+				[]string{"k key#1 1", "k key#2 2", "k key#3 wrong"}},
+			{[]string{"1", "\xff", "3"}, "400 sse: line 2: UTF8; before the error: kept 1, last id ID", "", []string{"k key#1 1"}},
+			{nil, "200 kept 0", "", nil},
+		} {
+			var body strings.Builder
+			for _, line := range test.lines {
+				body.WriteString(form.before + line + form.after + "\n")
+			}
+			log.calls = nil
+			got := ask(t, a, form.request, body.String(), append(slices.Clip(bearer), "Idempotency-Key", "key")...)
+			want := strings.ReplaceAll(test.want, "UTF8", utf8)
+			if form.before != "" {
+				want = strings.ReplaceAll(test.want, "UTF8", "must be UTF-8")
+			}
+			if head, last, ok := strings.Cut(want, "ID"); ok {
+				seq := len(test.calls)
+				if last != "" {
+					seq = mustAtoi(t, last)
+				}
+				want = head + sse.Position{Epoch: 1 << 63, Seq: uint64(seq)}.String()
+			}
+			if got.String() != want || got.header.Get("Idempotent-Replayed") != test.replayed {
+				t.Errorf("%s %q: %s, replayed %q\nwant %s, %q", form.request, test.lines, got,
+					got.header.Get("Idempotent-Replayed"), want, test.replayed)
+			}
+			if !slices.Equal(log.calls, test.calls) {
+				t.Errorf("%s %q: the calls are %q, want %q", form.request, test.lines, log.calls, test.calls)
+			}
+		}
+		if want := []string{"1", "2", "3"}; !slices.Equal(log.stored, want) {
+			t.Errorf("%s: stored %q, want %q", form.request, log.stored, want)
+		}
+	}
+}
+
+// The number of a line counts all lines of the request, also the lines that arrived
+// in earlier pieces.
+func TestKeysOfLinesInPieces(t *testing.T) {
+	a, log := newKeyLog(t)
+	key := strings.Repeat("k", 255)
+	header := append(slices.Clip(bearer), "Idempotency-Key", key)
+	got := send(t, a, "PUT /a", &pieces{parts: []string{"a\n", "b\nc", "c\n", "d\n" + strings.Repeat("e\n", 1100)}, err: io.EOF}, header...)
+	want := []string{"a", "b", "cc", "d"}
+	if got.status != 200 || len(log.calls) != 1104 || !slices.Equal(log.stored[:4], want) {
+		t.Fatalf("%s, %d calls, stored %.4q, want 200, 1104, %q", got, len(log.calls), log.stored, want)
+	}
+	for i, call := range log.calls {
+		if want := fmt.Sprintf("k %s#%d %s", key, i+1, log.stored[i]); call != want {
+			t.Fatalf("call %d is %s, want %s", i, call, want)
+		}
+	}
+	// The last line of a body that is cut off is not published, so another attempt
+	// can continue it.
+	a, log = newKeyLog(t)
+	header[len(header)-1] = "key"
+	send(t, a, "PUT /a", &pieces{parts: []string{"a\nbb"}, err: io.ErrUnexpectedEOF}, header...)
+	send(t, a, "PUT /a", &pieces{parts: []string{"a\nbbbb\nc"}, err: io.EOF}, header...)
+	if want := []string{"a", "bbbb", "c"}; !slices.Equal(log.stored, want) {
+		t.Errorf("stored %q, want %q", log.stored, want)
+	}
+}
+
+// A request whose key is in use waits for the end of the other request, as long
+// as its client and the hub wait, too.
+func TestLinesWithKeyInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closing, closeHub := context.WithCancel(t.Context())
+		var log keyLog
+		a, _ := newBroker(t, func(o *api.Options) {
+			log.digests = map[string][32]byte{}
+			o.Log = fakeLog{Log: o.Log, publish: log.publish}
+			o.Closing = closing
+		})
+		start := func(ctx context.Context, request, body, key string) <-chan string {
+			answers := make(chan string, 1)
+			go func() { answers <- askContext(t, ctx, a, request, body, "Idempotency-Key", key).String() }()
+			synctest.Wait()
+			return answers
+		}
+		body, feed := io.Pipe()
+		first := make(chan answer, 1)
+		go func() { first <- send(t, a, "PUT /a", body, "Idempotency-Key", "key") }()
+		fmt.Fprint(feed, "1\n2")
+		second := start(t.Context(), "POST /a?split=lines", "1\n2\n3", "key")
+		other := start(t.Context(), "PUT /a", "x", "key2")
+		select {
+		case got := <-second:
+			t.Errorf("the second request ended before the first: %s", got)
+		default:
+		}
+		if got := <-other; !strings.HasPrefix(got, "200 ") {
+			t.Errorf("a request with another key: %s, want 200", got)
+		}
+		_ = feed.CloseWithError(io.ErrUnexpectedEOF) // the first request is cut off
+		if got := (<-first).String(); !strings.Contains(got, "kept 1, ") {
+			t.Errorf("the first request: %s, want kept 1", got)
+		}
+		if got := <-second; !strings.HasPrefix(got, "200 kept 3, ") {
+			t.Errorf("the second request: %s, want 200 kept 3", got)
+		}
+		if got, want := log.stored, []string{"1", "x", "2", "3"}; !slices.Equal(got, want) {
+			t.Errorf("stored %q, want %q", got, want)
+		}
+
+		body, feed = io.Pipe()
+		go func() { first <- send(t, a, "PUT /a", body, "Idempotency-Key", "last") }()
+		fmt.Fprint(feed, "1\n")
+		ctx, cancel := context.WithCancel(t.Context())
+		canceled := start(ctx, "PUT /a", "1\n", "last")
+		waiting := start(t.Context(), "PUT /a", "1\n", "last")
+		cancel()
+		if got, want := <-canceled, "503 sse: context canceled; before the error: kept 0"; got != want {
+			t.Errorf("a request whose client has left: %s, want %s", got, want)
+		}
+		closeHub()
+		if got := <-waiting; !strings.HasPrefix(got, "503 ") {
+			t.Errorf("a request while the hub shuts down: %s, want 503", got)
+		}
+		_ = feed.Close()
+		<-first
 	})
 }
 

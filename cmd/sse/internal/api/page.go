@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 )
 
 // The types of the events that a stream or a page has in addition to the
@@ -15,16 +15,6 @@ const (
 	cursorType = "sse.cursor"
 	gapType    = "sse.gap"
 )
-
-// record is an event as a line of JSON.
-type record struct {
-	Topics []string `json:"topics,omitempty"`
-	ID     string   `json:"id"`
-	Type   string   `json:"type"`
-	Data   string   `json:"data"`
-	Retry  int64    `json:"retry,omitempty"` // milliseconds
-	Time   string   `json:"time,omitempty"`
-}
 
 // pageWriter builds a page: lines of JSON, or an event stream.
 type pageWriter struct {
@@ -70,7 +60,7 @@ func (p *pageWriter) writeGap(gap sse.Gap, at sse.Position) {
 	}
 	event := sse.Event{ID: at.String(), Type: gapType, Data: string(data)}
 	if p.json {
-		p.writeRecord(record{ID: event.ID, Type: event.Type, Data: event.Data})
+		p.writeRecord(eventjson.New(event))
 		return
 	}
 	p.writeEvent(event)
@@ -91,14 +81,9 @@ func (p *pageWriter) writeEntry(e *sse.Entry) {
 				topics = append(topics, topic)
 			}
 		}
-		eventType := event.Type
-		if eventType == "" {
-			eventType = "message"
-		}
-		p.writeRecord(record{
-			Topics: topics, ID: event.ID, Type: eventType, Data: event.Data,
-			Retry: event.Retry.Milliseconds(), Time: e.Time.UTC().Format(time.RFC3339Nano),
-		})
+		object := eventjson.New(event, topics...)
+		object.Time = eventjson.FormatTime(e.Time)
+		p.writeRecord(object)
 		return
 	}
 	if p.sel.WithTopic {
@@ -117,10 +102,10 @@ func (p *pageWriter) writeEvent(event sse.Event) {
 	p.Write(buf)
 }
 
-func (p *pageWriter) writeRecord(rec record) {
+func (p *pageWriter) writeRecord(rec eventjson.Event) {
 	encoder := json.NewEncoder(p)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(rec); err != nil {
-		panic(err) // a record has only strings and a number
+		panic(err) // an Event has only strings and a number
 	}
 }

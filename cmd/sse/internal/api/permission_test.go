@@ -237,7 +237,7 @@ func TestTicketRequests(t *testing.T) {
 		{"POST /-/tickets?topic=a", nil, "", "401 …"},
 		{"POST /-/tickets?topic=a&ticket=x", bearer, "", "400 …"},
 		{"POST /-/tickets", bearer, "", "400 sse: the query must name a topic: add ?topic=NAME"},
-		{"POST /a?ticket=x", nil, "1", `400 sse: the parameter "ticket" is unknown; this request accepts type, id, retry, eol`},
+		{"POST /a?ticket=x", nil, "1", `400 sse: the parameter "ticket" is unknown; this request accepts type, id, retry, eol, split`},
 		{"GET /a?follow=0&ticket=", bearer[:0], "", "401 …"},
 		{"GET /a?follow=0&ticket=x", bearer, "", "200 …"}, // the key counts, and the ticket is not used
 	})

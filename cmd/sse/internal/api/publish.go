@@ -18,12 +18,16 @@ func (a *API) publishByQuery(w http.ResponseWriter, r *http.Request) error {
 	return a.publish(w, r, target{})
 }
 
-// publish publishes the body as one event. If the target is empty, publish
-// takes the target from the query.
+// publish publishes the body as one event or, with split=lines, each of its
+// lines. If the target is empty, publish takes the target from the query.
 func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 	var p publishRequest
 	if err := a.prepare(&p, r, to); err != nil {
 		return err
+	}
+	if p.split {
+		lines := p // p itself is not on the heap
+		return a.publishPrepared(w, r, &lines)
 	}
 	data, err := a.readBody(w, r, a.MaxEvent, eventTooLarge)
 	if err != nil {
@@ -87,6 +91,7 @@ type publishRequest struct {
 	topics   []string
 	event    sse.Event // without data
 	toLF     bool      // convert line ends to LF
+	split    bool      // each line of the body is an event
 }
 
 // prepare parses everything but the body, and checks that the client may
@@ -132,6 +137,13 @@ func (p *publishRequest) parse(r *http.Request, query url.Values, to target) (er
 		p.toLF = true
 	case query.Has("eol"):
 		return problemf(http.StatusBadRequest, "eol must be lf, to convert line ends to LF")
+	}
+	switch split := query.Get("split"); {
+	case split == "lines":
+		p.split = true
+	case query.Has("split"):
+		return problemf(http.StatusBadRequest,
+			"split must be lines, to publish each line of the body as an event")
 	}
 	return nil
 }

@@ -48,6 +48,9 @@ func TestResponsesToPublishers(t *testing.T) {
 		{"PUT /a?type=t&retry=5", nil, "x", "200 kept 1, last id ID", "a||t|5ms|x"},
 		{"PUT /-/publish?topic=a&type=t", nil, "x", "200 kept 1, last id ID", "a||t|0s|x"},
 		{"PUT /a", json, "x", `200 {"id":"ID","kept":1}`, "a|||0s|x"},
+		{"PUT /a?split=lines", nil, "x", "200 kept 1, last id ID", "a|||0s|x"},
+		{"POST /a?split=lines&type=t&retry=5", nil, "x\r\n", "200 kept 1, last id ID", "a||t|5ms|x"},
+		{"POST /-/publish?topic=a&split=lines", json, "x", `200 {"id":"ID","kept":1}`, "a|||0s|x"},
 		{"POST /-/batch?topic=a", nil, `{"data":"x"}`, "200 kept 1, last id ID", "a|||0s|x"},
 		{"POST /-/batch?topic=a", nil, `{"data":"x","id":"i"}`, "200 kept 1, last id i", "a|i||0s|x"},
 		{"POST /-/batch?topic=a", json, `{"data":"x"}`, `200 {"id":"ID","kept":1}`, "a|||0s|x"},
@@ -139,13 +142,11 @@ func TestBodiesRefused(t *testing.T) {
 		{"POST /a", nil, strings.Repeat("x", 101), large},
 		{"POST /a", nil, strings.Repeat("x", 86) + "\n", large},
 		{"PUT /a", nil, strings.Repeat("x", 101), large + "; before the error: kept 0"},
-		{"PUT /a?id=i", nil, "x", "400 sse: id must not be set for a PUT, because each line is an event"},
-		{"PUT /a", []string{"Idempotency-Key", "k"}, "x", "400 sse: a PUT must not have an Idempotency-Key: " +
-			"the response to a failed PUT says how many events were published; " +
-			"to publish several events with one key, POST them to /-/batch"},
-		{"PUT /-/batch?topic=a", []string{"Idempotency-Key", "k"}, "x", "400 sse: a PUT must not have an Idempotency-Key: " +
-			"the response to a failed PUT says how many events were published; " +
-			"to publish several events with one key, POST them to /-/batch"},
+		{"PUT /a?id=i", nil, "x", "400 sse: id must not be set, because each line is an event"},
+		{"POST /a?id=i&split=lines", nil, "x", "400 sse: id must not be set, because each line is an event"},
+		{"POST /a?split=words", nil, "x", "400 sse: split must be lines, to publish each line of the body as an event"},
+		{"PUT /a?split=", nil, "x", "400 sse: split must be lines, to publish each line of the body as an event"},
+		{"POST /-/batch?topic=a&split=lines", nil, `{"data":"x"}`, `400 sse: the parameter "split" is unknown; …`},
 		{"POST /a?type=a%0A", nil, "x", `400 sse: event "a\n"…`},
 		{"POST /a?id=~1", nil, "x", `400 sse: id "~1" must not begin with "~": the hub assigns such IDs`},
 		{"POST /a?id=" + url.QueryEscape(positionOf(t, broker)), nil, "x", `400 sse: id "~…`},
@@ -332,7 +333,7 @@ func TestIdempotentRequests(t *testing.T) {
 	for _, header := range [][]string{
 		{"Idempotency-Key", ""}, {"Idempotency-Key", strings.Repeat("x", 256)}, {"Idempotency-Key", "a", "Idempotency-Key", "a"},
 	} {
-		for _, request := range []string{"POST /a", "POST /-/batch?topic=a"} {
+		for _, request := range []string{"POST /a", "POST /-/batch?topic=a", "PUT /a", "POST /a?split=lines", "PUT /-/batch?topic=a"} {
 			got := ask(t, a, request, "", append(slices.Clip(bearer), header...)...).String()
 			if want := "400 sse: Idempotency-Key must be one header of 1 to 255 bytes"; got != want {
 				t.Errorf("%s %.40q: %s, want %s", request, header, got, want)

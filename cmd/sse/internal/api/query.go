@@ -12,7 +12,7 @@ import (
 // The parameters that a query may have.
 var (
 	readParameters    = []string{"since", "lastEventId", "follow", "limit", "ticket"}
-	publishParameters = []string{"type", "id", "retry", "eol"}
+	publishParameters = []string{"type", "id", "retry", "eol", "split"}
 	targetParameters  = []string{"topic", "pattern"}
 )
 

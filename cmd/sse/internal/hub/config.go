@@ -120,8 +120,11 @@ func (c Config) withDefaults() Config {
 func (c *Config) Validate() error {
 	host, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
-		return &Error{Text: fmt.Sprintf("the address %q must be HOST:PORT", c.Addr),
-			Hint: "for example localhost:3000, or :8080 for all addresses of this machine"}
+		hint := "for example localhost:3000, or :8080 for all addresses of this machine"
+		if _, err := strconv.ParseUint(c.Addr, 10, 16); err == nil {
+			hint = fmt.Sprintf("use localhost:%s, or :%[1]s for all addresses of this machine", c.Addr)
+		}
+		return &Error{Text: fmt.Sprintf("the address %q must be HOST:PORT", c.Addr), Hint: hint}
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return &Error{Text: fmt.Sprintf("the port of %q must be a number up to 65535", c.Addr),

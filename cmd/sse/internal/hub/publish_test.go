@@ -168,11 +168,81 @@ func TestIdempotencyKeyAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	h := hubtest.Start(t, hub.Config{Data: dir})
 	id := mustPublish(t, h, "/news", "once", "Idempotency-Key", "k")
+	lines := h.Do("PUT", "/log", "1\n2\n", "Idempotency-Key", "k").Text
 	h.Stop()
 	h = hubtest.Start(t, hub.Config{Data: dir})
+	if again := h.Do("PUT", "/log", "1\n2\n", "Idempotency-Key", "k").Text; again != lines {
+		t.Errorf("after a restart the response to the lines is %q, want %q", again, lines)
+	}
 	if again := mustPublish(t, h, "/news", "once", "Idempotency-Key", "k"); again != id {
 		t.Errorf("after a restart the id is %q, want %q", again, id)
 	}
+}
+
+// Lines with an idempotency key are published once, wherever earlier attempts
+// were cut off.
+func TestIdempotencyKeyOfLines(t *testing.T) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		const lines = "one\ntwo\nthree\n"
+		var want []string
+		for i := range len(lines) {
+			for _, request := range []string{"PUT /log%d", "POST /log%d?split=lines"} {
+				topic := len(want)
+				want = append(want, "one two three")
+				head := fmt.Sprintf(request, topic) + " HTTP/1.1\nIdempotency-Key: k" + fmt.Sprint(topic)
+				chunk := fmt.Sprintf("%x\r\n%s\r\nnonsense\r\n", i+1, lines[:i+1])
+				if got := h.Raw(head+"\nTransfer-Encoding: chunked", chunk); got.StatusCode != 400 {
+					t.Errorf("cut off after %q: %d %s", lines[:i+1], got.StatusCode, got.Text)
+				}
+				got := h.Raw(withLength(head, lines), lines)
+				replayed := ""
+				if i == len(lines)-1 {
+					replayed = "true"
+				}
+				if got.StatusCode != 200 || !strings.HasPrefix(got.Text, "kept 3, last id ~") ||
+					got.Header.Get("Idempotent-Replayed") != replayed {
+					t.Errorf("after %q: %d %s %v, want 200 and kept 3", lines[:i+1], got.StatusCode, got.Text, got.Header)
+				}
+			}
+		}
+		for topic := range want {
+			got := dataOf(history(t, h, fmt.Sprintf("/log%d?follow=0", topic)))
+			if got := strings.Join(got, " "); got != want[topic] {
+				t.Errorf("attempt %d: stored %q, want %q", topic, got, want[topic])
+			}
+		}
+		// A line with the key is the same as an event with the key of the line.
+		id := history(t, h, "/log0?follow=0")[1].ID
+		if got := h.Do("POST", "/log0", "two", "Idempotency-Key", "k0#2"); got.Text != id+"\n" {
+			t.Errorf("the key of line 2: %d %s, want %s", got.StatusCode, got.Text, id)
+		}
+		got := h.Do("PUT", "/log0", "one\nother\nthree\n", "Idempotency-Key", "k0", "Accept", "application/json")
+		if got.StatusCode != 422 || !strings.HasPrefix(got.Text, `{"error":"line 2: the Idempotency-Key was already used`) ||
+			!strings.HasSuffix(got.Text, `,"kept":1,"line":2,"status":422}`+"\n") {
+			t.Errorf("another line 2: %d %s, want 422", got.StatusCode, got.Text)
+		}
+		if got := len(history(t, h, "/log0?follow=0")); got != 3 {
+			t.Errorf("%d events are stored, want 3", got)
+		}
+	})
+}
+
+// Several requests with the same lines and the same key, at the same time.
+func TestIdempotencyKeyOfLinesInUse(t *testing.T) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		var wait sync.WaitGroup
+		texts := make([]string, 8)
+		for i := range texts {
+			wait.Go(func() { texts[i] = h.Do("PUT", "/news", "1\n2\n3\n4\n", "Idempotency-Key", "k").Text })
+		}
+		wait.Wait()
+		if slices.Sort(texts); texts[0] != texts[len(texts)-1] || !strings.HasPrefix(texts[0], "kept 4, ") {
+			t.Errorf("the responses are %q, want the same ones", texts)
+		}
+		if got, want := dataOf(history(t, h, "/news?follow=0")), []string{"1", "2", "3", "4"}; !slices.Equal(got, want) {
+			t.Errorf("stored %q, want %q", got, want)
+		}
+	})
 }
 
 func TestBatch(t *testing.T) {
@@ -248,7 +318,7 @@ func TestPartOfLines(t *testing.T) {
 		got = h.Do("PUT", "/-/batch?topic=log", "{\"data\":\"three\"}\n{\"data\":\"x\",\"id\":\"~1\"}\n{\"data\":\"y\"}",
 			"Accept", "application/json")
 		if got.StatusCode != 400 || !strings.HasPrefix(got.Text, `{"error":"line 2: id `) ||
-			!strings.HasSuffix(got.Text, `,"kept":1,"status":400}`+"\n") {
+			!strings.HasSuffix(got.Text, `,"kept":1,"line":2,"status":400}`+"\n") {
 			t.Errorf("lines of JSON: %d %s", got.StatusCode, got.Text)
 		}
 		// The incomplete last line of a body that is cut off is not published.

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+)
+
+// secretFlag is the flag --key. No message contains its value.
+type secretFlag struct {
+	secret string
+	isSet  bool
+}
+
+func (f *secretFlag) String() string { return "" }
+
+// Set implements [flag.Value]. It accepts every value, because the message for
+// a value that Set refuses contains the value.
+func (f *secretFlag) Set(value string) error {
+	*f = secretFlag{value, true}
+	return nil
+}
+
+// addSecretFlag declares the flag --key of a command that sends requests.
+func (s *settings) addSecretFlag(f *secretFlag) {
+	s.addFlag(f, "key", "send the key `SECRET` of a hub, as Authorization: Bearer SECRET; "+
+		"the environment variable hides it from the process list")
+}
+
+// addTo adds the key to the headers of a request. It returns an error if the
+// key cannot be a header, or if the request already has credentials.
+func (f *secretFlag) addTo(header http.Header) error {
+	switch {
+	case !f.isSet:
+		return nil
+	case f.secret == "":
+		return usageError("", "--key must not be empty")
+	case strings.ContainsFunc(f.secret, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return usageError("use the secret alone, without the name and the grants of the key",
+			"--key must have only visible ASCII characters, and no spaces")
+	case header.Get("Authorization") != "":
+		return usageError("", "--key and -H 'Authorization: …' must not be used together")
+	}
+	header.Set("Authorization", "Bearer "+f.secret)
+	return nil
+}
