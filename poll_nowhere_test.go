@@ -3,6 +3,7 @@ package sse
 import (
 	"context"
 	"net"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,7 @@ func newNowhere() *nowhere {
 	return &nowhere{reached: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
+func (n *nowhere) Adopts(reflect.Type) bool                           { return true }
 func (n *nowhere) Adopt(net.Conn, uint64, time.Duration) (int, error) { return 0, nil }
 func (n *nowhere) Close(int)                                          {}
 func (n *nowhere) Stop()                                              { n.once.Do(func() { close(n.done) }) }
