@@ -10,6 +10,7 @@ import (
 
 // ServeHTTP answers with a stream of events. It returns when the stream has
 // ended, or at once if the stream was parked. [Broker] documents the request.
+// On HTTP/1, the connection closes at the end of the stream.
 //
 // ServeHTTP refuses a request with a text that gives the reason, and with
 //
