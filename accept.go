@@ -140,6 +140,12 @@ func accept(
 	header.Set("Cache-Control", "no-store, no-transform")
 	header.Set("X-Accel-Buffering", "no") // for nginx, and proxies that adopted it
 	header.Del("Content-Length")
+	if s.brokerOwned && r.ProtoMajor == 1 && r.Method != http.MethodHead {
+		// The end of a parked stream, and Shutdown, close the connection. A proxy must
+		// not put it into a pool. (On HTTP/2, the field would close the connection of
+		// other streams.)
+		header.Set("Connection", "close")
+	}
 	s.hasBody = r.ProtoMajor == 1 && r.ContentLength != 0
 	s.limitBody()
 	w.WriteHeader(http.StatusOK)

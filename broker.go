@@ -130,7 +130,8 @@ type Broker struct {
 	// less memory. On Linux, the broker takes the connection of a stream from
 	// net/http after the response has begun, if the request is HTTP/1 without a
 	// body and without TLS in this process, no middleware has wrapped the
-	// ResponseWriter, and the [Selection] has no Filter. All other streams are
+	// ResponseWriter, the listener's connections are of type [*net.TCPConn] or
+	// [*net.UnixConn], and the [Selection] has no Filter. All other streams are
 	// held, and [Subscriber.Why] gives the reason.
 	//
 	// When a stream is parked, its handler returns, and middleware regards the

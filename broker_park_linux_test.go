@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,4 +80,235 @@ func TestParkOnSockets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tap is a connection whose Write and Close do more than those of the socket: it
+// counts the written bytes. Its SyscallConn is hidden.
+type tap struct {
+	net.Conn
+	written *atomic.Int64
+}
+
+func (c *tap) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// tcpTap is a tap that has all methods of a *net.TCPConn.
+type tcpTap struct {
+	*net.TCPConn
+	tap *tap
+}
+
+func (c *tcpTap) Write(p []byte) (int, error) { return c.tap.Write(p) }
+
+// tcpTapValue is a tcpTap that is not a pointer.
+type tcpTapValue struct{ *tcpTap }
+
+// netConnTap is a tap that shows the connection that it wraps.
+type netConnTap struct{ *tap }
+
+func (c netConnTap) NetConn() net.Conn { return c.Conn }
+
+// lateTap is a tap that delays all bytes: a goroutine writes them.
+type lateTap struct {
+	*tap
+	queue  chan []byte
+	done   chan struct{} // closed when all bytes were written
+	closed func() error  // closes the tap once
+}
+
+func newLateTap(t *tap) *lateTap {
+	c := &lateTap{tap: t, queue: make(chan []byte, 64), done: make(chan struct{})}
+	c.closed = sync.OnceValue(func() error {
+		close(c.queue)
+		<-c.done
+		return t.Close()
+	})
+	go func() { // ends when the connection is closed
+		defer close(c.done)
+		for p := range c.queue {
+			_, _ = t.Write(p)
+		}
+	}()
+	return c
+}
+
+func (c *lateTap) Close() error { return c.closed() }
+
+func (c *lateTap) Write(p []byte) (int, error) {
+	c.queue <- append([]byte(nil), p...)
+	return len(p), nil
+}
+
+// flippedTap is a tap whose bytes are inverted on the network.
+type flippedTap struct{ *tap }
+
+func (c flippedTap) Write(p []byte) (int, error) {
+	return c.tap.Write(flip(append([]byte(nil), p...)))
+}
+
+func (c flippedTap) Read(p []byte) (int, error) {
+	n, err := c.tap.Read(p)
+	flip(p[:n])
+	return n, err
+}
+
+func flip(p []byte) []byte {
+	for i := range p {
+		p[i] ^= 0xff
+	}
+	return p
+}
+
+// wrappingListener wraps the connections that it accepts.
+type wrappingListener struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+func (l *wrappingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(conn), nil
+}
+
+// pipe returns a connection in memory, and copies its bytes from and to conn.
+func pipe(conn net.Conn) net.Conn {
+	ours, theirs := net.Pipe()
+	go func() { // ends when the peer has closed conn
+		_, _ = io.Copy(ours, conn)
+		_ = ours.Close()
+	}()
+	go func() { // ends when the server has closed theirs
+		_, _ = io.Copy(conn, ours)
+		_ = conn.Close()
+	}()
+	return theirs
+}
+
+// wrappers are kinds of connections that listeners return. A connection that is
+// not wrapped is parked.
+var wrappers = []struct {
+	name string
+	wrap func(*tap) net.Conn // nil if the connection is not wrapped
+	why  string
+}{
+	{"none", nil, ""},
+	{"embeds net.Conn and counts", func(t *tap) net.Conn { return t }, "*sse_test.tap"},
+	{"embeds *net.TCPConn", func(t *tap) net.Conn { return &tcpTap{t.Conn.(*net.TCPConn), t} },
+		"*sse_test.tcpTap"},
+	{"embeds *net.TCPConn twice, as a value",
+		func(t *tap) net.Conn { return tcpTapValue{&tcpTap{t.Conn.(*net.TCPConn), t}} },
+		"sse_test.tcpTapValue"},
+	{"shows the connection with NetConn", func(t *tap) net.Conn { return netConnTap{t} },
+		"sse_test.netConnTap"},
+	{"delays", func(t *tap) net.Conn { return newLateTap(t) }, "*sse_test.lateTap"},
+	{"inverts", func(t *tap) net.Conn { return flippedTap{t} }, "sse_test.flippedTap"},
+	{"is a pipe", func(t *tap) net.Conn { return pipe(t) }, "*net.pipe"},
+	{"is anonymous", func(t *tap) net.Conn { return struct{ net.Conn }{t} },
+		"struct { net.Conn }"},
+	{"wraps a wrapper", func(t *tap) net.Conn { return &tap{newLateTap(t), new(atomic.Int64)} },
+		"*sse_test.tap"},
+}
+
+// Only a socket of the system is parked. If the listener wraps its connections, the
+// stream is held, and no byte passes the wrapper by.
+func TestParkInListenerWrappers(t *testing.T) {
+	for _, test := range wrappers {
+		t.Run(test.name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			testParkBehind(t, listener, test.wrap, test.why)
+		})
+	}
+	t.Run("none, Unix socket", func(t *testing.T) {
+		listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		testParkBehind(t, listener, nil, "")
+	})
+}
+
+// testParkBehind receives an event from a broker behind a listener, lets the broker
+// end the stream, and counts the bytes.
+func testParkBehind(t *testing.T, listener net.Listener, wrap func(*tap) net.Conn, why string) {
+	t.Helper()
+	var written, received atomic.Int64
+	wait := "parked"
+	if addr := listener.Addr(); wrap != nil {
+		wait, why = "held", "the connection is a "+why
+		listener = &wrappingListener{listener, func(c net.Conn) net.Conn {
+			return wrap(&tap{c, &written})
+		}}
+		defer func() {
+			if s, r := written.Load(), received.Load(); s != r {
+				t.Errorf("%v: the wrapper wrote %d bytes, and the client received %d", addr, s, r)
+			}
+		}()
+	}
+	connected := make(chan sse.Subscriber, 1)
+	broker := &sse.Broker{Park: true, OnConnect: func(s sse.Subscriber) { connected <- s }}
+	server := &http.Server{Handler: broker}
+	shutdown := broker.Attach(server)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() {
+		if err := shutdown(context.Background()); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if err := <-served; err != http.ErrServerClosed {
+			t.Errorf("Serve: %v", err)
+		}
+	}()
+
+	conn, err := net.Dial(listener.Addr().Network(), listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := conn
+	if strings.HasSuffix(why, "flippedTap") {
+		c = flippedTap{&tap{conn, new(atomic.Int64)}}
+	}
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	s := <-connected
+	if s.Wait != wait || s.Why != why {
+		t.Errorf("the stream is %s: %q, want %s: %q", s.Wait, s.Why, wait, why)
+	}
+	if _, err := broker.Publish(t.Context(), sse.Event{Data: "hello"}); err != nil {
+		t.Fatal(err)
+	}
+	counted := bufio.NewReader(io.TeeReader(c, countWriter{&received}))
+	resp, err := http.ReadResponse(counted, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data []string
+	for event, err := range sse.NewDecoder(resp.Body, nil).Events() {
+		if err != nil {
+			t.Fatalf("the stream was cut: %v", err)
+		}
+		if event.Data != "" {
+			data = append(data, event.Data)
+			broker.Kick(func(sse.Subscriber) bool { return true })
+		}
+	}
+	if len(data) != 1 || data[0] != "hello" {
+		t.Errorf("received %q, want one event", data)
+	}
+}
+
+// countWriter counts the bytes that are written to it.
+type countWriter struct{ n *atomic.Int64 }
+
+func (c countWriter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
 }

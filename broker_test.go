@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -359,28 +358,6 @@ func TestHeartbeatBetweenFilteredEvents(t *testing.T) {
 		}
 		close(stop)
 		<-done
-	})
-}
-
-// A time beyond the range of nanoseconds since 1970 does not overflow.
-func TestExpiresFarAway(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
-		expires := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
-			return sse.Selection{Expires: expires}, nil
-		}
-		f.Serve()
-		var disconnected int
-		f.Broker.OnDisconnect = func(sse.Subscriber, error) { disconnected++ }
-		l := f.Listen("")
-		time.Sleep(time.Hour)
-		f.Publish("1")
-		l.Want(t, "1")
-		if disconnected != 0 {
-			t.Errorf("the stream ended %d times, want never", disconnected)
-		}
-		l.Stop()
-		synctest.Wait()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"runtime"
 	"sync"
 	"time"
@@ -26,9 +27,10 @@ type loops struct {
 	pages pageWorkers
 }
 
-// accept reports whether the loops accept a stream, and starts them if they are not
-// running. If they do not, why is the reason.
-func (l *loops) accept(st *state) (why string, ok bool) {
+// accept reports whether the loops accept a stream on a connection of a type, and
+// starts the loops if they are not running. If they do not accept it, why is the
+// reason. The type is nil if it is unknown.
+func (l *loops) accept(st *state, conn reflect.Type) (why string, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.closed || st.draining {
@@ -36,6 +38,12 @@ func (l *loops) accept(st *state) (why string, ok bool) {
 	}
 	if err := l.start(st); err != nil {
 		return err.Error(), false
+	}
+	switch {
+	case conn == nil:
+		return "the type of the connection is unknown", false
+	case !l.all[0].poller.Adopts(conn):
+		return fmt.Sprintf("the connection is a %v", conn), false
 	}
 	return "", true
 }

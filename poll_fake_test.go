@@ -1,7 +1,12 @@
 package sse
 
 import (
+	"context"
 	"net"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/sse-go/sse/internal/poll"
@@ -30,4 +35,69 @@ type latePoller struct {
 func (l latePoller) Adopt(conn net.Conn, token uint64, timeout time.Duration) (int, error) {
 	l.before()
 	return l.Fake.Adopt(conn, token, timeout)
+}
+
+// nowhere is a poller without connections. Every write succeeds, so only the
+// cost of the broker itself remains.
+type nowhere struct {
+	written atomic.Int64
+	reached chan struct{} // receives an element when the number of writes reaches want
+	want    int64
+	once    sync.Once
+	done    chan struct{}
+}
+
+func newNowhere() *nowhere {
+	return &nowhere{reached: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+func (n *nowhere) Adopts(reflect.Type) bool                           { return true }
+func (n *nowhere) Adopt(net.Conn, uint64, time.Duration) (int, error) { return 0, nil }
+func (n *nowhere) Close(int)                                          {}
+func (n *nowhere) Stop()                                              { n.once.Do(func() { close(n.done) }) }
+
+func (n *nowhere) Wait([]poll.Readiness) (int, error) {
+	<-n.done
+	return 0, net.ErrClosed
+}
+
+func (n *nowhere) Write(out *poll.Output) {
+	if n.written.Add(1) == n.want {
+		n.reached <- struct{}{}
+	}
+	out.N = len(out.Data)
+}
+
+func (n *nowhere) WriteAll(outs []*poll.Output) {
+	for _, out := range outs {
+		n.Write(out)
+	}
+}
+
+func (n *nowhere) Free() {}
+
+// subscribeNowhere adds n parked subscribers, each with the topic that topic
+// returns.
+func subscribeNowhere(tb testing.TB, b *Broker, n int, topic func(int) string) {
+	tb.Helper()
+	st, err := b.start(context.Background())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	st.mu.Lock()
+	err = st.loops.start(st)
+	st.mu.Unlock()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range n {
+		sel := Selection{Topics: []string{topic(i)}}
+		s, err := st.admit(context.Background(), &sel, Start{}, "", "192.0.2.1:1024")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := st.loops.adopt(&parked{subscriber: *s, chunked: true}, nil, &pendingStream{topics: sel.Topics}); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }

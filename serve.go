@@ -10,6 +10,7 @@ import (
 
 // ServeHTTP answers with a stream of events. It returns when the stream has
 // ended, or at once if the stream was parked. [Broker] documents the request.
+// On HTTP/1, the connection closes at the end of the stream.
 //
 // ServeHTTP refuses a request with a text that gives the reason, and with
 //
@@ -81,7 +82,7 @@ func (b *Broker) serve(w http.ResponseWriter, r *http.Request,
 	st.beginStream(&p)
 	why, park := b.canPark(w, r, p.subscriber)
 	if park {
-		why, park = st.loops.accept(st)
+		why, park = st.loops.accept(st, connType(w))
 	}
 	if park {
 		parked = st.loops.park(w, r, &p) == nil
@@ -172,6 +173,24 @@ func holdReason(w http.ResponseWriter, r *http.Request, s *subscriber) string {
 		return "the response cannot be hijacked"
 	}
 	return ""
+}
+
+// connType returns the type of the connection that Hijack would return for a response
+// of net/http. It returns nil if the response has no such fields. It reads them by
+// reflection, because net/http does not export them: Hijack shows the connection
+// only when it is too late to hold the stream.
+func connType(w http.ResponseWriter) reflect.Type {
+	v := reflect.ValueOf(w)
+	for _, name := range [...]string{"conn", "rwc"} {
+		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+			return nil
+		}
+		v = v.Elem().FieldByName(name)
+	}
+	if v.Kind() != reflect.Interface || v.IsNil() {
+		return nil
+	}
+	return v.Elem().Type()
 }
 
 // hold serves a stream in the goroutine of its handler.

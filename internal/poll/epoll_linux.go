@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"reflect"
 	"syscall"
 	"time"
 )
@@ -53,9 +54,18 @@ func New() (Poller, error) {
 	return e, nil
 }
 
+// Adopts implements [Poller].
+func (e *epoll) Adopts(conn reflect.Type) bool {
+	return conn == reflect.TypeFor[*net.TCPConn]() || conn == reflect.TypeFor[*net.UnixConn]()
+}
+
 // Adopt implements [Poller].
 func (e *epoll) Adopt(conn net.Conn, token uint64, timeout time.Duration) (int, error) {
-	fd, err := duplicate(conn)
+	if !e.Adopts(reflect.TypeOf(conn)) {
+		return -1, fmt.Errorf("sse: a parked connection must be a *net.TCPConn or a *net.UnixConn: %T",
+			conn)
+	}
+	fd, err := duplicate(conn.(syscall.Conn))
 	if err != nil {
 		return -1, err
 	}
@@ -69,11 +79,7 @@ func (e *epoll) Adopt(conn net.Conn, token uint64, timeout time.Duration) (int, 
 
 // duplicate returns a second descriptor of the connection's socket. The runtime
 // does not know this descriptor.
-func duplicate(conn net.Conn) (int, error) {
-	socket, ok := conn.(syscall.Conn)
-	if !ok {
-		return -1, fmt.Errorf("sse: %T has no SyscallConn", conn)
-	}
+func duplicate(socket syscall.Conn) (int, error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return -1, err

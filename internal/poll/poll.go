@@ -8,6 +8,7 @@ package poll
 
 import (
 	"net"
+	"reflect"
 	"time"
 )
 
@@ -19,9 +20,14 @@ const Batch = 256
 // small, so that a fake can stand for it and everything above it can be tested
 // in fake time.
 //
-// Adopt, Write, Close and Stop may be called concurrently. One goroutine calls
+// Adopts, Adopt, Write, Close and Stop may be called concurrently. One goroutine calls
 // Wait, and one calls WriteAll.
 type Poller interface {
+	// Adopts reports whether Adopt accepts connections of a type. It accepts no type
+	// that wraps a socket, because the methods of a wrapper may do more than those of
+	// the socket.
+	Adopts(conn reflect.Type) bool
+
 	// Adopt takes conn over: it duplicates the socket's descriptor, closes conn,
 	// and returns the duplicate. From then on Wait reports events of the socket
 	// with the token. If timeout is positive, the kernel closes a connection whose

@@ -4,6 +4,7 @@ package polltest
 import (
 	"fmt"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ func NewFake() *Fake {
 		done:   make(chan struct{}),
 	}
 }
+
+// Adopts implements [poll.Poller].
+func (f *Fake) Adopts(conn reflect.Type) bool { return conn == reflect.TypeFor[*memnet.Conn]() }
 
 // Adopt implements [poll.Poller]. It fails if conn is not a [*memnet.Conn].
 func (f *Fake) Adopt(conn net.Conn, token uint64, _ time.Duration) (int, error) {

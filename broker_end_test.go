@@ -1,0 +1,198 @@
+package sse_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/brokertest"
+)
+
+// The ways in which a broker ends a stream, and what follows on its connection.
+
+// bubbleStart is the time at which a bubble of testing/synctest begins.
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// ending is a way in which a broker ends a stream.
+type ending struct {
+	name      string
+	configure func(*sse.Broker)
+	sel       sse.Selection
+	end       func(*brokertest.Fixture) // the client reads nothing meanwhile
+}
+
+var endings = []ending{
+	{name: "Kick", end: func(f *brokertest.Fixture) {
+		f.Broker.Kick(func(sse.Subscriber) bool { return true })
+	}},
+	{name: "MaxAge", configure: func(b *sse.Broker) { b.MaxAge = time.Hour },
+		end: func(*brokertest.Fixture) { time.Sleep(time.Hour) }},
+	{name: "Expires", sel: sse.Selection{Expires: bubbleStart.Add(time.Hour)},
+		end: func(*brokertest.Fixture) { time.Sleep(time.Hour) }},
+	{name: "lag", sel: sse.Selection{MaxLag: 1}, end: func(f *brokertest.Fixture) {
+		for range 10 {
+			f.Publish(strings.Repeat("x", 1<<20))
+		}
+	}},
+	{name: "loss", sel: sse.Selection{Loss: sse.LossRefuse},
+		configure: func(b *sse.Broker) { b.Retention.Events = 2 },
+		end: func(f *brokertest.Fixture) {
+			for range 10 {
+				f.Publish(strings.Repeat("x", 1<<20))
+			}
+		}},
+	{name: "WriteTimeout", sel: sse.Selection{MaxLag: -1}, end: func(f *brokertest.Fixture) {
+		f.Publish(strings.Repeat("x", 1<<20))
+		time.Sleep(time.Minute)
+	}},
+	{name: "panic of a hook", sel: sse.Selection{Lag: sse.LagSkip, MaxLag: 1},
+		configure: func(b *sse.Broker) {
+			b.OnDrop = func(sse.Subscriber, int) { panic(http.ErrAbortHandler) }
+		},
+		end: func(f *brokertest.Fixture) {
+			for range 5 {
+				f.Publish("x")
+			}
+		}},
+	{name: "Shutdown", end: func(f *brokertest.Fixture) { _ = f.Broker.Shutdown(f.T.Context()) }},
+	{name: "drain", configure: func(b *sse.Broker) { b.DrainOver = time.Minute },
+		end: func(f *brokertest.Fixture) { _ = f.Broker.Shutdown(f.T.Context()) }},
+	{name: "shutdown of the server", end: func(f *brokertest.Fixture) {
+		_ = f.Server.Shutdown(f.T.Context())
+	}},
+}
+
+// When a stream has ended, its connection accepts the next request, unless the
+// response has said that the connection will be closed, or was cut. Otherwise a proxy
+// would send somebody's POST into a closed connection (RFC 9112 9.6).
+func TestRequestAfterEnd(t *testing.T) {
+	waits := []brokertest.Wait{brokertest.Held()[0], brokertest.Parked(sse.ParkInMemory)}
+	for _, e := range endings {
+		for _, final := range []*sse.Event{nil, {Type: "bye"}} {
+			t.Run(fmt.Sprint(e.name, ", Final ", final != nil), func(t *testing.T) {
+				brokertest.InWaits(t, waits, func(t *testing.T, f *brokertest.Fixture) {
+					f.Broker.Streams.Final = final
+					testRequestAfter(t, f, e)
+				})
+			})
+		}
+	}
+}
+
+func testRequestAfter(t *testing.T, f *brokertest.Fixture, e ending) {
+	t.Helper()
+	if e.configure != nil {
+		e.configure(&f.Broker)
+	}
+	f.Broker.Select = func(*http.Request) (sse.Selection, error) { return e.sel, nil }
+	f.Options.Configure = func(server *http.Server) { f.Broker.Attach(server) }
+	ended := 0
+	f.Broker.OnDisconnect = func(sse.Subscriber, error) { ended++ }
+	f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			f.Broker.ServeHTTP(w, r)
+		}
+	}))
+	conn := f.Server.Dial()
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	synctest.Wait()
+	e.end(f)
+	synctest.Wait()
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	synctest.Wait()
+	if ended != 1 {
+		t.Fatalf("%d streams have ended, want 1", ended)
+	}
+	if resp.Close || err != nil {
+		return // no client puts the connection into a pool
+	}
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+	if _, err := http.ReadResponse(r, nil); err != nil {
+		t.Errorf("a POST on the connection of the ended stream: %v", err)
+	}
+}
+
+// A stream ends at Expires or in the last tenth of MaxAge, whichever is earlier,
+// with or without heartbeats.
+func TestExpiry(t *testing.T) {
+	const minute = time.Minute
+	for _, test := range []struct {
+		name              string
+		maxAge, expires   time.Duration
+		earliest, longest time.Duration // the stream ends between them, or never
+	}{
+		{"neither", 0, 0, 0, 0},
+		{"only MaxAge", 100 * minute, 0, 90 * minute, 100 * minute},
+		{"only Expires", 0, 5 * minute, 5 * minute, 5 * minute},
+		{"Expires first", 100 * minute, 5 * minute, 5 * minute, 5 * minute},
+		{"MaxAge first", 100 * minute, 200 * minute, 90 * minute, 100 * minute},
+		{"already expired", 100 * minute, -minute, 0, 0},
+	} {
+		for _, heartbeat := range []time.Duration{0, -1} {
+			t.Run(test.name, func(t *testing.T) {
+				inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+					f.Broker.MaxAge, f.Broker.Streams.Heartbeat = test.maxAge, heartbeat
+					f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+						var sel sse.Selection
+						if test.expires != 0 {
+							sel.Expires = time.Now().Add(test.expires)
+						}
+						return sel, nil
+					}
+					ends := brokertest.RecordEnds(&f.Broker)
+					f.Serve()
+					start := time.Now()
+					f.Listen("", func(c *sse.Client) { c.MaxRetries = -1 })
+					time.Sleep(210 * minute)
+					synctest.Wait()
+					if test.expires == 0 && test.maxAge == 0 {
+						ends.Want(t, sse.ErrExpired, 0)
+						return
+					}
+					ends.Want(t, sse.ErrExpired, 1)
+					for _, at := range ends.Times() {
+						took := at.Sub(start)
+						if took < test.earliest || took > test.longest+time.Second {
+							t.Errorf("the stream ended after %v, want from %v to %v", took,
+								test.earliest, test.longest)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// A time beyond the range of nanoseconds since 1970 does not overflow.
+func TestExpiresFarAway(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		expires := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+			return sse.Selection{Expires: expires}, nil
+		}
+		f.Serve()
+		var disconnected int
+		f.Broker.OnDisconnect = func(sse.Subscriber, error) { disconnected++ }
+		l := f.Listen("")
+		time.Sleep(time.Hour)
+		f.Publish("1")
+		l.Want(t, "1")
+		if disconnected != 0 {
+			t.Errorf("the stream ended %d times, want never", disconnected)
+		}
+		l.Stop()
+		synctest.Wait()
+	})
+}
