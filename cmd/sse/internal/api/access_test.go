@@ -116,6 +116,52 @@ func TestReportedNames(t *testing.T) {
 	}
 }
 
+// A hub that is open only because no other machine can reach it refuses
+// requests that a proxy has forwarded, whatever their Host is.
+func TestProxies(t *testing.T) {
+	for _, test := range []struct{ header, value, name string }{
+		{"Via", "1.1 squid", "Via"},
+		{"Forwarded", "for=192.0.2.1", "Forwarded"},
+		{"X-Forwarded-For", "192.0.2.1", "X-Forwarded-For"},
+		{"x-forwarded-host", "hub.example", "X-Forwarded-Host"},
+		{"X-Forwarded-Proto", "https", "X-Forwarded-Proto"},
+		{"X-Forwarded-New", "", "X-Forwarded-New"},
+		{"X-Real-IP", "192.0.2.1", "X-Real-Ip"},
+		{"X-Forwarded", "for=192.0.2.1", ""},
+		{"X-Request-Id", "1", ""},
+	} {
+		for _, request := range []string{"GET /-/healthz", "GET /a?follow=0", "POST /a", "PUT /a",
+			"DELETE /a", "GET /", "OPTIONS /a"} {
+			for _, host := range []string{"localhost", "evil.example"} {
+				var reported refusals
+				a, broker := newBroker(t, reported.set, func(o *api.Options) { o.RefuseProxies = true })
+				header := []string{test.header, test.value, "Host", host}
+				got := ask(t, a, request, "", header...)
+				ask(t, a, request, "", header...)
+				if test.name == "" {
+					if got.status == 403 || host == "localhost" && len(reported.calls) > 0 {
+						t.Errorf("%s with %s: %s, reported %q", request, test.header, got, reported.calls)
+					}
+					continue
+				}
+				want := "403 sse: this hub has no keys, and the request came through a proxy " +
+					"(it has the header " + test.name + "); start the hub with --keys FILE, " +
+					"or with --insecure to allow every client of the proxy"
+				const wantReport = "a request through a proxy --keys FILE or --insecure"
+				if got.String() != want || !slices.Equal(reported.calls, []string{wantReport}) {
+					t.Errorf("%s of %s with %s: %s, reported %q\nwant %s, reported %q",
+						request, host, test.header, got, reported.calls, want, wantReport)
+				}
+				checkEvents(t, broker)
+			}
+		}
+		a, _ := newBroker(t)
+		if got := ask(t, a, "GET /-/healthz", "", test.header, test.value); got.status != 200 {
+			t.Errorf("%s with keys or --insecure: %s, want 200", test.header, got)
+		}
+	}
+}
+
 // RFC 9112 3.2.2: a server accepts the absolute form of a URL.
 func TestAbsoluteURLs(t *testing.T) {
 	a, _ := newBroker(t)

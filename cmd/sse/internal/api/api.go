@@ -46,6 +46,9 @@ type Options struct {
 	Hosts   []string
 	AnyHost bool
 
+	// RefuseProxies makes the API refuse requests that a proxy has forwarded.
+	RefuseProxies bool
+
 	// Origins are the origins of the pages that may use the hub, in addition to
 	// its own, for example https://example.com. "*" allows the pages of all
 	// origins, but browsers then send no cookies to the hub.
@@ -57,9 +60,11 @@ type Options struct {
 	// Closing is canceled when the hub shuts down.
 	Closing context.Context
 
-	// OnRefused, if not nil, is called when the API refuses a host name or an
-	// origin, once for each name and once for each origin. subject is the name
-	// or the origin; flag is the command-line flag that would allow it.
+	// OnRefused, if not nil, is called when the API refuses a host name, an
+	// origin or a request through a proxy: once for each name, once for each
+	// origin, and once for proxies. subject is the name, the origin or "a
+	// request through a proxy"; flag is the command-line flag that would allow
+	// it.
 	OnRefused func(subject, flag string)
 
 	// OnError, if not nil, is called with each error that no client has caused.

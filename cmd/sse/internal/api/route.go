@@ -47,7 +47,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
 		header["Vary"] = vary // or caches would share one stream between equal GETs
 	}
-	err := a.checkHost(r)
+	err := a.checkProxy(r)
+	if err == nil {
+		err = a.checkHost(r)
+	}
 	if err == nil {
 		err = a.checkOrigin(w, r)
 	}

@@ -34,8 +34,8 @@ type Config struct {
 	Data string
 
 	// Keys are the keys of the clients that may use the hub. Without keys every
-	// client may use the hub. Then the hub must listen on loopback addresses
-	// only, unless Insecure is true.
+	// client may use the hub. Then, unless Insecure is true, the hub must listen
+	// on loopback addresses only, and refuses requests through a proxy.
 	Keys     []auth.Key
 	Insecure bool
 

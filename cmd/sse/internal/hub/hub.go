@@ -119,7 +119,8 @@ func (h *Hub) build() error {
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
 		// With keys, requests under another host name are harmless: a page that
 		// uses such a name (DNS rebinding) has no key.
-		AnyHost: len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
+		AnyHost:       len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
+		RefuseProxies: len(c.Keys) == 0 && !c.Insecure,
 		OnRefused: func(subject, flag string) {
 			c.Logger.Warn(subject+" was refused", slog.String("hint", flag+" allows it"))
 		},
