@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -91,16 +92,25 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
+// crossOriginKey is the key of a mark in the context of the requests that only
+// the origin * allows.
+type crossOriginKey struct{}
+
+// isCrossOrigin reports whether only the origin * allows a request.
+func isCrossOrigin(r *http.Request) bool { return r.Context().Value(crossOriginKey{}) != nil }
+
 // checkOrigin refuses requests from pages of other origins. For allowed origins
-// it sets the headers that browsers need.
-func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) error {
+// it sets the headers that browsers need. It returns the request to handle: if
+// only the origin * allows the request, that one has no cookies. Otherwise any
+// page of the same site could use the key of the person who opens it.
+func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	origin, site := firstHeader(r, "Origin"), firstHeader(r, "Sec-Fetch-Site")
 	if origin == "" && site == "" {
-		return nil // not a browser
+		return r, nil // not a browser
 	}
 	header := w.Header()
 	switch {
-	case origin != "" && origin != "null" && a.origins[origin]:
+	case a.isListed(origin):
 		header.Set("Access-Control-Allow-Origin", origin)
 		header.Set("Access-Control-Allow-Credentials", "true")
 	case origin != "" && a.origins[anyOrigin]:
@@ -109,16 +119,27 @@ func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) error {
 	if header["Access-Control-Allow-Origin"] != nil {
 		header.Set("Access-Control-Expose-Headers", "Link, Retry-After, Idempotent-Replayed")
 	}
-	if !a.isAllowed(r, origin, site) {
-		return a.refuseOrigin(origin)
+	switch {
+	case a.isTrusted(r, origin, site):
+		return r, nil
+	case a.origins[anyOrigin]:
+		r = r.Clone(context.WithValue(r.Context(), crossOriginKey{}, true))
+		r.Header.Del("Cookie")
+		return r, nil
 	}
-	return nil
+	return r, a.refuseOrigin(origin)
 }
 
-// isAllowed reports whether a page of an origin may send this request.
-func (a *API) isAllowed(r *http.Request, origin, site string) bool {
+// isListed reports whether an origin is one of Origins.
+func (a *API) isListed(origin string) bool {
+	return origin != "" && origin != "null" && origin != anyOrigin && a.origins[origin]
+}
+
+// isTrusted reports whether a page of an origin may send this request, and may
+// use cookies.
+func (a *API) isTrusted(r *http.Request, origin, site string) bool {
 	switch {
-	case a.origins[anyOrigin], a.origins[origin] && origin != "null":
+	case a.isListed(origin):
 		return true
 	case !isRead(r) && r.Method != http.MethodOptions:
 		return a.protection.Check(r) == nil

@@ -297,6 +297,71 @@ func TestRefusedOrigins(t *testing.T) {
 	}
 }
 
+// If only the origin * allows a page, the page can neither use the cookie of the
+// person who opens it, nor change that cookie.
+func TestAnyOriginIgnoresCookies(t *testing.T) {
+	const app, evil = "https://app.example", "https://evil.localhost"
+	pages := []struct {
+		name    string
+		header  []string
+		foreign bool
+	}{
+		{"page of the same site", []string{"Origin", evil, "Sec-Fetch-Site", "same-site"}, true},
+		{"page of another site", []string{"Origin", evil, "Sec-Fetch-Site", "cross-site"}, true},
+		{"opaque origin", []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, true},
+		{"old browser", []string{"Origin", evil}, true},
+		{"another port, old browser", []string{"Origin", "http://localhost:1"}, true},
+		{"origin with the name *", []string{"Origin", "*"}, true},
+		{"page without an Origin", []string{"Sec-Fetch-Site", "same-site"}, true},
+		{"form of another page", []string{"Origin", evil, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "navigate"}, true},
+		{"listed page", []string{"Origin", app, "Sec-Fetch-Site", "cross-site"}, false},
+		{"own page", []string{"Origin", "http://localhost", "Sec-Fetch-Site", "same-origin"}, false},
+		{"own page, old browser", []string{"Origin", "http://localhost"}, false},
+		{"no browser", nil, false},
+	}
+	a, _ := newBroker(t, withKeys("k "+secret+" publish ** subscribe ** delete **"),
+		func(o *api.Options) { o.Origins = []string{"*", app} })
+	cookie, _, _ := strings.Cut(ask(t, a, "POST /-/login", "key="+secret).header.Get("Set-Cookie"), ";")
+	for _, page := range pages {
+		for _, test := range []struct {
+			request, body string
+			ok, refused   int
+		}{
+			{"POST /a", "x", 200, 401},
+			{"PUT /a", "x", 200, 401},
+			{"POST /-/publish?topic=a", "x", 200, 401},
+			{"POST /-/batch?topic=a", `{"data":"x"}`, 200, 401},
+			{"PUT /-/batch?topic=a", `{"data":"x"}`, 200, 401},
+			{"DELETE /a", "", 204, 401},
+			{"GET /a?follow=0", "", 200, 401},
+			{"HEAD /a", "", 200, 401},
+			{"POST /-/tickets?topic=a", "", 200, 401},
+			{"POST /-/login", "key=" + secret, 200, 403},
+			{"POST /-/logout", "", 200, 403},
+		} {
+			want := test.ok
+			if page.foreign {
+				want = test.refused
+			}
+			if isRead := test.request[0] == 'G' || test.request[0] == 'H'; isRead && slices.Contains(page.header, "navigate") {
+				continue // a person follows a link
+			}
+			got := ask(t, a, test.request, test.body, append(slices.Clip(page.header), "Cookie", cookie)...)
+			if got.status != want {
+				t.Errorf("%s: %s: %s, want %d", page.name, test.request, got, want)
+			}
+			if page.foreign && got.header["Set-Cookie"] != nil {
+				t.Errorf("%s: %s sets the cookie %q", page.name, test.request, got.header["Set-Cookie"])
+			}
+		}
+		// A key in the header works from every page.
+		header := append(slices.Clip(page.header), "Cookie", "sse_session=wrong", bearer[0], bearer[1])
+		if got := ask(t, a, "POST /a", "x", header...); got.status != 200 {
+			t.Errorf("%s with a key: %s, want 200", page.name, got)
+		}
+	}
+}
+
 func TestPreflights(t *testing.T) {
 	const methods = "GET, HEAD, POST, PUT, DELETE"
 	common := http.Header{

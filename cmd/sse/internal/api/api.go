@@ -51,7 +51,7 @@ type Options struct {
 
 	// Origins are the origins of the pages that may use the hub, in addition to
 	// its own, for example https://example.com. "*" allows the pages of all
-	// origins, but browsers then send no cookies to the hub.
+	// origins, but the API then ignores their cookies.
 	Origins []string
 
 	// MaxEvent is the largest size of an event on the wire, in bytes.

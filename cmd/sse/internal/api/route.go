@@ -52,7 +52,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = a.checkHost(r)
 	}
 	if err == nil {
-		err = a.checkOrigin(w, r)
+		r, err = a.checkOrigin(w, r)
 	}
 	if err == nil {
 		err = a.checkNoBody(r)
