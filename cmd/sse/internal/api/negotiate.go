@@ -42,6 +42,24 @@ func acceptsStream(accept string) bool {
 	return false
 }
 
+// continuedAt returns the number of the first byte that a request asks for, if it
+// asks for all bytes from a later byte than the first. Otherwise it returns "".
+//
+// RFC 9110 13.1.5: an If-Range that does not match makes the server ignore
+// Range. A stream has nothing that it could match.
+func continuedAt(r *http.Request) string {
+	values := r.Header["Range"]
+	if len(values) != 1 || r.Method != http.MethodGet || r.Header["If-Range"] != nil {
+		return ""
+	}
+	unit, text, _ := strings.Cut(values[0], "=")
+	first, isOpen := strings.CutSuffix(text, "-")
+	if !strings.EqualFold(unit, "bytes") || !isOpen || strings.Trim(first, "0123456789") != "" {
+		return ""
+	}
+	return strings.TrimLeft(first, "0")
+}
+
 // isNavigation reports whether a person opened the path in a browser. It is
 // false for the requests of a page.
 func isNavigation(r *http.Request) bool {

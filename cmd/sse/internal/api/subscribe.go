@@ -70,6 +70,11 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	case refusesStream(r):
 		return problemf(http.StatusNotAcceptable, "Accept must include text/event-stream "+
 			"for a stream; for stored events as lines of JSON, add follow=0")
+	case continuedAt(r) != "":
+		// No Content-Range, because a stream has no length that it could state.
+		return problemf(http.StatusRequestedRangeNotSatisfiable, "a stream cannot be continued at "+
+			"byte %.20s, because each stream begins anew; to continue after an event, "+
+			"send its ID in the header Last-Event-ID", continuedAt(r))
 	case r.Method == http.MethodHead:
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no") // as the Broker
