@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/sse-go/sse/cmd/sse/internal/text"
@@ -39,7 +40,7 @@ func (a *API) checkHost(r *http.Request) error {
 		return problemf(http.StatusBadRequest,
 			"%s must be a path, or an http or https URL with a host", text.Quote(r.RequestURI))
 	}
-	if a.AnyHost {
+	if a.AnyHost || isHealthCheck(r.URL) {
 		return nil
 	}
 	if last := a.lastHost.Load(); last != nil && *last == r.Host {
@@ -52,6 +53,11 @@ func (a *API) checkHost(r *http.Request) error {
 	a.lastHost.Store(&host)
 	return nil
 }
+
+// isHealthCheck reports whether a path answers the checks of load balancers,
+// which often send no Host, or an address of their own. Its response has nothing
+// that a page may not know.
+func isHealthCheck(u *url.URL) bool { return u.Path == healthPath || u.Path == readyPath }
 
 func (a *API) checkHostName(host string) error {
 	if isAddress(host) {
@@ -145,8 +151,8 @@ func (a *API) isTrusted(r *http.Request, origin, site string) bool {
 		return a.protection.Check(r) == nil
 	case site == "same-origin" || site == "none":
 		return true
-	case isRead(r) && isNavigation(r):
-		return true // the response is an error for a person, without events
+	case isRead(r) && firstHeader(r, "Sec-Fetch-Mode") == "navigate":
+		return true // a person follows a link; the page with the link cannot read the response
 	}
 	return site == "" && isOwnOrigin(origin, r.Host)
 }

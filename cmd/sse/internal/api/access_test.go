@@ -19,26 +19,27 @@ func (r *refusals) set(o *api.Options) {
 }
 
 func TestHosts(t *testing.T) {
+	const robots = "200 User-agent: *\nDisallow: /"
 	refuse := func(name, flag string) string {
 		return fmt.Sprintf("421 sse: this hub does not serve the host %q; its flag %s would allow it", name, flag)
 	}
 	for _, test := range []struct{ host, want, reported string }{
-		{"localhost", "200 ok", ""},
-		{"LocalHost:3000", "200 ok", ""},
-		{"localhost.", "200 ok", ""},
-		{"localhost.:80", "200 ok", ""},
-		{"a.localhost", "200 ok", ""},
-		{"127.0.0.1", "200 ok", ""},
-		{"127.0.0.1:3000", "200 ok", ""},
-		{"0.0.0.0", "200 ok", ""},
-		{"9.9.9.9", "200 ok", ""},
-		{"[::1]", "200 ok", ""},
-		{"[::1]:3000", "200 ok", ""},
-		{":3000", "200 ok", ""},
-		{"x.example", "200 ok", ""},
-		{"hub.example", "200 ok", ""},
-		{"HUB.example:80", "200 ok", ""},
-		{"hub.example.", "200 ok", ""},
+		{"localhost", robots, ""},
+		{"LocalHost:3000", robots, ""},
+		{"localhost.", robots, ""},
+		{"localhost.:80", robots, ""},
+		{"a.localhost", robots, ""},
+		{"127.0.0.1", robots, ""},
+		{"127.0.0.1:3000", robots, ""},
+		{"0.0.0.0", robots, ""},
+		{"9.9.9.9", robots, ""},
+		{"[::1]", robots, ""},
+		{"[::1]:3000", robots, ""},
+		{":3000", robots, ""},
+		{"x.example", robots, ""},
+		{"hub.example", robots, ""},
+		{"HUB.example:80", robots, ""},
+		{"hub.example.", robots, ""},
 		{"", refuse("", "--host NAME"), `the host "" --host NAME`},
 		{"evil.example", refuse("evil.example", "--host evil.example"), `the host "evil.example" --host evil.example`},
 		{"Evil.example:80", refuse("evil.example", "--host evil.example"), `the host "evil.example" --host evil.example`},
@@ -57,7 +58,7 @@ func TestHosts(t *testing.T) {
 		var reported refusals
 		a, _ := newBroker(t, reported.set, func(o *api.Options) { o.Hosts = []string{"x.example", "Hub.Example"} })
 		for range 2 { // the second time, the host is known
-			if got := ask(t, a, "GET /-/healthz", "", "Host", test.host); got.String() != test.want {
+			if got := ask(t, a, "GET /robots.txt", "", "Host", test.host); got.String() != test.want {
 				t.Errorf("%q: %s, want %s", test.host, got, test.want)
 			}
 		}
@@ -70,7 +71,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: the API remembers %q, want %q", test.host, got, remembered)
 		}
 		// A host that was allowed before does not allow other hosts.
-		if got := ask(t, a, "GET /-/healthz", "", "Host", "other.example"); got.status != 421 {
+		if got := ask(t, a, "GET /robots.txt", "", "Host", "other.example"); got.status != 421 {
 			t.Errorf("other.example after %q: %s, want 421", test.host, got)
 		}
 		want := []string{test.reported, `the host "other.example" --host other.example`}
@@ -81,7 +82,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: reported %q, want %q", test.host, reported.calls, want)
 		}
 		a.AnyHost = true
-		if got := ask(t, a, "GET /-/healthz", "", "Host", test.host); got.String() != "200 ok" {
+		if got := ask(t, a, "GET /robots.txt", "", "Host", test.host); got.String() != robots {
 			t.Errorf("%q with AnyHost: %s, want 200", test.host, got)
 		}
 	}
@@ -93,7 +94,7 @@ func TestReportedNames(t *testing.T) {
 	a, _ := newBroker(t, reported.set)
 	for range 2 {
 		for i := range 150 {
-			ask(t, a, "GET /-/healthz", "", "Host", fmt.Sprintf("h%d.example", i))
+			ask(t, a, "GET /robots.txt", "", "Host", fmt.Sprintf("h%d.example", i))
 		}
 	}
 	want := []string{}
@@ -107,12 +108,39 @@ func TestReportedNames(t *testing.T) {
 		t.Errorf("%d names are remembered, want 100", n)
 	}
 	a.OnRefused = nil
-	if got := ask(t, a, "GET /-/healthz", "", "Host", "new.example"); got.status != 421 {
+	if got := ask(t, a, "GET /robots.txt", "", "Host", "new.example"); got.status != 421 {
 		t.Errorf("without OnRefused: %s, want 421", got)
 	}
 	b, _ := newBroker(t)
-	if got := ask(t, b, "GET /-/healthz", "", "Host", "new.example"); got.status != 421 {
+	if got := ask(t, b, "GET /robots.txt", "", "Host", "new.example"); got.status != 421 {
 		t.Errorf("without OnRefused: %s, want 421", got)
+	}
+}
+
+// A health check of a load balancer may have no Host, or any Host.
+func TestHostOfHealthChecks(t *testing.T) {
+	for _, host := range []string{"", "evil.example", "[evil", "10.0.0.1:3000"} {
+		var reported refusals
+		a, _ := newBroker(t, reported.set)
+		for request, want := range map[string]string{
+			"GET /-/healthz": "200 ok", "GET http://x.example/-/healthz": "200 ok", "GET /-/readyz": "200 ready",
+		} {
+			if got := ask(t, a, request, "", "Host", host); got.String() != want {
+				t.Errorf("%s of %q: %s, want %s", request, host, got, want)
+			}
+		}
+		if len(reported.calls) > 0 || a.LastHost() != "" {
+			t.Errorf("%q: reported %q, remembered %q", host, reported.calls, a.LastHost())
+		}
+		for _, request := range []string{"GET /-/healthz/x", "GET /-/events?topic=a&follow=0", "GET /", "GET /a?follow=0", "POST /a"} {
+			if got := ask(t, a, request, "", "Host", host); (got.status == 421) != (host != "10.0.0.1:3000") {
+				t.Errorf("%s of %q: %s", request, host, got)
+			}
+		}
+		// A page of another origin is still refused.
+		if got := ask(t, a, "GET /-/healthz", "", "Host", host, "Origin", "https://other.example"); got.status != 403 {
+			t.Errorf("a page asks for %q: %s, want 403", host, got)
+		}
 	}
 }
 

@@ -63,17 +63,19 @@ func continuedAt(r *http.Request) string {
 // isNavigation reports whether a person opened the path in a browser. It is
 // false for the requests of a page.
 func isNavigation(r *http.Request) bool {
-	if r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		return true
-	}
-	return strings.HasPrefix(r.Header.Get("Accept"), "text/html")
+	return firstHeader(r, "Sec-Fetch-Mode") == "navigate" ||
+		firstHeader(r, "Sec-Fetch-Dest") == "document" ||
+		strings.HasPrefix(firstHeader(r, "Accept"), "text/html")
 }
 
-// isSubresource reports whether a browser loads an image, a script or another
-// part of a page. A request of a script has the destination "empty".
+// isSubresource reports whether a browser loads an image, a script, a frame or
+// another part of a page. A request of a script has the destination "empty".
 func isSubresource(r *http.Request) bool {
-	destination := r.Header.Get("Sec-Fetch-Dest")
-	return destination != "" && destination != "empty"
+	switch firstHeader(r, "Sec-Fetch-Dest") {
+	case "", "empty", "document":
+		return false
+	}
+	return true
 }
 
 // isPrefetch reports whether a browser sends the request before a person asks
@@ -87,8 +89,13 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// notAPage returns the error for a person who opened a topic in a browser.
-func notAPage(r *http.Request) error {
+// notAPage returns the error for a person who opened a stream in a browser.
+func (a *API) notAPage(r *http.Request) error {
+	how := "curl -N, sse listen or new EventSource(…)"
+	if !a.Authority.Open() {
+		how = "curl -N or sse listen with " + secretFlag + ", or new EventSource(…) with a ticket"
+	}
 	return problemf(http.StatusNotAcceptable, "%s is a stream of events, not a page; "+
-		"to read it, use curl -N, sse listen or new EventSource(…)", text.Quote(pathOf(r.URL)))
+		"to read it, use %s; for a page of stored events, "+
+		"add follow=0 to the query", text.Quote(pathOf(r.URL)), how)
 }

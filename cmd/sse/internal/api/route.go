@@ -24,8 +24,8 @@ func (a *API) newRoutes() map[string]route {
 		"/-/login":   {"POST": a.login},
 		"/-/logout":  {"POST": a.logout},
 		"/-/tickets": {"POST": a.issueTicket},
-		"/-/healthz": {"GET": a.reportHealth, "HEAD": a.reportHealth},
-		"/-/readyz":  {"GET": a.reportReadiness, "HEAD": a.reportReadiness},
+		healthPath:   {"GET": a.reportHealth, "HEAD": a.reportHealth},
+		readyPath:    {"GET": a.reportReadiness, "HEAD": a.reportReadiness},
 	}
 }
 

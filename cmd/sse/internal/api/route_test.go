@@ -105,7 +105,8 @@ func TestRoutes(t *testing.T) {
 	const reserved = "paths below /-/ and /.well-known/, /favicon.ico and /robots.txt are reserved"
 	checkRows(t, a, []row{
 		{"GET /", nil, "", "200 This is a hub for Server-Sent Events. Its topics are paths:\n\n" +
-			"  curl -N http://localhost/news\n  curl -d hello http://localhost/news"},
+			"  curl -N http://localhost/news\n  curl -d hello http://localhost/news\n\n" +
+			"For health checks, use http://localhost/-/healthz: other paths, such as /health, are topics."},
 		{"GET /-/healthz", []string{"Accept", "application/json"}, "", "200 ok"},
 		{"GET /-/readyz", []string{"Accept", "application/json"}, "", "200 ready"},
 		{"GET /robots.txt", []string{"Accept", "application/json"}, "", "200 User-agent: *\nDisallow: /"},

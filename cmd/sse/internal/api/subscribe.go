@@ -37,13 +37,17 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	switch {
 	case isPrefetch(r):
 		return problemf(http.StatusServiceUnavailable, "a stream must not be prefetched")
-	case isNavigation(r) || isSubresource(r):
-		return notAPage(r)
+	case isSubresource(r):
+		return problemf(http.StatusNotAcceptable,
+			"events must not be a part of a page, such as an image, a script or a frame")
 	}
 	targetInQuery := to.isEmpty()
 	query, err := parseQuery(r, targetInQuery, readParameters...)
 	if err != nil {
 		return err
+	}
+	if isNavigation(r) && query.Get("follow") != "0" {
+		return a.notAPage(r)
 	}
 	if targetInQuery {
 		if to, err = parseTarget(query); err != nil {

@@ -28,7 +28,8 @@ func closed(o *api.Options) {
 func TestRequestsForAStream(t *testing.T) {
 	a, _ := newBroker(t, closed)
 	const (
-		page     = `406 sse: "/news" is a stream of events, not a page; to read it, use curl -N, sse listen or new EventSource(…)`
+		page     = `406 sse: "/news" is a stream of events, not a page; to read it, use curl -N, sse listen or new EventSource(…); for a page of stored events, add follow=0 to the query`
+		part     = "406 sse: events must not be a part of a page, such as an image, a script or a frame"
 		prefetch = "503 sse: a stream must not be prefetched"
 		accept   = "406 sse: Accept must include text/event-stream for a stream; for stored events as lines of JSON, add follow=0"
 	)
@@ -55,8 +56,10 @@ func TestRequestsForAStream(t *testing.T) {
 		{"200", []string{"Accept", "*/*,text/html"}},
 		{page, []string{"Sec-Fetch-Mode", "navigate"}},
 		{"200", []string{"Sec-Fetch-Mode", "cors"}},
-		{page, []string{"Sec-Fetch-Dest", "image"}},
-		{page, []string{"Sec-Fetch-Dest", "script"}},
+		{page, []string{"Sec-Fetch-Dest", "document"}},
+		{part, []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}},
+		{part, []string{"Sec-Fetch-Dest", "image"}},
+		{part, []string{"Sec-Fetch-Dest", "script"}},
 		{"200", []string{"Sec-Fetch-Dest", "empty"}},
 		{"200", []string{"Sec-Fetch-Dest", ""}},
 		{prefetch, []string{"Sec-Purpose", "prefetch"}},
@@ -77,7 +80,8 @@ func TestRequestsForAStream(t *testing.T) {
 	checkRows(t, a, []row{
 		{"HEAD /news", []string{"Accept", "application/xml"}, "", accept},
 		{"HEAD /news", []string{"Sec-Purpose", "prefetch"}, "", prefetch},
-		{"GET /news?follow=0", []string{"Sec-Fetch-Mode", "navigate"}, "", page},
+		{"GET /news?follow=1", []string{"Sec-Fetch-Mode", "navigate"}, "", page},
+		{"GET /news?follow=0", []string{"Sec-Fetch-Dest", "image"}, "", part},
 	})
 }
 

@@ -87,6 +87,7 @@ type Started struct {
 	URL  string // for a browser
 	Addr string // for net.Dial
 	Data string // the directory of the event log, or Memory
+	Keys bool   // whether clients need a key
 }
 
 // Error is the reason why a hub cannot start. Hint describes how to fix the

@@ -296,7 +296,6 @@ func (h *fullHub) history() map[string]string {
 		if len(all) == before {
 			return all
 		}
-		next, _, _ := strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
-		path = next
+		path = hubtest.NextPage(h.t, page.Response)
 	}
 }

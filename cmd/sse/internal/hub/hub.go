@@ -180,7 +180,9 @@ func (h *Hub) newStarted(listeners []net.Listener) Started {
 		host = "localhost"
 	}
 	addr := net.JoinHostPort(host, port)
-	return Started{URL: "http://" + addr, Addr: addr, Data: h.config.Data}
+	return Started{
+		URL: "http://" + addr, Addr: addr, Data: h.config.Data, Keys: len(h.config.Keys) > 0,
+	}
 }
 
 // writeAddr writes the address to Config.AddrFile. It replaces the file
