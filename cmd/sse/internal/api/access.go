@@ -106,9 +106,10 @@ type crossOriginKey struct{}
 func isCrossOrigin(r *http.Request) bool { return r.Context().Value(crossOriginKey{}) != nil }
 
 // checkOrigin refuses requests from pages of other origins. For allowed origins
-// it sets the headers that browsers need. It returns the request to handle: if
-// only the origin * allows the request, that one has no cookies. Otherwise any
-// page of the same site could use the key of the person who opens it.
+// it sets the headers that browsers need. It returns the request to handle. If
+// only the origin * allows the request, the returned request has no cookies:
+// otherwise any page of the same site could use the key of the person who opens
+// the page.
 func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	origin, site := firstHeader(r, "Origin"), firstHeader(r, "Sec-Fetch-Site")
 	if origin == "" && site == "" {

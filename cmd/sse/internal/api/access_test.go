@@ -145,7 +145,7 @@ func TestHostOfHealthChecks(t *testing.T) {
 }
 
 // A hub that is open only because no other machine can reach it refuses
-// requests that a proxy has forwarded, whatever their Host is.
+// requests that a proxy has forwarded. No Host makes a difference.
 func TestProxies(t *testing.T) {
 	for _, test := range []struct{ header, value, name string }{
 		{"Via", "1.1 squid", "Via"},

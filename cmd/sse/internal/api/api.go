@@ -34,11 +34,25 @@ type Log interface {
 	Delete(ctx context.Context, topic string) error
 }
 
+// WriteResult is the result of a write to the disk of the event log. If Time is
+// zero, there was none yet.
+type WriteResult struct {
+	Time time.Time
+	Err  error
+}
+
+// LogHealth is the results of the last commit of events, and of the last test
+// that wrote and synced a small file.
+type LogHealth struct{ Commit, Test WriteResult }
+
 // Options configures an API.
 type Options struct {
 	Broker    *sse.Broker // its Select must be API.Select
 	Log       Log
 	Authority *auth.Authority
+
+	// CheckLog, if not nil, reports whether the event log can be written.
+	CheckLog func(context.Context) LogHealth
 
 	// Hosts are the host names that a request may use for the hub, in addition
 	// to localhost and all IP addresses. If AnyHost is true, it may use any

@@ -104,8 +104,10 @@ func (h *Hub) build() error {
 		Logger:       c.Logger,
 		OnDisconnect: lag.onDisconnect,
 	}
+	var checkLog func(context.Context) api.LogHealth
 	if h.disk != nil {
-		h.broker.Log = h.disk.EventLog()
+		health := newDiskHealth(h.disk, c.Data, c.Logger)
+		h.broker.Log, checkLog = health, health.check
 	} else {
 		h.broker.Retention, h.broker.TopicRetention = memoryRetention(c.Retention)
 	}
@@ -115,6 +117,7 @@ func (h *Hub) build() error {
 	handler, err := api.New(api.Options{
 		Broker:    h.broker,
 		Log:       &publisher{broker: h.broker, disk: h.disk, requests: newRequestCache(c.KeyWindow)},
+		CheckLog:  checkLog,
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
 		// With keys, requests under another host name are harmless: a page that
