@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sse-go/sse/cmd/sse/internal/api"
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
 )
 
@@ -40,8 +41,9 @@ func (r *hubReporter) reportReady(s hub.Started) {
 		storage = "events are stored in memory, and lost when the hub stops"
 	}
 	r.ui.report(green, "serving %s; %s", s.URL, storage)
-	r.ui.hint("subscribe with curl -N " + s.Addr + "/news, " +
-		"then publish in another console with curl -d hello " + s.Addr + "/news")
+	subscribe, publish := api.Examples(s.Addr, s.Keys)
+	r.ui.hint("subscribe with " + subscribe + ", then publish in another console with " + publish)
+	r.ui.hint("for health checks, use " + s.Addr + "/-/healthz; other paths, such as /health, are topics")
 }
 
 // Enabled implements [slog.Handler].

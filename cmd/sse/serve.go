@@ -29,8 +29,9 @@ missed. It receives them even after a restart of the hub, except with --data mem
       sse serve --addr :3000
 
 On localhost without keys, every program on this machine can publish and subscribe, but a
-web page can do so only if --cors allows its origin. On any other address, the hub requires
-keys, unless --insecure is set. A key is a line with a name, a secret and its grants:
+web page can do so only if --cors allows its origin. On any other address, and behind a
+proxy, the hub requires keys, unless --insecure is set. A key is a line with a name, a
+secret and its grants:
 NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
 
 Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub sends each client a time to wait before
@@ -68,7 +69,7 @@ func (o *serveOptions) define(s *settings) {
 	s.addFlag(&o.addrFile, "addr-file", "write the address to `FILE` when the hub is ready, "+
 		"for example to learn the port after --addr localhost:0")
 	s.addFlag(&o.hosts, "host", "accept requests for host `NAME`, "+
-		"for example events.example.com behind a proxy")
+		"for example events.example.com behind a proxy (which also requires keys)")
 	s.addFlag(&o.origins, "cors", "allow web pages of `ORIGIN` to use the hub, "+
 		"for example https://example.com")
 
@@ -92,8 +93,8 @@ func (o *serveOptions) define(s *settings) {
 		"for example 'reader SECRET subscribe **' with a SECRET of at least 16 characters")
 	s.addFlag(&o.keyFile, "keys", "read keys from `FILE`, one per line, "+
 		"for example to hide the secrets from the process list")
-	s.addFlag(&o.insecure, "insecure", "start without keys on an address that other machines "+
-		"can reach, for example :3000; every client then has full access")
+	s.addFlag(&o.insecure, "insecure", "serve without keys on an address that other machines "+
+		"can reach, for example :3000, or behind a proxy; every client then has full access")
 
 	s.addGroup("Streams")
 	s.addFlag(&o.maxEventSize, "max-event-size", "refuse events larger than `SIZE`, "+

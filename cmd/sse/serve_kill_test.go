@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 	"github.com/sse-go/sse/internal/testrand"
 )
 
@@ -140,7 +141,7 @@ func readHistory(t testing.TB, s *hubService, next string) (all []killEvent) {
 		if len(all) == before {
 			return all
 		}
-		next, _, _ = strings.Cut(strings.TrimPrefix(response.Header.Get("Link"), "<"), ">")
+		next = hubtest.NextPage(t, response)
 	}
 }
 

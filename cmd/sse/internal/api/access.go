@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/sse-go/sse/cmd/sse/internal/text"
@@ -38,7 +40,7 @@ func (a *API) checkHost(r *http.Request) error {
 		return problemf(http.StatusBadRequest,
 			"%s must be a path, or an http or https URL with a host", text.Quote(r.RequestURI))
 	}
-	if a.AnyHost {
+	if a.AnyHost || isHealthCheck(r.URL) {
 		return nil
 	}
 	if last := a.lastHost.Load(); last != nil && *last == r.Host {
@@ -51,6 +53,11 @@ func (a *API) checkHost(r *http.Request) error {
 	a.lastHost.Store(&host)
 	return nil
 }
+
+// isHealthCheck reports whether a path answers the checks of load balancers,
+// which often send no Host, or an address of their own. Its response has nothing
+// that a page may not know.
+func isHealthCheck(u *url.URL) bool { return u.Path == healthPath || u.Path == readyPath }
 
 func (a *API) checkHostName(host string) error {
 	if isAddress(host) {
@@ -91,16 +98,26 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
+// crossOriginKey is the key of a mark in the context of the requests that only
+// the origin * allows.
+type crossOriginKey struct{}
+
+// isCrossOrigin reports whether only the origin * allows a request.
+func isCrossOrigin(r *http.Request) bool { return r.Context().Value(crossOriginKey{}) != nil }
+
 // checkOrigin refuses requests from pages of other origins. For allowed origins
-// it sets the headers that browsers need.
-func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) error {
+// it sets the headers that browsers need. It returns the request to handle. If
+// only the origin * allows the request, the returned request has no cookies:
+// otherwise any page of the same site could use the key of the person who opens
+// the page.
+func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	origin, site := firstHeader(r, "Origin"), firstHeader(r, "Sec-Fetch-Site")
 	if origin == "" && site == "" {
-		return nil // not a browser
+		return r, nil // not a browser
 	}
 	header := w.Header()
 	switch {
-	case origin != "" && origin != "null" && a.origins[origin]:
+	case a.isListed(origin):
 		header.Set("Access-Control-Allow-Origin", origin)
 		header.Set("Access-Control-Allow-Credentials", "true")
 	case origin != "" && a.origins[anyOrigin]:
@@ -109,23 +126,34 @@ func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) error {
 	if header["Access-Control-Allow-Origin"] != nil {
 		header.Set("Access-Control-Expose-Headers", "Link, Retry-After, Idempotent-Replayed")
 	}
-	if !a.isAllowed(r, origin, site) {
-		return a.refuseOrigin(origin)
+	switch {
+	case a.isTrusted(r, origin, site):
+		return r, nil
+	case a.origins[anyOrigin]:
+		r = r.Clone(context.WithValue(r.Context(), crossOriginKey{}, true))
+		r.Header.Del("Cookie")
+		return r, nil
 	}
-	return nil
+	return r, a.refuseOrigin(origin)
 }
 
-// isAllowed reports whether a page of an origin may send this request.
-func (a *API) isAllowed(r *http.Request, origin, site string) bool {
+// isListed reports whether an origin is one of Origins.
+func (a *API) isListed(origin string) bool {
+	return origin != "" && origin != "null" && origin != anyOrigin && a.origins[origin]
+}
+
+// isTrusted reports whether a page of an origin may send this request, and may
+// use cookies.
+func (a *API) isTrusted(r *http.Request, origin, site string) bool {
 	switch {
-	case a.origins[anyOrigin], a.origins[origin] && origin != "null":
+	case a.isListed(origin):
 		return true
 	case !isRead(r) && r.Method != http.MethodOptions:
 		return a.protection.Check(r) == nil
 	case site == "same-origin" || site == "none":
 		return true
-	case isRead(r) && isNavigation(r):
-		return true // the response is an error for a person, without events
+	case isRead(r) && firstHeader(r, "Sec-Fetch-Mode") == "navigate":
+		return true // a person follows a link; the page with the link cannot read the response
 	}
 	return site == "" && isOwnOrigin(origin, r.Host)
 }

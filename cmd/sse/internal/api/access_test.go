@@ -19,26 +19,27 @@ func (r *refusals) set(o *api.Options) {
 }
 
 func TestHosts(t *testing.T) {
+	const robots = "200 User-agent: *\nDisallow: /"
 	refuse := func(name, flag string) string {
 		return fmt.Sprintf("421 sse: this hub does not serve the host %q; its flag %s would allow it", name, flag)
 	}
 	for _, test := range []struct{ host, want, reported string }{
-		{"localhost", "200 ok", ""},
-		{"LocalHost:3000", "200 ok", ""},
-		{"localhost.", "200 ok", ""},
-		{"localhost.:80", "200 ok", ""},
-		{"a.localhost", "200 ok", ""},
-		{"127.0.0.1", "200 ok", ""},
-		{"127.0.0.1:3000", "200 ok", ""},
-		{"0.0.0.0", "200 ok", ""},
-		{"9.9.9.9", "200 ok", ""},
-		{"[::1]", "200 ok", ""},
-		{"[::1]:3000", "200 ok", ""},
-		{":3000", "200 ok", ""},
-		{"x.example", "200 ok", ""},
-		{"hub.example", "200 ok", ""},
-		{"HUB.example:80", "200 ok", ""},
-		{"hub.example.", "200 ok", ""},
+		{"localhost", robots, ""},
+		{"LocalHost:3000", robots, ""},
+		{"localhost.", robots, ""},
+		{"localhost.:80", robots, ""},
+		{"a.localhost", robots, ""},
+		{"127.0.0.1", robots, ""},
+		{"127.0.0.1:3000", robots, ""},
+		{"0.0.0.0", robots, ""},
+		{"9.9.9.9", robots, ""},
+		{"[::1]", robots, ""},
+		{"[::1]:3000", robots, ""},
+		{":3000", robots, ""},
+		{"x.example", robots, ""},
+		{"hub.example", robots, ""},
+		{"HUB.example:80", robots, ""},
+		{"hub.example.", robots, ""},
 		{"", refuse("", "--host NAME"), `the host "" --host NAME`},
 		{"evil.example", refuse("evil.example", "--host evil.example"), `the host "evil.example" --host evil.example`},
 		{"Evil.example:80", refuse("evil.example", "--host evil.example"), `the host "evil.example" --host evil.example`},
@@ -57,7 +58,7 @@ func TestHosts(t *testing.T) {
 		var reported refusals
 		a, _ := newBroker(t, reported.set, func(o *api.Options) { o.Hosts = []string{"x.example", "Hub.Example"} })
 		for range 2 { // the second time, the host is known
-			if got := ask(t, a, "GET /-/healthz", "", "Host", test.host); got.String() != test.want {
+			if got := ask(t, a, "GET /robots.txt", "", "Host", test.host); got.String() != test.want {
 				t.Errorf("%q: %s, want %s", test.host, got, test.want)
 			}
 		}
@@ -70,7 +71,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: the API remembers %q, want %q", test.host, got, remembered)
 		}
 		// A host that was allowed before does not allow other hosts.
-		if got := ask(t, a, "GET /-/healthz", "", "Host", "other.example"); got.status != 421 {
+		if got := ask(t, a, "GET /robots.txt", "", "Host", "other.example"); got.status != 421 {
 			t.Errorf("other.example after %q: %s, want 421", test.host, got)
 		}
 		want := []string{test.reported, `the host "other.example" --host other.example`}
@@ -81,7 +82,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: reported %q, want %q", test.host, reported.calls, want)
 		}
 		a.AnyHost = true
-		if got := ask(t, a, "GET /-/healthz", "", "Host", test.host); got.String() != "200 ok" {
+		if got := ask(t, a, "GET /robots.txt", "", "Host", test.host); got.String() != robots {
 			t.Errorf("%q with AnyHost: %s, want 200", test.host, got)
 		}
 	}
@@ -93,7 +94,7 @@ func TestReportedNames(t *testing.T) {
 	a, _ := newBroker(t, reported.set)
 	for range 2 {
 		for i := range 150 {
-			ask(t, a, "GET /-/healthz", "", "Host", fmt.Sprintf("h%d.example", i))
+			ask(t, a, "GET /robots.txt", "", "Host", fmt.Sprintf("h%d.example", i))
 		}
 	}
 	want := []string{}
@@ -107,12 +108,85 @@ func TestReportedNames(t *testing.T) {
 		t.Errorf("%d names are remembered, want 100", n)
 	}
 	a.OnRefused = nil
-	if got := ask(t, a, "GET /-/healthz", "", "Host", "new.example"); got.status != 421 {
+	if got := ask(t, a, "GET /robots.txt", "", "Host", "new.example"); got.status != 421 {
 		t.Errorf("without OnRefused: %s, want 421", got)
 	}
 	b, _ := newBroker(t)
-	if got := ask(t, b, "GET /-/healthz", "", "Host", "new.example"); got.status != 421 {
+	if got := ask(t, b, "GET /robots.txt", "", "Host", "new.example"); got.status != 421 {
 		t.Errorf("without OnRefused: %s, want 421", got)
+	}
+}
+
+// A health check of a load balancer may have no Host, or any Host.
+func TestHostOfHealthChecks(t *testing.T) {
+	for _, host := range []string{"", "evil.example", "[evil", "10.0.0.1:3000"} {
+		var reported refusals
+		a, _ := newBroker(t, reported.set)
+		for request, want := range map[string]string{
+			"GET /-/healthz": "200 ok", "GET http://x.example/-/healthz": "200 ok", "GET /-/readyz": "200 ready",
+		} {
+			if got := ask(t, a, request, "", "Host", host); got.String() != want {
+				t.Errorf("%s of %q: %s, want %s", request, host, got, want)
+			}
+		}
+		if len(reported.calls) > 0 || a.LastHost() != "" {
+			t.Errorf("%q: reported %q, remembered %q", host, reported.calls, a.LastHost())
+		}
+		for _, request := range []string{"GET /-/healthz/x", "GET /-/events?topic=a&follow=0", "GET /", "GET /a?follow=0", "POST /a"} {
+			if got := ask(t, a, request, "", "Host", host); (got.status == 421) != (host != "10.0.0.1:3000") {
+				t.Errorf("%s of %q: %s", request, host, got)
+			}
+		}
+		// A page of another origin is still refused.
+		if got := ask(t, a, "GET /-/healthz", "", "Host", host, "Origin", "https://other.example"); got.status != 403 {
+			t.Errorf("a page asks for %q: %s, want 403", host, got)
+		}
+	}
+}
+
+// A hub that is open only because no other machine can reach it refuses
+// requests that a proxy has forwarded. No Host makes a difference.
+func TestProxies(t *testing.T) {
+	for _, test := range []struct{ header, value, name string }{
+		{"Via", "1.1 squid", "Via"},
+		{"Forwarded", "for=192.0.2.1", "Forwarded"},
+		{"X-Forwarded-For", "192.0.2.1", "X-Forwarded-For"},
+		{"x-forwarded-host", "hub.example", "X-Forwarded-Host"},
+		{"X-Forwarded-Proto", "https", "X-Forwarded-Proto"},
+		{"X-Forwarded-New", "", "X-Forwarded-New"},
+		{"X-Real-IP", "192.0.2.1", "X-Real-Ip"},
+		{"X-Forwarded", "for=192.0.2.1", ""},
+		{"X-Request-Id", "1", ""},
+	} {
+		for _, request := range []string{"GET /-/healthz", "GET /a?follow=0", "POST /a", "PUT /a",
+			"DELETE /a", "GET /", "OPTIONS /a"} {
+			for _, host := range []string{"localhost", "evil.example"} {
+				var reported refusals
+				a, broker := newBroker(t, reported.set, func(o *api.Options) { o.RefuseProxies = true })
+				header := []string{test.header, test.value, "Host", host}
+				got := ask(t, a, request, "", header...)
+				ask(t, a, request, "", header...)
+				if test.name == "" {
+					if got.status == 403 || host == "localhost" && len(reported.calls) > 0 {
+						t.Errorf("%s with %s: %s, reported %q", request, test.header, got, reported.calls)
+					}
+					continue
+				}
+				want := "403 sse: this hub has no keys, and the request came through a proxy " +
+					"(it has the header " + test.name + "); start the hub with --keys FILE, " +
+					"or with --insecure to allow every client of the proxy"
+				const wantReport = "a request through a proxy --keys FILE or --insecure"
+				if got.String() != want || !slices.Equal(reported.calls, []string{wantReport}) {
+					t.Errorf("%s of %s with %s: %s, reported %q\nwant %s, reported %q",
+						request, host, test.header, got, reported.calls, want, wantReport)
+				}
+				checkEvents(t, broker)
+			}
+		}
+		a, _ := newBroker(t)
+		if got := ask(t, a, "GET /-/healthz", "", test.header, test.value); got.status != 200 {
+			t.Errorf("%s with keys or --insecure: %s, want 200", test.header, got)
+		}
 	}
 }
 
@@ -248,6 +322,71 @@ func TestRefusedOrigins(t *testing.T) {
 	if got := ask(t, a, "GET /-/healthz", "", "Sec-Fetch-Site", "cross-site"); got.status != 200 ||
 		got.header["Access-Control-Allow-Origin"] != nil {
 		t.Errorf("without an Origin: %s %v, want 200 without Access-Control-Allow-Origin", got, got.header)
+	}
+}
+
+// If only the origin * allows a page, the page can neither use the cookie of the
+// person who opens it, nor change that cookie.
+func TestAnyOriginIgnoresCookies(t *testing.T) {
+	const app, evil = "https://app.example", "https://evil.localhost"
+	pages := []struct {
+		name    string
+		header  []string
+		foreign bool
+	}{
+		{"page of the same site", []string{"Origin", evil, "Sec-Fetch-Site", "same-site"}, true},
+		{"page of another site", []string{"Origin", evil, "Sec-Fetch-Site", "cross-site"}, true},
+		{"opaque origin", []string{"Origin", "null", "Sec-Fetch-Site", "cross-site"}, true},
+		{"old browser", []string{"Origin", evil}, true},
+		{"another port, old browser", []string{"Origin", "http://localhost:1"}, true},
+		{"origin with the name *", []string{"Origin", "*"}, true},
+		{"page without an Origin", []string{"Sec-Fetch-Site", "same-site"}, true},
+		{"form of another page", []string{"Origin", evil, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "navigate"}, true},
+		{"listed page", []string{"Origin", app, "Sec-Fetch-Site", "cross-site"}, false},
+		{"own page", []string{"Origin", "http://localhost", "Sec-Fetch-Site", "same-origin"}, false},
+		{"own page, old browser", []string{"Origin", "http://localhost"}, false},
+		{"no browser", nil, false},
+	}
+	a, _ := newBroker(t, withKeys("k "+secret+" publish ** subscribe ** delete **"),
+		func(o *api.Options) { o.Origins = []string{"*", app} })
+	cookie, _, _ := strings.Cut(ask(t, a, "POST /-/login", "key="+secret).header.Get("Set-Cookie"), ";")
+	for _, page := range pages {
+		for _, test := range []struct {
+			request, body string
+			ok, refused   int
+		}{
+			{"POST /a", "x", 200, 401},
+			{"PUT /a", "x", 200, 401},
+			{"POST /-/publish?topic=a", "x", 200, 401},
+			{"POST /-/batch?topic=a", `{"data":"x"}`, 200, 401},
+			{"PUT /-/batch?topic=a", `{"data":"x"}`, 200, 401},
+			{"DELETE /a", "", 204, 401},
+			{"GET /a?follow=0", "", 200, 401},
+			{"HEAD /a", "", 200, 401},
+			{"POST /-/tickets?topic=a", "", 200, 401},
+			{"POST /-/login", "key=" + secret, 200, 403},
+			{"POST /-/logout", "", 200, 403},
+		} {
+			want := test.ok
+			if page.foreign {
+				want = test.refused
+			}
+			if isRead := test.request[0] == 'G' || test.request[0] == 'H'; isRead && slices.Contains(page.header, "navigate") {
+				continue // a person follows a link
+			}
+			got := ask(t, a, test.request, test.body, append(slices.Clip(page.header), "Cookie", cookie)...)
+			if got.status != want {
+				t.Errorf("%s: %s: %s, want %d", page.name, test.request, got, want)
+			}
+			if page.foreign && got.header["Set-Cookie"] != nil {
+				t.Errorf("%s: %s sets the cookie %q", page.name, test.request, got.header["Set-Cookie"])
+			}
+		}
+		// A key in the header works from every page.
+		header := append(slices.Clip(page.header), "Cookie", "sse_session=wrong", bearer[0], bearer[1])
+		if got := ask(t, a, "POST /a", "x", header...); got.status != 200 {
+			t.Errorf("%s with a key: %s, want 200", page.name, got)
+		}
 	}
 }
 

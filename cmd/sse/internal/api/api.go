@@ -34,11 +34,25 @@ type Log interface {
 	Delete(ctx context.Context, topic string) error
 }
 
+// WriteResult is the result of a write to the disk of the event log. If Time is
+// zero, there was none yet.
+type WriteResult struct {
+	Time time.Time
+	Err  error
+}
+
+// LogHealth is the results of the last commit of events, and of the last test
+// that wrote and synced a small file.
+type LogHealth struct{ Commit, Test WriteResult }
+
 // Options configures an API.
 type Options struct {
 	Broker    *sse.Broker // its Select must be API.Select
 	Log       Log
 	Authority *auth.Authority
+
+	// CheckLog, if not nil, reports whether the event log can be written.
+	CheckLog func(context.Context) LogHealth
 
 	// Hosts are the host names that a request may use for the hub, in addition
 	// to localhost and all IP addresses. If AnyHost is true, it may use any
@@ -46,9 +60,12 @@ type Options struct {
 	Hosts   []string
 	AnyHost bool
 
+	// RefuseProxies makes the API refuse requests that a proxy has forwarded.
+	RefuseProxies bool
+
 	// Origins are the origins of the pages that may use the hub, in addition to
 	// its own, for example https://example.com. "*" allows the pages of all
-	// origins, but browsers then send no cookies to the hub.
+	// origins, but the API then ignores their cookies.
 	Origins []string
 
 	// MaxEvent is the largest size of an event on the wire, in bytes.
@@ -57,9 +74,11 @@ type Options struct {
 	// Closing is canceled when the hub shuts down.
 	Closing context.Context
 
-	// OnRefused, if not nil, is called when the API refuses a host name or an
-	// origin, once for each name and once for each origin. subject is the name
-	// or the origin; flag is the command-line flag that would allow it.
+	// OnRefused, if not nil, is called when the API refuses a host name, an
+	// origin or a request through a proxy: once for each name, once for each
+	// origin, and once for proxies. subject is the name, the origin or "a
+	// request through a proxy"; flag is the command-line flag that would allow
+	// it.
 	OnRefused func(subject, flag string)
 
 	// OnError, if not nil, is called with each error that no client has caused.

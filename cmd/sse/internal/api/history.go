@@ -44,13 +44,17 @@ func (a *API) serveHistory(
 		return err
 	}
 	header := w.Header()
-	header.Set("Link", "<"+nextPageURL(r, query, next)+`>; rel="next"`)
-	header.Set("Content-Type", "text/event-stream")
+	header.Set("Link", "<"+nextPage(query, next)+`>; rel="next"`)
+	contentType := "text/event-stream"
 	if p.json {
-		header.Set("Content-Type", "application/x-ndjson")
+		contentType = "application/x-ndjson"
 	} else {
 		p.writeEvent(sse.Event{ID: next.String(), Type: cursorType})
 	}
+	if isNavigation(r) { // a browser does not display other types
+		contentType = plainText[0]
+	}
+	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(p.Len()))
 	if r.Method != http.MethodHead {
 		sendPage(w, &p.Buffer)
@@ -143,14 +147,17 @@ func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 	return start, nil
 }
 
-// nextPageURL returns the URL of the page after a position. It does not repeat
-// the ticket, which this request has used up.
-func nextPageURL(r *http.Request, query url.Values, next sse.Position) string {
+// nextPage returns the URL of the page after a position, relative to the URL of
+// this page: a proxy may have changed the path. It does not repeat the ticket,
+// which this request has used up.
+//
+// RFC 3986 5.2.2: a reference that begins with its query keeps the whole path.
+func nextPage(query url.Values, next sse.Position) string {
 	parameters := url.Values{"follow": {"0"}, "lastEventId": {next.String()}}
 	for _, name := range []string{"topic", "pattern", "limit"} {
 		if values := query[name]; len(values) > 0 {
 			parameters[name] = values
 		}
 	}
-	return pathOf(r.URL) + "?" + parameters.Encode()
+	return "?" + parameters.Encode()
 }

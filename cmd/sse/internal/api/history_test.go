@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -67,7 +68,7 @@ func TestForms(t *testing.T) {
 			if strings.Contains(test.accept, "json") {
 				form = "application/x-ndjson"
 			}
-			link := fmt.Sprintf(`<%s?follow=0&lastEventId=%s>; rel="next"`, test.path, url.QueryEscape(ids[1]))
+			link := fmt.Sprintf(`<?follow=0&lastEventId=%s>; rel="next"`, url.QueryEscape(ids[1]))
 			for name, want := range map[string]string{
 				"Content-Type": form, "Content-Length": fmt.Sprint(len(got.text)), "Link": link,
 			} {
@@ -93,6 +94,44 @@ func TestForms(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A person who opens a page of history in a browser gets the same text, of a type
+// that the browser displays.
+func TestPageInABrowser(t *testing.T) {
+	a, broker := newBroker(t)
+	publishAll(t, broker, "a||<b>1</b>")
+	want := ask(t, a, "GET /a?follow=0", "")
+	for _, header := range [][]string{
+		{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "none"},
+		{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Mode", "navigate"},
+		{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+	} {
+		for _, target := range []string{"/a?follow=0", "/-/events?topic=a&follow=0"} {
+			got := ask(t, a, "GET "+target, "", header...)
+			if got.status != 200 || got.text != want.text || got.header.Get("Content-Type") != "text/plain; charset=utf-8" ||
+				got.header.Get("X-Content-Type-Options") != "nosniff" || got.header["Link"] == nil {
+				t.Errorf("%s with %q: %s %v, want the text %q as a plain page", target, header, got, got.header, want.text)
+			}
+			if head := ask(t, a, "HEAD "+target, "", header...); !reflect.DeepEqual(head.header, got.header) {
+				t.Errorf("HEAD %s with %q: %v, want %v", target, header, head.header, got.header)
+			}
+		}
+	}
+	got := ask(t, a, "GET /a?follow=0", "", "Sec-Fetch-Mode", "navigate", "Accept", "text/html, application/json")
+	if !strings.HasPrefix(got.text, `{"topics":["a"]`) || got.header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("with JSON: %s %v, want lines of JSON as a plain page", got, got.header)
+	}
+	// A script of another origin, and a frame, get no events.
+	for status, header := range map[int][]string{
+		403: {"Accept", "text/html", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"},
+		406: {"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe", "Sec-Fetch-Site", "cross-site"},
+	} {
+		if got := ask(t, a, "GET /a?follow=0", "", header...); got.status != status {
+			t.Errorf("%q: %s, want %d", header, got, status)
+		}
+	}
 }
 
 // sortFields sorts the lines of each event.
@@ -194,10 +233,15 @@ func TestLinks(t *testing.T) {
 		{"/a?follow=0", bearer, "1 4,", "/a?follow=0"},
 		{"/-/events?topic=c&pattern=b/*&topic=a&follow=0&limit=4", bearer, "1 2 3 4,5 6,",
 			"/-/events?follow=0&limit=4&pattern=b/*&topic=c&topic=a"},
+		{"/b/x,b/y?follow=0&limit=1", bearer, "2,5,", "/b/x,b/y?follow=0&limit=1"},
 		{"/a?follow=0&ticket=" + ticket, nil, "1 4", "/a?follow=0"},
 	} {
 		pages := []string{}
 		target := test.target
+		base, err := url.Parse("http://example.com/a/prefix" + target)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for range 10 {
 			got := ask(t, a, "GET "+target, "", test.header...)
 			pages = append(pages, dataOf(t, got.text, nil))
@@ -210,13 +254,18 @@ func TestLinks(t *testing.T) {
 			query := at.Query()
 			query.Del("lastEventId")
 			want, err := url.Parse(test.next)
-			if err != nil || at.Path != want.Path || query.Encode() != want.Query().Encode() {
+			if err != nil || query.Encode() != want.Query().Encode() {
 				t.Errorf("%s: Link is %q, want %q and lastEventId", test.target, next, test.next)
+			}
+			// A proxy may serve the hub below a prefix.
+			base = base.ResolveReference(at)
+			var below bool
+			if target, below = strings.CutPrefix(base.String(), "http://example.com/a/prefix"); !below || base.Path != "/a/prefix"+want.Path {
+				t.Fatalf("%s: Link leads to %s, want the path %s", test.target, base, want.Path)
 			}
 			if pages[len(pages)-1] == "" || test.header == nil {
 				break
 			}
-			target = next
 		}
 		if got := strings.Join(pages, ","); got != test.want {
 			t.Errorf("%s: the pages are %q, want %q", test.target, got, test.want)

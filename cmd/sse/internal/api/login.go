@@ -21,6 +21,9 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 		a.limitRestOfBody(w, r)
 		return respond(w, r, "no key is needed\n", map[string]any{"name": ""})
 	}
+	if err := checkMaySetCookie(r); err != nil {
+		return err
+	}
 	secret, err := a.readSecret(w, r)
 	if err != nil {
 		return err
@@ -34,6 +37,17 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	return respond(w, r, "logged in as "+name+"\n", map[string]any{
 		"name": name, "expires": cookie.Expires.UTC().Format(time.RFC3339),
 	})
+}
+
+// checkMaySetCookie refuses requests that only the origin * allows: a page must
+// not change the key with which a browser uses the hub's own page.
+func checkMaySetCookie(r *http.Request) error {
+	if !isCrossOrigin(r) {
+		return nil
+	}
+	return problemf(http.StatusForbidden, "--cors '*' allows no cookies, so that a page of another "+
+		"origin can neither log in nor log out; send the header Authorization: Bearer KEY, "+
+		"or list the origin of the page with --cors")
 }
 
 // readSecret returns the secret of the key in a login request.
@@ -75,6 +89,9 @@ func (a *API) readSecret(w http.ResponseWriter, r *http.Request) (string, error)
 // logout removes the cookie that login sets.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	w.Header()["Cache-Control"] = noStore
+	if err := checkMaySetCookie(r); err != nil {
+		return err
+	}
 	http.SetCookie(w, auth.Logout())
 	return respond(w, r, "logged out\n", map[string]any{"name": ""})
 }

@@ -42,20 +42,40 @@ func acceptsStream(accept string) bool {
 	return false
 }
 
+// continuedAt returns the number of the first byte that a request asks for, if it
+// asks for all bytes from a later byte than the first. Otherwise it returns "".
+//
+// RFC 9110 13.1.5: an If-Range that does not match makes the server ignore
+// Range. A stream has nothing that it could match.
+func continuedAt(r *http.Request) string {
+	values := r.Header["Range"]
+	if len(values) != 1 || r.Method != http.MethodGet || r.Header["If-Range"] != nil {
+		return ""
+	}
+	unit, text, _ := strings.Cut(values[0], "=")
+	first, isOpen := strings.CutSuffix(text, "-")
+	if !strings.EqualFold(unit, "bytes") || !isOpen || strings.Trim(first, "0123456789") != "" {
+		return ""
+	}
+	return strings.TrimLeft(first, "0")
+}
+
 // isNavigation reports whether a person opened the path in a browser. It is
 // false for the requests of a page.
 func isNavigation(r *http.Request) bool {
-	if r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		return true
-	}
-	return strings.HasPrefix(r.Header.Get("Accept"), "text/html")
+	return firstHeader(r, "Sec-Fetch-Mode") == "navigate" ||
+		firstHeader(r, "Sec-Fetch-Dest") == "document" ||
+		strings.HasPrefix(firstHeader(r, "Accept"), "text/html")
 }
 
-// isSubresource reports whether a browser loads an image, a script or another
-// part of a page. A request of a script has the destination "empty".
+// isSubresource reports whether a browser loads an image, a script, a frame or
+// another part of a page. A request of a script has the destination "empty".
 func isSubresource(r *http.Request) bool {
-	destination := r.Header.Get("Sec-Fetch-Dest")
-	return destination != "" && destination != "empty"
+	switch firstHeader(r, "Sec-Fetch-Dest") {
+	case "", "empty", "document":
+		return false
+	}
+	return true
 }
 
 // isPrefetch reports whether a browser sends the request before a person asks
@@ -69,8 +89,13 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// notAPage returns the error for a person who opened a topic in a browser.
-func notAPage(r *http.Request) error {
+// notAPage returns the error for a person who opened a stream in a browser.
+func (a *API) notAPage(r *http.Request) error {
+	how := "curl -N, sse listen or new EventSource(…)"
+	if !a.Authority.Open() {
+		how = "curl -N or sse listen with " + secretFlag + ", or new EventSource(…) with a ticket"
+	}
 	return problemf(http.StatusNotAcceptable, "%s is a stream of events, not a page; "+
-		"to read it, use curl -N, sse listen or new EventSource(…)", text.Quote(pathOf(r.URL)))
+		"to read it, use %s; for a page of stored events, "+
+		"add follow=0 to the query", text.Quote(pathOf(r.URL)), how)
 }

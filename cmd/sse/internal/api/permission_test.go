@@ -76,6 +76,20 @@ func TestEachItemIsAuthorized(t *testing.T) {
 	}
 }
 
+// With keys, the commands that the hub shows send a key, and never a secret.
+func TestExamplesWithKeys(t *testing.T) {
+	a, _ := newBroker(t, withKeys("k "+secret+" subscribe **"))
+	checkRows(t, a, []row{
+		{"GET /", nil, "", "200 This is a hub for Server-Sent Events. Its topics are paths:\n\n" +
+			"  curl -N -H \"Authorization: Bearer $SECRET\" http://localhost/news\n" +
+			"  curl -d hello -H \"Authorization: Bearer $SECRET\" http://localhost/news\n\n" +
+			"For health checks, use http://localhost/-/healthz: other paths, such as /health, are topics."},
+		{"GET /news", []string{"Sec-Fetch-Mode", "navigate"}, "", `406 sse: "/news" is a stream of events, not a page; ` +
+			`to read it, use curl -N or sse listen with -H "Authorization: Bearer $SECRET", ` +
+			`or new EventSource(…) with a ticket; for a page of stored events, add follow=0 to the query`},
+	})
+}
+
 // A request to delete removes the events of every topic, in order, until one
 // fails.
 func TestDelete(t *testing.T) {

@@ -24,8 +24,8 @@ func (a *API) newRoutes() map[string]route {
 		"/-/login":   {"POST": a.login},
 		"/-/logout":  {"POST": a.logout},
 		"/-/tickets": {"POST": a.issueTicket},
-		"/-/healthz": {"GET": a.reportHealth, "HEAD": a.reportHealth},
-		"/-/readyz":  {"GET": a.reportReadiness, "HEAD": a.reportReadiness},
+		healthPath:   {"GET": a.reportHealth, "HEAD": a.reportHealth},
+		readyPath:    {"GET": a.reportReadiness, "HEAD": a.reportReadiness},
 	}
 }
 
@@ -47,9 +47,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
 		header["Vary"] = vary // or caches would share one stream between equal GETs
 	}
-	err := a.checkHost(r)
+	err := a.checkProxy(r)
 	if err == nil {
-		err = a.checkOrigin(w, r)
+		err = a.checkHost(r)
+	}
+	if err == nil {
+		r, err = a.checkOrigin(w, r)
 	}
 	if err == nil {
 		err = a.checkNoBody(r)

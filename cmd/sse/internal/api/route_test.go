@@ -3,10 +3,13 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -105,9 +108,10 @@ func TestRoutes(t *testing.T) {
 	const reserved = "paths below /-/ and /.well-known/, /favicon.ico and /robots.txt are reserved"
 	checkRows(t, a, []row{
 		{"GET /", nil, "", "200 This is a hub for Server-Sent Events. Its topics are paths:\n\n" +
-			"  curl -N http://localhost/news\n  curl -d hello http://localhost/news"},
+			"  curl -N http://localhost/news\n  curl -d hello http://localhost/news\n\n" +
+			"For health checks, use http://localhost/-/healthz: other paths, such as /health, are topics."},
 		{"GET /-/healthz", []string{"Accept", "application/json"}, "", "200 ok"},
-		{"GET /-/readyz", []string{"Accept", "application/json"}, "", "200 ready"},
+		{"GET /-/readyz", []string{"Accept", "application/json"}, "", `200 {"status":200}`},
 		{"GET /robots.txt", []string{"Accept", "application/json"}, "", "200 User-agent: *\nDisallow: /"},
 		{"GET /-/x?<b>", []string{"Accept", "application/json"}, "", `404 {"error":"the hub has no path \"/-/x\"; ` + reserved + `","status":404}`},
 		{"POST /", nil, "x", "400 sse: the path must name a topic, for example /news"},
@@ -205,6 +209,49 @@ func TestReadiness(t *testing.T) {
 	if got := ask(t, a, "GET /-/healthz", "").String(); got != "200 ok" {
 		t.Errorf("health: %s, want 200 ok", got)
 	}
+}
+
+// A hub whose events are on a disk is ready if the last write has succeeded.
+func TestReadinessOfTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var health api.LogHealth
+		a, _ := newBroker(t, func(o *api.Options) {
+			o.CheckLog = func(context.Context) api.LogHealth { return health }
+		})
+		start := time.Now()
+		write := func(seconds int, err error) api.WriteResult {
+			return api.WriteResult{Time: start.Add(time.Duration(seconds) * time.Second), Err: err}
+		}
+		full := fmt.Errorf("sse: no space in /secret: %w", syscall.ENOSPC)
+		time.Sleep(10*time.Second + 260*time.Millisecond)
+		for _, test := range []struct {
+			commit, test api.WriteResult
+			text, json   string
+		}{
+			{api.WriteResult{}, write(10, nil), "200 ready; last test: succeeded 300ms ago",
+				`200 {"status":200,"test":{"ok":true,"seconds":0.3}}`},
+			{write(8, nil), api.WriteResult{}, "200 ready; last commit: succeeded 2.3s ago",
+				`200 {"commit":{"ok":true,"seconds":2.3},"status":200}`},
+			{write(8, full), write(2, nil), "503 sse: events cannot be stored; " +
+				"last commit: failed (the disk is full) 2.3s ago; last test: succeeded 8.3s ago",
+				`503 {"commit":{"ok":false,"seconds":2.3},"error":"events cannot be stored; ` +
+					`last commit: failed (the disk is full) 2.3s ago; last test: succeeded 8.3s ago",` +
+					`"status":503,"test":{"ok":true,"seconds":8.3}}`},
+			{write(2, full), write(8, nil), "200 ready; " +
+				"last commit: failed (the disk is full) 8.3s ago; last test: succeeded 2.3s ago",
+				`200 {"commit":{"ok":false,"seconds":8.3},"status":200,"test":{"ok":true,"seconds":2.3}}`},
+			{write(2, nil), write(8, api.ErrSlowDisk), "503 sse: events cannot be stored; " +
+				"last commit: succeeded 8.3s ago; last test: failed (the disk is too slow) 2.3s ago", "503 …"},
+			{write(8, errors.New("/secret is broken")), api.WriteResult{},
+				"503 sse: events cannot be stored; last commit: failed (the hub's log has the reason) 2.3s ago", "503 …"},
+		} {
+			health = api.LogHealth{Commit: test.commit, Test: test.test}
+			checkRows(t, a, []row{
+				{"GET /-/readyz", nil, "", test.text},
+				{"GET /-/readyz", []string{"Accept", "application/json"}, "", test.json},
+			})
+		}
+	})
 }
 
 // brokenLog is a log that cannot be reached.

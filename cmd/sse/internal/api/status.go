@@ -1,10 +1,39 @@
 package api
 
-import "net/http"
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"syscall"
+	"time"
+)
 
 // ServerName is the value of the header Server in responses of /-/healthz. It
 // identifies a hub.
 const ServerName = "sse"
+
+// The paths that answer the checks of load balancers.
+const (
+	healthPath = "/-/healthz"
+	readyPath  = "/-/readyz"
+)
+
+// secretFlag is the flag of curl and sse that sends a key, whose secret is in a
+// variable of the shell.
+const secretFlag = `-H "Authorization: Bearer $SECRET"`
+
+// Examples returns two commands for a hub whose address or URL is base: the first
+// subscribes to a topic, and the second publishes to it.
+func Examples(base string, needsKey bool) (subscribe, publish string) {
+	flag := ""
+	if needsKey {
+		flag = secretFlag + " "
+	}
+	return "curl -N " + flag + base + "/news", "curl -d hello " + flag + base + "/news"
+}
+
+// ErrSlowDisk is the result of a test of the disk that takes too long.
+var ErrSlowDisk = errors.New("sse: the disk has not stored a small file in time")
 
 // serveRoot answers a request for the path / with a short introduction to the
 // hub.
@@ -13,8 +42,10 @@ func (a *API) serveRoot(w http.ResponseWriter, r *http.Request) error {
 		return problemf(http.StatusBadRequest, "the path must name a topic, for example /news")
 	}
 	base := "http://" + r.Host
+	subscribe, publish := Examples(base, !a.Authority.Open())
 	return respond(w, r, "This is a hub for Server-Sent Events. Its topics are paths:\n\n"+
-		"  curl -N "+base+"/news\n  curl -d hello "+base+"/news\n", nil)
+		"  "+subscribe+"\n  "+publish+"\n\nFor health checks, use "+base+healthPath+
+		": other paths, such as /health, are topics.\n", nil)
 }
 
 // reportHealth answers as long as the process runs.
@@ -32,5 +63,62 @@ func (a *API) reportReadiness(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.Broker.Position(r.Context()); err != nil {
 		return problemf(http.StatusServiceUnavailable, "the event log is not available")
 	}
-	return respond(w, r, "ready\n", nil)
+	fields := map[string]any{"status": http.StatusOK}
+	if a.CheckLog == nil {
+		return respond(w, r, "ready\n", fields)
+	}
+	health := a.CheckLog(r.Context())
+	last := health.Commit
+	if health.Test.Time.After(last.Time) {
+		last = health.Test
+	}
+	details := describeWrite("last commit", health.Commit) + describeWrite("last test", health.Test)
+	addWrite(fields, "commit", health.Commit)
+	addWrite(fields, "test", health.Test)
+	if last.Err == nil {
+		return respond(w, r, "ready"+details+"\n", fields)
+	}
+	message := "events cannot be stored" + details
+	if !wantsJSON(r) {
+		return problemf(http.StatusServiceUnavailable, "%s", message)
+	}
+	fields["error"], fields["status"] = message, http.StatusServiceUnavailable
+	writeJSON(w, http.StatusServiceUnavailable, fields)
+	return nil
+}
+
+// describeWrite returns a result as a part of a line, or nothing if there is no
+// result.
+func describeWrite(name string, result WriteResult) string {
+	if result.Time.IsZero() {
+		return ""
+	}
+	outcome := "succeeded"
+	if result.Err != nil {
+		outcome = "failed (" + diskProblem(result.Err) + ")"
+	}
+	return fmt.Sprintf("; %s: %s %v ago", name, outcome, age(result))
+}
+
+// addWrite adds a result to the fields of a JSON object, if there is a result.
+func addWrite(fields map[string]any, name string, result WriteResult) {
+	if !result.Time.IsZero() {
+		fields[name] = map[string]any{"ok": result.Err == nil, "seconds": age(result).Seconds()}
+	}
+}
+
+func age(result WriteResult) time.Duration {
+	return time.Since(result.Time).Round(100 * time.Millisecond)
+}
+
+// diskProblem returns a short text for an error. The error itself describes this
+// machine, and is only for the hub's log.
+func diskProblem(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "the disk is full"
+	case errors.Is(err, ErrSlowDisk):
+		return "the disk is too slow"
+	}
+	return "the hub's log has the reason"
 }

@@ -37,13 +37,17 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	switch {
 	case isPrefetch(r):
 		return problemf(http.StatusServiceUnavailable, "a stream must not be prefetched")
-	case isNavigation(r) || isSubresource(r):
-		return notAPage(r)
+	case isSubresource(r):
+		return problemf(http.StatusNotAcceptable,
+			"events must not be a part of a page, such as an image, a script or a frame")
 	}
 	targetInQuery := to.isEmpty()
 	query, err := parseQuery(r, targetInQuery, readParameters...)
 	if err != nil {
 		return err
+	}
+	if isNavigation(r) && query.Get("follow") != "0" {
+		return a.notAPage(r)
 	}
 	if targetInQuery {
 		if to, err = parseTarget(query); err != nil {
@@ -70,6 +74,11 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	case refusesStream(r):
 		return problemf(http.StatusNotAcceptable, "Accept must include text/event-stream "+
 			"for a stream; for stored events as lines of JSON, add follow=0")
+	case continuedAt(r) != "":
+		// No Content-Range, because a stream has no length that it could state.
+		return problemf(http.StatusRequestedRangeNotSatisfiable, "a stream cannot be continued at "+
+			"byte %.20s, because each stream begins anew; to continue after an event, "+
+			"send its ID in the header Last-Event-ID", continuedAt(r))
 	case r.Method == http.MethodHead:
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no") // as the Broker

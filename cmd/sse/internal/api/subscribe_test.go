@@ -28,7 +28,8 @@ func closed(o *api.Options) {
 func TestRequestsForAStream(t *testing.T) {
 	a, _ := newBroker(t, closed)
 	const (
-		page     = `406 sse: "/news" is a stream of events, not a page; to read it, use curl -N, sse listen or new EventSource(…)`
+		page     = `406 sse: "/news" is a stream of events, not a page; to read it, use curl -N, sse listen or new EventSource(…); for a page of stored events, add follow=0 to the query`
+		part     = "406 sse: events must not be a part of a page, such as an image, a script or a frame"
 		prefetch = "503 sse: a stream must not be prefetched"
 		accept   = "406 sse: Accept must include text/event-stream for a stream; for stored events as lines of JSON, add follow=0"
 	)
@@ -55,8 +56,10 @@ func TestRequestsForAStream(t *testing.T) {
 		{"200", []string{"Accept", "*/*,text/html"}},
 		{page, []string{"Sec-Fetch-Mode", "navigate"}},
 		{"200", []string{"Sec-Fetch-Mode", "cors"}},
-		{page, []string{"Sec-Fetch-Dest", "image"}},
-		{page, []string{"Sec-Fetch-Dest", "script"}},
+		{page, []string{"Sec-Fetch-Dest", "document"}},
+		{part, []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}},
+		{part, []string{"Sec-Fetch-Dest", "image"}},
+		{part, []string{"Sec-Fetch-Dest", "script"}},
 		{"200", []string{"Sec-Fetch-Dest", "empty"}},
 		{"200", []string{"Sec-Fetch-Dest", ""}},
 		{prefetch, []string{"Sec-Purpose", "prefetch"}},
@@ -77,7 +80,56 @@ func TestRequestsForAStream(t *testing.T) {
 	checkRows(t, a, []row{
 		{"HEAD /news", []string{"Accept", "application/xml"}, "", accept},
 		{"HEAD /news", []string{"Sec-Purpose", "prefetch"}, "", prefetch},
-		{"GET /news?follow=0", []string{"Sec-Fetch-Mode", "navigate"}, "", page},
+		{"GET /news?follow=1", []string{"Sec-Fetch-Mode", "navigate"}, "", page},
+		{"GET /news?follow=0", []string{"Sec-Fetch-Dest", "image"}, "", part},
+	})
+}
+
+// A client that lost a stream and asks for the rest of its bytes would drop the
+// first bytes of the new stream. Every other Range is ignored.
+func TestRangeOfAStream(t *testing.T) {
+	a, _ := newBroker(t, closed)
+	refusal := func(first string) string {
+		return "416 sse: a stream cannot be continued at byte " + first + ", because each stream begins anew; " +
+			"to continue after an event, send its ID in the header Last-Event-ID"
+	}
+	for _, test := range []struct {
+		header []string
+		want   string
+	}{
+		{[]string{"Range", "bytes=1-"}, refusal("1")},
+		{[]string{"Range", "bytes=313-"}, refusal("313")},
+		{[]string{"Range", "Bytes=0010-"}, refusal("10")},
+		{[]string{"Range", "bytes=99999999999999999999999999-"}, refusal("99999999999999999999")},
+		{[]string{"Range", "bytes=0-"}, "200 retry: …"},
+		{[]string{"Range", "bytes=000-"}, "200 retry: …"},
+		{[]string{"Range", ""}, "200 retry: …"},
+		{[]string{"Range", "bytes"}, "200 retry: …"},
+		{[]string{"Range", "bytes="}, "200 retry: …"},
+		{[]string{"Range", "bytes=-"}, "200 retry: …"},
+		{[]string{"Range", "bytes=-5"}, "200 retry: …"},
+		{[]string{"Range", "bytes=5-9"}, "200 retry: …"},
+		{[]string{"Range", "bytes=5-,9-"}, "200 retry: …"},
+		{[]string{"Range", "bytes=5--"}, "200 retry: …"},
+		{[]string{"Range", "bytes=+5-"}, "200 retry: …"},
+		{[]string{"Range", "bytes=5x-"}, "200 retry: …"},
+		{[]string{"Range", "bytes=\u0665-"}, "200 retry: …"},
+		{[]string{"Range", "events=5-"}, "200 retry: …"},
+		{[]string{"Range", "bytes=5-", "Range", "bytes=5-"}, "200 retry: …"},
+		// There is nothing that an If-Range could match.
+		{[]string{"Range", "bytes=5-", "If-Range", `"a"`}, "200 retry: …"},
+	} {
+		got := ask(t, a, "GET /news", "", test.header...)
+		if !isText(got.String(), test.want) || got.header["Content-Range"] != nil {
+			t.Errorf("%q: %s, want %s", test.header, got, test.want)
+		}
+	}
+	checkRows(t, a, []row{
+		{"GET /-/events?topic=a", []string{"Range", "bytes=5-"}, "", refusal("5")},
+		// RFC 9110 14.2: Range has a meaning only for GET.
+		{"HEAD /news", []string{"Range", "bytes=5-"}, "", "200 "},
+		{"POST /news", []string{"Range", "bytes=5-"}, "x", "200 …"},
+		{"GET /news?follow=0", []string{"Range", "bytes=5-"}, "", "200 …"},
 	})
 }
 

@@ -69,6 +69,16 @@ func (s *space) admit(dir string, bytes int64) error {
 	return nil
 }
 
+// CheckSpace returns an error that wraps [syscall.ENOSPC] if the disk is too full
+// to append entries. It also notices that the disk has space again.
+func (l *Log) CheckSpace() error {
+	if err := l.enter(); err != nil {
+		return err
+	}
+	defer l.exit()
+	return l.space.admit(l.dir, 0)
+}
+
 // open makes the reserve. A disk that has no space for it is full.
 func (s *space) open() error {
 	s.mu.Lock()

@@ -2,6 +2,8 @@ package hub_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
@@ -73,6 +75,60 @@ func TestOrigins(t *testing.T) {
 	for _, want := range []string{"--cors " + page + " allows it", "--cors " + evil, "--cors http://localhost:1 "} {
 		if n := strings.Count(open.Logs(), want); n != 1 {
 			t.Errorf("the log has %q %d times, want once:\n%s", want, n, open.Logs())
+		}
+	}
+}
+
+// A proxy on this machine that rewrites Host opens a hub without keys to no other
+// machine, unless the operator wants that.
+func TestProxies(t *testing.T) {
+	keys := hubtest.Keys(t, "k 0123456789abcdef publish ** subscribe **")
+	bearer := []string{"Authorization", "Bearer 0123456789abcdef"}
+	for _, test := range []struct {
+		name      string
+		config    hub.Config
+		leaveMark bool // whether the proxy adds headers
+		header    []string
+		want      int
+	}{
+		{"neither keys nor --insecure", hub.Config{}, true, nil, 403},
+		{"--host", hub.Config{Hosts: []string{"hub.example"}}, true, nil, 403},
+		{"--insecure", hub.Config{Insecure: true}, true, nil, 200},
+		{"keys", hub.Config{Keys: keys}, true, bearer, 200},
+		{"a proxy that leaves no mark", hub.Config{}, false, nil, 200}, // as documented
+	} {
+		h := hubtest.Start(t, test.config)
+		target, err := url.Parse(h.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			if test.leaveMark {
+				r.SetXForwarded()
+			}
+		}})
+		t.Cleanup(proxy.Close)
+		for _, request := range [][2]string{{"POST", "/news"}, {"GET", "/news?follow=0"}} {
+			r, err := http.NewRequest(request[0], proxy.URL+request[1], nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(test.header) > 0 {
+				r.Header.Set(test.header[0], test.header[1])
+			}
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != test.want {
+				t.Errorf("%s: %s: %s, want %d", test.name, request, response.Status, test.want)
+			}
+		}
+		reports := strings.Count(h.Logs(), `hint="--keys FILE or --insecure allows it"`)
+		if want := map[int]int{403: 1}[test.want]; reports != want {
+			t.Errorf("%s: the log reports it %d times, want %d:\n%s", test.name, reports, want, h.Logs())
 		}
 	}
 }

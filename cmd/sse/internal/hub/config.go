@@ -34,8 +34,8 @@ type Config struct {
 	Data string
 
 	// Keys are the keys of the clients that may use the hub. Without keys every
-	// client may use the hub. Then the hub must listen on loopback addresses
-	// only, unless Insecure is true.
+	// client may use the hub. Then, unless Insecure is true, the hub must listen
+	// on loopback addresses only, and refuses requests through a proxy.
 	Keys     []auth.Key
 	Insecure bool
 
@@ -87,6 +87,7 @@ type Started struct {
 	URL  string // for a browser
 	Addr string // for net.Dial
 	Data string // the directory of the event log, or Memory
+	Keys bool   // whether clients need a key
 }
 
 // Error is the reason why a hub cannot start. Hint describes how to fix the

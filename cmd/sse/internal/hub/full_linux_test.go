@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,6 +61,7 @@ func TestFullDisk(t *testing.T) {
 	live := h.listen("/**")
 	h.fill()
 	h.checkRefused()
+	h.checkReadiness("503 sse: events cannot be stored; last commit: failed (the disk is full) ")
 	h.checkEvents(h.listen("/**?since=earliest"))
 	h.checkEvents(live)
 
@@ -82,6 +84,7 @@ func TestFullDisk(t *testing.T) {
 	} {
 		way.apply()
 		h.waitForSpace()
+		h.checkReadiness("200 ready; last commit: succeeded ")
 		h.fill()
 		h.checkRefused()
 		h.checkEvents(live)
@@ -93,6 +96,38 @@ func TestFullDisk(t *testing.T) {
 	hubtest.Resize(t, disk, 2*size)
 	h.Hub = hubtest.Start(t, config)
 	h.checkEvents(h.listen("/**?since=earliest"))
+}
+
+// A full disk is noticed although nothing is published, and a test file that did
+// not fit is removed.
+func TestWriteTestFile(t *testing.T) {
+	disk := hubtest.SmallDisk(t, 1<<20)
+	check := func(full bool, want ...string) {
+		t.Helper()
+		if err := hub.WriteTestFile(disk); errors.Is(err, syscall.ENOSPC) != full || !full && err != nil {
+			t.Errorf("the test returned %v", err)
+		}
+		files, err := filepath.Glob(filepath.Join(disk, "*"))
+		for i := range files {
+			files[i] = filepath.Base(files[i])
+		}
+		if err != nil || !slices.Equal(files, want) {
+			t.Errorf("the disk has the files %q, want %q; %v", files, want, err)
+		}
+	}
+	check(false)
+	other := filepath.Join(disk, "other")
+	if err := os.WriteFile(other, make([]byte, 2<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	check(true, "other")
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	check(false)
+	if err := hub.WriteTestFile(filepath.Join(disk, "nowhere")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("in a directory that was removed, the test returned %v", err)
+	}
 }
 
 // A hub that has no space to start returns an error with a hint.
@@ -184,6 +219,15 @@ func (h *fullHub) checkRefused() {
 			}
 			break
 		}
+	}
+}
+
+// checkReadiness checks the beginning of the response of /-/readyz.
+func (h *fullHub) checkReadiness(want string) {
+	h.t.Helper()
+	answer := h.Do("GET", "/-/readyz", "")
+	if got := fmt.Sprint(answer.StatusCode, " ", answer.Text); !strings.HasPrefix(got, want) {
+		h.t.Errorf("readiness: %s, want %s", got, want)
 	}
 }
 
@@ -296,7 +340,6 @@ func (h *fullHub) history() map[string]string {
 		if len(all) == before {
 			return all
 		}
-		next, _, _ := strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
-		path = next
+		path = hubtest.NextPage(h.t, page.Response)
 	}
 }

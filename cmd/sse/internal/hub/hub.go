@@ -104,8 +104,10 @@ func (h *Hub) build() error {
 		Logger:       c.Logger,
 		OnDisconnect: lag.onDisconnect,
 	}
+	var checkLog func(context.Context) api.LogHealth
 	if h.disk != nil {
-		h.broker.Log = h.disk.EventLog()
+		health := newDiskHealth(h.disk, c.Data, c.Logger)
+		h.broker.Log, checkLog = health, health.check
 	} else {
 		h.broker.Retention, h.broker.TopicRetention = memoryRetention(c.Retention)
 	}
@@ -115,11 +117,13 @@ func (h *Hub) build() error {
 	handler, err := api.New(api.Options{
 		Broker:    h.broker,
 		Log:       &publisher{broker: h.broker, disk: h.disk, requests: newRequestCache(c.KeyWindow)},
+		CheckLog:  checkLog,
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
 		// With keys, requests under another host name are harmless: a page that
 		// uses such a name (DNS rebinding) has no key.
-		AnyHost: len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
+		AnyHost:       len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
+		RefuseProxies: len(c.Keys) == 0 && !c.Insecure,
 		OnRefused: func(subject, flag string) {
 			c.Logger.Warn(subject+" was refused", slog.String("hint", flag+" allows it"))
 		},
@@ -179,7 +183,9 @@ func (h *Hub) newStarted(listeners []net.Listener) Started {
 		host = "localhost"
 	}
 	addr := net.JoinHostPort(host, port)
-	return Started{URL: "http://" + addr, Addr: addr, Data: h.config.Data}
+	return Started{
+		URL: "http://" + addr, Addr: addr, Data: h.config.Data, Keys: len(h.config.Keys) > 0,
+	}
 }
 
 // writeAddr writes the address to Config.AddrFile. It replaces the file

@@ -245,8 +245,8 @@ func TestRequestsWithoutStream(t *testing.T) {
 		{"GET /news HTTP/1.1\nAccept: text/html,*/*", 406, "not a page"},
 		{"GET /news HTTP/1.1\nSec-Purpose: prefetch;prerender\nSec-Fetch-Mode: navigate", 503, "must not be prefetched"},
 		{"GET /-/events?topic=a HTTP/1.1\nX-Moz: prefetch", 503, "must not be prefetched"},
-		{"GET /apple-touch-icon.png HTTP/1.1\nSec-Fetch-Dest: image\nSec-Fetch-Site: same-origin", 406, "not a page"},
-		{"GET /news HTTP/1.1\nSec-Fetch-Dest: script\nSec-Fetch-Site: same-origin", 406, "not a page"},
+		{"GET /apple-touch-icon.png HTTP/1.1\nSec-Fetch-Dest: image\nSec-Fetch-Site: same-origin", 406, "a part of a page"},
+		{"GET /news HTTP/1.1\nSec-Fetch-Dest: script\nSec-Fetch-Site: same-origin", 406, "a part of a page"},
 		{"HEAD /favicon.ico HTTP/1.1", 404, ""},
 		{"GET /news HTTP/1.1\nAccept: application/json", 406, "add follow=0"},
 		{"GET /-/healthz HTTP/1.1", 200, "ok"},
@@ -262,6 +262,26 @@ func TestRequestsWithoutStream(t *testing.T) {
 		}
 		if vary := got.Header.Get("Vary"); !strings.Contains(vary, "Accept") {
 			t.Errorf("%s: Vary is %q", test.head, vary)
+		}
+	}
+}
+
+// Load balancers send checks without a Host, with HTTP/1.0 (for example "option
+// httpchk" of HAProxy).
+func TestHealthChecksWithoutAHost(t *testing.T) {
+	h := hubtest.Start(t, hub.Config{})
+	for request, want := range map[string]int{
+		"GET /-/healthz HTTP/1.0\r\n\r\n":                               200,
+		"HEAD /-/healthz HTTP/1.0\r\n\r\n":                              200,
+		"GET /-/readyz HTTP/1.0\r\n\r\n":                                200,
+		"GET /news?follow=0 HTTP/1.0\r\n\r\n":                           421,
+		"GET / HTTP/1.0\r\n\r\n":                                        421,
+		"OPTIONS /-/healthz HTTP/1.0\r\n\r\n":                           204,
+		"OPTIONS / HTTP/1.0\r\n\r\n":                                    421, // the default of HAProxy
+		"GET /-/healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n": 200,
+	} {
+		if got := h.Wire(request); got.StatusCode != want {
+			t.Errorf("%q: %s %s, want %d", request, got.Status, got.Text, want)
 		}
 	}
 }
@@ -316,7 +336,7 @@ func TestHosts(t *testing.T) {
 		{"evil.example", 421}, {"evil.example:3000", 421}, {"127.0.0.1.evil.example", 421},
 		{"localhost.evil.example", 421}, {"xlocalhost", 421}, {"x", 421},
 	} {
-		for _, request := range []string{"GET /-/healthz", "POST /news"} {
+		for _, request := range []string{"GET /robots.txt", "POST /news"} {
 			got := h.Raw(request+" HTTP/1.1\nHost: "+test.host+"\nContent-Length: 0", "")
 			if got.StatusCode != test.want {
 				t.Errorf("%s with Host %s: %d %s, want %d", request, test.host, got.StatusCode, got.Text, test.want)

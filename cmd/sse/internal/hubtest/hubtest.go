@@ -150,6 +150,18 @@ func (h *Hub) Request(method, path, body string, header ...string) *http.Request
 	return request
 }
 
+// NextPage returns the path and the query of the page of history after page, as
+// its header Link names them.
+func NextPage(tb testing.TB, page *http.Response) string {
+	tb.Helper()
+	link, _, _ := strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
+	next, err := page.Request.URL.Parse(link)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return next.RequestURI()
+}
+
 // Keys parses keys, one per line.
 func Keys(tb testing.TB, lines ...string) []auth.Key {
 	tb.Helper()

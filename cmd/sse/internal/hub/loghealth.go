@@ -1,0 +1,132 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/api"
+	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/text"
+)
+
+const (
+	// testInterval is the time without a commit after which logHealth tests the
+	// disk, and the shortest time between two tests.
+	testInterval = 5 * time.Second
+
+	// testTimeout is how long a caller of check waits for a test.
+	testTimeout = 2 * time.Second
+)
+
+// logHealth is an event log that remembers whether its last commit succeeded. A
+// hub whose disk was full may get no more publishes from a load balancer, and so
+// no commit that would succeed. Therefore, check tests the disk.
+type logHealth struct {
+	sse.EventLog
+	test   func() error
+	logger *slog.Logger
+
+	mu      sync.Mutex // guards the following
+	results api.LogHealth
+	testing chan struct{} // closed when the test in progress ends; nil if there is none
+}
+
+// newDiskHealth returns the logHealth of a log in a directory.
+func newDiskHealth(disk *disklog.Log, dir string, logger *slog.Logger) *logHealth {
+	return &logHealth{EventLog: disk.EventLog(), logger: logger, test: func() error {
+		if err := disk.CheckSpace(); err != nil {
+			return err
+		}
+		return writeTestFile(dir)
+	}}
+}
+
+// Append implements [sse.EventLog].
+func (h *logHealth) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
+	result, err := h.EventLog.Append(ctx, r)
+	var field *sse.FieldError
+	switch {
+	case err == nil && result.Replayed:
+		return result, nil // no commit
+	case err != nil && (ctx.Err() != nil || errors.As(err, &field) || errors.Is(err, disklog.ErrClosed)):
+		return result, err // not the fault of the disk
+	}
+	h.mu.Lock()
+	h.results.Commit = api.WriteResult{Time: time.Now(), Err: err}
+	h.mu.Unlock()
+	return result, err
+}
+
+// check returns the results of the last commit and of the last test. If there was
+// neither for testInterval, it tests the disk first, and waits for the result up
+// to testTimeout or until ctx is done.
+func (h *logHealth) check(ctx context.Context) api.LogHealth {
+	h.mu.Lock()
+	now := time.Now()
+	if now.Sub(h.results.Commit.Time) < testInterval ||
+		h.testing == nil && now.Sub(h.results.Test.Time) < testInterval {
+		defer h.mu.Unlock()
+		return h.results
+	}
+	done := h.testing
+	if done == nil {
+		done = make(chan struct{})
+		h.testing = done
+		go h.runTest(done) // ends when the file system has answered
+	}
+	h.mu.Unlock()
+	timer := time.NewTimer(testTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	results := h.results
+	if h.testing == done {
+		results.Test = api.WriteResult{Time: time.Now(), Err: api.ErrSlowDisk}
+	}
+	return results
+}
+
+// runTest tests the disk, stores the result, and closes done.
+func (h *logHealth) runTest(done chan struct{}) {
+	err := h.test()
+	h.mu.Lock()
+	previous := h.results.Test.Err
+	h.results.Test = api.WriteResult{Time: time.Now(), Err: err}
+	h.testing = nil
+	h.mu.Unlock()
+	close(done)
+	if err != nil && previous == nil {
+		h.logger.Warn("the disk of the events cannot be written", "error", text.WithoutPrefix(err))
+	}
+}
+
+// writeTestFile writes a small file to a directory, syncs it and removes it.
+func writeTestFile(dir string) (err error) {
+	file, err := os.Create(filepath.Join(dir, "readyz.tmp"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, file.Close())
+		// The file of a hub that was killed meanwhile may have been removed.
+		if removeErr := os.Remove(file.Name()); !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
+	}()
+	if _, err := file.Write(make([]byte, 4<<10)); err != nil {
+		return err
+	}
+	return file.Sync()
+}
