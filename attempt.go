@@ -68,16 +68,10 @@ func (s *session) readEvents(
 	for {
 		raw, err := d.Next()
 		// After a cancellation no event is yielded, even if it was read before.
-		// Such an event is not lost: the next request asks for the events after
-		// lastID. An ID without an event does count, because every event before
-		// it has been yielded. The caller's context is checked too, because it
-		// is done a moment before ctx.
+		// The caller's context is checked too, because it is done a moment
+		// before ctx.
 		if s.ctx.Err() != nil || ctx.Err() != nil {
-			if err == nil || d.skipped(err) != nil {
-				s.lastID = d.previousID()
-			} else {
-				s.lastID = d.lastEventID()
-			}
+			s.lastID = undeliveredID(d, err)
 			return preferCause(s.ctx, context.Cause(ctx))
 		}
 		previous := s.lastID
@@ -95,7 +89,11 @@ func (s *session) readEvents(
 				return err
 			}
 		case skipped != nil:
-			s.failures = 0
+			// Without an ID, it is not progress: the next request may get the same
+			// event again.
+			if s.lastID != previous {
+				s.failures = 0
+			}
 			reportSkipped(skipped, s.c.OnSkip, cmp.Or(s.c.Logger, slog.Default()))
 		case err != io.EOF:
 			return fmt.Errorf("sse: reading the stream: %w", err)
@@ -105,6 +103,17 @@ func (s *session) readEvents(
 			return nil
 		}
 	}
+}
+
+// undeliveredID returns the last event ID if the result of Decoder.Next is not
+// delivered. The event is not lost: the next request asks for the events after this
+// ID. An ID without an event does count, because every event before it has been
+// yielded.
+func undeliveredID(d *Decoder, err error) string {
+	if err == nil || d.skipped(err) != nil {
+		return d.previousID()
+	}
+	return d.lastEventID()
 }
 
 // deliver yields an event. It returns errStopped or errTerminal if this event

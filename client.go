@@ -72,14 +72,14 @@ type Client struct {
 	RetryDelay time.Duration
 
 	// MaxRetryDelay limits the delay. The delay doubles with every attempt
-	// without progress. An attempt makes progress if it receives an event, or
-	// if its stream stays open for the longest of MaxRetryDelay, the first
-	// delay and 1 second. From the second delay on, the client waits for a
-	// random time between half of the doubled delay and the whole, so that
-	// clients do not all reconnect at once. If the first delay is below 100
-	// milliseconds, the doubling starts at 100 milliseconds. If zero, 30
-	// seconds. If negative, or not greater than the first delay, the delay does
-	// not double.
+	// without progress. An attempt makes progress if it receives an event, if it
+	// skips an event that has a new ID, or if its stream stays open for the
+	// longest of MaxRetryDelay, the first delay and 1 second. From the second
+	// delay on, the client waits for a random time between half of the doubled
+	// delay and the whole, so that clients do not all reconnect at once. If the
+	// first delay is below 100 milliseconds, the doubling starts at 100
+	// milliseconds. If zero, 30 seconds. If negative, or not greater than the
+	// first delay, the delay does not double.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries limits the number of consecutive retries without progress. If
@@ -126,8 +126,8 @@ type Client struct {
 	// goroutine that runs Events.
 	OnComment func(text string)
 
-	// OnSkip is called for each event that was skipped because it exceeds
-	// MaxEventSize, in the goroutine that runs Events. If nil, the client logs a
+	// OnSkip is called for each event that is skipped because it exceeds
+	// MaxEventSize, as soon as it does, in the goroutine that runs Events. If nil, the client logs a
 	// warning with Logger, or with [slog.Default] if Logger is nil.
 	OnSkip func(*TooLargeError)
 

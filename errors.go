@@ -59,21 +59,24 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("sse: %s %q %s", e.Field, shorten(e.Value), e.Reason)
 }
 
-// TooLargeError reports an event that was skipped because it exceeds the limit.
-// The stream continues with the event after it. [DecoderOptions.OnSkip] and
-// [Client.OnSkip] receive a TooLargeError; only [Decoder.Next] returns it.
+// TooLargeError reports an event that is skipped because it exceeds the limit.
+// The error is reported once, when the limit is exceeded: the event may go on, or
+// never end. The stream continues with the event after it. [DecoderOptions.OnSkip]
+// and [Client.OnSkip] receive a TooLargeError; only [Decoder.Next] returns it.
 type TooLargeError struct {
 	Offset int64 // of the event's first byte in the stream
-	Size   int64 // bytes of the event on the wire
 	Limit  int   // the MaxEventSize that the event exceeds, in bytes
 
-	LastEventID string // the last event ID after the event
+	// LastEventID is the last event ID. It is the event's own ID if the event has
+	// one and its line came before the event exceeded the limit. A later line
+	// takes effect at the end of the event.
+	LastEventID string
 }
 
-// Error returns the size of the event, its offset, and the limit.
+// Error returns the offset of the event, and the limit.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("sse: event of %d bytes at offset %d skipped: "+
-		"it exceeds MaxEventSize, %d bytes", e.Size, e.Offset, e.Limit)
+	return fmt.Sprintf("sse: the event at offset %d is skipped: "+
+		"it has more than %d bytes, the limit MaxEventSize", e.Offset, e.Limit)
 }
 
 // WriterError reports an [http.ResponseWriter] that cannot carry a stream. In

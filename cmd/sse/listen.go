@@ -307,8 +307,7 @@ func (l *listener) printSelected(event sse.Event) error {
 
 // reportSkipped reports an event that was too large to print.
 func (l *listener) reportSkipped(e *sse.TooLargeError) {
-	l.ui.report(yellow, "event skipped: %s on the wire, the limit is %s",
-		formatSize(e.Size), formatSize(int64(e.Limit)))
+	l.ui.report(yellow, "event skipped: it has more than %s", formatSize(int64(e.Limit)))
 	l.ui.hint("raise the limit with --max-event-size")
 }
 
