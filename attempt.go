@@ -18,11 +18,6 @@ const (
 	errorBodyTimeout = 5 * time.Second // for reading that body
 )
 
-// finalError marks an error after which reconnecting cannot help.
-type finalError struct{ error }
-
-func (e *finalError) Unwrap() error { return e.error }
-
 // isFinal reports whether another attempt cannot help.
 func isFinal(err error) bool {
 	var final *finalError
@@ -52,7 +47,8 @@ func (s *session) attempt(ctx context.Context, yield func(Event, error) bool) er
 	opened := time.Now()
 	defer func() { s.openDuration = time.Since(opened) }()
 	s.report(StateChange{State: StateOpen, Response: resp})
-	return s.readEvents(ctx, &watchedReader{resp.Body, wd}, yield)
+	body, _ := decodeContent(&watchedReader{resp.Body, wd}, contentCodings(resp.Header))
+	return s.readEvents(ctx, body, yield)
 }
 
 // readEvents yields the events of an open stream. It returns as attempt does.
@@ -143,28 +139,28 @@ func preferCause(ctx context.Context, err error) error {
 // HTML 9.2.3: "… if res's status is not 200, or if res's Content-Type is not
 // text/event-stream, then fail the connection."
 func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseFunc) error {
+	codings := contentCodings(resp.Header)
+	content, decodable := decodeContent(resp.Body, codings)
 	reason := ""
-	switch encoding := resp.Header.Get("Content-Encoding"); {
+	switch {
 	case resp.StatusCode == http.StatusNoContent:
 		reason = "the server asks clients not to reconnect"
 	case resp.StatusCode != http.StatusOK:
 		reason = "not an event stream"
-	case !isEventStream(resp.Header.Get("Content-Type")):
-		reason = fmt.Sprintf("the content type is %q, not text/event-stream",
-			resp.Header.Get("Content-Type"))
-	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		reason = fmt.Sprintf("the content encoding is %q, but the client decodes none", encoding)
+	case !isEventStream(resp.Header):
+		reason = "Content-Type must be text/event-stream" + butIs(resp, "Content-Type")
+	case !decodable:
+		reason = "Content-Encoding must be gzip or none" + butIs(resp, "Content-Encoding")
 	default:
 		return nil
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.Close()
-		resp.Body = http.NoBody // it is the connection itself, which no context closes
+		content = http.NoBody // it is the connection itself, which no context closes
 	}
-	wd := newWatchdog(errorBodyTimeout, cancel)
-	wd.start()
-	defer wd.stop()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a part is enough
+	var body []byte
+	if decodable {
+		body = readErrorBody(content, cancel)
+	}
 	return &ResponseError{
 		StatusCode: resp.StatusCode,
 		Status:     resp.Status,
@@ -174,6 +170,25 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 		retryable:  isRetryable(resp.StatusCode) && !s.c.LikeBrowser,
 		retryAfter: retryAfter(resp.Header),
 	}
+}
+
+// butIs returns the end of a sentence about the value of a header field.
+func butIs(resp *http.Response, name string) string {
+	value := strings.Join(resp.Header.Values(name), ", ")
+	if value == "" {
+		return ", but the response has none"
+	}
+	return fmt.Sprintf(", not %q", shorten(value))
+}
+
+// readErrorBody returns the beginning of the body of a response that is not a
+// stream. It calls cancel if the rest of the body does not arrive in time.
+func readErrorBody(r io.Reader, cancel context.CancelCauseFunc) []byte {
+	wd := newWatchdog(errorBodyTimeout, cancel)
+	wd.start()
+	defer wd.stop()
+	body, _ := io.ReadAll(io.LimitReader(r, maxErrorBody)) // a part is enough
+	return body
 }
 
 // isRetryable reports whether a later attempt may get another status.
@@ -200,12 +215,4 @@ func retryAfter(header http.Header) time.Duration {
 		return min(time.Until(date), maxRetry)
 	}
 	return 0
-}
-
-// isEventStream reports whether the essence of a MIME type is
-// text/event-stream. It ignores the parameters, which need not even be
-// well-formed.
-func isEventStream(contentType string) bool {
-	essence, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.Trim(essence, " \t\r\n"), "text/event-stream")
 }

@@ -42,7 +42,9 @@ type Client struct {
 	GetBody func() (io.Reader, error)
 
 	// Header is sent with each request. It may replace the defaults of Accept,
-	// Accept-Encoding and Cache-Control.
+	// Accept-Encoding and Cache-Control. The client asks for no compression, because
+	// most servers then send each event at once. It decodes gzip, and no other
+	// coding.
 	Header http.Header
 
 	// Prepare, if not nil, is called with each request before it is sent, for
@@ -273,13 +275,14 @@ func (c *Client) setCancelAttempt(cancel context.CancelCauseFunc) {
 func (c *Client) check() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("sse: Client.URL: %w", err)
+		return nil, fmt.Errorf("sse: Client.URL is not a valid URL: %w", parseError(c.URL, err))
 	}
+	// The errors do not contain the URL, because a part of it may be a password.
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("sse: Client.URL %q: the scheme must be http or https", c.URL)
+		return nil, fmt.Errorf("sse: the scheme of Client.URL must be http or https, not %q", u.Scheme)
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("sse: Client.URL %q: it must have a host", c.URL)
+		return nil, errors.New("sse: Client.URL must have a host")
 	}
 	if c.HTTPClient != nil && c.HTTPClient.Timeout != 0 {
 		return nil, errors.New("sse: Client.HTTPClient.Timeout must be zero, because it " +

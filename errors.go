@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -109,7 +110,7 @@ type ResponseError struct {
 	StatusCode int         // for example 404
 	Status     string      // for example "404 Not Found"
 	Header     http.Header // of the response
-	Body       []byte      // the first bytes of the body, at most 4 KiB
+	Body       []byte      // the first bytes of the body, decoded, at most 4 KiB
 	Reason     string      // why the response is not an event stream
 
 	retryable  bool          // the next attempt may get another response
@@ -124,6 +125,33 @@ func (e *ResponseError) Error() string {
 		text += fmt.Sprintf(": %q", shorten(line))
 	}
 	return text
+}
+
+// finalError marks an error after which reconnecting cannot help.
+type finalError struct{ error }
+
+func (e *finalError) Unwrap() error { return e.error }
+
+// stripURL returns err without the URL of the request, whose query may be
+// secret.
+func stripURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// parseError returns an error of url.Parse without the URL. If the URL may contain
+// a password, parseError also removes the parts of the URL that net/url quotes.
+func parseError(rawURL string, err error) error {
+	err = stripURL(err)
+	text := err.Error()
+	first, last := strings.IndexByte(text, '"'), strings.LastIndexByte(text, '"')
+	if first < 0 || !strings.Contains(rawURL, "@") {
+		return err
+	}
+	return errors.New(text[:first] + "…" + text[last+1:])
 }
 
 // shorten cuts s to 100 bytes, so that an error message fits a line or two.

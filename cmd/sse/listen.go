@@ -176,6 +176,9 @@ func (o *listenOptions) target(operands []string) (*url.URL, error) {
 		}
 		return o.selectEvents(u)
 	}
+	for i, operand := range operands {
+		operands[i] = withoutPassword(operand)
+	}
 	return nil, usageError("put quotes around a value that contains spaces",
 		"exactly one URL is required, not %d: %s", len(operands), strings.Join(operands, " "))
 }
