@@ -161,6 +161,10 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 	if decodable {
 		body = readErrorBody(content, cancel)
 	}
+	if decodable && len(codings) > 0 {
+		resp.Header.Del("Content-Encoding") // as net/http does
+		resp.Header.Del("Content-Length")
+	}
 	return &ResponseError{
 		StatusCode: resp.StatusCode,
 		Status:     resp.Status,

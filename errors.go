@@ -102,10 +102,16 @@ func (e *WriterError) Error() string {
 }
 
 // ResponseError reports a response that is not an event stream. [Client.Events]
-// yields a ResponseError. [Broker.Select] returns a ResponseError to refuse a
-// request. The broker then responds with StatusCode (or 403, if StatusCode is
-// neither 204 nor from 400 to 599), the fields of Header, and Body as the text,
-// or Reason if Body is empty.
+// yields a ResponseError. [Broker.Select] returns a ResponseError to refuse or
+// redirect a request. The broker then responds with
+//
+//   - StatusCode, for example 307 with a Location; or 403, if StatusCode is neither
+//     204 nor from 300 to 599;
+//   - the fields of Header except Content-Length. Without these fields,
+//     Cache-Control is no-store, Content-Type is text/plain, and
+//     X-Content-Type-Options is nosniff;
+//   - the bytes of Body, or, if Body is empty, Reason and a line end. The responses
+//     204 and 304 have no body.
 type ResponseError struct {
 	StatusCode int         // for example 404
 	Status     string      // for example "404 Not Found"
