@@ -242,7 +242,7 @@ func findFlushers(w http.ResponseWriter) ([]func() error, error) {
 	switch {
 	case !lastFlushes:
 		return nil, &WriterError{Type: fmt.Sprintf("%T", innermost), Missing: "Flush"}
-	case flushable == 1 && len(writers) > 1 && isCompressed(w.Header()):
+	case flushable == 1 && len(writers) > 1 && len(contentCodings(w.Header())) > 0:
 		// One of the wrappers compresses, and Unwrap would bypass it.
 		return nil, &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush", compresses: true}
 	}
@@ -271,12 +271,6 @@ func flushMethod(w http.ResponseWriter) func() error {
 		return func() error { t.Flush(); return nil }
 	}
 	return nil
-}
-
-// isCompressed reports whether middleware has declared that it compresses.
-func isCompressed(header http.Header) bool {
-	encoding := header.Get("Content-Encoding")
-	return encoding != "" && encoding != "identity"
 }
 
 // probeDeadlines detects whether write deadlines work. If they do not work and

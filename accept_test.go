@@ -78,6 +78,16 @@ func TestWrappers(t *testing.T) {
 			0, "sse_test.plain", "Flush"},
 		{"with Unwrap", func(w http.ResponseWriter) http.ResponseWriter { return unwraps{w} },
 			2 * time.Second, "", ""},
+		{"with Unwrap, declares no coding", func(w http.ResponseWriter) http.ResponseWriter {
+			w.Header().Add("Content-Encoding", "none, ")
+			w.Header().Add("Content-Encoding", "Identity")
+			return unwraps{w}
+		}, 2 * time.Second, "", ""},
+		{"with Unwrap, declares a coding", func(w http.ResponseWriter) http.ResponseWriter {
+			w.Header().Add("Content-Encoding", "identity")
+			w.Header().Add("Content-Encoding", "br")
+			return unwraps{w}
+		}, 0, "sse_test.unwraps", "Flush"},
 		{"two with Unwrap", func(w http.ResponseWriter) http.ResponseWriter {
 			return unwraps{&unwraps{w}}
 		}, 2 * time.Second, "", ""},

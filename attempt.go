@@ -18,11 +18,6 @@ const (
 	errorBodyTimeout = 5 * time.Second // for reading that body
 )
 
-// finalError marks an error after which reconnecting cannot help.
-type finalError struct{ error }
-
-func (e *finalError) Unwrap() error { return e.error }
-
 // isFinal reports whether another attempt cannot help.
 func isFinal(err error) bool {
 	var final *finalError
@@ -52,7 +47,8 @@ func (s *session) attempt(ctx context.Context, yield func(Event, error) bool) er
 	opened := time.Now()
 	defer func() { s.openDuration = time.Since(opened) }()
 	s.report(StateChange{State: StateOpen, Response: resp})
-	return s.readEvents(ctx, &watchedReader{resp.Body, wd}, yield)
+	body, _ := decodeContent(&watchedReader{resp.Body, wd}, contentCodings(resp.Header))
+	return s.readEvents(ctx, body, yield)
 }
 
 // readEvents yields the events of an open stream. It returns as attempt does.
@@ -68,16 +64,10 @@ func (s *session) readEvents(
 	for {
 		raw, err := d.Next()
 		// After a cancellation no event is yielded, even if it was read before.
-		// Such an event is not lost: the next request asks for the events after
-		// lastID. An ID without an event does count, because every event before
-		// it has been yielded. The caller's context is checked too, because it
-		// is done a moment before ctx.
+		// The caller's context is checked too, because it is done a moment
+		// before ctx.
 		if s.ctx.Err() != nil || ctx.Err() != nil {
-			if err == nil || d.skipped(err) != nil {
-				s.lastID = d.previousID()
-			} else {
-				s.lastID = d.lastEventID()
-			}
+			s.lastID = undeliveredID(d, err)
 			return preferCause(s.ctx, context.Cause(ctx))
 		}
 		previous := s.lastID
@@ -95,7 +85,11 @@ func (s *session) readEvents(
 				return err
 			}
 		case skipped != nil:
-			s.failures = 0
+			// Without an ID, it is not progress: the next request may get the same
+			// event again.
+			if s.lastID != previous {
+				s.failures = 0
+			}
 			reportSkipped(skipped, s.c.OnSkip, cmp.Or(s.c.Logger, slog.Default()))
 		case err != io.EOF:
 			return fmt.Errorf("sse: reading the stream: %w", err)
@@ -105,6 +99,17 @@ func (s *session) readEvents(
 			return nil
 		}
 	}
+}
+
+// undeliveredID returns the last event ID if the result of Decoder.Next is not
+// delivered. The event is not lost: the next request asks for the events after this
+// ID. An ID without an event does count, because every event before it has been
+// yielded.
+func undeliveredID(d *Decoder, err error) string {
+	if err == nil || d.skipped(err) != nil {
+		return d.previousID()
+	}
+	return d.lastEventID()
 }
 
 // deliver yields an event. It returns errStopped or errTerminal if this event
@@ -134,28 +139,32 @@ func preferCause(ctx context.Context, err error) error {
 // HTML 9.2.3: "… if res's status is not 200, or if res's Content-Type is not
 // text/event-stream, then fail the connection."
 func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseFunc) error {
+	codings := contentCodings(resp.Header)
+	content, decodable := decodeContent(resp.Body, codings)
 	reason := ""
-	switch encoding := resp.Header.Get("Content-Encoding"); {
+	switch {
 	case resp.StatusCode == http.StatusNoContent:
 		reason = "the server asks clients not to reconnect"
 	case resp.StatusCode != http.StatusOK:
 		reason = "not an event stream"
-	case !isEventStream(resp.Header.Get("Content-Type")):
-		reason = fmt.Sprintf("the content type is %q, not text/event-stream",
-			resp.Header.Get("Content-Type"))
-	case encoding != "" && !strings.EqualFold(encoding, "identity"):
-		reason = fmt.Sprintf("the content encoding is %q, but the client decodes none", encoding)
+	case !isEventStream(resp.Header):
+		reason = "Content-Type must be text/event-stream" + butIs(resp, "Content-Type")
+	case !decodable:
+		reason = "Content-Encoding must be gzip or none" + butIs(resp, "Content-Encoding")
 	default:
 		return nil
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.Close()
-		resp.Body = http.NoBody // it is the connection itself, which no context closes
+		content = http.NoBody // it is the connection itself, which no context closes
 	}
-	wd := newWatchdog(errorBodyTimeout, cancel)
-	wd.start()
-	defer wd.stop()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // a part is enough
+	var body []byte
+	if decodable {
+		body = readErrorBody(content, cancel)
+	}
+	if decodable && len(codings) > 0 {
+		resp.Header.Del("Content-Encoding") // as net/http does
+		resp.Header.Del("Content-Length")
+	}
 	return &ResponseError{
 		StatusCode: resp.StatusCode,
 		Status:     resp.Status,
@@ -165,6 +174,25 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 		retryable:  isRetryable(resp.StatusCode) && !s.c.LikeBrowser,
 		retryAfter: retryAfter(resp.Header),
 	}
+}
+
+// butIs returns the end of a sentence about the value of a header field.
+func butIs(resp *http.Response, name string) string {
+	value := strings.Join(resp.Header.Values(name), ", ")
+	if value == "" {
+		return ", but the response has none"
+	}
+	return fmt.Sprintf(", not %q", shorten(value))
+}
+
+// readErrorBody returns the beginning of the body of a response that is not a
+// stream. It calls cancel if the rest of the body does not arrive in time.
+func readErrorBody(r io.Reader, cancel context.CancelCauseFunc) []byte {
+	wd := newWatchdog(errorBodyTimeout, cancel)
+	wd.start()
+	defer wd.stop()
+	body, _ := io.ReadAll(io.LimitReader(r, maxErrorBody)) // a part is enough
+	return body
 }
 
 // isRetryable reports whether a later attempt may get another status.
@@ -191,12 +219,4 @@ func retryAfter(header http.Header) time.Duration {
 		return min(time.Until(date), maxRetry)
 	}
 	return 0
-}
-
-// isEventStream reports whether the essence of a MIME type is
-// text/event-stream. It ignores the parameters, which need not even be
-// well-formed.
-func isEventStream(contentType string) bool {
-	essence, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.Trim(essence, " \t\r\n"), "text/event-stream")
 }

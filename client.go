@@ -42,7 +42,9 @@ type Client struct {
 	GetBody func() (io.Reader, error)
 
 	// Header is sent with each request. It may replace the defaults of Accept,
-	// Accept-Encoding and Cache-Control.
+	// Accept-Encoding and Cache-Control. The client asks for no compression, because
+	// most servers then send each event at once. It decodes gzip, and no other
+	// coding.
 	Header http.Header
 
 	// Prepare, if not nil, is called with each request before it is sent, for
@@ -72,14 +74,14 @@ type Client struct {
 	RetryDelay time.Duration
 
 	// MaxRetryDelay limits the delay. The delay doubles with every attempt
-	// without progress. An attempt makes progress if it receives an event, or
-	// if its stream stays open for the longest of MaxRetryDelay, the first
-	// delay and 1 second. From the second delay on, the client waits for a
-	// random time between half of the doubled delay and the whole, so that
-	// clients do not all reconnect at once. If the first delay is below 100
-	// milliseconds, the doubling starts at 100 milliseconds. If zero, 30
-	// seconds. If negative, or not greater than the first delay, the delay does
-	// not double.
+	// without progress. An attempt makes progress if it receives an event, if it
+	// skips an event that has a new ID, or if its stream stays open for the
+	// longest of MaxRetryDelay, the first delay and 1 second. From the second
+	// delay on, the client waits for a random time between half of the doubled
+	// delay and the whole, so that clients do not all reconnect at once. If the
+	// first delay is below 100 milliseconds, the doubling starts at 100
+	// milliseconds. If zero, 30 seconds. If negative, or not greater than the
+	// first delay, the delay does not double.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries limits the number of consecutive retries without progress. If
@@ -126,8 +128,8 @@ type Client struct {
 	// goroutine that runs Events.
 	OnComment func(text string)
 
-	// OnSkip is called for each event that was skipped because it exceeds
-	// MaxEventSize, in the goroutine that runs Events. If nil, the client logs a
+	// OnSkip is called for each event that is skipped because it exceeds
+	// MaxEventSize, as soon as it does, in the goroutine that runs Events. If nil, the client logs a
 	// warning with Logger, or with [slog.Default] if Logger is nil.
 	OnSkip func(*TooLargeError)
 
@@ -273,13 +275,14 @@ func (c *Client) setCancelAttempt(cancel context.CancelCauseFunc) {
 func (c *Client) check() (*url.URL, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("sse: Client.URL: %w", err)
+		return nil, fmt.Errorf("sse: Client.URL is not a valid URL: %w", parseError(c.URL, err))
 	}
+	// The errors do not contain the URL, because a part of it may be a password.
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("sse: Client.URL %q: the scheme must be http or https", c.URL)
+		return nil, fmt.Errorf("sse: the scheme of Client.URL must be http or https, not %q", u.Scheme)
 	}
 	if u.Host == "" {
-		return nil, fmt.Errorf("sse: Client.URL %q: it must have a host", c.URL)
+		return nil, errors.New("sse: Client.URL must have a host")
 	}
 	if c.HTTPClient != nil && c.HTTPClient.Timeout != 0 {
 		return nil, errors.New("sse: Client.HTTPClient.Timeout must be zero, because it " +

@@ -142,7 +142,10 @@ func TestBackoffReset(t *testing.T) {
 	}{
 		{"event", answer("data: a\n\n"), true},
 		{"event, then cut", broken("data: a\n\n"), true},
-		{"oversized event", answer("data: 0123456789012345678901\n\n"), true},
+		{"oversized event", answer("data: 0123456789012345678901\n\n"), false},
+		{"oversized event with an ID", answer("id: 1\ndata: 0123456789012345678901\n\n"), true},
+		{"endless oversized event", broken("data: 0123456789012345678901"), false},
+		{"endless oversized event with an ID", broken("id: 1\ndata: 0123456789012345678901"), true},
 		{"open for long", open(30 * time.Second), true},
 		{"open, but not for long", open(29 * time.Second), false},
 		{"nothing", answer(), false},

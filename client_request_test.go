@@ -87,6 +87,37 @@ func TestRequestUserInURL(t *testing.T) {
 	})
 }
 
+// No error contains the password of the URL, however malformed the URL is.
+func TestPasswordIsNotReported(t *testing.T) {
+	for _, url := range []string{
+		"ftp://me:secret@host/", "me:secret@host/", "//me:secret@host/", "http:me:secret@host/",
+		"http:///me:secret@host/", "http://me:secret@", "http://me:secret@host:port/",
+		"http://me:secret@a b/", "http://me:secret%zz@host/", "http://me:%secret@host/",
+		"http://me:secret@host/%zz", "http://me:se secret@host/",
+		"http://me:secret/@host/", "http://me:secret@[::1/", "http://me:secret@[secret]/",
+		"http://me:\x01secret@host/", ":secret@host", "http://me:secret@host:70000000/",
+	} {
+		client := &sse.Client{URL: url, MaxRetries: -1}
+		client.HTTPClient = &http.Client{Transport: failingTransport{}}
+		count := 0
+		for _, err := range client.Events(t.Context()) {
+			if count++; err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%q: got the error %v, want one without the password", url, err)
+			}
+		}
+		if count != 1 {
+			t.Errorf("%q: got %d values, want 1", url, count)
+		}
+	}
+}
+
+// failingTransport fails every request.
+type failingTransport struct{}
+
+func (failingTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("failed")
+}
+
 // Body is the body of every request, also after a redirect that preserves the
 // method. It has a Content-Length. An empty Body is a body of no bytes.
 func TestRequestConstantBody(t *testing.T) {

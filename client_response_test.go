@@ -2,9 +2,12 @@ package sse_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,35 +60,62 @@ func TestFinalStatus(t *testing.T) {
 }
 
 // HTML 9.2.3: "… if res's status is not 200, or if res's Content-Type is not
-// text/event-stream, then fail the connection."
+// text/event-stream, then fail the connection." Fetch, "extract a MIME type": of
+// several values, the last valid one counts.
 func TestContentType(t *testing.T) {
 	for _, test := range []struct {
-		value string
-		ok    bool
+		values []string
+		ok     bool
 	}{
-		{"text/event-stream", true},
-		{"text/event-stream; charset=utf-8", true},
-		{"text/event-stream;charset=windows-1252", true}, // decoded as UTF-8 nevertheless
-		{"text/event-stream;", true},
-		{"text/event-stream ; x", true},
-		{"Text/EVENT-stream", true},
-		{"", false},
-		{"none", false},
-		{"text/event-streams", false},
-		{"text/event-stream+x", false},
-		{"text/event stream", false},
-		{"text/plain", false},
-		{"text/plain; type=text/event-stream", false},
-		{"text/html; charset=utf-8", false},
-		{"application/json", false},
-		{"application/x-ndjson", false},
-		{"x bogus", false},
+		{[]string{"text/event-stream"}, true},
+		{[]string{"text/event-stream; charset=utf-8"}, true},
+		{[]string{"text/event-stream;charset=windows-1252"}, true}, // decoded as UTF-8 nevertheless
+		{[]string{"text/event-stream;"}, true},
+		{[]string{"text/event-stream ; x"}, true},
+		{[]string{"Text/EVENT-stream"}, true},
+		{[]string{""}, false},
+		{nil, false},
+		{[]string{"text/event-streams"}, false},
+		{[]string{"text/event-stream+x"}, false},
+		{[]string{"text/event stream"}, false},
+		{[]string{"text /event-stream"}, false},
+		{[]string{"text/"}, false},
+		{[]string{"/event-stream"}, false},
+		{[]string{"text"}, false},
+		{[]string{"text/plain"}, false},
+		{[]string{"text/plain; type=text/event-stream"}, false},
+		{[]string{"text/html; charset=utf-8"}, false},
+		{[]string{"application/json"}, false},
+		{[]string{"application/x-ndjson"}, false},
+		{[]string{"x bogus"}, false},
+		// Several values, as one line or as several.
+		{[]string{"text/plain", "text/event-stream"}, true},
+		{[]string{"text/event-stream", "text/plain"}, false},
+		{[]string{"text/plain, text/event-stream"}, true},
+		{[]string{"text/event-stream, text/plain"}, false},
+		{[]string{"text/event-stream,text/event-stream;charset=utf-8"}, true},
+		{[]string{"text/event-stream;charset=latin1, text/html, text/event-stream"}, true},
+		{[]string{"text/event-stream", "*/*"}, true},
+		{[]string{"*/*;x, text/event-stream"}, true},
+		{[]string{"*/*"}, false},
+		{[]string{"text/*, text/event-stream"}, true},
+		{[]string{"text/event-stream, text/*"}, false},
+		{[]string{"text/event-stream, bogus"}, true},
+		{[]string{"text/event-stream", ""}, true},
+		{[]string{"", "text/event-stream"}, true},
+		{[]string{",text/event-stream,,"}, true},
+		{[]string{"bogus, x bogus"}, false},
+		{[]string{`text/event-stream;a="x, text/plain"`}, true},
+		{[]string{`text/plain;a="x, text/event-stream"`}, false},
+		{[]string{`text/plain;a="x\", text/event-stream"`}, false},
+		{[]string{`text/plain;a="x\\", text/event-stream`}, true},
+		{[]string{`text/plain;a="x`, `text/event-stream`}, false},
+		{[]string{`text/event-stream;a="x`, `text/plain`}, true},
+		{[]string{`text/plain;a="x`, `y", text/event-stream`}, true},
 	} {
-		inBubble(t, test.value, func(t *testing.T) {
+		inBubble(t, strings.Join(test.values, " | "), func(t *testing.T) {
 			first := held("data: a\n\n")
-			if first.Header = (http.Header{"Content-Type": {test.value}}); test.value == "none" {
-				first.Header["Content-Type"] = nil
-			}
+			first.Header = http.Header{"Content-Type": test.values}
 			if !test.ok {
 				first.Stall = false
 			}
@@ -102,31 +132,147 @@ func TestContentType(t *testing.T) {
 			if got.StatusCode != 200 || string(got.Body) != "data: a\n\n" {
 				t.Errorf("got the status %d and the body %q", got.StatusCode, got.Body)
 			}
-			if !strings.Contains(got.Reason, "content type") {
-				t.Errorf("got the reason %q, want a reason that names the content type", got.Reason)
+			if !strings.Contains(got.Reason, "Content-Type") {
+				t.Errorf("got the reason %q, want a reason that names the Content-Type", got.Reason)
 			}
 			f.wantRequests(1)
 		})
 	}
 }
 
-// The client refuses a compressed stream: it does not decompress, and it has
-// not asked for compression.
+// A value that names no coding is no coding. Any coding except gzip ends the client
+// at once, although the stream does not end.
 func TestContentEncoding(t *testing.T) {
+	for _, test := range []struct {
+		values []string
+		ok     bool
+	}{
+		{[]string{""}, true},
+		{[]string{"identity"}, true},
+		{[]string{"Identity"}, true},
+		{[]string{"none"}, true},
+		{[]string{"None , identity"}, true},
+		{[]string{"none", "", "identity"}, true},
+		{[]string{" , ,"}, true},
+		{[]string{"br"}, false},
+		{[]string{"zstd", "identity"}, false},
+		{[]string{"identity, deflate"}, false},
+		{[]string{"gzip, gzip"}, false},
+		{[]string{"gzip", "br"}, false},
+		{[]string{"utf-8"}, false},
+	} {
+		inBubble(t, strings.Join(test.values, " | "), func(t *testing.T) {
+			first := held("data: a\n\n")
+			first.Header = http.Header{"Content-Encoding": test.values}
+			f := newFixture(t, first)
+			if test.ok {
+				f.mustReceive(1)
+				return
+			}
+			var got *sse.ResponseError
+			name := strings.Join(test.values, ", ")
+			if err := f.mustFail(); !errors.As(err, &got) || !strings.Contains(got.Reason, name) {
+				t.Errorf("got the error %v, want an error that names %q", err, name)
+			}
+			f.wantElapsed(0)
+			f.wantRequests(1)
+			f.wantNoConnection()
+		})
+	}
+}
+
+// gzipped returns the parts of a body as one gzip stream that is flushed after each
+// part, and the end of that stream.
+func gzipped(parts ...string) (chunks []string, end string) {
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	for _, part := range parts {
+		io.WriteString(zw, part)
+		zw.Flush()
+		chunks = append(chunks, b.String())
+		b.Reset()
+	}
+	zw.Close()
+	return chunks, b.String()
+}
+
+// The client decodes gzip, although it has not asked for it, and yields each event
+// as soon as the server has flushed it.
+func TestGzip(t *testing.T) {
+	for _, coding := range []string{"gzip", "x-gzip", "GZIP", "identity, gzip"} {
+		inBubble(t, coding, func(t *testing.T) {
+			chunks, end := gzipped("id: 1\ndata: a\n\n", "id: 2\ndata: b\n\n: comment\n", "data: c\n\n")
+			_, empty := gzipped()
+			header := http.Header{"Content-Encoding": {coding}}
+			responses := []ssetest.Response{
+				{Header: header, Pause: time.Minute, Chunks: append(chunks, end)},
+				{Header: header, Chunks: []string{empty}},
+				{Header: header, Chunks: chunks[:1], Cut: true},
+				{Header: header, Chunks: chunks, Stall: true},
+			}
+			f := newFixture(t, responses...)
+			var got []string
+			for event, err := range f.client.Events(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				elapsed := time.Since(f.start).Round(time.Second)
+				if got = append(got, fmt.Sprint(event.Data, " ", elapsed)); len(got) == 7 {
+					break
+				}
+			}
+			want := []string{"a 0s", "b 1m0s", "c 2m0s"}
+			if !slices.Equal(got[:3], want) {
+				t.Errorf("got %q, want %q", got[:3], want)
+			}
+			if ids := f.sentIDs(); !slices.Equal(ids, []string{"-", "2", "2", "1"}) {
+				t.Errorf("sent the IDs %q", ids)
+			}
+			f.wantNoConnection()
+		})
+	}
+}
+
+// A body that is not gzip although the header says so ends the client. A body that
+// is damaged later is retried.
+func TestGzipDamaged(t *testing.T) {
+	header := http.Header{"Content-Encoding": {"gzip"}}
 	synctest.Test(t, func(t *testing.T) {
-		first := refusal(200, "Content-Type", "text/event-stream", "Content-Encoding", "gzip")
+		first := held("data: this is not gzip\n\n")
+		first.Header = header
 		f := newFixture(t, first)
-		var got *sse.ResponseError
-		if err := f.mustFail(); !errors.As(err, &got) || !strings.Contains(got.Reason, "gzip") {
-			t.Errorf("got the error %v, want an error that names gzip", err)
+		if err := f.mustFail(); !strings.Contains(err.Error(), "the body is not") {
+			t.Errorf("got the error %v", err)
 		}
+		f.wantElapsed(0)
 		f.wantRequests(1)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, ssetest.Response{Header: http.Header{"Content-Encoding": {"identity"}},
-			Chunks: []string{"data: a\n\n"}})
-		f.mustReceive(1)
+		chunks, _ := gzipped("data: a\n\n")
+		f := newFixture(t, ssetest.Response{Header: header, Chunks: append(chunks, "\xFF\xFF\xFF\xFF")},
+			held("data: end\n\n"))
+		f.receiveUntil("end")
+		f.wantRequests(2)
 	})
+}
+
+// The body of a ResponseError is decoded. A body with an unknown coding is left out.
+func TestResponseErrorDecodesBody(t *testing.T) {
+	for coding, want := range map[string]string{"gzip": "no such stream", "br": "", "none": ""} {
+		inBubble(t, coding, func(t *testing.T) {
+			chunks, end := gzipped("no such stream")
+			first := refusal(404, "Content-Encoding", coding)
+			first.Chunks = append(chunks, end)
+			if coding == "none" {
+				want, first.Chunks = "plain", []string{"plain"}
+			}
+			f := newFixture(t, first)
+			var got *sse.ResponseError
+			if err := f.mustFail(); !errors.As(err, &got) || string(got.Body) != want {
+				t.Errorf("got the error %v, want one with the body %q", err, want)
+			}
+		})
+	}
 }
 
 // A ResponseError contains at most 4 KiB of the body.

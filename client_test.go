@@ -316,7 +316,7 @@ func TestClientTooLarge(t *testing.T) {
 		{"cut after it", []string{"id: 1\ndata: a\n\n" + large}, false,
 			[]string{"1 a", "too large", "2 c"}, []string{"-", "2"}},
 		{"cut inside of it", []string{"id: 1\ndata: a\n\n" + large[:50]}, false,
-			[]string{"1 a", "1 c"}, []string{"-", "1"}},
+			[]string{"1 a", "too large", "2 c"}, []string{"-", "2"}},
 		{"cancel", []string{large + "data: b\n\n"}, true, []string{"too large", "canceled"},
 			[]string{"-"}},
 	} {
@@ -379,7 +379,7 @@ func TestClientTooLargeLogged(t *testing.T) {
 				f.client.OnSkip = func(*sse.TooLargeError) {}
 			}
 			f.mustReceive(1)
-			const want = `level=WARN msg="sse: an event was skipped" error="sse: event of 108 bytes`
+			const want = `level=WARN msg="sse: an event was skipped" error="sse: the event at offset 0 is`
 			if got := strings.Count(own.String(), want); got != test.toLogger {
 				t.Errorf("got %d lines in\n%s, want %d", got, own.String(), test.toLogger)
 			}

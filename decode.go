@@ -18,13 +18,14 @@ const defaultMaxEventSize = 16 << 20
 // DecoderOptions configures a [Decoder]. The zero value works.
 type DecoderOptions struct {
 	// MaxEventSize limits the size of one event in bytes: its data, type, ID
-	// and topic together, as UTF-8. A larger event is skipped and reported with
-	// a [*TooLargeError]. Its ID still becomes the last event ID, unless the ID
-	// alone exceeds the limit. If zero, 16 MiB.
+	// and topic together, as UTF-8. A larger event is reported with a
+	// [*TooLargeError] as soon as it exceeds the limit, even if it never ends, and
+	// the rest of it is skipped. Its ID still becomes the last event ID, unless
+	// the ID alone exceeds the limit. If zero, 16 MiB.
 	MaxEventSize int
 
-	// OnSkip is called by [Decoder.Events] for each event that was skipped
-	// because it exceeds MaxEventSize. If nil, Events logs a warning with
+	// OnSkip is called by [Decoder.Events] for each event that is skipped
+	// because it exceeds MaxEventSize, as soon as it does. If nil, Events logs a warning with
 	// [slog.Default]. [Decoder.Next] returns the error instead.
 	OnSkip func(*TooLargeError)
 
@@ -80,6 +81,10 @@ type Decoder struct {
 	eventStart         int64  // offset of the event's first byte, or noOffset
 	tooLarge           bool   // the event exceeds the limit, so it is skipped
 	returned           bool   // the caller has the event; the next call begins another
+
+	// skip is the error with which the caller was informed that the event is too
+	// large, or nil.
+	skip *TooLargeError
 
 	// raw is the event that Next returns. Its Data is set last. Its LastEventID
 	// changes when an event with an id field is dispatched. Its ID is either nil
@@ -157,7 +162,7 @@ func (d *Decoder) Events() iter.Seq2[Event, error] {
 // error ends the stream.
 func (d *Decoder) skipped(err error) *TooLargeError {
 	//nolint:errorlint // advance returns the error unwrapped
-	if tooLarge, ok := err.(*TooLargeError); ok && d.returned {
+	if tooLarge, ok := err.(*TooLargeError); ok && tooLarge == d.skip {
 		return tooLarge
 	}
 	return nil
@@ -198,9 +203,10 @@ func (d *Decoder) toEvent(raw *RawEvent) Event {
 
 // Next returns the next event without allocating. It blocks while the reader
 // blocks. At the end of the stream the error is [io.EOF], even if the stream
-// ends within an event. A [*TooLargeError] reports an event that was skipped;
-// the next call returns the event after it. Any other error means that reading
-// failed, and every further call returns it again.
+// ends within an event. A [*TooLargeError] reports an event that exceeds the
+// limit; the next call skips the rest of it and returns the event after it. Any
+// other error means that reading failed, and every further call returns it
+// again.
 func (d *Decoder) Next() (RawEvent, error) {
 	if err := d.advance(); err != nil {
 		return RawEvent{}, err
@@ -213,50 +219,82 @@ func (d *Decoder) advance() error {
 	if d.returned {
 		d.reset()
 	}
+	if d.skip != nil {
+		d.hasID, d.id = false, d.id[:0] // the ID took effect when the event was reported
+	}
 	for {
 		line, ok := d.lines.next()
-		if !ok {
-			if err := d.readMore(); err != nil {
-				return err
-			}
-			continue
-		}
-		if d.eventStart == noOffset {
-			d.eventStart = d.lines.offset(d.lines.lineEnd - len(line))
-		}
-		if len(line) != 0 {
+		switch {
+		case !ok:
+			d.discardPartialLine()
+		case len(line) > 0:
+			d.beginEvent(d.lines.lineEnd - len(line))
 			d.processField(line)
-			continue
-		}
-		// HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
-		d.raw.Data = d.data()
-		if d.hasID {
-			d.id, d.raw.LastEventID = d.raw.LastEventID, d.id // see previousID
-			if d.raw.ClearID = len(d.raw.LastEventID) == 0; !d.raw.ClearID {
-				d.raw.ID = d.raw.LastEventID
-			}
-		}
-		d.returned = true
-		if d.tooLarge {
-			return &TooLargeError{
-				Offset:      d.eventStart,
-				Size:        d.lines.offset(d.lines.pos) - d.eventStart,
-				Limit:       d.opts.MaxEventSize,
-				LastEventID: string(d.raw.LastEventID),
-			}
-		}
-		if d.hasData {
+		case d.endEvent():
 			return nil
 		}
+		if d.tooLarge && d.skip == nil {
+			return d.reportTooLarge()
+		}
+		if ok {
+			continue
+		}
+		if err := d.readMore(); err != nil {
+			return err
+		}
+	}
+}
+
+// beginEvent records that the event begins at buf[start], unless an earlier line
+// belongs to it.
+func (d *Decoder) beginEvent(start int) {
+	if d.eventStart == noOffset {
+		d.eventStart = d.lines.offset(start)
+	}
+}
+
+// endEvent completes the event, and reports whether it is to be returned. If not,
+// endEvent prepares for the next event.
+//
+// HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
+func (d *Decoder) endEvent() bool {
+	d.raw.Data = d.data()
+	d.applyID()
+	d.returned = d.hasData && !d.tooLarge
+	if !d.returned {
 		d.reset()
 	}
+	return d.returned
+}
+
+// applyID makes the ID of the event, if it has one, the last event ID.
+func (d *Decoder) applyID() {
+	if !d.hasID {
+		return
+	}
+	d.id, d.raw.LastEventID = d.raw.LastEventID, d.id // see previousID
+	if d.raw.ClearID = len(d.raw.LastEventID) == 0; !d.raw.ClearID {
+		d.raw.ID = d.raw.LastEventID
+	}
+}
+
+// reportTooLarge returns the error for an event that has exceeded the limit. The
+// ID takes effect now, and not at the end of the event, which may never come.
+func (d *Decoder) reportTooLarge() error {
+	d.applyID()
+	d.skip = &TooLargeError{
+		Offset:      d.eventStart,
+		Limit:       d.opts.MaxEventSize,
+		LastEventID: string(d.raw.LastEventID),
+	}
+	return d.skip
 }
 
 // reset prepares for the next event.
 func (d *Decoder) reset() {
 	d.dataStart, d.dataEnd = 0, 0
 	d.hasData, d.isRepaired, d.hasID = false, false, false
-	d.tooLarge, d.returned = false, false
+	d.tooLarge, d.returned, d.skip = false, false, nil
 	d.raw.Type, d.raw.Topic, d.id = d.raw.Type[:0], d.raw.Topic[:0], d.id[:0]
 	d.raw.Data, d.raw.Retry = nil, 0 // nil, so that Data does not retain a replaced buffer
 	d.raw.ID, d.raw.ClearID = nil, false
@@ -393,12 +431,6 @@ func (d *Decoder) discardEvent() {
 // readMore reads more bytes into the buffer, and preserves the data of the
 // event that is being read.
 func (d *Decoder) readMore() error {
-	if d.lines.isFull() && d.canDiscard(d.lines.partialLine()) {
-		if d.eventStart == noOffset {
-			d.eventStart = d.lines.offset(d.lines.pos) // the discarded line may be the event's first
-		}
-		d.lines.discardLine()
-	}
 	retained := d.dataEnd - d.dataStart
 	if d.lines.isFull() || d.lines.pos == d.lines.end && retained == 0 ||
 		d.lines.shouldCompact(retained) {
@@ -411,18 +443,30 @@ func (d *Decoder) readMore() error {
 	return d.lines.fill()
 }
 
+// discardPartialLine discards the beginning of a line if the event is too large
+// with it, or if the buffer is full and the line need not be preserved.
+func (d *Decoder) discardPartialLine() {
+	if d.canDiscard(d.lines.partialLine()) && (d.tooLarge || d.lines.isFull()) {
+		d.beginEvent(d.lines.pos) // the discarded line may be the event's first
+		d.lines.discardLine()
+	}
+}
+
 // canDiscard reports whether the beginning of a line need not be preserved,
 // because the line has no effect or is too large. It must make the same
 // decision as processField would make with the complete line.
 func (d *Decoder) canDiscard(line []byte) bool {
 	const minLen = len("event: ") // the longest name: with this many bytes, the field is known
-	if len(line) < minLen {
+	if len(line) < minLen && bytes.IndexByte(line, ':') < 0 {
 		return false
 	}
 	field, n := wire.Split(line)
 	size := len(line) - n
 	switch field {
 	case wire.Data:
+		if d.hasData {
+			size++ // see appendData
+		}
 		return !d.reserve(size)
 	case wire.Type, wire.Topic, wire.ID:
 		if size > d.opts.MaxEventSize {

@@ -26,51 +26,58 @@ var limitCases = []struct {
 	name, in string
 	tooLarge bool
 	id       string // the last event id after it
+	reported string // the last event id when it is reported
 }{
-	{"data at the limit", "data: " + xs(10), false, ""},
-	{"data over the limit", "data: " + xs(11), true, ""},
-	{"lines are joined by one byte", "data: " + xs(5) + "\ndata: " + xs(4), false, ""},
-	{"lines are joined by one byte, over", "data: " + xs(5) + "\ndata: " + xs(5), true, ""},
-	{"empty lines count", strings.Repeat("data\n", 10) + "data", false, ""},
-	{"empty lines count, over", strings.Repeat("data\n", 11) + "data", true, ""},
-	{"the line end is not counted", "data: " + xs(10) + "\r\nretry: 1", false, ""},
-	{"type counts", "event: " + xs(4) + "\ndata: " + xs(6), false, ""},
-	{"type counts, over", "event: " + xs(5) + "\ndata: " + xs(6), true, ""},
-	{"type after the data counts, over", "data: " + xs(6) + "\nevent: " + xs(5), true, ""},
-	{"type alone at the limit", "event: " + xs(10) + "\ndata", false, ""},
-	{"type alone over the limit", "event: " + xs(11) + "\ndata", true, ""},
-	{"id counts", "id: " + xs(4) + "\ndata: " + xs(6), false, xs(4)},
-	{"id counts, over", "id: " + xs(5) + "\ndata: " + xs(6), true, xs(5)},
-	{"id after the data counts, over", "data: " + xs(6) + "\nid: " + xs(5), true, xs(5)},
-	{"id alone at the limit", "id: " + xs(10) + "\ndata", false, xs(10)},
-	{"id longer than the limit", "id: " + xs(11) + "\ndata", true, ""},
-	{"id longer than the limit with NUL", "id: " + xs(10) + "\x00\ndata", true, ""},
-	{"id with NUL does not count", "id: " + xs(6) + "\x00\ndata: " + xs(10), false, ""},
-	{"topic counts", "topic: " + xs(4) + "\ndata: " + xs(6), false, ""},
-	{"topic counts, over", "topic: " + xs(5) + "\ndata: " + xs(6), true, ""},
-	{"topic after the data counts, over", "data: " + xs(6) + "\ntopic: " + xs(5), true, ""},
-	{"topic alone at the limit", "topic: " + xs(10) + "\ndata", false, ""},
-	{"topic alone over the limit", "topic: " + xs(11) + "\ndata", true, ""},
-	{"topic over the limit, then an id", "topic: " + xs(11) + "\nid: 5\ndata", true, "5"},
-	{"a replaced topic does not count", "topic: " + xs(9) + "\ntopic: y\ndata: " + xs(9), false, ""},
-	{"as UTF-8, topic over", "topic: \xFF\xFF\xFFxx\ndata", true, ""},
-	{"all four", "topic: x\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3), false, xs(3)},
+	{"data at the limit", "data: " + xs(10), false, "", ""},
+	{"data over the limit", "data: " + xs(11), true, "", ""},
+	{"lines are joined by one byte", "data: " + xs(5) + "\ndata: " + xs(4), false, "", ""},
+	{"lines are joined by one byte, over", "data: " + xs(5) + "\ndata: " + xs(5), true, "", ""},
+	{"empty lines count", strings.Repeat("data\n", 10) + "data", false, "", ""},
+	{"empty lines count, over", strings.Repeat("data\n", 11) + "data", true, "", ""},
+	{"the line end is not counted", "data: " + xs(10) + "\r\nretry: 1", false, "", ""},
+	{"type counts", "event: " + xs(4) + "\ndata: " + xs(6), false, "", ""},
+	{"type counts, over", "event: " + xs(5) + "\ndata: " + xs(6), true, "", ""},
+	{"type after the data counts, over", "data: " + xs(6) + "\nevent: " + xs(5), true, "", ""},
+	{"type alone at the limit", "event: " + xs(10) + "\ndata", false, "", ""},
+	{"type alone over the limit", "event: " + xs(11) + "\ndata", true, "", ""},
+	{"id counts", "id: " + xs(4) + "\ndata: " + xs(6), false, xs(4), ""},
+	{"id counts, over", "id: " + xs(5) + "\ndata: " + xs(6), true, xs(5), xs(5)},
+	{"id after the data counts, over", "data: " + xs(6) + "\nid: " + xs(5), true, xs(5), xs(5)},
+	{"id alone at the limit", "id: " + xs(10) + "\ndata", false, xs(10), ""},
+	{"id longer than the limit", "id: " + xs(11) + "\ndata", true, "", ""},
+	{"id longer than the limit with NUL", "id: " + xs(10) + "\x00\ndata", true, "", ""},
+	{"id with NUL does not count", "id: " + xs(6) + "\x00\ndata: " + xs(10), false, "", ""},
+	{"topic counts", "topic: " + xs(4) + "\ndata: " + xs(6), false, "", ""},
+	{"topic counts, over", "topic: " + xs(5) + "\ndata: " + xs(6), true, "", ""},
+	{"topic after the data counts, over", "data: " + xs(6) + "\ntopic: " + xs(5), true, "", ""},
+	{"topic alone at the limit", "topic: " + xs(10) + "\ndata", false, "", ""},
+	{"topic alone over the limit", "topic: " + xs(11) + "\ndata", true, "", ""},
+	{"topic over the limit, then an id", "topic: " + xs(11) + "\nid: 5\ndata", true, "5", ""},
+	{"a replaced topic does not count", "topic: " + xs(9) + "\ntopic: y\ndata: " + xs(9),
+		false, "", ""},
+	{"as UTF-8, topic over", "topic: \xFF\xFF\xFFxx\ndata", true, "", ""},
+	{"all four", "topic: x\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3),
+		false, xs(3), ""},
 	{"all four, over", "topic: xx\nid: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(3),
-		true, xs(3)},
-	{"id, type and data", "id: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(4), false, xs(3)},
-	{"id, type and data, over", "id: " + xs(3) + "\nevent: " + xs(4) + "\ndata: " + xs(4), true, xs(3)},
-	{"a replaced type does not count", "event: " + xs(9) + "\nevent: y\ndata: " + xs(9), false, ""},
-	{"a replaced id does not count", "id: " + xs(9) + "\nid: y\ndata: " + xs(9), false, "y"},
-	{"an oversized type that is replaced, over", "event: " + xs(11) + "\nevent: y\ndata", true, ""},
-	{"as UTF-8", "data: \xFF\xFF\xFFx", false, ""},
-	{"as UTF-8, over", "data: \xFF\xFF\xFFxx", true, ""},
-	{"as UTF-8, type over", "event: \xFF\xFF\xFFxx\ndata", true, ""},
-	{"as UTF-8, id over", "data: x\nid: \xFF\xFF\xFFx", true, fffd + fffd + fffd + "x"},
+		true, xs(3), xs(3)},
+	{"id, type and data", "id: " + xs(3) + "\nevent: " + xs(3) + "\ndata: " + xs(4), false, xs(3), ""},
+	{"id, type and data, over", "id: " + xs(3) + "\nevent: " + xs(4) + "\ndata: " + xs(4),
+		true, xs(3), xs(3)},
+	{"a replaced type does not count", "event: " + xs(9) + "\nevent: y\ndata: " + xs(9),
+		false, "", ""},
+	{"a replaced id does not count", "id: " + xs(9) + "\nid: y\ndata: " + xs(9), false, "y", ""},
+	{"an oversized type that is replaced, over", "event: " + xs(11) + "\nevent: y\ndata",
+		true, "", ""},
+	{"as UTF-8", "data: \xFF\xFF\xFFx", false, "", ""},
+	{"as UTF-8, over", "data: \xFF\xFF\xFFxx", true, "", ""},
+	{"as UTF-8, type over", "event: \xFF\xFF\xFFxx\ndata", true, "", ""},
+	{"as UTF-8, id over", "data: x\nid: \xFF\xFF\xFFx",
+		true, fffd + fffd + fffd + "x", fffd + fffd + fffd + "x"},
 	{"ignored lines do not count", ":" + xs(50) + "\nfoo: " + xs(50) + "\n" + xs(50) +
-		"\nretry: " + strings.Repeat("1", 50) + "\ndata: " + xs(10), false, ""},
-	{"an id after the limit is exceeded applies", "data: " + xs(11) + "\nid: 5", true, "5"},
-	{"the last id applies", "id: 4\ndata: " + xs(11) + "\nid: 5\ndata: " + xs(11), true, "5"},
-	{"the id is reset", "data: " + xs(11) + "\nid", true, ""},
+		"\nretry: " + strings.Repeat("1", 50) + "\ndata: " + xs(10), false, "", ""},
+	{"an id after the limit is exceeded applies", "data: " + xs(11) + "\nid: 5", true, "5", ""},
+	{"the last id applies", "id: 4\ndata: " + xs(11) + "\nid: 5\ndata: " + xs(11), true, "5", "4"},
+	{"the id is reset", "data: " + xs(11) + "\nid", true, "", ""},
 }
 
 func TestDecodeLimit(t *testing.T) {
@@ -86,12 +93,15 @@ func TestDecodeLimit(t *testing.T) {
 				_, err := d.Next()
 				checkTooLarge(t, name, err, test.tooLarge, sse.TooLargeError{
 					Offset:      int64(len(before)),
-					Size:        int64(len(test.in + "\n\n")),
 					Limit:       10,
-					LastEventID: test.id,
+					LastEventID: test.reported,
 				})
-				if got, want := sse.LastEventID(d), test.id; got != want {
-					t.Errorf("%s: last event id: got %q, want %q", name, got, want)
+				wantID := test.id
+				if test.tooLarge {
+					wantID = test.reported
+				}
+				if got := sse.LastEventID(d); got != wantID {
+					t.Errorf("%s: last event id: got %q, want %q", name, got, wantID)
 				}
 				raw, err := d.Next()
 				if err != nil || string(raw.Data) != "after" || len(raw.ID) > 0 ||
@@ -160,7 +170,7 @@ func TestTooLargeOffset(t *testing.T) {
 					last = event.Data
 				}
 				want := sse.TooLargeError{
-					Offset: int64(len(start)), Size: int64(len(event)), Limit: limit,
+					Offset: int64(len(start)), Limit: limit,
 				}
 				if got == nil || *got != want || last != "last" {
 					t.Errorf("%s after %s, reads of %d: got %+v and %q, want %+v and %q",
@@ -171,13 +181,50 @@ func TestTooLargeOffset(t *testing.T) {
 	}
 }
 
-// An event that the end of the stream cuts off is not reported, even if it
-// already exceeds the limit.
-func TestTooLargeIncomplete(t *testing.T) {
-	for _, in := range []string{"data: 12345678901", "data: 12345678901\n", "data: " + xs(1e6)} {
-		d := sse.NewDecoder(strings.NewReader("id: 1\n"+in), &sse.DecoderOptions{MaxEventSize: 10})
-		if _, err := d.Next(); err != io.EOF || sse.LastEventID(d) != "" {
-			t.Errorf("%.20q: got %v and id %q, want %v and none", in, err, sse.LastEventID(d), io.EOF)
+// An event is reported when it exceeds the limit, although its end never comes. It
+// is reported once, and its ID counts if it came before.
+func TestTooLargeEndless(t *testing.T) {
+	stalled := errors.New("the reader has no more bytes")
+	for _, test := range []struct {
+		in, id string
+		isOver bool
+	}{
+		{"data: 1234567890", "", false},
+		{"data: 12345678901", "", true},
+		{"data:12345678901\n", "", true},
+		{"data: 12345678901\nid: 5\n", "", true},
+		{"id: 1\ndata: 1234567890", "1", true},
+		{"id: 1\ndata: 123456789", "", false},
+		{"id: 1\ndata: 12345\ndata: 123", "", false},
+		{"id: 1\ndata: 12345\ndata: 1234", "1", true},
+		{"data: 1234567890\ndata:", "", true},
+		{"id\ndata: 12345678901", "-", true},
+		{"data: " + xs(1e6), "", true},
+		{"id: 1\nevent: 12345678901", "1", true},
+		{"id: 1\ntopic: 12345678901", "1", true},
+		{"id: 12345678901", "", true},
+		{"unknown: " + xs(1e6), "", false},
+		{strings.Repeat("data\n", 12), "", true},
+	} {
+		stream := "id: 0\ndata\n\n" + test.in
+		id := map[string]string{"": "0", "-": ""}
+		want := []string{journalEvent("0", "0", "", "", 0)}
+		wantID, ok := id[test.id]
+		if !ok {
+			wantID = test.id
+		}
+		if test.isOver {
+			want = append(want, journalTooLarge(sse.TooLargeError{
+				Offset: int64(len(stream) - len(test.in)), Limit: 10, LastEventID: wantID,
+			}))
+		}
+		want = append(want, journalEnd(stalled, wantID))
+		for _, size := range []int{1 << 20, 4096, 7, 1} {
+			r := &pieces{rest: slices.Collect(slices.Chunk([]byte(stream), size)), err: stalled}
+			got := runDecoder(t, r, sse.DecoderOptions{MaxEventSize: 10})
+			if diff := diffJournals(got, want); diff != "" {
+				t.Errorf("%.30q, reads of %d: %s", test.in, size, diff)
+			}
 		}
 	}
 }
@@ -198,9 +245,9 @@ func TestTooLargeThroughEvents(t *testing.T) {
 	}
 	want := []string{
 		"12",
-		`too large: offset 10, size 18, limit 3, id "1"`,
+		`too large: offset 10, limit 3, id "1"`,
 		"134",
-		`too large: offset 38, size 12, limit 3, id "1"`,
+		`too large: offset 38, limit 3, id "1"`,
 	}
 	if diff := diffJournals(got, want); diff != "" {
 		t.Error(diff)
@@ -218,8 +265,8 @@ func TestTooLargeLogged(t *testing.T) {
 			t.Errorf("got %q, %v, want 5", event.Data, err)
 		}
 	}
-	want := `level=WARN msg="sse: an event was skipped" error="sse: event of 12 bytes at offset 0 ` +
-		`skipped: it exceeds MaxEventSize, 3 bytes"` + "\n"
+	want := `level=WARN msg="sse: an event was skipped" error="sse: the event at offset 0 ` +
+		`is skipped: it has more than 3 bytes, the limit MaxEventSize"` + "\n"
 	if got := log.String(); got != want {
 		t.Errorf("got the log\n\t%swant\n\t%s", got, want)
 	}
@@ -252,7 +299,7 @@ func textLogger(w io.Writer) *slog.Logger {
 // A reader may return a *TooLargeError of its own, for example because another
 // Decoder is its source. It is the last error, as any error of the reader.
 func TestTooLargeFromReader(t *testing.T) {
-	want := &sse.TooLargeError{Size: 7}
+	want := &sse.TooLargeError{Limit: 7}
 	skips := 0
 	r := &pieces{rest: [][]byte{[]byte("data: a\n\n")}, err: want}
 	d := sse.NewDecoder(r, &sse.DecoderOptions{OnSkip: func(*sse.TooLargeError) { skips++ }})
@@ -296,9 +343,7 @@ func TestDefaultLimit(t *testing.T) {
 	} {
 		r := strings.NewReader("data: " + xs(test.size) + "\n\n")
 		raw, err := sse.NewDecoder(r, &sse.DecoderOptions{MaxEventSize: test.limit}).Next()
-		checkTooLarge(t, "", err, test.tooLarge, sse.TooLargeError{
-			Size: int64(test.size) + 8, Limit: size,
-		})
+		checkTooLarge(t, "", err, test.tooLarge, sse.TooLargeError{Limit: size})
 		if want := test.size; !test.tooLarge && len(raw.Data) != want {
 			t.Errorf("limit %d: got %d bytes, want %d", test.limit, len(raw.Data), want)
 		}

@@ -43,8 +43,7 @@ func journalTopic(topic, event string) string {
 }
 
 func journalTooLarge(e sse.TooLargeError) string {
-	return fmt.Sprintf("too large: offset %d, size %d, limit %d, id %q",
-		e.Offset, e.Size, e.Limit, e.LastEventID)
+	return fmt.Sprintf("too large: offset %d, limit %d, id %q", e.Offset, e.Limit, e.LastEventID)
 }
 
 func journalComment(text string) string       { return fmt.Sprintf("comment: %q", text) }
@@ -130,17 +129,15 @@ func rawSize(chars []char) (n int64) {
 	return n
 }
 
-// oracleLine is a line with the offsets of its start and its end. The end is
-// after the LF, or after the CR even if an LF follows.
+// oracleLine is a line with the offset of its start.
 type oracleLine struct {
-	chars      []char
-	start, end int64
+	chars []char
+	start int64
 }
 
-// splitLines cuts the stream at each CRLF, LF and CR. It drops an incomplete
-// line at the end.
-func splitLines(chars []char, offset int64) []oracleLine {
-	var lines []oracleLine
+// splitLines cuts the stream at each CRLF, LF and CR. The rest is an incomplete
+// line at the end, which may be empty.
+func splitLines(chars []char, offset int64) (lines []oracleLine, rest oracleLine) {
 	line := oracleLine{start: offset}
 	for i, c := range chars {
 		offset += c.size
@@ -148,14 +145,13 @@ func splitLines(chars []char, offset int64) []oracleLine {
 		case c.r == '\n' && i > 0 && chars[i-1].r == '\r':
 			line.start = offset // the second half of a CRLF
 		case c.r == '\n' || c.r == '\r':
-			line.end = offset
 			lines = append(lines, line)
 			line = oracleLine{start: offset}
 		default:
 			line.chars = append(line.chars, c)
 		}
 	}
-	return lines
+	return lines, line
 }
 
 // oracle is the state of HTML 9.2.6: "… a data buffer, an event type buffer,
@@ -170,7 +166,7 @@ type oracle struct {
 	limit    int64
 	idSize   int64 // size of the id that this event sets
 	retry    time.Duration
-	tooLarge bool
+	tooLarge bool  // the event has been reported
 	start    int64 // offset of the event's block
 	journal  []string
 }
@@ -192,46 +188,90 @@ func runOracle(stream []byte, opts sse.DecoderOptions, err error) []string {
 		offset = 3
 	}
 	o.start = offset
-	for i, line := range splitLines(decodeUTF8(stream[offset:]), offset) {
+	lines, rest := splitLines(decodeUTF8(stream[offset:]), offset)
+	for i, line := range lines {
 		if i == 0 || o.start < 0 {
 			o.start = line.start
 		}
 		if len(line.chars) == 0 {
-			o.dispatch(line)
+			o.dispatch()
 			continue
 		}
-		o.line(line.chars)
+		isOver := o.line(line.chars)
 		size := len(strings.TrimSuffix(o.data, "\n")) + len(o.eventType) + len(o.topic)
-		if int64(size)+o.idSize > o.limit {
-			o.tooLarge = true
+		if isOver || int64(size)+o.idSize > o.limit {
+			o.reportTooLarge()
 		}
+	}
+	if o.start < 0 {
+		o.start = rest.start
+	}
+	if o.restIsOver(rest.chars) {
+		o.reportTooLarge()
 	}
 	return append(o.journal, journalEnd(err, o.lastEventID))
 }
 
-// line processes a line that is not blank.
-func (o *oracle) line(chars []char) {
-	colon := strings.IndexRune(textOf(chars), ':')
-	if colon < 0 {
-		o.field(textOf(chars), nil)
+// reportTooLarge reports the event when it exceeds the limit, once.
+func (o *oracle) reportTooLarge() {
+	if o.tooLarge {
 		return
 	}
-	name := textOf(chars)[:colon]
-	value := chars[len([]rune(name))+1:]
+	o.tooLarge = true
+	o.lastEventID = o.lastEventIDBuffer
+	o.journal = append(o.journal, journalTooLarge(sse.TooLargeError{
+		Offset: o.start, Limit: int(o.limit), LastEventID: o.lastEventID,
+	}))
+}
+
+// restIsOver reports whether the event exceeds the limit with a line whose end is
+// missing, however that line goes on.
+func (o *oracle) restIsOver(chars []char) bool {
+	name, value, hasColon := cutField(chars)
+	if !hasColon {
+		return false
+	}
+	switch name {
+	case "data":
+		size := len(o.data) + len(o.eventType) + len(o.topic)
+		return rawSize(value)+o.idSize+int64(size) > o.limit
+	case "event", "topic", "id":
+		return rawSize(value) > o.limit
+	}
+	return false
+}
+
+// cutField cuts a line into the name and the value of its field.
+func cutField(chars []char) (name string, value []char, hasColon bool) {
+	colon := strings.IndexRune(textOf(chars), ':')
+	if colon < 0 {
+		return textOf(chars), nil, false
+	}
+	name = textOf(chars)[:colon]
+	value = chars[len([]rune(name))+1:]
 	if len(value) > 0 && value[0].r == ' ' {
 		value = value[1:]
 	}
-	if colon > 0 {
-		o.field(name, value)
-	} else if rawSize(value) <= o.limit {
+	return name, value, true
+}
+
+// line processes a line that is not blank. It reports whether the line alone
+// exceeds the limit.
+func (o *oracle) line(chars []char) bool {
+	name, value, hasColon := cutField(chars)
+	if !hasColon || name != "" {
+		return o.field(name, value)
+	}
+	if rawSize(value) <= o.limit {
 		o.journal = append(o.journal, journalComment(textOf(value)))
 	}
+	return false
 }
 
 // field processes a field. HTML 9.2.6: "The steps to process the field given a
 // field name and a field value depend on the field name, as given in the
-// following list."
-func (o *oracle) field(name string, chars []char) {
+// following list." It reports whether an ID alone exceeds the limit.
+func (o *oracle) field(name string, chars []char) bool {
 	value := textOf(chars)
 	switch name {
 	case "event":
@@ -242,7 +282,7 @@ func (o *oracle) field(name string, chars []char) {
 		o.data += value + "\n"
 	case "id":
 		if rawSize(chars) > o.limit {
-			o.tooLarge = true
+			return true
 		} else if !strings.ContainsRune(value, 0) {
 			o.lastEventIDBuffer = value
 			o.id, o.hasID = value, true
@@ -250,7 +290,7 @@ func (o *oracle) field(name string, chars []char) {
 		}
 	case "retry":
 		if value == "" || len(value) > 4096 || strings.Trim(value, "0123456789") != "" {
-			return
+			return false
 		}
 		ms, _ := new(big.Int).SetString(value, 10)
 		if limit := big.NewInt(math.MaxInt64 / int64(time.Millisecond)); ms.Cmp(limit) > 0 {
@@ -259,21 +299,14 @@ func (o *oracle) field(name string, chars []char) {
 		o.retry = time.Duration(ms.Int64()) * time.Millisecond
 		o.journal = append(o.journal, journalRetry(o.retry))
 	}
+	return false
 }
 
 // dispatch processes the blank line that ends an event. HTML 9.2.6: "When the
 // user agent is required to dispatch the event, …"
-func (o *oracle) dispatch(blank oracleLine) {
+func (o *oracle) dispatch() {
 	o.lastEventID = o.lastEventIDBuffer
-	switch {
-	case o.tooLarge:
-		o.journal = append(o.journal, journalTooLarge(sse.TooLargeError{
-			Offset:      o.start,
-			Size:        blank.end - o.start,
-			Limit:       int(o.limit),
-			LastEventID: o.lastEventID,
-		}))
-	case o.data != "":
+	if o.data != "" && !o.tooLarge {
 		data := strings.TrimSuffix(o.data, "\n")
 		event := journalEvent(journalID(o.id, o.hasID && o.id == ""), o.lastEventID,
 			o.eventType, data, o.retry)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -59,21 +60,24 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("sse: %s %q %s", e.Field, shorten(e.Value), e.Reason)
 }
 
-// TooLargeError reports an event that was skipped because it exceeds the limit.
-// The stream continues with the event after it. [DecoderOptions.OnSkip] and
-// [Client.OnSkip] receive a TooLargeError; only [Decoder.Next] returns it.
+// TooLargeError reports an event that is skipped because it exceeds the limit.
+// The error is reported once, when the limit is exceeded: the event may go on, or
+// never end. The stream continues with the event after it. [DecoderOptions.OnSkip]
+// and [Client.OnSkip] receive a TooLargeError; only [Decoder.Next] returns it.
 type TooLargeError struct {
 	Offset int64 // of the event's first byte in the stream
-	Size   int64 // bytes of the event on the wire
 	Limit  int   // the MaxEventSize that the event exceeds, in bytes
 
-	LastEventID string // the last event ID after the event
+	// LastEventID is the last event ID. It is the event's own ID if the event has
+	// one and its line came before the event exceeded the limit. A later line
+	// takes effect at the end of the event.
+	LastEventID string
 }
 
-// Error returns the size of the event, its offset, and the limit.
+// Error returns the offset of the event, and the limit.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("sse: event of %d bytes at offset %d skipped: "+
-		"it exceeds MaxEventSize, %d bytes", e.Size, e.Offset, e.Limit)
+	return fmt.Sprintf("sse: the event at offset %d is skipped: "+
+		"it has more than %d bytes, the limit MaxEventSize", e.Offset, e.Limit)
 }
 
 // WriterError reports an [http.ResponseWriter] that cannot carry a stream. In
@@ -98,15 +102,21 @@ func (e *WriterError) Error() string {
 }
 
 // ResponseError reports a response that is not an event stream. [Client.Events]
-// yields a ResponseError. [Broker.Select] returns a ResponseError to refuse a
-// request. The broker then responds with StatusCode (or 403, if StatusCode is
-// neither 204 nor from 400 to 599), the fields of Header, and Body as the text,
-// or Reason if Body is empty.
+// yields a ResponseError. [Broker.Select] returns a ResponseError to refuse or
+// redirect a request. The broker then responds with
+//
+//   - StatusCode, for example 307 with a Location; or 403, if StatusCode is neither
+//     204 nor from 300 to 599;
+//   - the fields of Header except Content-Length. Without these fields,
+//     Cache-Control is no-store, Content-Type is text/plain, and
+//     X-Content-Type-Options is nosniff;
+//   - the bytes of Body, or, if Body is empty, Reason and a line end. The responses
+//     204 and 304 have no body.
 type ResponseError struct {
 	StatusCode int         // for example 404
 	Status     string      // for example "404 Not Found"
 	Header     http.Header // of the response
-	Body       []byte      // the first bytes of the body, at most 4 KiB
+	Body       []byte      // the first bytes of the body, decoded, at most 4 KiB
 	Reason     string      // why the response is not an event stream
 
 	retryable  bool          // the next attempt may get another response
@@ -121,6 +131,33 @@ func (e *ResponseError) Error() string {
 		text += fmt.Sprintf(": %q", shorten(line))
 	}
 	return text
+}
+
+// finalError marks an error after which reconnecting cannot help.
+type finalError struct{ error }
+
+func (e *finalError) Unwrap() error { return e.error }
+
+// stripURL returns err without the URL of the request, whose query may be
+// secret.
+func stripURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// parseError returns an error of url.Parse without the URL. If the URL may contain
+// a password, parseError also removes the parts of the URL that net/url quotes.
+func parseError(rawURL string, err error) error {
+	err = stripURL(err)
+	text := err.Error()
+	first, last := strings.IndexByte(text, '"'), strings.LastIndexByte(text, '"')
+	if first < 0 || !strings.Contains(rawURL, "@") {
+		return err
+	}
+	return errors.New(text[:first] + "…" + text[last+1:])
 }
 
 // shorten cuts s to 100 bytes, so that an error message fits a line or two.

@@ -431,13 +431,13 @@ func ExampleDecoderOptions_onSkip() {
 	file := strings.NewReader("data: too long\n\ndata: short\n\n")
 	decoder := sse.NewDecoder(file, &sse.DecoderOptions{
 		MaxEventSize: 5,
-		OnSkip:       func(err *sse.TooLargeError) { fmt.Println("skipped", err.Size, "bytes") },
+		OnSkip:       func(err *sse.TooLargeError) { fmt.Println(err) },
 	})
 	for event, err := range decoder.Events() {
 		fmt.Println(event.Data, err)
 	}
 	// Output:
-	// skipped 16 bytes
+	// sse: the event at offset 0 is skipped: it has more than 5 bytes, the limit MaxEventSize
 	// short <nil>
 }
 

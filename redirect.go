@@ -31,11 +31,12 @@ func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID s
 	*http.Request, error) {
 	target, err := resp.Location()
 	if err != nil {
-		return nil, &finalError{fmt.Errorf("sse: %s: %w", resp.Status, err)}
+		return nil, &finalError{fmt.Errorf("sse: %s: Location is not a valid URL: %w", resp.Status,
+			parseError(resp.Header.Get("Location"), err))}
 	}
 	if target.Scheme != "http" && target.Scheme != "https" || target.Host == "" {
-		return nil, &finalError{fmt.Errorf("sse: %s: redirected to %q: it must be an http or https URL",
-			resp.Status, target)}
+		return nil, &finalError{fmt.Errorf("sse: %s: redirected to a URL with the scheme %q and "+
+			"the host %q: it must be an http or https URL", resp.Status, target.Scheme, target.Host)}
 	}
 	method := req.Method
 	switch resp.StatusCode {
@@ -56,7 +57,8 @@ func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID s
 	}
 	next, err := http.NewRequestWithContext(req.Context(), method, target.String(), body)
 	if err != nil {
-		return nil, &finalError{fmt.Errorf("sse: %s: %w", resp.Status, err)}
+		return nil, &finalError{fmt.Errorf("sse: %s: %w", resp.Status,
+			parseError(target.String(), err))}
 	}
 	next.Header = redirectHeader(req, next)
 	if req.Host != req.URL.Host && sameOrigin(req.URL, next.URL) {

@@ -23,21 +23,39 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, logger *slog.Logger, e
 		response = newRefusal(http.StatusInternalServerError,
 			"sse: the subscription could not be checked")
 	}
-	text := string(response.Body)
-	if text == "" {
-		text = response.Reason
-	}
-	status := response.StatusCode
-	if (status < 400 || status > 599) && status != http.StatusNoContent {
+	response.write(w)
+}
+
+// write sends the response, as the documentation of ResponseError describes it.
+func (e *ResponseError) write(w http.ResponseWriter) {
+	status := e.StatusCode
+	if (status < 300 || status > 599) && status != http.StatusNoContent {
 		status = http.StatusForbidden
 	}
-	maps.Copy(w.Header(), response.Header)
-	w.Header().Set("Cache-Control", "no-store")
-	if status == http.StatusNoContent {
-		w.WriteHeader(status) // HTML 9.2.3: 204 makes an EventSource stop
-		return
+	own := canonicalHeader(e.Header)
+	own.Del("Content-Length") // the server sets it; another value would damage the response
+	body := e.Body
+	if len(body) == 0 && e.Reason != "" {
+		body = []byte(e.Reason + "\n")
+		own.Del("Content-Encoding")
 	}
-	http.Error(w, text, status)
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		body = nil // RFC 9110 6.4.1
+	}
+	setDefault(own, "Cache-Control", "no-store")
+	if len(body) > 0 {
+		setDefault(own, "Content-Type", "text/plain; charset=utf-8")
+		setDefault(own, "X-Content-Type-Options", "nosniff")
+	}
+	header := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding"} {
+		header.Del(name) // middleware may have set it for another body
+	}
+	maps.Copy(header, own)
+	w.WriteHeader(status)
+	if len(body) > 0 {
+		_, _ = w.Write(body) // if the client has disconnected, no response reaches it
+	}
 }
 
 // newRefusal returns a response that is not a stream. header has names and values

@@ -91,7 +91,7 @@ func (t *connector) newRequest(ctx context.Context, lastID string) (*http.Reques
 	}
 	req, err := http.NewRequestWithContext(ctx, t.c.method(), t.url.String(), body)
 	if err != nil {
-		return nil, &finalError{fmt.Errorf("sse: %w", err)} // the method is invalid
+		return nil, &finalError{fmt.Errorf("sse: %w", stripURL(err))} // the method is invalid
 	}
 	req.Header = t.header.Clone()
 	setDefault(req.Header, "Accept", "text/event-stream")

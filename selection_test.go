@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/brokertest"
 	"github.com/sse-go/sse/internal/testrand"
+	"github.com/sse-go/sse/ssetest"
 )
 
 // names lists texts and the reason why they are neither a topic nor a pattern,
@@ -357,4 +361,94 @@ func ExampleSelection_filter() {
 	}
 	// Output:
 	// error <nil>
+}
+
+// A ResponseError that Select returns is sent as its documentation describes.
+func TestSelectResponse(t *testing.T) {
+	const text = "text/plain; charset=utf-8"
+	type fields = map[string]string // "" means that the field must be absent
+	for _, test := range []struct {
+		name   string
+		err    sse.ResponseError
+		status int
+		body   string
+		header fields
+	}{
+		{"reason", sse.ResponseError{StatusCode: 401, Reason: "log in"}, 401, "log in\n",
+			fields{"Content-Type": text, "Cache-Control": "no-store",
+				"X-Content-Type-Options": "nosniff", "Content-Length": "7"}},
+		{"body", sse.ResponseError{StatusCode: 422, Reason: "not sent", Body: []byte("a\r\nb")}, 422,
+			"a\r\nb", fields{"Content-Type": text, "Content-Length": "4"}},
+		{"type", sse.ResponseError{StatusCode: 403, Body: []byte(`{"error":1}`), Header: http.Header{
+			"content-type": {"application/problem+json"}, "Cache-Control": {"max-age=5"},
+			"Content-Length": {"3"}, "X-Many": {"1", "2"}}}, 403, `{"error":1}`,
+			fields{"Content-Type": "application/problem+json", "Cache-Control": "max-age=5",
+				"Content-Length": "11", "X-Many": "1|2"}},
+		{"redirect", sse.ResponseError{StatusCode: 307, Header: http.Header{"Location": {"/other"}}},
+			307, "", fields{"Location": "/other", "Content-Type": "", "Cache-Control": "no-store"}},
+		{"redirect with a reason", sse.ResponseError{StatusCode: 302, Reason: "moved",
+			Header: http.Header{"Location": {"/other"}}}, 302, "moved\n", fields{"Location": "/other"}},
+		{"coded body", sse.ResponseError{StatusCode: 500, Body: []byte("\x1F\x8B"),
+			Header: http.Header{"Content-Encoding": {"gzip"}}}, 500, "\x1F\x8B",
+			fields{"Content-Encoding": "gzip"}},
+		{"coding without a body", sse.ResponseError{StatusCode: 502, Reason: "r",
+			Header: http.Header{"Content-Encoding": {"br"}}}, 502, "r\n", fields{"Content-Encoding": ""}},
+		{"no content", sse.ResponseError{StatusCode: 204, Reason: "r", Body: []byte("b"),
+			Header: http.Header{"X-A": {"1"}}}, 204, "", fields{"X-A": "1", "Content-Type": ""}},
+		{"not modified", sse.ResponseError{StatusCode: 304, Reason: "r"}, 304, "", nil},
+		{"empty", sse.ResponseError{StatusCode: 404}, 404, "", fields{"Content-Type": ""}},
+		{"no status", sse.ResponseError{Reason: "r"}, 403, "r\n", nil},
+		{"success", sse.ResponseError{StatusCode: 200, Reason: "r"}, 403, "r\n", nil},
+		{"switching protocols", sse.ResponseError{StatusCode: 101, Reason: "r"}, 403, "r\n", nil},
+		{"beyond", sse.ResponseError{StatusCode: 600, Reason: "r"}, 403, "r\n", nil},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			inBubble(t, test.name+" "+method, func(t *testing.T) {
+				broker := &sse.Broker{Select: func(*http.Request) (sse.Selection, error) {
+					return sse.Selection{}, &test.err
+				}}
+				server := ssetest.NewServer(t, broker, nil)
+				client := server.Client()
+				client.CheckRedirect = func(*http.Request, []*http.Request) error {
+					return http.ErrUseLastResponse
+				}
+				request, _ := http.NewRequestWithContext(t.Context(), method, server.URL(), nil)
+				request.Header.Set("Accept-Encoding", "identity")
+				resp, err := client.Do(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				body, _ := io.ReadAll(resp.Body)
+				want := test.body
+				if method == "HEAD" {
+					want = ""
+				}
+				if resp.StatusCode != test.status || string(body) != want {
+					t.Errorf("got %s and the body %q, want %d and %q", resp.Status, body, test.status, want)
+				}
+				for name, want := range test.header {
+					if got := strings.Join(resp.Header[name], "|"); got != want {
+						t.Errorf("got %s %q, want %q", name, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A client follows a redirect of Select to another server.
+func TestSelectRedirects(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
+			if r.URL.Path != "/moved" {
+				return sse.Selection{}, &sse.ResponseError{StatusCode: http.StatusTemporaryRedirect,
+					Header: http.Header{"Location": {"/moved?since=earliest"}}}
+			}
+			return sse.Selection{}, nil
+		}
+		f.Serve()
+		f.Publish("1")
+		f.Listen("").Want(t, "1")
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 )
@@ -271,16 +270,6 @@ func (s *session) report(change StateChange) {
 	if s.c.OnState != nil {
 		s.c.OnState(change)
 	}
-}
-
-// stripURL returns err without the URL of the request, whose query may be
-// secret.
-func stripURL(err error) error {
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		return failed.Err
-	}
-	return err
 }
 
 // endError returns err, or an error that says that the server ended the stream

@@ -12,7 +12,7 @@ import (
 // host is localhost; without a scheme, the scheme is http, as in curl. The
 // error is a *failure.
 func parseURL(text string) (*url.URL, error) {
-	if err := checkText(text); err != nil {
+	if err := checkText(withoutPassword(text)); err != nil {
 		return nil, err
 	}
 	full := text
@@ -28,10 +28,33 @@ func parseURL(text string) (*url.URL, error) {
 		if inner := (*url.Error)(nil); errors.As(err, &inner) {
 			err = inner.Err
 		}
+		reason := err.Error()
+		if strings.Contains(text, "@") {
+			// The reason may quote a part of the password.
+			reason = "check the user, the password, the host and the port"
+		}
 		return nil, usageError("use a URL such as :3000/path, host:port/path or https://host/path",
-			"%s must be a valid URL: %v", text, err)
+			"%s must be a valid URL: %s", withoutPassword(text), reason)
 	}
-	return normalizeURL(text, u)
+	return normalizeURL(withoutPassword(text), u)
+}
+
+// withoutPassword returns a URL as people type it, with xxxxx for a password. The
+// URL need not be valid: a password may contain any character.
+func withoutPassword(text string) string {
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return text
+	}
+	start := 0
+	if scheme, _, ok := strings.Cut(text[:at], "://"); ok {
+		start = len(scheme) + len("://")
+	}
+	user, _, ok := strings.Cut(text[start:at], ":")
+	if !ok {
+		return text
+	}
+	return text[:start] + user + ":xxxxx" + text[at:]
 }
 
 // hasScheme reports whether text begins with "scheme://". A search for "://"
@@ -62,7 +85,8 @@ func checkText(text string) error {
 }
 
 // normalizeURL returns u with a lower-case scheme, with a host, and without a
-// fragment. It returns an error if no request can be sent to u.
+// fragment. It returns an error, which contains text, if no request can be sent to
+// u.
 func normalizeURL(text string, u *url.URL) (*url.URL, error) {
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch port, err := strconv.ParseUint(u.Port(), 10, 16); {

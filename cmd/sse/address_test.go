@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -81,6 +82,27 @@ func TestParseURLErrors(t *testing.T) {
 		if f.message != tt.message || f.hint != tt.hint || f.code != exitUsage {
 			t.Errorf("parseURL(%q) = %q, hint %q, code %d\nwant %q, hint %q, code 2",
 				tt.text, f.message, f.hint, f.code, tt.message, tt.hint)
+		}
+	}
+}
+
+// No error contains the password of a URL, however malformed the URL is.
+func TestParseURLErrorsHidePassword(t *testing.T) {
+	for _, text := range []string{
+		"ftp://me:secret@host/x", "ws://me:secret@host/x", "http://me:secret@/x",
+		"http://me:secret@host:/x", "http://me:secret@host:70000/x", "http://me:secret@host:port/x",
+		"http://me:secret@a b/", "http://me:secret%zz@host/", "http://me:s%secret@host/",
+		"http://me:/secret@host/", "http://me:se secret@host/", "http://me:secret@@host:p/",
+		"http:/me:secret@host/", "//me:secret@host/", "/me:secret@host/",
+		"me:secret@host:port/x", "http://me:secret@[::1/", "http://me:\x01secret@host/",
+		"ftp://me:secret:secret@host/", "http://me:secret@host%zz/", ":secret@host:port",
+	} {
+		_, err := parseURL(text)
+		var f *failure
+		if !errors.As(err, &f) {
+			t.Errorf("parseURL(%q): got %v, want a failure", text, err)
+		} else if all := f.message + f.hint + f.detail; strings.Contains(all, "secret") {
+			t.Errorf("parseURL(%q) reveals the password: %s", text, all)
 		}
 	}
 }

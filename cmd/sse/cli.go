@@ -58,9 +58,9 @@ func unknownCommand(name string, names []string) *failure {
 	if match := findNearest(name, names); match != "" {
 		hint = fmt.Sprintf("did you mean sse %s?", match)
 	} else if _, err := parseURL(name); err == nil && strings.ContainsAny(name, ":/.") {
-		hint = fmt.Sprintf("to print the events of a URL, run sse listen %s", name)
+		hint = fmt.Sprintf("to print the events of a URL, run sse listen %s", withoutPassword(name))
 	}
-	return usageError(hint, "unknown command %q", name)
+	return usageError(hint, "unknown command %q", withoutPassword(name))
 }
 
 // overview returns the text of "sse -h".

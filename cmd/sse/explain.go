@@ -53,7 +53,7 @@ func explain(err error, target *url.URL) *failure {
 	var response *sse.ResponseError
 	switch {
 	case errors.As(err, &response) && response.StatusCode == http.StatusOK:
-		f.message = contentTypeError(response.Header.Get("Content-Type"))
+		f.message = "not an event stream: " + response.Reason
 		f.detail = quoteBody("the body begins: ", response.Body)
 	case errors.As(err, &response):
 		f.message = fmt.Sprintf("%s: %s", response.Status, target.Redacted())
@@ -64,16 +64,6 @@ func explain(err error, target *url.URL) *failure {
 		f.message = reason(err)
 	}
 	return f
-}
-
-// contentTypeError returns the message for a response that is not an event
-// stream.
-func contentTypeError(contentType string) string {
-	const message = "not an event stream: Content-Type must be text/event-stream"
-	if contentType == "" {
-		return message + ", but the response has none"
-	}
-	return message + ", not " + contentType
 }
 
 // quoteBody returns prefix and the first line of a response that is not a
@@ -142,6 +132,8 @@ func certificateHint(err error) string {
 // statusHint returns advice for a response that is not a stream, or "".
 func statusHint(response *sse.ResponseError, target *url.URL) string {
 	switch code := response.StatusCode; {
+	case code == http.StatusOK && strings.HasPrefix(response.Reason, "Content-Encoding"):
+		return "turn off the compression of this path in the server, or in a proxy before it"
 	case code == http.StatusOK:
 		return "check the path: an event stream is served as text/event-stream"
 	case code == http.StatusNoContent:

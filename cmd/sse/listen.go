@@ -180,6 +180,9 @@ func (o *listenOptions) target(operands []string) (*url.URL, error) {
 		}
 		return o.selectEvents(u)
 	}
+	for i, operand := range operands {
+		operands[i] = withoutPassword(operand)
+	}
 	return nil, usageError("put quotes around a value that contains spaces",
 		"exactly one URL is required, not %d: %s", len(operands), strings.Join(operands, " "))
 }
@@ -311,8 +314,7 @@ func (l *listener) printSelected(event sse.Event) error {
 
 // reportSkipped reports an event that was too large to print.
 func (l *listener) reportSkipped(e *sse.TooLargeError) {
-	l.ui.report(yellow, "event skipped: %s on the wire, the limit is %s",
-		formatSize(e.Size), formatSize(int64(e.Limit)))
+	l.ui.report(yellow, "event skipped: it has more than %s", formatSize(int64(e.Limit)))
 	l.ui.hint("raise the limit with --max-event-size")
 }
 

@@ -25,7 +25,7 @@ var shelves = []shelf{
 	{name: "vocabulary", floor: 1, files: `errors event topic position selection start gap eventlog
 		retention`},
 	{name: "codec", floor: 2, files: `encode decode linereader`},
-	{name: "client", floor: 3, files: `client session attempt request redirect watchdog`},
+	{name: "client", floor: 3, files: `client session attempt request redirect mediatype watchdog`},
 	{name: "stream", floor: 4, files: `accept stream conncontext`},
 	{name: "window", floor: 5, files: `window window_topics window_locate entry draft chain merge`},
 	{name: "broker", floor: 6, files: `broker state appends wake publish follow history serve admit
