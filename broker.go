@@ -64,11 +64,11 @@ const (
 // broker stores, so many slow subscribers cost no more than idle ones. Publish
 // never waits for a subscriber.
 //
-// All methods are safe for concurrent use. The first call or request starts the
-// broker: with a Log, it blocks until the Log is reached. If that fails, the call
-// returns the error, and the next call tries again. If a field is invalid, every
-// call returns the error of [Broker.Validate]. The fields must not be changed
-// after the first call.
+// All methods are safe for concurrent use. The first request starts the broker, and
+// so does the first call that publishes, reads or subscribes: with a Log, it blocks
+// until the Log is reached. If that fails, the call returns the error, and the next
+// call tries again. If a field is invalid, every such call returns the error of
+// [Broker.Validate]. The fields must not be changed after the first call.
 type Broker struct {
 	// Log stores events beyond the broker's memory, and shares them with other
 	// brokers that use the same Log. If nil, events are stored only in memory: a
@@ -189,7 +189,7 @@ func (b *Broker) Validate() error {
 
 // Position returns the position of the newest event. A program that shows a
 // state and then its changes takes the position first, then reads the state,
-// and subscribes after the position. The program misses no event, but may
+// and then subscribes with the position as [Start.After]. The program misses no event, but may
 // receive events that the state already includes.
 //
 // Position blocks until the broker has reached the Log for the first time, or
@@ -277,8 +277,8 @@ func (b *Broker) Subscribers() []Subscriber {
 	return list
 }
 
-// Kick ends every stream whose description match accepts, and returns how many
-// streams it has ended. OnDisconnect and Subscribe report [ErrKicked]. Kick does
+// Kick ends every stream for which match returns true, and returns how many streams
+// it has ended. OnDisconnect and Subscribe report [ErrKicked]. Kick does
 // not wait until the streams have ended. match may call the broker.
 //
 // The client of such a stream reconnects, unless Select refuses it. So to
@@ -320,8 +320,9 @@ func (b *Broker) Kick(match func(Subscriber) bool) int {
 // is still called. The returned function first closes the listeners, so that a
 // client that reconnects reaches the new process. Then it ends the streams as
 // [Broker.Shutdown] does. It blocks until [http.Server.Shutdown] and
-// Broker.Shutdown have returned, and returns their first error. DrainOver must be
-// shorter than the timeout of ctx.
+// Broker.Shutdown have returned, and returns the error of Broker.Shutdown or else
+// the error of http.Server.Shutdown. DrainOver must be shorter than the timeout of
+// ctx.
 //
 // If the application calls http.Server.Shutdown itself, the streams end too, but
 // that method does not wait for parked streams and hooks.

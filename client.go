@@ -68,20 +68,21 @@ type Client struct {
 
 	// RetryDelay is the time to wait before the first attempt to reconnect. If
 	// zero, 1 second. A retry field from the server replaces RetryDelay. The
-	// client raises a shorter value to 10 milliseconds, or to RetryDelay if
-	// that is shorter, and lowers a longer value to a day. A Retry-After header
-	// lengthens the delay, to at most a day.
+	// client then waits for at least 10 milliseconds, or for RetryDelay if
+	// RetryDelay is shorter, and for at most a day. A Retry-After header lengthens
+	// the delay, to at most a day.
 	RetryDelay time.Duration
 
-	// MaxRetryDelay limits the delay. The delay doubles with every attempt
-	// without progress. An attempt makes progress if it receives an event, if it
-	// skips an event that has a new ID, or if its stream stays open for the
-	// longest of MaxRetryDelay, the first delay and 1 second. From the second
-	// delay on, the client waits for a random time between half of the doubled
-	// delay and the whole, so that clients do not all reconnect at once. If the
-	// first delay is below 100 milliseconds, the doubling starts at 100
-	// milliseconds. If zero, 30 seconds. If negative, or not greater than the
-	// first delay, the delay does not double.
+	// MaxRetryDelay limits the delay. If zero, it is 30 seconds. The delay doubles
+	// with every attempt without progress. An attempt makes progress if it receives
+	// an event other than sse.cursor, if it skips an event that has a new ID, or if
+	// its stream stays open for the longest of MaxRetryDelay, the first delay and 1
+	// second. From the second delay on, the client waits for a random time between
+	// half of the doubled delay and the whole, so that clients do not all reconnect
+	// at once. If the first delay is below 100 milliseconds, the doubling starts at
+	// 100 milliseconds. If MaxRetryDelay is negative, or not greater than the first
+	// delay, the delay does not double; but the second delay is at least 100
+	// milliseconds, or RetryDelay if RetryDelay is shorter.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries limits the number of consecutive retries without progress. If

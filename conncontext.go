@@ -22,8 +22,8 @@ type connKey struct{}
 //
 // [Broker.Attach] sets it, too.
 //
-// ConnContext gives streams on HTTP/1 access to their sockets, also below TLS.
-// On Linux, the peer must then acknowledge all sent bytes within the
+// With ConnContext, a stream on HTTP/1 can reach its socket, also below TLS. On
+// Linux, the peer must then acknowledge all sent bytes within the
 // WriteTimeout of the stream (TCP_USER_TIMEOUT, RFC 5482). A stream is never
 // silent for longer than Heartbeat, so there are always bytes to acknowledge.
 //

@@ -58,8 +58,8 @@ type RawEvent struct {
 var errZeroDecoder = errors.New("sse: a Decoder must have a reader: call NewDecoder")
 
 // Decoder reads an event stream and follows the rules of HTML 9.2.6. A Decoder
-// needs time linear in the length of the stream, even if each read returns only
-// a few bytes, and memory for one event. It must not be used concurrently.
+// needs memory for one event, and time linear in the length of the stream, even if
+// each read returns only a few bytes. It must not be used concurrently.
 //
 // If the stream ends within an event, the Decoder discards that event and its
 // ID. The methods of the zero Decoder return an error: use [NewDecoder].
@@ -86,8 +86,8 @@ type Decoder struct {
 	// large, or nil.
 	skip *TooLargeError
 
-	// raw is the event that Next returns. Its Data is set last. Its LastEventID
-	// changes when an event with an id field is dispatched. Its ID is either nil
+	// raw is the event that Next returns. Its Data is set when the event is
+	// dispatched. Its LastEventID changes when an event with an id field is dispatched. Its ID is either nil
 	// or the same slice.
 	raw RawEvent
 
@@ -121,8 +121,8 @@ func (d *Decoder) lastEventID() string {
 	return d.lastIDText
 }
 
-// previousID returns the value that lastEventID returned before the decoder
-// returned its most recent event.
+// previousID returns the last event ID as it was before the most recent event, for
+// an event that was read but not delivered.
 func (d *Decoder) previousID() string {
 	if d.hasID {
 		return string(d.id)
@@ -131,8 +131,7 @@ func (d *Decoder) previousID() string {
 }
 
 // Events returns an iterator over the events of the stream, in order. It ends
-// at the end of the stream. An error is always the last value: the reader's
-// error. An event over the limit is skipped and reported to
+// at the end of the stream, or after an error, which is the reader's. An event over the limit is skipped and reported to
 // [DecoderOptions.OnSkip]. After a break, the next call continues with the next
 // event.
 //

@@ -30,7 +30,7 @@
 //	})
 //
 // Accept sends the response header and a first byte at once. Each Send writes
-// one event and flushes it, so the client receives "hello" before "world". When
+// one event and flushes it, so the client receives each word at once. When
 // the handler returns, the stream ends. Browsers and most other clients then
 // reconnect, so the handler runs again. "Finite streams" below describes
 // streams that must end.
@@ -91,7 +91,7 @@
 // Some streams, such as the streams of language models, carry one answer and
 // then end. Such an answer is complete only if its last event arrived.
 // [Client.Terminal] recognizes that event. If the stream ends without that
-// event, Events yields [ErrTruncated]:
+// event, and the client may not repeat the request, Events yields [ErrTruncated]:
 //
 //	client := &sse.Client{
 //		URL:      "https://api.example.com/v1/chat",
@@ -145,5 +145,6 @@
 // a redirect leads a client to another origin, the client does not send
 // credentials or other header fields of the caller to that origin, except
 // harmless fields such as Accept and User-Agent. The package logs nothing unless
-// a Logger is set, except a warning for each skipped event if OnSkip is nil.
+// a Logger is set, except a warning for each skipped event if OnSkip is nil, and
+// for a last event ID that is too long to be sent.
 package sse

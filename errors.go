@@ -11,7 +11,9 @@ import (
 
 // The reasons why a stream ends. If a stream has ended, the methods of [Stream]
 // return an error that wraps one of these errors, and so does [context.Cause]
-// for the stream's context. Compare with [errors.Is].
+// for the stream's context, unless another reason, such as a timeout, has canceled
+// the context of the request: then it is the cause of that context. Compare with
+// [errors.Is].
 var (
 	// ErrClosed: the server itself has closed the stream.
 	ErrClosed = errors.New("sse: stream closed")
@@ -47,10 +49,10 @@ var ErrGaveUp = errors.New("sse: gave up")
 var ErrInUse = errors.New("sse: Client.Events is already running; use another Client")
 
 // FieldError reports a field of an event that the wire format cannot carry, an
-// ID that a request cannot carry, or an invalid topic or pattern. No part of the
-// event has been written.
+// ID that a request cannot carry, an invalid topic or pattern, or an idempotency
+// key that was used for another request. No part of the event has been written.
 type FieldError struct {
-	Field  string // "id", "event", "retry", "topic" or "pattern"
+	Field  string // "id", "event", "retry", "topic", "pattern" or "key"
 	Value  string
 	Reason string // the rule that Value breaks, for example "contains LF"
 }
@@ -63,7 +65,7 @@ func (e *FieldError) Error() string {
 // TooLargeError reports an event that is skipped because it exceeds the limit.
 // The error is reported once, when the limit is exceeded: the event may go on, or
 // never end. The stream continues with the event after it. [DecoderOptions.OnSkip]
-// and [Client.OnSkip] receive a TooLargeError; only [Decoder.Next] returns it.
+// and [Client.OnSkip] receive a TooLargeError; in this package, only [Decoder.Next] returns it.
 type TooLargeError struct {
 	Offset int64 // of the event's first byte in the stream
 	Limit  int   // the MaxEventSize that the event exceeds, in bytes

@@ -18,9 +18,10 @@ const typeCursor = reservedPrefix + "cursor"
 
 // Event is one event of a stream.
 //
-// An event arrives exactly as it was sent, with three exceptions. LastEventID is
-// set. CR ends a line on the wire, as CRLF does, so CR and CRLF in Data arrive as
-// LF. Bytes of Data that are not valid UTF-8 arrive as U+FFFD.
+// An event arrives exactly as it was sent, with four exceptions. LastEventID is
+// set. Retry is rounded up to milliseconds. CR ends a line on the wire, as CRLF
+// does, so CR and CRLF in Data arrive as LF. Bytes of Data that are not valid UTF-8
+// arrive as U+FFFD.
 type Event struct {
 	// ID is the ID of this event itself. A client that reconnects after the
 	// event sends it as Last-Event-ID. If empty, the event has no ID. An event to
@@ -36,8 +37,8 @@ type Event struct {
 
 	// ClearID resets the client's last event ID: the event is sent with an empty
 	// id field. In a received event, ClearID means that the event has an empty id
-	// field. If ClearID is set, ID must be empty. [Broker.Publish] ignores
-	// ClearID, because a broker gives each event an ID.
+	// field. If ClearID is set, ID must be empty. Otherwise [Broker.Publish]
+	// ignores ClearID, because a broker gives each event an ID.
 	ClearID bool
 
 	// Type is the name under which a browser dispatches the event. If Type is
@@ -79,10 +80,10 @@ func Decode[T any](event Event) (T, error) {
 // a value of type T, as [Decode] does. The argument events is, for example, the
 // result of [Client.Events], [Broker.Subscribe] or [Decoder.Events].
 //
-// An error is always the last value. It is an error that the iterator events
-// yields, or the error of an event whose data is not JSON for T. Leave out
-// events that are not JSON, such as a "[DONE]", before DecodeEvents receives
-// them.
+// After an error, the iteration ends. The error comes from the argument events, or
+// it says that the data of an event is not JSON for T, or it is a [*Gap] (see
+// below). Leave out events that are not JSON, such as a "[DONE]", before
+// DecodeEvents receives them.
 //
 // If an event has the type "sse.gap", DecodeEvents calls onGap with the [Gap] and
 // continues. If onGap is nil, the iteration ends with the *Gap as its error. All

@@ -204,7 +204,7 @@ type Page struct {
 
 	// Lost is the newest position at which the log may have removed a matching
 	// entry, if that position is later than the After of this Read. Lost need
-	// not lie within this page. If zero, no matching entry was removed.
+	// not lie within this page. If zero, no matching entry after After was removed.
 	Lost Position
 
 	// Gap is not nil if the reader asked for a place that does not exist. Only

@@ -18,7 +18,8 @@ const typeGap = reservedPrefix + "gap"
 //		…
 //	}
 //
-// The gap precedes the events after Asked that are still available.
+// The gap precedes the events after Asked that are still available, unless a policy
+// leaves them out: [LossNew], [LagSkip] or [LagLatest].
 type Gap struct {
 	// Asked is the ID or position after which events are missing. The
 	// subscriber sent Asked, or had received all events up to it.
@@ -36,8 +37,8 @@ type GapReason string
 
 // The reasons of a gap.
 const (
-	GapTrimmed GapReason = "trimmed" // retention has removed the events
-	GapUnknown GapReason = "unknown" // no retained event has the ID
+	GapTrimmed GapReason = "trimmed" // retention or Broker.Forget has removed the events
+	GapUnknown GapReason = "unknown" // no retained event of the selected topics has the ID
 	GapEpoch   GapReason = "epoch"   // the position belongs to another lifetime of the log
 	GapFuture  GapReason = "future"  // the position is after the end of the log
 	GapCheck   GapReason = "check"   // the log now has another event at the position

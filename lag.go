@@ -29,7 +29,7 @@ func (s *subscriber) behind(w *window) bool {
 	}
 	seq := max(s.cursor.Seq, s.conflateThrough)
 	if links := s.links(); len(links) == 1 {
-		// In most cases the counts show without a search that it does not.
+		// In most cases these counts already show that no limit is exceeded.
 		after := w.last.Seq - min(seq, w.last.Seq)
 		if (maxLag < 0 || after <= uint64(maxLag)) && (maxBytes < 0 || links[0].size() <= maxBytes) {
 			return false
@@ -59,13 +59,13 @@ func (s *subscriber) skipToNewest(w *window, b *batch) {
 	}
 	if b.dropped--; newest == first {
 		b.dropped = 0
-		return // if the event was removed instead, checkLoss finds the loss
+		return // there is nothing to skip; if events were removed, checkLoss finds the loss
 	}
 	before := w.positionBefore(newest)
 	s.skipTo(before, before)
 }
 
-// skipToLatest skips every event that is followed by a newer one of the same topic.
+// skipToLatest skips every event that is superseded.
 func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if s.cursor.Seq < w.base.Seq {
 		// The latest event of a topic may be in the log only.
@@ -89,8 +89,9 @@ func (s *subscriber) skipToLatest(w *window, b *batch) {
 	s.conflateThrough = w.last.Seq
 }
 
-// skipTo moves the cursor to a position, and sets a gap up to through. If there is
-// a gap already, it covers the skipped events.
+// skipTo moves the cursor to a position, and sets a gap up to through, unless the
+// client knows of losses up to there. If there is a gap already, it covers the
+// skipped events.
 func (s *subscriber) skipTo(to, through Position) {
 	if s.gap == nil && through.Seq > s.knownLossSeq {
 		s.gap = &Gap{Asked: s.gapStart(), Available: through.String(), Why: GapLagging}
@@ -102,8 +103,7 @@ func (s *subscriber) skipTo(to, through Position) {
 	s.conflateThrough = 0
 }
 
-// dropSuperseded removes from b the entries up to conflateThrough that are not the
-// latest of a topic.
+// dropSuperseded removes from b the superseded entries up to conflateThrough.
 func (s *subscriber) dropSuperseded(b *batch) {
 	b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool {
 		if e.seq > s.conflateThrough || !s.superseded(e) {

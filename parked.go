@@ -18,8 +18,8 @@ import (
 //	   │                                          ▲
 //	   └──── no room: a backlog ────► blocked ────┘ readiness
 //
-// The broker's lock guards all fields. Between gather and finish, only the loop
-// uses backlog and page.
+// The broker's lock guards all fields, except that the loop uses backlog without the
+// lock between gather and finish: nothing else uses backlog and page then.
 type parked struct {
 	subscriber
 	loop       *loop
@@ -35,12 +35,12 @@ type parked struct {
 	page       *fetchedPage // page of the log that it waits for or writes, or nil
 }
 
-// backlog is the rest of a write for which the socket had too little room: at
-// most the rest of one event. If the write had later events, the cursor was
-// moved back to before them.
+// backlog is the rest of a write for which the socket had too little room: the rest of
+// one event, gap, comment or heartbeat. The cursor was moved back to before an event
+// that was written in part.
 type backlog struct {
 	rest         []byte
-	after        Position // the cursor when rest was written, if that is the end of an event
+	after        Position // the cursor to set once rest is written; zero if rest is no event
 	lastProgress int64    // when the socket last accepted bytes, in nanoseconds since 1970
 }
 
@@ -106,7 +106,7 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		return true
 	case p.page != nil:
 		if p.page.written == nil {
-			return false // a worker is reading it
+			return false // a worker is reading it, or will
 		}
 		//nolint:gocritic // the job's array is reused
 		own := append(j.entries[:0], p.page.entries...)
@@ -204,7 +204,7 @@ func (p *parked) storeRest(j *job) {
 type fetchedPage struct {
 	batch
 	resumePoint resumePoint   // of the stream before the page
-	written     chan struct{} // made when the page was read, closed when it was written
+	written     chan struct{} // made when the page was read, closed when it was written or discarded
 }
 
 // requestPage asks the page workers for the page that b names. The caller holds
@@ -226,7 +226,7 @@ func (p *parked) releasePage() {
 }
 
 // pageWorkers are goroutines that read pages of the log for parked streams.
-// state.mu guards it, except ctx and stop.
+// state.mu guards the fields, except ctx and stop.
 type pageWorkers struct {
 	reader  *pageReader
 	group   *sync.WaitGroup // waits for the workers

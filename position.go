@@ -15,8 +15,8 @@ import (
 // the place before the first event of that epoch.
 type Position struct {
 	// Epoch identifies one lifetime of the log. A log draws a new epoch at
-	// random when it is created, and when it detects that it has lost its newest
-	// events. An epoch is not zero.
+	// random when it is created, and when it detects that it has lost stored
+	// entries. An epoch is not zero.
 	Epoch uint64
 
 	// Seq is the event's sequence number. Numbers increase in the order of the

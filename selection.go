@@ -34,10 +34,10 @@ type Selection struct {
 
 	// MaxLag and MaxLagBytes limit how far a subscriber that has caught up may
 	// fall behind again. MaxLag is a number of events, MaxLagBytes their bytes
-	// on the wire. Events count until the subscriber's connection has accepted
-	// them. An event counts once for each of its selected topics. If zero, 4096
-	// events and 16 MiB. If negative, only the broker's Retention limits the
-	// lag.
+	// on the wire. Events count until they are handed to the connection; on a
+	// parked stream, until the connection has accepted them. An event counts once
+	// for each of the Topics and Patterns that select it. If zero, 4096 events and
+	// 16 MiB. If negative, only the broker's Retention limits the lag.
 	MaxLag      int
 	MaxLagBytes int64
 

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// minGrowingDelay is the delay at which doubling begins if the server asks for
-// a shorter one, so that a server that is down is not flooded with requests.
+// minGrowingDelay is the delay at which doubling begins if the first delay is
+// shorter, so that a server that is down is not flooded with requests.
 const minGrowingDelay = 100 * time.Millisecond
 
 // The client limits the delays that a server asks for. A retry field below
@@ -46,7 +46,7 @@ type session struct {
 	connector  connector
 	displayURL string // the URL without parts that may be secret
 	log        *slog.Logger
-	lastID     string        // of the last event that was yielded, or of a later cursor
+	lastID     string        // after the last event that was yielded or skipped, or a later cursor
 	retry      time.Duration // the delay before the first attempt to reconnect
 
 	attempts     int           // requests sent
@@ -157,9 +157,8 @@ func (s *session) cancelError() error {
 	return fmt.Errorf("sse: %w: %w", err, cause)
 }
 
-// mayRetry reports whether the request may be sent again. Without
-// Client.Resend, a request that is not a GET may not, nor may a request whose
-// stream must end with a terminal event, once that stream has begun.
+// mayRetry reports whether the request may be sent again. Without Client.Resend,
+// only a GET may; and if Client.Terminal is set, only if its stream has not begun.
 func (s *session) mayRetry() bool {
 	switch {
 	case s.c.MaxRetries < 0:
@@ -176,7 +175,7 @@ func (s *session) mayRetry() bool {
 // stream has ended without an error. The given err is the error of the attempt.
 func (s *session) noRetryError(err error) error {
 	switch {
-	case !s.opened && s.c.method() != http.MethodGet:
+	case !s.opened && s.c.method() != http.MethodGet && s.c.MaxRetries >= 0:
 		return fmt.Errorf("%w (to retry a %s, set Client.Resend)",
 			err, s.c.method())
 	case !s.opened:
@@ -190,7 +189,7 @@ func (s *session) noRetryError(err error) error {
 }
 
 // maxRetriesError returns the error of a session after MaxRetries. It wraps
-// ErrTruncated if a stream with a terminal event had begun.
+// ErrTruncated if Client.Terminal is set and a stream had begun.
 func (s *session) maxRetriesError(err error) error {
 	err = fmt.Errorf("%w after %d retries: %w", ErrGaveUp, s.c.MaxRetries, endError(err))
 	if s.everOpened && s.c.Terminal != nil {
@@ -272,8 +271,8 @@ func (s *session) report(change StateChange) {
 	}
 }
 
-// endError returns err, or an error that says that the server ended the stream
-// if err is nil.
+// endError returns err. If err is nil, it returns an error that says that the server
+// ended the stream.
 func endError(err error) error {
 	if err == nil {
 		return fmt.Errorf("sse: the server ended the stream: %w", io.EOF)

@@ -171,10 +171,10 @@ type Start struct {
 	Time time.Time
 
 	// Earliest begins with the first selected event that is retained. Events
-	// that were removed before this start are not reported as lost. If an event
-	// is removed after the start, but before its delivery, it is reported as
-	// lost, unless a newer event had already been removed before the start.
-	// Such a newer event can be removed first only if a topic has retention
-	// limits of its own ([TopicRetention]).
+	// that were removed before this start are not reported as lost. An event that
+	// is removed after the start, before its delivery, is reported as lost. There
+	// is one exception: if a newer selected event had been removed before the
+	// start, which only [TopicRetention] and [Broker.Forget] do, the loss is not
+	// reported.
 	Earliest bool
 }

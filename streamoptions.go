@@ -8,8 +8,8 @@ import (
 // StreamOptions configures the streams of a [Broker]. The zero value works.
 type StreamOptions struct {
 	// Retry is the time that clients should wait before they reconnect. Every
-	// stream begins with it. If zero, each client decides. When it ends a
-	// stream, [Broker.Shutdown] sends a random time instead.
+	// stream begins with it. If zero, each client decides. [Broker.Shutdown] sends
+	// a random time instead when it ends a stream.
 	Retry time.Duration
 
 	// Heartbeat is the time of silence after which a heartbeat is sent. If

@@ -33,14 +33,14 @@ type Subscriber struct {
 	Topics   []string
 	Patterns []Pattern
 
-	// Position is the subscriber's cursor. The subscriber has received every
-	// selected event up to this position, or a gap in place of the event.
+	// Position is the subscriber's cursor. Every selected event up to this position
+	// was handed to the subscriber's connection, or is covered by a gap.
 	Position Position
 
 	// Lag and LagBytes are the number of events that the subscriber has not
-	// received yet, and their bytes on the wire. An event counts once for each
-	// of its topics that is selected. Events that are no longer in the broker's
-	// memory do not count.
+	// received yet, and their bytes on the wire. An event counts once for each of
+	// the Topics and Patterns that select it. Most events that are no longer in the
+	// broker's memory do not count.
 	Lag      int
 	LagBytes int64
 

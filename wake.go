@@ -32,8 +32,9 @@ func (st *state) wakeSubscribers(e *entry) {
 	}
 }
 
-// wakeSubscriber wakes a subscriber that is idle. It ends a subscriber that is too far
-// behind while its connection accepts nothing. The caller holds mu.
+// wakeSubscriber wakes a subscriber that is idle. A subscriber that is not idle may be
+// blocked in a write: if it is too far behind, and its policy is LagDisconnect,
+// wakeSubscriber ends it. The caller holds mu.
 func (st *state) wakeSubscriber(s *subscriber) {
 	switch {
 	case s.idle:

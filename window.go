@@ -27,7 +27,7 @@ type window struct {
 	epoch    uint64
 	last     Position // of the newest entry, even if it was removed
 	lastTime int64    // latest Time of an entry, in nanoseconds since 1970
-	setBack  uint64   // sequence of the newest entry with a Time before lastTime
+	setBack  uint64   // sequence of the newest entry whose Time is before an earlier one
 	entries  []*entry
 	first    int   // entries before it are nil
 	bytes    int64 // sum of len(framed) of all entries that were not removed
@@ -48,8 +48,8 @@ type window struct {
 
 	// base is the position at which the window begins. With a log, base moves
 	// forward, and the log has every entry up to base. Without a log, base does
-	// not move. baseTime is the latest Time of the entries that the window has
-	// removed, in nanoseconds since 1970.
+	// not move. With a log, baseTime is the latest Time of the entries that the
+	// window has removed, in nanoseconds since 1970.
 	base     Position
 	baseTime int64
 
@@ -95,8 +95,8 @@ func (w *window) publish(d *draft, topics []string, now time.Time) *entry {
 }
 
 // append adds an entry, which must come after all other entries, and removes the
-// entries that exceed the limits. The newest entry stays even if it exceeds them,
-// because no subscriber would receive it otherwise.
+// entries that exceed the limits. The newest entry stays even if it exceeds the
+// limits of number and size, because no subscriber would receive it otherwise.
 func (w *window) append(e *entry, topics []string) {
 	if e.time < w.lastTime { // the clock was set back
 		w.setBack = e.seq

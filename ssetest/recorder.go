@@ -23,8 +23,8 @@ import (
 //	go recorder.Serve(handler, request)
 //	events := recorder.Wait(2)
 //
-// Recorder also has the methods that [http.ResponseController] uses: FlushError
-// and SetWriteDeadline.
+// Recorder also has two of the methods that [http.ResponseController] uses:
+// FlushError and SetWriteDeadline.
 type Recorder struct {
 	tb     testing.TB
 	header http.Header // used by the handler only
@@ -61,8 +61,8 @@ func (r *Recorder) Serve(handler http.Handler, request *http.Request) {
 	handler.ServeHTTP(r, request)
 }
 
-// Header returns the header for the handler to set. While the handler runs, the
-// test must not read it; see [Recorder.SentHeader].
+// Header returns the header for the handler to set. Only the handler may call it; a
+// test uses [Recorder.SentHeader].
 func (r *Recorder) Header() http.Header {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *Recorder) Header() http.Header {
 }
 
 // WriteHeader begins the response with a status code. If the response has
-// begun, it does nothing. An informational status (1xx) is not recorded.
+// begun, it does nothing. An informational status (1xx, except 101) is not recorded.
 func (r *Recorder) WriteHeader(code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +118,7 @@ func (r *Recorder) FlushError() error {
 // [http.Flusher].
 func (r *Recorder) Flush() { _ = r.FlushError() }
 
-// SetWriteDeadline sets the time at which Write and Flush begin to fail. The
+// SetWriteDeadline sets the time at which Write and FlushError begin to fail. The
 // zero time means that they never fail.
 func (r *Recorder) SetWriteDeadline(deadline time.Time) error {
 	r.mu.Lock()
@@ -210,11 +210,11 @@ func (r *Recorder) Wait(n int) []sse.Event {
 
 // Events returns the events of a body that a test has recorded, for example with
 // [net/http/httptest.ResponseRecorder]. If the body ends within an event, the
-// error is [io.ErrUnexpectedEOF]. If an event has more than 16 MiB, the error is a
-// [*sse.TooLargeError]. Events returns all other events even then.
+// error wraps [io.ErrUnexpectedEOF]. If an event has more than 16 MiB, the error wraps
+// a [*sse.TooLargeError]. Events returns all other events even then.
 func Events(body []byte) ([]sse.Event, error) {
 	events, err := decode(body)
-	// If another line end completes an event, that event is incomplete.
+	// If the body has one more event with line ends added, it ends within that event.
 	if longer, _ := decode(append(bytes.Clone(body), "\n\n"...)); len(longer) > len(events) {
 		err = errors.Join(err, io.ErrUnexpectedEOF)
 	}

@@ -20,6 +20,7 @@ const listenIntro = `usage: sse listen [flags] URL
 Print the events of the stream at URL. If the server is unreachable or the connection is
 lost, sse listen tries again until it is connected, or until the response is final, for
 example 404. The stream then continues after the last event that sse listen received.
+It sends a request other than GET only once, unless --resend is set.
 URL is https://host/path, host:port/path, or :port/path for a server on this machine.
 
   sse listen :3000/handshake
@@ -103,7 +104,7 @@ func (o *listenOptions) define(s *settings) {
 	s.addFlag(&o.likeBrowser, "like-browser", "stop like a browser at every status except 200, "+
 		"for example at 503")
 	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, "+
-		"after the stream is lost")
+		"if it fails or its stream is lost")
 	s.addFlag(&o.idleTimeout, "idle-timeout", "reconnect after `DURATION` without a byte, "+
 		"for example 45s for a server that sends a heartbeat every 15s")
 	s.addFlag(&o.maxEventSize, "max-event-size", "skip events larger than `SIZE`, for example 64KiB")

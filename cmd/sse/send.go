@@ -33,7 +33,7 @@ hub has stored. --invalid skip and --invalid replace continue instead.
 
 If the hub is unreachable or fails, sse send tries again for up to --timeout. It sends the
 same Idempotency-Key in every attempt, so that the hub stores the event only once.
-Exit code: 0 published, 1 failed, 2 usage error.
+Exit code: 0 published, 1 failed, 2 usage error, 130 stopped by a second Ctrl-C.
 `
 
 // sendOptions are the settings of "sse send".

@@ -78,7 +78,7 @@ func (o *serveOptions) define(s *settings) {
 		"use the word memory to store events only in memory")
 	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d")
 	s.addFlag(&o.keepEvents, "keep-events", "retain only the last `N` events, for example 100000; "+
-		"0 means no limit, or 16384 with --data memory")
+		"0 or no value means no limit; with --data memory, 16384")
 	s.addFlag(&o.keepBytes, "keep-bytes", "retain only the last `SIZE` of events, "+
 		"for example 500MiB; 0 means no limit; with --data memory, 0 or no value means 64MiB")
 	s.addFlag(&o.topicRetention, "keep", "apply `LIMITS` to each topic that a pattern selects, "+

@@ -46,10 +46,6 @@ var list = []mutant{
 		old: "entries[i].time >= unixNano", new: "entries[i].time > unixNano",
 	},
 	{
-		name: "a start time is found as if the clock had never been set back", file: "window_locate.go",
-		old: "w.setBack {", new: "0 {",
-	},
-	{
 		name: "the earliest position is after the first event", file: "window_locate.go",
 		old: "return Position{w.epoch, lost.seq, lost.check}\n}\n\n// invalidReason",
 		new: "return Position{w.epoch, lost.seq + 1, 0}\n}\n\n// invalidReason",

@@ -1,6 +1,6 @@
 // Package reflog is a reference implementation of [sse.EventLog] for tests. A
-// log is in memory, or in a file that survives even a killed process. Every
-// search is a simple loop over all entries, so that the code is easy to check;
+// log is in memory, and may also be in a file, so that its entries survive even if
+// the process is killed. Every search is a simple loop over all entries, so that the code is easy to check;
 // and ssetest.TestEventLog tests it.
 package reflog
 
@@ -68,8 +68,8 @@ func New(opts *Options) *Log {
 	return l
 }
 
-// beginLocked sets the epoch of the log, of its stored entries, of the removed
-// ones, and of those with keys.
+// beginLocked sets the epoch of the log, of its stored entries, and of the positions
+// that it remembers for removed entries and for keys.
 func (l *Log) beginLocked(epoch uint64) {
 	l.epoch = epoch
 	l.last.Epoch = epoch

@@ -78,9 +78,8 @@ func (a *API) publishStream(
 		}
 		return p.respond(w, r)
 	}
-	// Otherwise net/http would read up to 256 KiB of the body before it sends
-	// the response, and a client that sends a line an hour would wait that long
-	// for it.
+	// Without this call, net/http would first read up to 256 KiB more of the body. A
+	// client that sends one line an hour would wait for the response until then.
 	closeAfterResponse(w)
 	return p.wrap(err)
 }
