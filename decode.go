@@ -87,8 +87,8 @@ type Decoder struct {
 	skip *TooLargeError
 
 	// raw is the event that Next returns. Its Data is set when the event is
-	// dispatched. Its LastEventID changes when an event with an id field is dispatched. Its ID is either nil
-	// or the same slice.
+	// dispatched. Its LastEventID changes when an event with an id field is
+	// dispatched. Its ID is either nil or the same slice.
 	raw RawEvent
 
 	lastIDText string // the last result of lastEventID
@@ -130,10 +130,10 @@ func (d *Decoder) previousID() string {
 	return d.lastEventID()
 }
 
-// Events returns an iterator over the events of the stream, in order. It ends
-// at the end of the stream, or after an error, which is the reader's. An event over the limit is skipped and reported to
-// [DecoderOptions.OnSkip]. After a break, the next call continues with the next
-// event.
+// Events returns an iterator over the events of the stream, in order. It ends at
+// the end of the stream, or after an error, which is the reader's. An event over
+// the limit is skipped and reported to [DecoderOptions.OnSkip]. After a break,
+// the next call continues with the next event.
 //
 // Each event needs at most one allocation for its Data, and one for each of
 // LastEventID, Type and Topic if it differs from the value in the previous event.

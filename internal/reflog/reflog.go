@@ -1,7 +1,7 @@
-// Package reflog is a reference implementation of [sse.EventLog] for tests. A
-// log is in memory, and may also be in a file, so that its entries survive even if
-// the process is killed. Every search is a simple loop over all entries, so that the code is easy to check;
-// and ssetest.TestEventLog tests it.
+// Package reflog is a reference implementation of [sse.EventLog] for tests. A log
+// is in memory, and may also be in a file, so that its entries survive even if
+// the process is killed. Every search is a simple loop over all entries, so that
+// the code is easy to check; and ssetest.TestEventLog tests it.
 package reflog
 
 import (
