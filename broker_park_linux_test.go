@@ -90,9 +90,8 @@ type tap struct {
 }
 
 func (c *tap) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
-	return n, err
+	c.written.Add(int64(len(p))) // first, because the peer may read p before Write returns
+	return c.Conn.Write(p)
 }
 
 // tcpTap is a tap that has all methods of a *net.TCPConn.
