@@ -38,14 +38,14 @@ func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	positions, replayed, err := a.Log.Publish(r.Context(), request, entries...)
 	var progress publishProgress
 	progress.add(entries, positions)
-	if i := refusedEntry(err, entries); i >= 0 {
-		err = &lineError{err, lineOfEntry(body, i)}
-	}
-	switch {
-	case err != nil && progress.published == 0:
-		return err // all or none: a number would say nothing
-	case err != nil: // the log failed
-		return progress.wrap(err)
+	if err != nil {
+		if i := refusedEntry(err, entries); i >= 0 {
+			err = &lineError{err, lineOfEntry(body, i)}
+		}
+		if progress.published == 0 {
+			return err // all or none: a number would say nothing
+		}
+		return progress.wrap(err) // the log failed
 	}
 	if replayed {
 		w.Header().Set("Idempotent-Replayed", "true")
@@ -105,10 +105,8 @@ func lineOfEntry(body string, i int) (line int) {
 // -1 if err is another error. The broker refuses the first entry that breaks a
 // rule, and an earlier entry with the same value would break it, too.
 func refusedEntry(err error, entries []sse.Entry) int {
-	var field *sse.FieldError
-	if !errors.As(err, &field) {
-		return -1
-	}
+	field := &sse.FieldError{}
+	errors.As(err, &field)
 	return slices.IndexFunc(entries, func(e sse.Entry) bool {
 		switch field.Field {
 		case "id":

@@ -154,7 +154,7 @@ func TestBatchLinesThatTheBrokerRefuses(t *testing.T) {
 		{`{"data":"x","id":"x","type":"sse.x"}`, `event "sse.x" must not begin with "sse."…`},
 		{`{"data":"x","topics":["a"` + strings.Repeat(`,"a"`, 1023) + `,"b"]}`, `topic "b" is one too many…`},
 	} {
-		body := "{\"data\":\"x\",\"id\":\"x\",\"topics\":[\"b\"]}\n\r\n\n" + test.line + "\n" + test.line + "\n"
+		body := `{"data":"x","id":"x","topics":["a"` + strings.Repeat(`,"a"`, 1022) + `,"b"]}` + "\n\r\n\n" + test.line + "\n" + test.line + "\n"
 		for _, header := range [][]string{nil, {"Idempotency-Key", "k"}} {
 			got := ask(t, a, "POST /-/batch?topic=a", body, header...).String()
 			if want := "400 sse: line 4: " + test.want; !isText(got, want) || strings.Contains(got, "kept") {
@@ -162,6 +162,9 @@ func TestBatchLinesThatTheBrokerRefuses(t *testing.T) {
 			}
 		}
 	}
+	checkRows(t, a, []row{
+		{"POST /-/batch?topic=a", nil, `{"data":"x","type":"sse.x"}`, `400 sse: line 1: event "sse.x" must not begin with "sse."…`},
+	})
 	checkEvents(t, broker)
 	got = ask(t, a, "PUT /-/batch?topic=a", lines).String()
 	if !strings.HasPrefix(got, `400 sse: line 3: event "a\nb"`) ||

@@ -48,7 +48,7 @@ func idempotentRequest(
 	r *http.Request, identity *auth.Identity, entries ...sse.Entry,
 ) (*IdempotentRequest, error) {
 	key, err := idempotencyKey(r)
-	if key == "" || err != nil {
+	if key == "" {
 		return nil, err
 	}
 	return &IdempotentRequest{Owner: identity.Name, Key: key, Digest: digestOf(entries)}, nil

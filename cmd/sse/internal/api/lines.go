@@ -162,7 +162,7 @@ func (p *linePublisher) publishValid(entries []sse.Entry, before int) error {
 			return atLine(err, before+i+1)
 		}
 	}
-	return err
+	return nil
 }
 
 // atLine adds the number of a line to an error, if the error is about the line.

@@ -179,6 +179,21 @@ func TestCallsOfTheLog(t *testing.T) {
 	}
 }
 
+// If the log refuses lines together, but none of them alone, all are published.
+func TestLinesRefusedTogether(t *testing.T) {
+	a, _ := newBroker(t, func(o *api.Options) {
+		o.Log = fakeLog{Log: o.Log, publish: func(_ *api.IdempotentRequest, entries []sse.Entry) ([]sse.Position, bool, error) {
+			if len(entries) > 1 {
+				return nil, false, &sse.FieldError{Field: "id", Reason: "is given twice"}
+			}
+			return make([]sse.Position, 1), false, nil
+		}}
+	})
+	if got := ask(t, a, "PUT /a", "1\n2\n").String(); !strings.HasPrefix(got, "200 kept 2") {
+		t.Errorf("%s, want 200 kept 2", got)
+	}
+}
+
 // If the first line is invalid, the log is not called.
 func TestNoCallOfTheLog(t *testing.T) {
 	a, _ := newBroker(t, func(o *api.Options) {
@@ -195,7 +210,8 @@ func TestNoCallOfTheLog(t *testing.T) {
 	})
 }
 
-// keyLog is a log that remembers idempotency keys. It refuses the data "wrong".
+// keyLog is a log that remembers idempotency keys. It refuses the data "wrong",
+// and the disk is full for the data "late".
 type keyLog struct {
 	digests map[string][32]byte // by owner, key
 	calls   []string
@@ -203,14 +219,20 @@ type keyLog struct {
 }
 
 func (l *keyLog) publish(r *api.IdempotentRequest, entries []sse.Entry) ([]sse.Position, bool, error) {
-	if r == nil || len(entries) != 1 {
-		return nil, false, fmt.Errorf("request %v, %d entries", r, len(entries))
+	if len(entries) != 1 {
+		return nil, false, fmt.Errorf("%d entries", len(entries))
 	}
 	data := entries[0].Event.Data
+	if r == nil {
+		l.stored = append(l.stored, data)
+		return make([]sse.Position, 1), false, nil
+	}
 	l.calls = append(l.calls, r.Owner+" "+r.Key+" "+data)
 	at := []sse.Position{{Epoch: 1 << 63, Seq: uint64(len(l.calls))}}
 	digest, ok := l.digests[r.Owner+" "+r.Key]
 	switch {
+	case data == "late":
+		return nil, false, sse.ErrShutdown
 	case data == "wrong":
 		return nil, false, &sse.FieldError{Field: "event", Reason: "is wrong"}
 	case ok && digest != r.Digest:
@@ -262,6 +284,8 @@ func TestLinesWithKey(t *testing.T) {
 			{[]string{"1", "2", "wrong", "\xff"}, "400 sse: line 3: event \"\" is wrong; before the error: kept 2, last id ID2", "",
 				[]string{"k key#1 1", "k key#2 2", "k key#3 wrong"}},
 			{[]string{"1", "\xff", "3"}, "400 sse: line 2: UTF8; before the error: kept 1, last id ID", "", []string{"k key#1 1"}},
+			{[]string{"1", "2", "late"}, "503 sse: server shutting down; before the error: kept 2, last id ID2", "",
+				[]string{"k key#1 1", "k key#2 2", "k key#3 late"}},
 			{nil, "200 kept 0", "", nil},
 		} {
 			var body strings.Builder
@@ -345,6 +369,13 @@ func TestLinesWithKeyInUse(t *testing.T) {
 		fmt.Fprint(feed, "1\n2")
 		second := start(t.Context(), "POST /a?split=lines", "1\n2\n3", "key")
 		other := start(t.Context(), "PUT /a", "x", "key2")
+		noKey, feedNoKey := io.Pipe()
+		go send(t, a, "PUT /a", noKey)
+		synctest.Wait()
+		if got := send(t, a, "PUT /a", io.NopCloser(strings.NewReader("y"))); got.status != 200 {
+			t.Errorf("a second request without a key: %s, want 200", got)
+		}
+		_ = feedNoKey.Close()
 		select {
 		case got := <-second:
 			t.Errorf("the second request ended before the first: %s", got)
@@ -360,7 +391,7 @@ func TestLinesWithKeyInUse(t *testing.T) {
 		if got := <-second; !strings.HasPrefix(got, "200 kept 3, ") {
 			t.Errorf("the second request: %s, want 200 kept 3", got)
 		}
-		if got, want := log.stored, []string{"1", "x", "2", "3"}; !slices.Equal(got, want) {
+		if got, want := log.stored, []string{"1", "x", "y", "2", "3"}; !slices.Equal(got, want) {
 			t.Errorf("stored %q, want %q", got, want)
 		}
 
@@ -369,6 +400,10 @@ func TestLinesWithKeyInUse(t *testing.T) {
 		fmt.Fprint(feed, "1\n")
 		ctx, cancel := context.WithCancel(t.Context())
 		canceled := start(ctx, "PUT /a", "1\n", "last")
+		closed := make(chan answer, 1)
+		go func() {
+			closed <- send(t, a, "PUT /a", io.NopCloser(strings.NewReader("1")), "Idempotency-Key", "last")
+		}()
 		waiting := start(t.Context(), "PUT /a", "1\n", "last")
 		cancel()
 		if got, want := <-canceled, "503 sse: context canceled; before the error: kept 0"; got != want {
@@ -377,6 +412,9 @@ func TestLinesWithKeyInUse(t *testing.T) {
 		closeHub()
 		if got := <-waiting; !strings.HasPrefix(got, "503 ") {
 			t.Errorf("a request while the hub shuts down: %s, want 503", got)
+		}
+		if got := <-closed; got.header.Get("Connection") != "close" {
+			t.Errorf("a request while the hub shuts down: header %v, want Connection: close", got.header)
 		}
 		_ = feed.Close()
 		<-first
