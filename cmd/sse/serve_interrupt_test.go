@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +18,10 @@ import (
 // lock are free.
 func TestServeInterrupt(t *testing.T) {
 	skipWithoutSignals(t)
+	// Under nohup, this process ignores SIGHUP. Its children would inherit that.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		s := newHubService(t)
 		s.start()
