@@ -123,7 +123,7 @@ var list = []mutant{
 	// The last event ID of the client.
 	{
 		name: "an ID is recorded before delivery", file: "attempt.go",
-		old: "s.lastID = d.previousID()", new: "s.lastID = d.lastEventID()",
+		old: "return d.previousID()", new: "return d.lastEventID()",
 	},
 
 	// The cursors that the broker sends.
