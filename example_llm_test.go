@@ -18,7 +18,7 @@ func recordedAnswers(files ...string) *httptest.Server {
 	var requests atomic.Int32
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		http.ServeFile(w, r, filepath.Join("testdata/llm", files[requests.Add(1)-1]))
+		http.ServeFile(w, r, filepath.Join("testdata", "llm", files[requests.Add(1)-1]))
 	}))
 }
 

@@ -309,7 +309,7 @@ func testSnippets(t *testing.T, serverPath, clientPath string) (server *program)
 func buildSnippet(t *testing.T, text string) (path string) {
 	t.Helper()
 	head := "package main\n\n"
-	for _, path := range []string{"context", "fmt", "io", "log", "net/http", "os", "os/signal",
+	for _, path := range []string{"context", "fmt", "io", "log", "net/http", "os", "os/signal", "syscall",
 		"time", "github.com/sse-go/sse"} {
 		if strings.Contains(text, filepath.Base(path)+".") {
 			head += fmt.Sprintf("import %q\n", path)
