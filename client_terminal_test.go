@@ -281,6 +281,7 @@ func TestPostWithoutTerminal(t *testing.T) {
 		{"comment at the end", answer("data: a\n\n: bye"), nil},
 		{"cut", broken("data: a\n\n"), sse.ErrTruncated},
 		{"end inside of an event", answer("data: a\n\ndata: b\n"), sse.ErrTruncated},
+		{"end inside of an unknown line", answer("data: a\n\nunknown: x"), sse.ErrTruncated},
 	} {
 		inBubble(t, test.name, func(t *testing.T) {
 			f := newFixture(t, test.stream)
