@@ -107,7 +107,7 @@ func TestContentType(t *testing.T) {
 		{[]string{"bogus, x bogus"}, false},
 		{[]string{`text/event-stream;a="x, text/plain"`}, true},
 		{[]string{`text/plain;a="x, text/event-stream"`}, false},
-		{[]string{`text/plain;a="x\", text/event-stream"`}, false},
+		{[]string{`text/plain;a="x\", text/event-stream;b="`}, false},
 		{[]string{`text/plain;a="x\\", text/event-stream`}, true},
 		{[]string{`text/plain;a="x`, `text/event-stream`}, false},
 		{[]string{`text/event-stream;a="x`, `text/plain`}, true},
