@@ -5,10 +5,15 @@ import (
 	"go/doc"
 	"go/parser"
 	gotoken "go/token"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sse-go/sse/internal/leakcheck"
 )
+
+func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 
 // maxNames is the budget in CONTRIBUTING: another name needs an ADR.
 const maxNames = 110

@@ -16,6 +16,9 @@ import (
 const (
 	maxErrorBody     = 4 << 10         // bytes in ResponseError.Body
 	errorBodyTimeout = 5 * time.Second // for reading that body
+
+	maxDrain     = 4 << 10                // bytes after the terminal event
+	drainTimeout = 100 * time.Millisecond // for reading them
 )
 
 // isFinal reports whether another attempt cannot help.
@@ -48,7 +51,11 @@ func (s *session) attempt(ctx context.Context, yield func(Event, error) bool) er
 	defer func() { s.openDuration = time.Since(opened) }()
 	s.report(StateChange{State: StateOpen, Response: resp})
 	body, _ := decodeContent(&watchedReader{resp.Body, wd}, contentCodings(resp.Header))
-	return s.readEvents(ctx, body, yield)
+	err = s.readEvents(ctx, body, yield)
+	if err == errTerminal {
+		drain(resp.Body, cancel)
+	}
+	return err
 }
 
 // readEvents yields the events of an open stream. It returns as attempt does.
@@ -112,18 +119,28 @@ func undeliveredID(d *Decoder, err error) string {
 	return d.lastEventID()
 }
 
-// deliver yields an event. It returns errStopped or errTerminal if this event
-// is the last one.
+// deliver yields an event. It returns errTerminal if this event ends the stream by
+// agreement, and otherwise errStopped if the loop has ended.
 func (s *session) deliver(event Event, yield func(Event, error) bool) error {
 	s.failures = 0
 	terminal := s.c.Terminal != nil && s.c.Terminal(event)
-	if !yield(event, nil) {
+	goesOn := yield(event, nil)
+	switch {
+	case terminal:
+		return errTerminal
+	case !goesOn:
 		return errStopped
 	}
-	if terminal {
-		return errTerminal
-	}
 	return nil
+}
+
+// drain reads the rest of a body after the terminal event. If the body ends soon,
+// the transport can use the connection again. Otherwise drain calls cancel.
+func drain(body io.Reader, cancel context.CancelCauseFunc) {
+	wd := newWatchdog(drainTimeout, cancel)
+	wd.start()
+	defer wd.stop()
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxDrain)) // the stream is complete in any case
 }
 
 // preferCause returns the cause of ctx if ctx is done, and otherwise err.

@@ -307,9 +307,10 @@ func (b *Broker) Kick(match func(Subscriber) bool) int {
 //			log.Fatal(err)
 //		}
 //	}()
-//	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+//	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	<-interrupt.Done()
 //	stop() // a second interrupt ends the process at once
+//	// The timeout begins now, and not when the program starts.
 //	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 //	defer cancel()
 //	if err := shutdown(ctx); err != nil {

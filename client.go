@@ -104,15 +104,22 @@ type Client struct {
 	// false, 408, 425, 429 and every status from 500 on are retried.
 	LikeBrowser bool
 
-	// Resend allows the client to repeat every request. If false, the client
-	// does not repeat a request whose method is not GET. If Terminal is set, it
-	// also does not repeat a request whose stream has begun.
-	Resend bool
+	// Resend, if not nil, reports whether the client may repeat a request that
+	// might cost twice: a request whose method is not GET or, if Terminal is set,
+	// any request whose stream has begun. If refused is true, the server has not
+	// processed the request: no connection was established, or the status is 408,
+	// 425, 429 or 503. If Resend is nil, the client repeats no such request. Most
+	// programs need one of these two functions:
+	//
+	//	func(refused bool) bool { return refused } // for an answer that costs money
+	//	func(refused bool) bool { return true }    // if the server can resume
+	Resend func(refused bool) bool
 
 	// Terminal, if not nil, reports whether an event ends the stream by
-	// agreement, such as an event with the data "[DONE]". Events yields that
-	// event and ends. If a stream ends without that event, and the client does
-	// not retry, Events yields [ErrTruncated].
+	// agreement, such as an event with the data "[DONE]". Events yields that event
+	// too, because in some protocols it has data, and then ends. If a stream ends
+	// without that event, and the client does not retry, Events yields
+	// [ErrTruncated].
 	Terminal func(Event) bool
 
 	// OnState, if not nil, is called whenever the state changes, in the

@@ -45,6 +45,10 @@ func times(n int, r ssetest.Response) []ssetest.Response {
 	return slices.Repeat([]ssetest.Response{r}, n)
 }
 
+// always and ifRefused are for Client.Resend.
+func always(bool) bool            { return true }
+func ifRefused(refused bool) bool { return refused }
+
 // tooMany is the number of attempts that fails a test. Without a limit, a
 // client that wrongly does not give up would continue until the fake clock
 // overflows.

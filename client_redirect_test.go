@@ -374,7 +374,7 @@ func TestRedirectGetBodyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, redirect(307, "/x"), redirect(307, "/x"), held("data: a\n\n"))
 		failed, n := errors.New("no body today"), 0
-		f.client.Method, f.client.Resend = "REPORT", true
+		f.client.Method, f.client.Resend = "REPORT", always
 		f.client.GetBody = func() (io.Reader, error) {
 			if n++; n == 2 {
 				return nil, failed

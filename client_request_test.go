@@ -133,7 +133,7 @@ func TestRequestConstantBody(t *testing.T) {
 				}), nil)
 			f := &fixture{t: t, script: script, server: server, client: &sse.Client{
 				URL: server.URL(), HTTPClient: server.Client(),
-				Method: "POST", Resend: true, Body: []byte(body),
+				Method: "POST", Resend: always, Body: []byte(body),
 			}}
 			f.receiveUntil("end")
 			f.wantRequests(3)
@@ -180,7 +180,7 @@ func TestRequestBody(t *testing.T) {
 					}), opts)
 				n := 0
 				f := &fixture{t: t, script: script, server: server, client: &sse.Client{
-					URL: server.URL(), HTTPClient: server.Client(), Method: test.method, Resend: true,
+					URL: server.URL(), HTTPClient: server.Client(), Method: test.method, Resend: always,
 					Header: http.Header{"Content-Type": {"application/json"}},
 					GetBody: func() (io.Reader, error) {
 						n++
@@ -261,7 +261,9 @@ func TestGetBodyFails(t *testing.T) {
 		inBubble(t, fmt.Sprintf("Resend %v", resend), func(t *testing.T) {
 			f := newFixture(t, held("data: a\n\n"))
 			failed, n := errors.New("no body today"), 0
-			f.client.Method, f.client.Resend = "POST", resend
+			if f.client.Method = "POST"; resend {
+				f.client.Resend = always
+			}
 			f.client.GetBody = func() (io.Reader, error) {
 				if n++; n == 1 {
 					return nil, failed

@@ -1,9 +1,12 @@
 package sse_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -98,7 +101,7 @@ func TestTerminalResend(t *testing.T) {
 				answer("id: 2\ndata: b\n\n"), answer(done))
 			forMethod(f.client, method)
 			f.client.Terminal = isDone
-			f.client.Resend = true
+			f.client.Resend = always
 			events, err := f.receive(t.Context(), 0)
 			wantData(t, events, "a", "b", "[DONE]")
 			if err != nil {
@@ -109,6 +112,127 @@ func TestTerminalResend(t *testing.T) {
 				t.Errorf("sent the IDs %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// With a Resend that returns refused, the client repeats a request only if the
+// server has certainly not processed the request.
+func TestResendIfRefused(t *testing.T) {
+	moved := func(status int) ssetest.Response { return refusal(status, "Location", "/other") }
+	for _, test := range []struct {
+		name      string
+		responses []ssetest.Response // the last one is the complete answer
+		requests  int
+	}{
+		{"408", []ssetest.Response{refusal(408), answer(done)}, 2},
+		{"425", []ssetest.Response{refusal(425), answer(done)}, 2},
+		{"429", []ssetest.Response{refusal(429, "Retry-After", "7"), answer(done)}, 2},
+		{"503", []ssetest.Response{refusal(503), refusal(503), answer(done)}, 3},
+		{"307, then 503", []ssetest.Response{moved(307), refusal(503), answer(done)}, 3},
+		{"500", []ssetest.Response{refusal(500), answer(done)}, 1},
+		{"502", []ssetest.Response{refusal(502), answer(done)}, 1},
+		{"504", []ssetest.Response{refusal(504), answer(done)}, 1},
+		{"404", []ssetest.Response{refusal(404), answer(done)}, 1},
+		{"303, then 503", []ssetest.Response{moved(303), refusal(503), answer(done)}, 2},
+		{"no response", []ssetest.Response{{Delay: time.Hour}, answer(done)}, 1},
+		{"cut before an event", []ssetest.Response{broken(), answer(done)}, 1},
+		{"cut after an event", []ssetest.Response{broken("data: a\n\n"), answer(done)}, 1},
+		{"ended before an event", []ssetest.Response{answer(), answer(done)}, 1},
+		{"429, then cut", []ssetest.Response{refusal(429), broken(), answer(done)}, 2},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			f := newFixture(t, test.responses...)
+			forMethod(f.client, "POST")
+			f.client.Terminal, f.client.Resend = isDone, ifRefused
+			f.client.IdleTimeout = time.Minute
+			events, err := f.receive(t.Context(), 0)
+			f.wantRequests(test.requests)
+			isComplete := len(events) > 0 && isDone(events[len(events)-1])
+			if want := test.requests == len(test.responses); isComplete != want || (err == nil) != want {
+				t.Errorf("got %+v, %v, want a complete answer: %v", events, err, want)
+			}
+			if err != nil && strings.Contains(err.Error(), "set Client.Resend") {
+				t.Errorf("the error asks for a Resend that is set: %v", err)
+			}
+		})
+	}
+	inBubble(t, "connection refused", func(t *testing.T) {
+		f := newFixture(t, answer(done))
+		forMethod(f.client, "POST")
+		f.client.Terminal, f.client.Resend = isDone, ifRefused
+		f.server.Stop()
+		time.AfterFunc(time.Second/2, f.server.Start)
+		events, err := f.receive(t.Context(), 0)
+		wantData(t, events, "[DONE]")
+		if err != nil {
+			t.Errorf("got the error %v", err)
+		}
+		f.wantRequestsAt(time.Second)
+	})
+	inBubble(t, "Prepare fails", func(t *testing.T) {
+		f := newFixture(t, answer(done))
+		forMethod(f.client, "POST")
+		f.client.Terminal, f.client.Resend = isDone, ifRefused
+		n := 0
+		f.client.Prepare = func(*http.Request) error {
+			if n++; n == 1 {
+				return errors.New("no token")
+			}
+			return nil
+		}
+		if events, err := f.receive(t.Context(), 0); len(events) != 1 || err != nil {
+			t.Errorf("got %+v, %v, want the answer", events, err)
+		}
+		f.wantRequests(1)
+	})
+}
+
+// After the terminal event, the client reads the end of a body that ends soon, so
+// that many answers need one connection. It does not wait for other bodies.
+func TestTerminalReusesConnection(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		answer  ssetest.Response
+		conns   int
+		elapsed time.Duration
+	}{
+		{"ends", answer("data: a\n\n" + done), 1, 0},
+		{"ends later", ssetest.Response{Chunks: []string{done, ":\n"}, Pause: 60 * time.Millisecond},
+			1, 10 * 60 * time.Millisecond},
+		{"more events", answer(done, "data: more\n\n", done), 1, 0},
+		{"4 KiB more", answer(done, ":"+xs(4<<10-3)), 1, 0},
+		{"much more", answer(done, ":"+xs(64<<10)), 10, 0},
+		{"open", held(done), 10, 10 * 100 * time.Millisecond},
+		{"cut", broken(done), 10, 0},
+	} {
+		for _, breaks := range []bool{false, true} {
+			inBubble(t, fmt.Sprintf("%s, break %v", test.name, breaks), func(t *testing.T) {
+				conns := 0
+				f := newFixtureWith(t, &ssetest.ServerOptions{Configure: func(s *http.Server) {
+					s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+						conns++ // the server calls it in the goroutine that accepts
+						return ctx
+					}
+				}}, test.answer)
+				forMethod(f.client, "POST")
+				f.client.Terminal = isDone
+				for range 10 {
+					for event, err := range f.client.Events(t.Context()) {
+						if err != nil {
+							t.Fatal(err)
+						}
+						if breaks && isDone(event) {
+							break
+						}
+					}
+				}
+				synctest.Wait()
+				if conns != test.conns {
+					t.Errorf("got %d connections for 10 answers, want %d", conns, test.conns)
+				}
+				f.wantElapsed(test.elapsed)
+			})
+		}
 	}
 }
 
@@ -124,7 +248,7 @@ func TestTerminalResendGivesUp(t *testing.T) {
 		inBubble(t, test.name, func(t *testing.T) {
 			f := newFixture(t, answer("data: a\n\n"), test.then)
 			f.client.Terminal = isDone
-			f.client.Resend = true
+			f.client.Resend = always
 			f.client.MaxRetries = 2
 			events, err := f.receive(t.Context(), 0)
 			wantData(t, events, "a")
@@ -157,6 +281,7 @@ func TestPostWithoutTerminal(t *testing.T) {
 		{"comment at the end", answer("data: a\n\n: bye"), nil},
 		{"cut", broken("data: a\n\n"), sse.ErrTruncated},
 		{"end inside of an event", answer("data: a\n\ndata: b\n"), sse.ErrTruncated},
+		{"end inside of an unknown line", answer("data: a\n\nunknown: x"), sse.ErrTruncated},
 	} {
 		inBubble(t, test.name, func(t *testing.T) {
 			f := newFixture(t, test.stream)
@@ -195,6 +320,13 @@ type chunk struct {
 			Content string `json:"content"`
 		} `json:"delta"`
 	} `json:"choices"` // chat completions
+	Candidates []struct {
+		Content struct {
+			Parts []struct {
+				Text string `json:"text"`
+			} `json:"parts"`
+		} `json:"content"`
+	} `json:"candidates"` // Gemini
 	Delta deltaText `json:"delta"` // responses: a string, messages: an object with text
 	Error *struct {
 		Message string `json:"message"`
@@ -222,7 +354,8 @@ func isEnd(event sse.Event) bool {
 	case "message_stop", "response.completed", "error":
 		return true
 	}
-	return event.Data == "[DONE]" || strings.HasPrefix(event.Data, `{"error":`)
+	return event.Data == "[DONE]" || strings.HasPrefix(event.Data, `{"error":`) ||
+		strings.Contains(event.Data, `"finishReason":`) // Gemini
 }
 
 // llmAnswer is the result of reading a stream.
@@ -249,6 +382,11 @@ func ask(client *sse.Client, t *testing.T) (a llmAnswer) {
 		for _, choice := range c.Choices {
 			a.text += choice.Delta.Content
 		}
+		for _, candidate := range c.Candidates {
+			for _, part := range candidate.Content.Parts {
+				a.text += part.Text
+			}
+		}
 		if strings.HasSuffix(event.Type, "delta") {
 			a.text += string(c.Delta)
 		}
@@ -265,8 +403,8 @@ func ask(client *sse.Client, t *testing.T) (a llmAnswer) {
 // truncated. The caller can always read an error within the stream.
 func TestLanguageModels(t *testing.T) {
 	files, err := filepath.Glob("testdata/llm/*.txt")
-	if err != nil || len(files) != 6 {
-		t.Fatalf("%d transcripts, %v, want 6", len(files), err)
+	if err != nil || len(files) != 8 {
+		t.Fatalf("%d transcripts, %v, want 8", len(files), err)
 	}
 	const text = "Grüße aus Zürich 🌍\n\n- one\n two"
 	failures := map[string]string{
@@ -274,6 +412,7 @@ func TestLanguageModels(t *testing.T) {
 			"Sorry about that!",
 		"openai-responses-error":   "Something went wrong",
 		"anthropic-messages-error": "Overloaded",
+		"gemini-generate-error":    "The model is overloaded. Please try again later.",
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
@@ -286,7 +425,12 @@ func TestLanguageModels(t *testing.T) {
 			if testing.Short() {
 				step = 37
 			}
-			for cut := 0; cut < len(body); cut += step {
+			// After the CR of an empty line, the LF is not missed.
+			complete := len(bytes.TrimSuffix(body, []byte("\n")))
+			if !bytes.HasSuffix(body, []byte("\r\n")) {
+				complete = len(body)
+			}
+			for cut := 0; cut < complete; cut += step {
 				for _, broken := range []bool{false, true} {
 					a := askPart(t, body[:cut], broken)
 					if !errors.Is(a.err, sse.ErrTruncated) || !strings.HasPrefix(text, a.text) {

@@ -98,11 +98,26 @@
 //		Method:   "POST",
 //		Body:     question,
 //		Terminal: func(e sse.Event) bool { return e.Data == "[DONE]" },
+//		Resend:   func(refused bool) bool { return refused },
+//	}
+//	for event, err := range client.Events(ctx) {
+//		if err != nil {
+//			return err // for example ErrTruncated: a part of the answer is missing
+//		}
+//		if event.Data == "[DONE]" {
+//			break // Events yields the terminal event, too
+//		}
+//		…
 //	}
 //
-// The client does not repeat a POST unless [Client.Resend] is set. A handler that
-// fails in the middle of an answer calls [Stream.Abort] instead of Close, so that
-// [AcceptOptions.Final] is not sent.
+// The client does not repeat a POST unless [Client.Resend] allows it. With the
+// function above, the client waits and tries again while the server refuses the
+// request, for example with status 429, and never sends a request again that the
+// server may have processed. The examples of [Client] read the streams of OpenAI,
+// Anthropic and Gemini.
+//
+// A handler that fails in the middle of an answer calls [Stream.Abort] instead of
+// Close, so that [AcceptOptions.Final] is not sent.
 //
 // # Delivery
 //

@@ -6,10 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -243,40 +248,49 @@ func ExampleBroker_Subscribe() {
 // Attach returns the function that shuts down the server and the broker. It closes
 // the listener before the streams end. So the clients that reconnect reach the next
 // process instead of a server that refuses them. An EventSource would not try again
-// after a refusal. The documentation of Attach shows a whole program.
+// after a refusal.
 func ExampleBroker_Attach() {
-	connected := make(chan struct{})
 	broker := sse.Broker{
-		OnConnect:    func(sse.Subscriber) { close(connected) },
 		OnDisconnect: func(_ sse.Subscriber, reason error) { fmt.Println("server:", reason) },
 	}
-	var shutdown func(context.Context) error
-	server := ssetest.NewServer(t, &broker, &ssetest.ServerOptions{
-		Configure: func(server *http.Server) { shutdown = broker.Attach(server) },
-	})
-	defer server.Close()
-
-	client := &sse.Client{
-		URL:        server.URL(),
-		HTTPClient: server.Client(),
-		MaxRetries: -1, // do not reconnect
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
 	}
+	server := &http.Server{Handler: &broker}
+	shutdown := broker.Attach(server)
+	go func() {
+		if err := server.Serve(listener); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+
+	client := &sse.Client{URL: "http://" + listener.Addr().String(), MaxRetries: -1}
+	client.OnState = func(change sse.StateChange) {
+		if change.State == sse.StateOpen {
+			stop() // here, the first client acts as an interrupt
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range client.Events(context.Background()) {
+		}
+	}()
+
+	<-interrupt.Done()
+	stop() // a second interrupt ends the process at once
+	// The timeout begins now, and not when the program starts.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() {
-		<-connected
-		ended <- shutdown(ctx) // a program does this when it is interrupted
-	}()
-	for _, err := range client.Events(context.Background()) {
-		fmt.Println(err)
-	}
-	fmt.Println("ended:", <-ended)
-	_, err := broker.Publish(ctx, sse.Event{Data: "too late"})
+	fmt.Println("shutdown:", shutdown(ctx))
+	<-done
+	_, err = broker.Publish(context.Background(), sse.Event{Data: "too late"})
 	fmt.Println("publish:", err)
 	// Output:
 	// server: sse: server shutting down
-	// ended: <nil>
+	// shutdown: <nil>
 	// publish: sse: server shutting down
 }
 

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -344,10 +347,7 @@ func ExampleStream_Context() {
 func ExampleAcceptOptions_shutdown() {
 	done := make(chan struct{})
 	handler := func(w http.ResponseWriter, r *http.Request) {
-		stream, err := sse.Accept(w, r, &sse.AcceptOptions{
-			Done:           done,
-			HeartbeatEvent: "ping", // a script in a browser can listen for it
-		})
+		stream, err := sse.Accept(w, r, &sse.AcceptOptions{Done: done})
 		if err != nil {
 			return
 		}
@@ -363,19 +363,33 @@ func ExampleAcceptOptions_shutdown() {
 	server.RegisterOnShutdown(func() { close(done) })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
 	}
-	go server.Serve(listener)
+	go func() {
+		if err := server.Serve(listener); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 
 	client := &sse.Client{URL: "http://" + listener.Addr().String(), MaxRetries: -1}
-	for event := range client.Events(context.Background()) {
-		fmt.Println("client:", event.Data)
-		go server.Shutdown(context.Background())
-	}
+	go func() {
+		for event := range client.Events(context.Background()) {
+			fmt.Println("client:", event.Data)
+			stop() // here, the first event acts as an interrupt
+		}
+	}()
+
+	<-interrupt.Done()
+	stop() // a second interrupt ends the process at once
+	// The timeout begins now, and not when the program starts.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	fmt.Println("shutdown:", server.Shutdown(ctx))
 	// Output:
 	// client: welcome
 	// handler: sse: server shutting down
+	// shutdown: <nil>
 }
 
 // t stands for the *testing.T of a test.

@@ -31,6 +31,10 @@ type connector struct {
 	url        *url.URL
 	header     http.Header // of the client, in canonical form
 	httpClient http.Client // follows no redirects
+
+	// The following fields describe the last attempt.
+	sent          bool // a request was passed to httpClient
+	methodChanged bool // a redirect changed the method, because the server has acted
 }
 
 func newConnector(c *Client, u *url.URL) connector {
@@ -50,12 +54,14 @@ func newConnector(c *Client, u *url.URL) connector {
 // CheckRedirect of the caller.
 func (t *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 	*http.Response, error) {
+	t.sent, t.methodChanged = false, false
 	req, err := t.newRequest(ctx, lastID)
 	if err != nil {
 		return nil, err
 	}
 	var via []*http.Request
 	for {
+		t.sent = true
 		wd.start()
 		// Do adds the cookies of the jar to its request. The next request must
 		// not inherit them, so Do gets a copy.
@@ -79,6 +85,7 @@ func (t *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 		if err != nil {
 			return nil, err
 		}
+		t.methodChanged = t.methodChanged || next.Method != req.Method
 		req = next
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -120,7 +122,7 @@ func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error)
 	if s.openDuration >= max(s.maxDelay(), s.retry, time.Second) {
 		s.failures = 0
 	}
-	if !s.mayRetry() {
+	if !s.mayRetry(err) {
 		return false, s.noRetryError(err)
 	}
 	if s.c.MaxRetries > 0 && s.failures >= s.c.MaxRetries {
@@ -157,25 +159,48 @@ func (s *session) cancelError() error {
 	return fmt.Errorf("sse: %w: %w", err, cause)
 }
 
-// mayRetry reports whether the request may be sent again. Without Client.Resend,
-// only a GET may; and if Client.Terminal is set, only if its stream has not begun.
-func (s *session) mayRetry() bool {
+// mayRetry reports whether the request may be sent again after err. Without
+// Client.Resend, only a GET may; and if Client.Terminal is set, only if its stream
+// has not begun.
+func (s *session) mayRetry(err error) bool {
 	switch {
 	case s.c.MaxRetries < 0:
 		return false
-	case s.c.Resend:
+	case s.c.method() == http.MethodGet && (s.c.Terminal == nil || !s.opened):
 		return true
-	case s.c.method() != http.MethodGet:
+	}
+	return s.c.Resend != nil && s.c.Resend(s.isRefused(err))
+}
+
+// isRefused reports whether the server has not processed the request. It is false
+// if that is not certain, for example if the connection was lost before the
+// response.
+func (s *session) isRefused(err error) bool {
+	var refusal *ResponseError
+	var failed *net.OpError
+	switch {
+	case s.opened || s.connector.methodChanged: // the redirect answered the request
+		return false
+	case !s.connector.sent, errors.Is(err, syscall.ECONNREFUSED):
+		return true
+	case errors.As(err, &failed):
+		return failed.Op == "dial" || failed.Op == "proxyconnect"
+	case !errors.As(err, &refusal):
 		return false
 	}
-	return s.c.Terminal == nil || !s.opened
+	switch refusal.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
+		http.StatusServiceUnavailable:
+		return true
+	}
+	return false
 }
 
 // noRetryError returns the error of a session that may not retry, or nil if its
 // stream has ended without an error. The given err is the error of the attempt.
 func (s *session) noRetryError(err error) error {
 	switch {
-	case !s.opened && s.c.method() != http.MethodGet && s.c.MaxRetries >= 0:
+	case !s.opened && s.c.method() != http.MethodGet && s.c.Resend == nil && s.c.MaxRetries >= 0:
 		return fmt.Errorf("%w (to retry a %s, set Client.Resend)",
 			err, s.c.method())
 	case !s.opened:

@@ -309,7 +309,7 @@ func testSnippets(t *testing.T, serverPath, clientPath string) (server *program)
 func buildSnippet(t *testing.T, text string) (path string) {
 	t.Helper()
 	head := "package main\n\n"
-	for _, path := range []string{"context", "fmt", "io", "log", "net/http", "os", "os/signal",
+	for _, path := range []string{"context", "fmt", "io", "log", "net/http", "os", "os/signal", "syscall",
 		"time", "github.com/sse-go/sse"} {
 		if strings.Contains(text, filepath.Base(path)+".") {
 			head += fmt.Sprintf("import %q\n", path)
@@ -324,4 +324,29 @@ func buildSnippet(t *testing.T, text string) (path string) {
 		t.Fatalf("README.md: %v\n%s", err, output)
 	}
 	return path
+}
+
+// Every program and every recipe shuts down in the same order: after the signal, the
+// handler of the signal is removed, and only then the timeout begins.
+func TestShutdownRecipe(t *testing.T) {
+	steps := []string{
+		"signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)",
+		"<-interrupt.Done()",
+		"stop()",
+		"context.WithTimeout(context.Background(), ",
+		"hutdown(ctx)",
+	}
+	for _, path := range []string{
+		"../README.md", "../broker.go", "../example_test.go", "../example_broker_test.go",
+		"resume/server/main.go", "tenants/main.go", "dashboard/main.go",
+	} {
+		rest := strings.Join(readLines(t, path), "\n")
+		for _, step := range steps {
+			before, after, ok := strings.Cut(rest, step)
+			if !ok || step != steps[0] && strings.Contains(before, "context.WithTimeout(") {
+				t.Errorf("%s: %s is missing, or a timeout begins before it", path, step)
+			}
+			rest = after
+		}
+	}
 }

@@ -248,7 +248,7 @@ func (l *listener) createClient(p *process) error {
 		IdleTimeout:   o.idleTimeout,
 		MaxEventSize:  int(o.maxEventSize),
 		LikeBrowser:   o.likeBrowser,
-		Resend:        o.resend,
+		Resend:        func(bool) bool { return o.resend },
 		OnState:       l.reportState,
 		OnSkip:        l.reportSkipped,
 	}

@@ -29,6 +29,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -68,7 +69,7 @@ func main() {
 	go measure(broker)
 	server := &http.Server{Handler: newHandler(broker)}
 	shutdown := broker.Attach(server)
-	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go func() {
 		log.Printf("server on http://%s; open it in a browser", listener.Addr())
@@ -78,6 +79,7 @@ func main() {
 	}()
 	<-interrupt.Done()
 	stop() // a second interrupt ends the process at once
+	// The timeout begins now, and not when the program starts.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := shutdown(ctx); err != nil {

@@ -35,6 +35,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -90,7 +91,7 @@ func main() {
 	}
 	server := &http.Server{Handler: a.handler()}
 	shutdown := a.broker.Attach(server)
-	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go func() {
 		log.Printf("server on http://%s", listener.Addr())
@@ -100,6 +101,7 @@ func main() {
 	}()
 	<-interrupt.Done()
 	stop() // a second interrupt ends the process at once
+	// The timeout begins now, and not when the program starts.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := shutdown(ctx); err != nil {

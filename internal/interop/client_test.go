@@ -30,7 +30,7 @@ func readWithClient(
 		URL:        url,
 		HTTPClient: via,
 		Terminal:   func(e sse.Event) bool { return e.Type == done },
-		Resend:     true,
+		Resend:     func(bool) bool { return true },
 		OnState: func(change sse.StateChange) {
 			if r := change.Response; r != nil && r.Proto != proto {
 				t.Errorf("got a response with %s, want %s", r.Proto, proto)

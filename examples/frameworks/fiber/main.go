@@ -56,17 +56,20 @@ func stream(ctx context.Context, w *bufio.Writer, conn net.Conn, events <-chan s
 	encoder := sse.NewEncoder(w)
 	heartbeat := time.NewTicker(time.Second)
 	defer heartbeat.Stop()
-	defer conn.SetWriteDeadline(time.Time{}) // otherwise it would apply to the next request
-	err := encoder.Comment("")               // proxies wait for the first byte
-	for err == nil && w.Flush() == nil {
-		conn.SetWriteDeadline(time.Now().Add(time.Second)) // ends the stream of a stalled client
+	defer conn.SetWriteDeadline(time.Time{})             // otherwise it would apply to the next request
+	write := func() error { return encoder.Comment("") } // proxies wait for the first byte
+	for {
+		conn.SetWriteDeadline(time.Now().Add(5 * time.Second)) // for a stalled client
+		if write() != nil || w.Flush() != nil {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case event := <-events:
-			err = encoder.Encode(event)
+			write = func() error { return encoder.Encode(event) }
 		case <-heartbeat.C:
-			err = encoder.Comment("")
+			write = func() error { return encoder.Comment("") }
 		}
 	}
 }

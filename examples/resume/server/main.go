@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -80,7 +81,7 @@ func main() {
 	// shutdown closes the listener first and ends the streams then. So a client that
 	// reconnects reaches the next server and is not refused by this one.
 	shutdown := broker.Attach(server)
-	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go func() {
 		log.Printf("server on http://%s; kill -9 %d kills it", listener.Addr(), os.Getpid())
@@ -89,6 +90,8 @@ func main() {
 		}
 	}()
 	<-interrupt.Done()
+	stop() // a second interrupt ends the process at once
+	// The timeout begins now, and not when the program starts.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := shutdown(ctx); err != nil {
