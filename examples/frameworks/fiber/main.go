@@ -37,6 +37,7 @@ func handshake(c fiber.Ctx) error {
 	c.Set("Content-Type", "text/event-stream")
 	c.Set("Cache-Control", "no-store, no-transform")
 	c.Set("X-Accel-Buffering", "no")
+	c.Set("Incremental", "?1")
 	conn := c.RequestCtx().Conn() // c must not be used after handshake has returned
 	return c.SendStreamWriter(func(w *bufio.Writer) {
 		ctx, cancel := context.WithCancel(context.Background())

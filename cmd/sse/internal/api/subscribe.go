@@ -82,6 +82,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	case r.Method == http.MethodHead:
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no") // as the Broker
+		w.Header().Set("Incremental", "?1")
 		return nil
 	case a.Closing.Err() != nil:
 		endWithRetry(w, r)
