@@ -24,7 +24,10 @@ var (
 	count   atomic.Int64 // messages so far
 )
 
-func main() { log.Fatal(app().Listen("localhost:3000")) }
+func main() {
+	err := app().Listen("localhost:3000")
+	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in main.go")
+}
 
 func app() *fiber.App {
 	app := fiber.New()
