@@ -115,7 +115,8 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 // SetWriteDeadline.
 //
 // The response also carries the header fields that the handler has set, but
-// Accept sets Content-Type, Cache-Control and X-Accel-Buffering itself.
+// Accept sets Content-Type, Cache-Control, X-Accel-Buffering and Incremental
+// itself.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
 	options := opts.withDefaults()
 	return accept(w, r, &options, &Stream{}, nil)
@@ -139,6 +140,7 @@ func accept(
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store, no-transform")
 	header.Set("X-Accel-Buffering", "no") // for nginx, and proxies that adopted it
+	header.Set("Incremental", "?1")       // RFC 10036: for all other proxies
 	header.Del("Content-Length")
 	if s.brokerOwned && r.ProtoMajor == 1 && r.Method != http.MethodHead {
 		// The end of a parked stream, and Shutdown, close the connection. A proxy must

@@ -59,7 +59,7 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 // deliveryOptions returns the delivery options of a selection. If they equal the
 // options of the last subscriber, the two subscribers share them.
 func (st *state) deliveryOptions(sel *Selection) *deliveryOptions {
-	opts := newDeliveryOptions(sel)
+	opts := newDeliveryOptions(sel, st.broker.Cursor)
 	if opts.filter == nil {
 		if last := st.lastOptions.Load(); last != nil && last.equal(&opts) {
 			return last

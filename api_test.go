@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 
 // maxNames is the budget in CONTRIBUTING: another name needs an ADR.
-const maxNames = 110
+const maxNames = 111
 
 // maxFields is the limit of exported fields in one struct.
 const maxFields = 21

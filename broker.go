@@ -9,27 +9,6 @@ import (
 	"time"
 )
 
-// CursorForm is the form in which a broker sends a client its position while no
-// event carries one: when a stream begins, and instead of a heartbeat if the
-// position has changed. A client that reconnects sends the position back.
-type CursorForm string
-
-// The forms of the cursor.
-const (
-	// CursorEvent is an event of type "sse.cursor" with an ID and empty data. A
-	// browser dispatches this event only to listeners for that type, and
-	// [Client] hides it. It is the default.
-	CursorEvent CursorForm = "event"
-
-	// CursorBlock sends an ID without an event. Some clients ignore such an ID.
-	CursorBlock CursorForm = "block"
-
-	// CursorOff sends no position. It is for clients that show every event. A
-	// client that reconnects may then ask for events from an older position than
-	// necessary.
-	CursorOff CursorForm = "off"
-)
-
 // Broker publishes events to subscribers within one process. The zero value is
 // ready to use:
 //
@@ -102,7 +81,7 @@ type Broker struct {
 	Logger *slog.Logger
 
 	// Cursor is the form in which clients receive their position. If empty,
-	// [CursorEvent].
+	// [CursorEvent]. [Selection.Cursor] overrides it for one stream.
 	Cursor CursorForm
 
 	// MaxSubscribers limits the number of streams of the broker, MaxPerRemote
@@ -173,10 +152,9 @@ func (b *Broker) Validate() error {
 		checkTopicRetention(e, fmt.Sprintf("Broker.TopicRetention[%d].", i), &b.TopicRetention[i])
 	}
 	checkStreamOptions(e, "Broker.Streams.", &b.Streams)
-	switch b.Cursor {
-	case "", CursorEvent, CursorBlock, CursorOff:
-	default:
-		e.add("Broker.Cursor", "must be empty, CursorEvent, CursorBlock or CursorOff",
+	if !b.Cursor.isValid() {
+		e.add("Broker.Cursor",
+			"must be empty, CursorEvent, CursorBlock, CursorComment or CursorOff",
 			fmt.Sprintf("%q", b.Cursor))
 	}
 	checkNotNegative(e, "Broker.MaxSubscribers", b.MaxSubscribers)

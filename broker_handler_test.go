@@ -151,7 +151,7 @@ func TestBrokerValidate(t *testing.T) {
 		{func(b *sse.Broker) { b.Streams.Final = &sse.Event{ID: "a\x00"} },
 			`Broker.Streams.Final must be a valid event: sse: id "a\x00" contains NUL`},
 		{func(b *sse.Broker) { b.Cursor = "bloc" },
-			`Broker.Cursor must be empty, CursorEvent, CursorBlock or CursorOff: "bloc"`},
+			`Broker.Cursor must be empty, CursorEvent, CursorBlock, CursorComment or CursorOff: "bloc"`},
 		{func(b *sse.Broker) { b.MaxSubscribers = -1 }, "Broker.MaxSubscribers must not be negative: -1"},
 		{func(b *sse.Broker) { b.MaxPerRemote = -1 }, "Broker.MaxPerRemote must not be negative: -1"},
 		{func(b *sse.Broker) { b.MaxPerKey = -1 }, "Broker.MaxPerKey must not be negative: -1"},

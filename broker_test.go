@@ -144,6 +144,11 @@ func TestBrokerHeartbeatForm(t *testing.T) {
 		{"event", "event: ping\ndata: \n\n", sse.StreamOptions{HeartbeatEvent: "ping"}, sse.CursorOff},
 		{"event and cursor", "id: CURSOR\n\nevent: ping\ndata: \n\n",
 			sse.StreamOptions{HeartbeatEvent: "ping"}, sse.CursorBlock},
+		{"cursor in a comment", ": cursor CURSOR\n", sse.StreamOptions{}, sse.CursorComment},
+		{"cursor in a comment that is a block", ": cursor CURSOR\n\n",
+			sse.StreamOptions{HeartbeatBlock: true}, sse.CursorComment},
+		{"event and cursor in a comment", ": cursor CURSOR\nevent: ping\ndata: \n\n",
+			sse.StreamOptions{HeartbeatEvent: "ping"}, sse.CursorComment},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
@@ -157,8 +162,9 @@ func TestBrokerHeartbeatForm(t *testing.T) {
 				}
 				resp := get(t, f.Server)
 				read(t, resp.Body, "retry: 60000\n\n")
-				if test.cursor == sse.CursorBlock {
-					read(t, resp.Body, "id: "+from.String()+"\n\n")
+				cursor, _, _ := strings.Cut(test.want, "event")
+				if test.cursor != sse.CursorOff {
+					read(t, resp.Body, strings.ReplaceAll(cursor, "CURSOR", from.String()))
 				}
 				start := time.Now()
 				p := f.Publish("x", "foreign")
@@ -169,6 +175,47 @@ func TestBrokerHeartbeatForm(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A selection has its own form of the cursor, beside streams with other forms.
+func TestSelectionCursor(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Cursor = sse.CursorBlock
+		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
+			return sse.Selection{Cursor: sse.CursorForm(r.URL.Query().Get("cursor"))}, nil
+		}
+		f.Serve()
+		from, err := f.Broker.Position(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		forms := map[sse.CursorForm]string{
+			"":                "id: CURSOR\n\n",
+			sse.CursorBlock:   "id: CURSOR\n\n",
+			sse.CursorEvent:   "id: CURSOR\nevent: sse.cursor\ndata: \n\n",
+			sse.CursorComment: ": cursor CURSOR\n",
+			sse.CursorOff:     ":\n",
+		}
+		responses := map[sse.CursorForm]*http.Response{}
+		for form, want := range forms {
+			responses[form] = open(t, f, "cursor="+string(form))
+			read(t, responses[form].Body, strings.ReplaceAll(want, "CURSOR", from.String()))
+		}
+		p := f.Publish("x", "foreign")
+		for form, want := range forms { // after 15 seconds, in place of a heartbeat
+			read(t, responses[form].Body, strings.ReplaceAll(want, "CURSOR", p.String()))
+		}
+		p = f.Publish("x")
+		for form := range forms {
+			read(t, responses[form].Body, "id: "+p.String()+"\ndata: x\n\n")
+		}
+		refused := open(t, f, "cursor=bloc")
+		text, err := io.ReadAll(refused.Body)
+		want := `sse: Selection.Cursor "bloc": it must be empty, "event", "block", "comment" or "off"` + "\n"
+		if err != nil || refused.StatusCode != http.StatusBadRequest || string(text) != want {
+			t.Errorf("an unknown form: %s %q, %v, want 400 %q", refused.Status, text, err, want)
+		}
+	})
 }
 
 // The last event of a stream that the broker ends is Streams.Final.

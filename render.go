@@ -9,21 +9,21 @@ import (
 // renderer turns batches into the bytes that are written to streams. It never
 // changes once the broker has started.
 type renderer struct {
-	cursorForm CursorForm
-	heartbeat  []byte // a heartbeat without a cursor
-	needsBeat  bool   // the heartbeat is sent even if a cursor is sent
-	final      *Event // StreamOptions.Final, or nil
+	heartbeat   []byte // a heartbeat without a cursor
+	needsBeat   bool   // the heartbeat is sent even if a cursor is sent
+	endsComment bool   // a comment is followed by an empty line
+	final       *Event // StreamOptions.Final, or nil
 }
 
 // preface returns the bytes that follow the head of a response: the subscriber's
 // cursor. It returns nil if a gap comes first, because a cursor before the gap
 // would make a client skip the gap if the connection ended between the two.
 func (r *renderer) preface(s *subscriber) []byte {
-	if s.gap != nil || r.cursorForm == CursorOff {
+	if s.gap != nil || s.opts.cursorForm == CursorOff {
 		return nil
 	}
 	s.sentSeq = s.cursor.Seq
-	return appendCursor(nil, r.cursorForm, s.cursor)
+	return r.appendCursor(nil, s.opts.cursorForm, s.cursor)
 }
 
 // append appends a batch in wire format.
@@ -45,8 +45,8 @@ func (r *renderer) append(dst []byte, s *subscriber, b *batch) []byte {
 	dst = append(dst, b.comment...)
 	switch {
 	case !b.heartbeat || sent:
-	case b.cursor != (Position{}) && r.cursorForm != CursorOff:
-		dst = appendCursor(dst, r.cursorForm, b.cursor)
+	case b.cursor != (Position{}) && s.opts.cursorForm != CursorOff:
+		dst = r.appendCursor(dst, s.opts.cursorForm, b.cursor)
 		if r.needsBeat {
 			dst = append(dst, r.heartbeat...)
 		}
@@ -83,8 +83,17 @@ func (r *renderer) appendEnd(dst []byte, retry time.Duration, chunked bool) []by
 	return append(wire.AppendChunk(dst, last), wire.LastChunk...)
 }
 
-// appendCursor appends a block that moves the client's last event ID to p.
-func appendCursor(dst []byte, form CursorForm, p Position) []byte {
+// appendCursor appends a block that moves the client's last event ID to p, or a
+// comment.
+func (r *renderer) appendCursor(dst []byte, form CursorForm, p Position) []byte {
+	if form == CursorComment {
+		dst = append(dst, ": cursor "...)
+		dst = append(p.appendTo(dst), '\n')
+		if r.endsComment {
+			dst = append(dst, '\n')
+		}
+		return dst
+	}
 	dst = append(dst, idPrefix...)
 	dst = append(p.appendTo(dst), '\n')
 	if form != CursorBlock {

@@ -49,6 +49,10 @@ type Selection struct {
 	// value is the first of the event's topics that is selected.
 	WithTopic bool
 
+	// Cursor is the form in which the client receives its position. If empty,
+	// [Broker.Cursor] applies.
+	Cursor CursorForm
+
 	// Expires is the time at which the stream ends with [ErrExpired], for
 	// example the expiry time of the token that authorized the stream. If zero,
 	// the stream does not expire.
@@ -92,6 +96,41 @@ const (
 	// broker ends it. The client then reconnects and receives the 410.
 	LossRefuse LossPolicy = "refuse"
 )
+
+// CursorForm is the form in which a broker sends a client its position while no
+// event carries one: when a stream begins, and instead of a heartbeat if the
+// position has changed. A client that reconnects sends the position back.
+type CursorForm string
+
+// The forms of the cursor.
+const (
+	// CursorEvent is an event of type "sse.cursor" with an ID and empty data. A
+	// browser dispatches this event only to listeners for that type, and
+	// [Client] hides it. It is the default.
+	CursorEvent CursorForm = "event"
+
+	// CursorBlock sends an ID without an event. Some clients ignore such an ID.
+	CursorBlock CursorForm = "block"
+
+	// CursorComment is a comment line ": cursor ID". It is for clients that take
+	// every block for an event. A comment cannot set the ID that a client sends
+	// when it reconnects: only a program that reads comments can use it.
+	CursorComment CursorForm = "comment"
+
+	// CursorOff sends no position. It is for clients that show every event. A
+	// client that reconnects may then ask for events from an older position than
+	// necessary. The same holds for CursorComment.
+	CursorOff CursorForm = "off"
+)
+
+// isValid reports whether f is empty or one of the forms.
+func (f CursorForm) isValid() bool {
+	switch f {
+	case "", CursorEvent, CursorBlock, CursorComment, CursorOff:
+		return true
+	}
+	return false
+}
 
 // Match reports whether the Topics and Patterns select an event with these
 // topics. It ignores Filter.
@@ -158,6 +197,10 @@ func (s *Selection) check() error {
 	default:
 		return fmt.Errorf("sse: Selection.Loss %q: it must be empty, %q, %q or %q",
 			s.Loss, LossRetained, LossNew, LossRefuse)
+	}
+	if !s.Cursor.isValid() {
+		return fmt.Errorf("sse: Selection.Cursor %q: it must be empty, %q, %q, %q or %q",
+			s.Cursor, CursorEvent, CursorBlock, CursorComment, CursorOff)
 	}
 	return nil
 }

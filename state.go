@@ -99,8 +99,8 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 	st.broker, st.stream, st.log, st.logger = b, stream, b.Log, stream.Logger
 	st.hooks = hooks{broker: b, mu: &st.mu}
 	st.renderer = renderer{
-		cursorForm: b.Cursor, heartbeat: heartbeat, needsBeat: b.Streams.HeartbeatEvent != "",
-		final: stream.Final,
+		heartbeat: heartbeat, needsBeat: b.Streams.HeartbeatEvent != "",
+		endsComment: b.Streams.HeartbeatBlock, final: stream.Final,
 	}
 	st.limits = streamLimits{
 		maxTotal: b.MaxSubscribers, maxPerRemote: b.MaxPerRemote, maxPerKey: b.MaxPerKey,

@@ -93,6 +93,7 @@ func TestAcceptSendsHeadersAndAFirstByte(t *testing.T) {
 			"Content-Type":      "text/event-stream",
 			"Cache-Control":     "no-store, no-transform",
 			"X-Accel-Buffering": "no",
+			"Incremental":       "?1",
 			"Connection":        "",
 			"Keep-Alive":        "",
 			"Transfer-Encoding": "",

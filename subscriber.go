@@ -1,6 +1,9 @@
 package sse
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 const (
 	defaultMaxLag      = 4 << 10
@@ -101,6 +104,7 @@ type deliveryOptions struct {
 	maxLag      int
 	maxLagBytes int64
 	withTopic   bool
+	cursorForm  CursorForm
 	filter      func(*Entry) bool
 }
 
@@ -108,14 +112,17 @@ type deliveryOptions struct {
 func (o *deliveryOptions) equal(p *deliveryOptions) bool {
 	return o.filter == nil && p.filter == nil && o.lagPolicy == p.lagPolicy &&
 		o.lossPolicy == p.lossPolicy && o.maxLag == p.maxLag &&
-		o.maxLagBytes == p.maxLagBytes && o.withTopic == p.withTopic
+		o.maxLagBytes == p.maxLagBytes && o.withTopic == p.withTopic &&
+		o.cursorForm == p.cursorForm
 }
 
-// newDeliveryOptions returns the options of a selection, with defaults.
-func newDeliveryOptions(sel *Selection) deliveryOptions {
+// newDeliveryOptions returns the options of a selection, with defaults. cursor is
+// the form of the cursor if the selection has none.
+func newDeliveryOptions(sel *Selection, cursor CursorForm) deliveryOptions {
 	o := deliveryOptions{
 		lagPolicy: sel.Lag, lossPolicy: sel.Loss, withTopic: sel.WithTopic, filter: sel.Filter,
 		maxLag: sel.MaxLag, maxLagBytes: sel.MaxLagBytes,
+		cursorForm: cmp.Or(sel.Cursor, cursor, CursorEvent),
 	}
 	if o.lagPolicy == "" {
 		o.lagPolicy = LagDisconnect

@@ -43,7 +43,8 @@ func (r *hubReporter) reportReady(s hub.Started) {
 	r.ui.report(green, "serving %s; %s", s.URL, storage)
 	subscribe, publish := api.Examples(s.Addr, s.Keys)
 	r.ui.hint("subscribe with " + subscribe + ", then publish in another console with " + publish)
-	r.ui.hint("for health checks, use " + s.Addr + "/-/healthz; other paths, such as /health, are topics")
+	r.ui.hint("for health checks, use " + s.Addr + "/-/healthz; " +
+		"other paths, such as /health, are topics")
 }
 
 // Enabled implements [slog.Handler].

@@ -337,6 +337,9 @@ func (s *sender) request(ctx context.Context, body []byte, contentType, key stri
 	if request.Header.Get("Content-Type") == "" {
 		request.Header.Set("Content-Type", contentType)
 	}
+	if s.options.lines && request.Header.Get("Incremental") == "" {
+		request.Header.Set("Incremental", "?1") // RFC 10036: proxies must not wait for more lines
+	}
 	return request, nil
 }
 

@@ -22,7 +22,8 @@ var (
 
 func main() {
 	log.Print("server on localhost:3000")
-	log.Fatal(http.ListenAndServe("localhost:3000", handler()))
+	err := http.ListenAndServe("localhost:3000", handler())
+	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in main.go")
 }
 
 func handler() http.Handler {

@@ -24,7 +24,10 @@ var (
 	count   atomic.Int64 // messages so far
 )
 
-func main() { log.Fatal(app().Listen("localhost:3000")) }
+func main() {
+	err := app().Listen("localhost:3000")
+	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in main.go")
+}
 
 func app() *fiber.App {
 	app := fiber.New()
@@ -37,6 +40,7 @@ func handshake(c fiber.Ctx) error {
 	c.Set("Content-Type", "text/event-stream")
 	c.Set("Cache-Control", "no-store, no-transform")
 	c.Set("X-Accel-Buffering", "no")
+	c.Set("Incremental", "?1")
 	conn := c.RequestCtx().Conn() // c must not be used after handshake has returned
 	return c.SendStreamWriter(func(w *bufio.Writer) {
 		ctx, cancel := context.WithCancel(context.Background())

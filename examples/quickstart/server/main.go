@@ -22,7 +22,8 @@ func main() {
 	http.HandleFunc("GET /handshake", handshake)
 	http.HandleFunc("/{$}", send) // curl localhost:3000, also with -d TEXT or -X DELETE
 	log.Print("server on localhost:3000")
-	log.Fatal(http.ListenAndServe("localhost:3000", nil))
+	err := http.ListenAndServe("localhost:3000", nil)
+	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in both main.go")
 }
 
 func handshake(w http.ResponseWriter, r *http.Request) {

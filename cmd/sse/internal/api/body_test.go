@@ -23,6 +23,7 @@ import (
 // to it byte by byte.
 type client struct {
 	t      *testing.T
+	api    *api.API
 	broker *sse.Broker
 	net.Conn
 	in    *bufio.Reader
@@ -37,7 +38,7 @@ func dial(t *testing.T, set ...func(*api.Options)) *client {
 		&ssetest.ServerOptions{Configure: api.Configure})
 	conn := server.Dial()
 	t.Cleanup(func() { _ = conn.Close() })
-	return &client{t, broker, conn, bufio.NewReader(conn), time.Now()}
+	return &client{t, a, broker, conn, bufio.NewReader(conn), time.Now()}
 }
 
 // send writes a head, which has LF in place of CRLF, and the beginning of a

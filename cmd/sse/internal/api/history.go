@@ -49,7 +49,7 @@ func (a *API) serveHistory(
 	if p.json {
 		contentType = "application/x-ndjson"
 	} else {
-		p.writeEvent(sse.Event{ID: next.String(), Type: cursorType})
+		p.writeCursor(next)
 	}
 	if isNavigation(r) { // a browser does not display other types
 		contentType = plainText[0]
@@ -127,11 +127,7 @@ func parseLimit(query url.Values) (int, error) {
 // Last-Event-ID or in the parameter lastEventId, or else at the parameter
 // since, or else at the earliest event.
 func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
-	id := r.Header.Get("Last-Event-ID")
-	if id == "" {
-		id = query.Get("lastEventId")
-	}
-	if id != "" {
+	if id := lastEventID(r, query); id != "" {
 		if at, err := sse.ParsePosition(id); err == nil {
 			return sse.Start{After: at}, nil
 		}
@@ -147,6 +143,14 @@ func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 	return start, nil
 }
 
+// lastEventID returns the ID after which a client asks to read, or "".
+func lastEventID(r *http.Request, query url.Values) string {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	return query.Get("lastEventId")
+}
+
 // nextPage returns the URL of the page after a position, relative to the URL of
 // this page: a proxy may have changed the path. It does not repeat the ticket,
 // which this request has used up.
@@ -154,7 +158,7 @@ func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 // RFC 3986 5.2.2: a reference that begins with its query keeps the whole path.
 func nextPage(query url.Values, next sse.Position) string {
 	parameters := url.Values{"follow": {"0"}, "lastEventId": {next.String()}}
-	for _, name := range []string{"topic", "pattern", "limit"} {
+	for _, name := range []string{"topic", "pattern", "limit", "cursor"} {
 		if values := query[name]; len(values) > 0 {
 			parameters[name] = values
 		}

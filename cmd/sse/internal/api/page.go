@@ -102,6 +102,18 @@ func (p *pageWriter) writeEvent(event sse.Event) {
 	p.Write(buf)
 }
 
+// writeCursor adds the position after which the next page begins, in the form
+// that the selection has.
+func (p *pageWriter) writeCursor(at sse.Position) {
+	switch p.sel.Cursor {
+	case sse.CursorOff:
+	case sse.CursorComment:
+		p.WriteString(": cursor " + at.String() + "\n")
+	default:
+		p.writeEvent(sse.Event{ID: at.String(), Type: cursorType})
+	}
+}
+
 func (p *pageWriter) writeRecord(rec eventjson.Event) {
 	encoder := json.NewEncoder(p)
 	encoder.SetEscapeHTML(false)

@@ -11,7 +11,7 @@ import (
 
 // The parameters that a query may have.
 var (
-	readParameters    = []string{"since", "lastEventId", "follow", "limit", "ticket"}
+	readParameters    = []string{"since", "lastEventId", "follow", "limit", "ticket", "cursor"}
 	publishParameters = []string{"type", "id", "retry", "eol", "split"}
 	targetParameters  = []string{"topic", "pattern"}
 )

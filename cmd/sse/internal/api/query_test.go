@@ -17,7 +17,7 @@ func TestQueries(t *testing.T) {
 		malformed = "400 sse: the query is malformed: parameters must be name=value, joined by &, " +
 			"and an escape must have two hexadecimal digits"
 		publish = "type, id, retry, eol, split"
-		read    = "since, lastEventId, follow, limit, ticket"
+		read    = "since, lastEventId, follow, limit, ticket, cursor"
 		retry   = "400 sse: retry must be a number of milliseconds from 1 to 86400000"
 		limit   = "400 sse: limit must be a number of events from 1 to 10000"
 	)

@@ -150,7 +150,7 @@ func TestCommonHeaders(t *testing.T) {
 		{"DELETE /news", nil, true, nil},
 		{"GET /-/x", nil, true, http.Header{"Content-Type": {plain}}},
 		{"GET /-/x", []string{"Accept", "application/json"}, true, http.Header{"Content-Type": {"application/json"}}},
-		{"HEAD /news", nil, true, http.Header{"Content-Type": {"text/event-stream"}, "X-Accel-Buffering": {"no"}}},
+		{"HEAD /news", nil, true, http.Header{"Content-Type": {"text/event-stream"}, "X-Accel-Buffering": {"no"}, "Incremental": {"?1"}}},
 		{"POST /news?id=1", nil, false, http.Header{"Content-Type": {plain}}},
 		{"POST /news", nil, false, http.Header{"Content-Type": {plain}}},
 		{"POST /news", []string{"Accept", "application/json"}, false, http.Header{"Content-Type": {"application/json"}}},

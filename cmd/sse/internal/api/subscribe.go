@@ -62,6 +62,9 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	if err != nil {
 		return err
 	}
+	if sel.Cursor, err = parseCursor(query); err != nil {
+		return err
+	}
 	start, err := parseStart(r, query)
 	switch {
 	case err != nil:
@@ -82,9 +85,10 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	case r.Method == http.MethodHead:
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("X-Accel-Buffering", "no") // as the Broker
+		w.Header().Set("Incremental", "?1")
 		return nil
 	case a.Closing.Err() != nil:
-		endWithRetry(w, r)
+		a.endWithRetry(w, r, query, sel)
 		return nil
 	}
 	ctx := context.WithValue(r.Context(), selectionKey{}, sel)
@@ -94,15 +98,62 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 
 // endWithRetry answers a subscriber that connects while the hub shuts down: the
 // response is a stream that sets a random retry time and ends. After any other
-// response an EventSource does not reconnect.
-func endWithRetry(w http.ResponseWriter, r *http.Request) {
+// response an EventSource does not reconnect. The stream also has a cursor,
+// because some clients lose their position after a stream without an ID.
+func (a *API) endWithRetry(
+	w http.ResponseWriter, r *http.Request, query url.Values, sel *sse.Selection,
+) {
 	const shortest, longest = 500 * time.Millisecond, 2500 * time.Millisecond
 	stream, err := sse.Accept(w, r, &sse.AcceptOptions{
 		Retry: shortest + rand.N(longest-shortest),
 	})
-	if err == nil { // otherwise Accept has written a response
-		stream.Close()
+	if err != nil {
+		return // Accept has written a response
 	}
+	defer stream.Close()
+	id := a.resumeID(r, query)
+	switch { // the client may have disconnected
+	case id == "" || sel.Cursor == sse.CursorOff:
+	case sel.Cursor == sse.CursorComment:
+		_ = stream.Comment("cursor " + id)
+	default:
+		_ = stream.Send(sse.Event{ID: id, Type: cursorType})
+	}
+}
+
+// resumeID returns the ID with which the client of a stream that ends at once
+// should reconnect, or "". It must be the client's own ID, or else events would
+// be lost. If the client has none and asks for stored events, there is no ID that
+// stands for this start. Otherwise it asks for new events.
+func (a *API) resumeID(r *http.Request, query url.Values) string {
+	id := lastEventID(r, query)
+	if id == "" {
+		if since := query.Get("since"); since != "" && since != "latest" {
+			return ""
+		}
+		at, err := a.Broker.Position(r.Context())
+		if err != nil {
+			return ""
+		}
+		return at.String()
+	}
+	if _, err := sse.AppendEvent(nil, sse.Event{ID: id}); err != nil {
+		return "" // no event has this ID, and the hub will report a gap
+	}
+	return id
+}
+
+// parseCursor parses the parameter cursor.
+func parseCursor(query url.Values) (sse.CursorForm, error) {
+	switch query.Get("cursor") {
+	case "", "block":
+		return sse.CursorEvent, nil
+	case "comment":
+		return sse.CursorComment, nil
+	case "off":
+		return sse.CursorOff, nil
+	}
+	return "", problemf(http.StatusBadRequest, "cursor must be block, comment or off")
 }
 
 // authorize returns the selection of a target. It fails if the client may not

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -156,18 +157,65 @@ func TestHeadEqualsGet(t *testing.T) {
 // A hub that shuts down answers with a stream that ends, after it has set a
 // random time for the next attempt.
 func TestRetryWhileClosing(t *testing.T) {
-	a, _ := newBroker(t, closed)
+	a, broker := newBroker(t, closed)
+	at, err := broker.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cursor := "id: " + at.String() + "\nevent: sse.cursor\ndata: \n\n"
 	shortest, longest := 1<<30, 0
 	for range 300 {
 		got := ask(t, a, "GET /news", "")
 		var ms int
-		if _, err := fmt.Sscanf(got.text, "retry: %d\n\n", &ms); err != nil || got.text != fmt.Sprintf("retry: %d\n\n", ms) {
-			t.Fatalf("%q, want a retry time and nothing more", got.text)
+		if _, err := fmt.Sscanf(got.text, "retry: %d\n\n", &ms); err != nil || got.text != fmt.Sprintf("retry: %d\n\n%s", ms, cursor) {
+			t.Fatalf("%q, want a retry time and the cursor", got.text)
 		}
 		shortest, longest = min(shortest, ms), max(longest, ms)
 	}
 	if shortest < 500 || shortest > 1000 || longest > 2500 || longest < 2000 {
 		t.Errorf("the times are from %d to %d ms, want from 500 to 2500", shortest, longest)
+	}
+}
+
+// Such a stream has the ID with which the client should reconnect: its own, or the
+// current position if the client asks for new events.
+func TestCursorWhileClosing(t *testing.T) {
+	const event = "id: ID\nevent: sse.cursor\ndata: \n\n"
+	for _, test := range []struct {
+		query  string
+		header []string
+		want   string // with ID for the ID that ids names
+		id     string // if empty, the current position
+	}{
+		{"", nil, event, ""},
+		{"?since=latest", nil, event, ""},
+		{"", []string{"Last-Event-ID", "own"}, event, "own"},
+		{"", []string{"Last-Event-ID", "~4.StV-GO7aIR0aB3dE"}, event, "~4.StV-GO7aIR0aB3dE"},
+		{"?lastEventId=%C3%A9+1&since=earliest", nil, event, "é 1"},
+		{"?lastEventId=other", []string{"Last-Event-ID", "own"}, event, "own"},
+		// The current position would skip the stored events that the client asks for.
+		{"?since=earliest", nil, "", ""},
+		{"?since=-1", nil, "", ""},
+		{"?since=10m", nil, "", ""},
+		// No event has such an ID: after the shutdown, the client receives a gap.
+		{"?lastEventId=a%0Ab", nil, "", ""},
+		{"?lastEventId=" + strings.Repeat("x", 1025), nil, "", ""},
+		{"?cursor=block", nil, event, ""},
+		{"?cursor=comment", []string{"Last-Event-ID", "own"}, ": cursor ID\n", "own"},
+		{"?cursor=comment&since=earliest", nil, "", ""},
+		{"?cursor=off", []string{"Last-Event-ID", "own"}, "", ""},
+	} {
+		a, broker := newBroker(t, closed)
+		publishAll(t, broker, "news|own|1", "other||2")
+		at, err := broker.Position(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.ReplaceAll(test.want, "ID", cmp.Or(test.id, at.String()))
+		got := ask(t, a, "GET /news"+test.query, "", test.header...)
+		if _, rest, _ := strings.Cut(got.text, "\n\n"); sortFields(rest) != sortFields(want) {
+			t.Errorf("%.40s %q: %q, want %q", test.query, test.header, rest, want)
+		}
 	}
 }
 
@@ -180,8 +228,8 @@ func TestNothingAfterTheEnd(t *testing.T) {
 		w := httptest.NewRecorder()
 		a.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "http://localhost/news", nil))
 		time.Sleep(time.Hour)
-		if n := strings.Count(w.Body.String(), "\n"); n != 2 {
-			t.Errorf("the response is %q, want only a retry time", w.Body)
+		if n := strings.Count(w.Body.String(), "\n"); n != 6 {
+			t.Errorf("the response is %q, want only a retry time and the cursor", w.Body)
 		}
 	})
 }
@@ -259,6 +307,51 @@ func TestStreamEndsWithItsCookie(t *testing.T) {
 			t.Errorf("the stream ended after %v, want 1m0s", got)
 		}
 	})
+}
+
+// The parameter cursor selects the form of the cursor, in a stream and on a page.
+func TestCursorParameter(t *testing.T) {
+	for query, want := range map[string]string{
+		"":               "id: ID\nevent: sse.cursor\ndata: \n\n",
+		"cursor=block":   "id: ID\nevent: sse.cursor\ndata: \n\n",
+		"cursor=comment": ": cursor ID\n",
+		"cursor=off":     "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := dial(t)
+			first := publishAll(t, c.broker, "news||1")
+			want := strings.ReplaceAll(want, "ID", first[0])
+			page := ask(t, c.api, "GET /news?follow=0&"+query, "")
+			if rest := strings.TrimPrefix(page.text, "id: "+first[0]+"\ndata: 1\n\n"); sortFields(rest) != sortFields(want) {
+				t.Errorf("%q: the page ends with %q, want %q", query, rest, want)
+			}
+			c.send("GET /news?"+query+" HTTP/1.1", "")
+			response, err := http.ReadResponse(c.in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			last := publishAll(t, c.broker, "news||2")
+			if want == "" {
+				want = ":\n" // the first byte
+			}
+			want += "id: " + last[0] + "\ndata: 2\n\n"
+			text := make([]byte, len(want))
+			if _, err := io.ReadFull(response.Body, text); err != nil || string(text) != want {
+				t.Errorf("%q: the stream begins with %q, %v, want %q", query, text, err, want)
+			}
+		})
+	}
+	a, _ := newBroker(t)
+	checkRows(t, a, []row{
+		{"GET /news?cursor=on", nil, "", "400 sse: cursor must be block, comment or off"},
+		{"HEAD /news?cursor=event", nil, "", "400 sse: cursor must be block, comment or off"},
+		{"GET /news?follow=0&cursor=on", nil, "", "400 sse: cursor must be block, comment or off"},
+		{"HEAD /news?cursor=off", nil, "", "200 "},
+	})
+	if got := ask(t, a, "GET /news?follow=0&cursor=off", "").header.Get("Link"); !strings.Contains(got, "cursor=off") {
+		t.Errorf("Link is %q, want cursor=off", got)
+	}
 }
 
 // A stream starts where the client asks, as a page does.

@@ -85,10 +85,18 @@ func fullDisk(t *testing.T, size, event int) {
 			t.Fatalf("append to a full disk: %v", err)
 		}
 	}
+	if err := l.CheckSpace(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("CheckSpace of a full disk: %v", err)
+	}
 	keeps(t, l, kept)
 	follows(t, l, kept)
 	if err := os.Remove(others + "1"); err != nil {
 		t.Fatal(err)
+	}
+	for err := l.CheckSpace(); err != nil && t.Context().Err() == nil; err = l.CheckSpace() {
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
 	}
 	kept = append(kept, untilKept(t, l))
 	kept = append(kept, fill(t, l, rng, event)...)
@@ -97,6 +105,9 @@ func fullDisk(t *testing.T, size, event int) {
 	// It can be closed when the disk is full. To open it takes space again.
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+	if err := l.CheckSpace(); !errors.Is(err, disklog.ErrClosed) {
+		t.Errorf("CheckSpace of a closed log: %v", err)
 	}
 	if err := os.Remove(others + "2"); err != nil {
 		t.Fatal(err)

@@ -51,17 +51,22 @@ func newDiskHealth(disk *disklog.Log, dir string, logger *slog.Logger) *logHealt
 // Append implements [sse.EventLog].
 func (h *logHealth) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
 	result, err := h.EventLog.Append(ctx, r)
-	var field *sse.FieldError
 	switch {
 	case err == nil && result.Replayed:
 		return result, nil // no commit
-	case err != nil && (ctx.Err() != nil || errors.As(err, &field) || errors.Is(err, disklog.ErrClosed)):
-		return result, err // not the fault of the disk
+	case err != nil && !isDiskError(ctx, err):
+		return result, err
 	}
 	h.mu.Lock()
 	h.results.Commit = api.WriteResult{Time: time.Now(), Err: err}
 	h.mu.Unlock()
 	return result, err
+}
+
+// isDiskError reports whether an error of Append is the fault of the disk.
+func isDiskError(ctx context.Context, err error) bool {
+	var field *sse.FieldError
+	return ctx.Err() == nil && !errors.As(err, &field) && !errors.Is(err, disklog.ErrClosed)
 }
 
 // check returns the results of the last commit and of the last test. If there was
