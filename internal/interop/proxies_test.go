@@ -398,8 +398,8 @@ func postOne(client *http.Client, url string) error {
 	}
 	defer posted.Body.Close()
 	body, err := io.ReadAll(posted.Body)
-	if err != nil || posted.StatusCode != http.StatusOK || string(body) != "x" {
-		return fmt.Errorf("got %s, %q, %v, want 200 and the body", posted.Status, body, err)
+	if err == nil && (posted.StatusCode != http.StatusOK || string(body) != "x") {
+		err = fmt.Errorf("got %s, %q, want 200 and the body", posted.Status, body)
 	}
-	return nil
+	return err
 }
