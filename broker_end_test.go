@@ -2,18 +2,21 @@ package sse_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/internal/brokertest"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 // The ways in which a broker ends a stream, and the next request on its connection.
@@ -369,6 +372,52 @@ func TestExpiryDuringLoop(t *testing.T) {
 		}
 		if want := []string{"1", "2", sse.ErrExpired.Error()}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// Each of many streams ends at its own time, in whatever order they begin, and although
+// some leave before.
+func TestExpiryOfMany(t *testing.T) {
+	rng := testrand.New(t)
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
+			key := r.URL.Query().Get("expires")
+			after, err := time.ParseDuration(key)
+			return sse.Selection{Key: key, Expires: time.Now().Add(after)}, err
+		}
+		var mu sync.Mutex // guards the following
+		expired := 0
+		f.Broker.OnDisconnect = func(s sse.Subscriber, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !errors.Is(err, sse.ErrExpired) {
+				return
+			}
+			expired++
+			if took := time.Since(s.Since).String(); took != s.Key {
+				t.Errorf("a stream ended after %s, want %s", took, s.Key)
+			}
+		}
+		f.Serve()
+		const streams = 60
+		var leaving []*brokertest.Listener
+		for i := range streams {
+			query := fmt.Sprint("?expires=", time.Hour+time.Duration(rng.Int64N(int64(time.Hour))))
+			l := f.Listen(query, func(c *sse.Client) { c.MaxRetries = -1 })
+			if i%3 == 0 {
+				leaving = append(leaving, l)
+			}
+			time.Sleep(time.Second)
+		}
+		for _, l := range leaving {
+			l.Stop()
+		}
+		time.Sleep(3 * time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
+		if want := streams - len(leaving); expired != want {
+			t.Errorf("%d streams have expired, want %d", expired, want)
 		}
 	})
 }
