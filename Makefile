@@ -61,7 +61,7 @@ mutate: ## change package PKG in small ways (only FILES, SHARE=K/N), and list th
 frameworks: ## test the servers in gin, echo, chi and fiber, and the middleware matrix
 	bash .ci/frameworks
 
-interop: ## test with browsers, npm clients and servers, and nginx (installs them)
+interop: ## test with browsers, npm clients and servers, and proxies (installs them)
 	bash .ci/interop
 
 compare: ## run the same cases against every library and update docs/BEHAVIOUR.md

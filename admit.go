@@ -42,7 +42,7 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 		return nil, refuseWith(http.StatusBadRequest, err)
 	}
 	s := &subscriber{opts: st.deliveryOptions(sel), wheelSlot: -1}
-	s.setInfo(subscriberInfo{sel.Key, remote, st.expiry(sel.Expires)})
+	s.setInfo(subscriberInfo{key: sel.Key, remote: remote, expires: st.expiry(sel.Expires)})
 	gap, err := st.locate(ctx, s, sel, start)
 	if err != nil {
 		return nil, unreachable(err)

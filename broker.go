@@ -97,8 +97,8 @@ type Broker struct {
 	MaxPerKey      int
 
 	// MaxAge is the longest time that a stream lasts. Each stream ends at a random
-	// time in the last tenth of MaxAge; its client then reconnects. If zero, there
-	// is no limit.
+	// time in the last tenth of MaxAge, as at Selection.Expires; its client then
+	// reconnects. If zero, there is no limit.
 	MaxAge time.Duration
 
 	// DrainOver is the time during which Shutdown ends the streams, one by one. If

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 )
 
 // called is a subscription by [Broker.Subscribe], which waits in the caller's
@@ -56,6 +57,10 @@ func call(ctx context.Context, st *state, sel Selection, start Start,
 		}
 		b.permit.release() // the body of the loop may take any time
 		for event := range l.events(&b) {
+			if s.expires() != 0 && s.expired(time.Now()) { // while the body ran
+				cause = ErrExpired
+				return ErrExpired
+			}
 			if !yield(event, nil) {
 				return nil
 			}

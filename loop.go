@@ -46,6 +46,7 @@ type job struct {
 	resumePoint resumePoint // of the stream before the batch
 	unsent      []byte      // rest of a gap, a comment or a heartbeat that was written in part
 	silent      bool        // nothing may be written before the descriptor is closed
+	late        bool        // the stream has expired before its output was written
 }
 
 // loopBytes is the size of buf at which a loop writes before it continues.
@@ -196,10 +197,22 @@ func (l *loop) write(jobs []job) {
 		return
 	}
 	l.outs = l.outs[:0]
+	var now time.Time
 	for i := range jobs {
-		if len(jobs[i].out.Data) > 0 {
-			l.outs = append(l.outs, &jobs[i].out)
+		j := &jobs[i]
+		if len(j.out.Data) == 0 {
+			continue
 		}
+		if j.expires() != 0 {
+			if now.IsZero() {
+				now = time.Now()
+			}
+			if j.late = j.expired(now); j.late {
+				j.out.Data = nil
+				continue
+			}
+		}
+		l.outs = append(l.outs, &j.out)
 	}
 	l.poller.WriteAll(l.outs)
 	for i := range jobs {
@@ -275,6 +288,14 @@ func (l *loop) finish(j *job) {
 	switch {
 	case j.batch.endCause != nil:
 		l.remove(p) // perform has closed the descriptor
+	case j.late:
+		p.restore(j.resumePoint)
+		p.releasePage()
+		if p.subscriber.endCause == nil {
+			p.subscriber.endCause = ErrExpired
+		}
+		p.idle = false
+		p.enqueue()
 	case j.out.Err != nil:
 		p.broken = true
 		if p.subscriber.endCause == nil {

@@ -31,7 +31,8 @@ func (p peer) String() string {
 // subscriberInfo holds rarely set attributes of a subscriber. It is allocated only
 // if one of them is set.
 type subscriberInfo struct {
-	key     string
-	remote  string // the peer, if it is not an IP address and a port
-	expires int64  // when the stream ends, in nanoseconds since 1970, or 0
+	key         string
+	remote      string // the peer, if it is not an IP address and a port
+	expires     int64  // when the stream ends, in nanoseconds since 1970, or 0; never changes
+	expiryIndex int    // index in expiries.queue, or -1
 }

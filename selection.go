@@ -54,8 +54,10 @@ type Selection struct {
 	Cursor CursorForm
 
 	// Expires is the time at which the stream ends with [ErrExpired], for
-	// example the expiry time of the token that authorized the stream. If zero,
-	// the stream does not expire.
+	// example the expiry time of the token that authorized the stream. From then
+	// on, no event is written, except StreamOptions.Final: a write that is blocked
+	// at that time is cut. Bytes that are in the kernel's buffers may still reach
+	// the client. If zero, the stream does not expire.
 	Expires time.Time
 }
 

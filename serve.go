@@ -198,9 +198,10 @@ func (b *Broker) hold(st *state, w http.ResponseWriter, r *http.Request, p *pend
 	why string) {
 	s := p.subscriber
 	// The timers look at each subscriber once per heartbeat.
-	watched := st.timers.heartbeat > 0 && st.timers.heartbeat <= st.stream.WriteTimeout
-	stream, err := accept(w, r, &st.stream, &Stream{brokerOwned: true, watched: watched},
-		st.renderer.preface(s))
+	watched := st.timers.heartbeat > 0 && st.timers.heartbeat <= st.stream.WriteTimeout &&
+		(s.expires() == 0 || r.ProtoMajor == 1)
+	stream, err := accept(w, r, &st.stream,
+		&Stream{brokerOwned: true, watched: watched, expires: s.expires()}, st.renderer.preface(s))
 	if err != nil {
 		return // accept has answered
 	}

@@ -149,7 +149,7 @@ func (st *state) enter(s *subscriber, topics []string, patterns []Pattern) error
 	s.lastComment = st.comments.last
 	st.subscribers = append(st.subscribers, s)
 	s.join(&st.window, topics, patterns)
-	st.timers.schedule(s, now)
+	st.timers.enter(s, now)
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (st *state) leave(s *subscriber) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	s.leave(&st.window)
-	st.timers.remove(s)
+	st.timers.leave(s)
 	last := len(st.subscribers) - 1
 	st.subscribers[s.listIndex] = st.subscribers[last]
 	st.subscribers[s.listIndex].listIndex = s.listIndex

@@ -43,6 +43,11 @@ type Stream struct {
 	multiplexed bool // the stream shares its connection with others (HTTP/2)
 	watched     bool // the broker's timers end the stream if a write is stuck
 
+	// expires is the time after which sendRaw writes nothing, in nanoseconds since
+	// 1970. It is 0 if there is none. On a watched stream, it is the deadline of all
+	// writes of sendRaw, so that it needs to be set only once.
+	expires int64
+
 	// writing is the time at which the current write, or the current piece of
 	// it, began, in nanoseconds since 1970. It is 0 while nothing is written, and
 	// is set only if the stream is watched.
@@ -62,6 +67,7 @@ type Stream struct {
 	ending        atomic.Pointer[ending] // set when the stream is to end soon
 
 	mu        chanMutex // guards the following, and every use of w and rc
+	sending   bool      // sendRaw is writing
 	buf       []byte
 	lastWrite time.Time
 	timer     *time.Timer // of the next heartbeat; nil if there are none
@@ -97,6 +103,9 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 	s.mu.Lock()
 	err := s.writeLocked(first)
 	s.removeBodyLimit()
+	if s.watched && s.expires != 0 && s.deadlines {
+		s.rc.SetWriteDeadline(time.Unix(0, s.expires))
+	}
 	if err == nil && s.opts.Heartbeat > 0 {
 		s.timer = time.AfterFunc(s.opts.Heartbeat, s.sendHeartbeat)
 	}
@@ -216,15 +225,23 @@ func (s *Stream) Comment(text string) error {
 	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
 }
 
-// sendRaw sends bytes in wire form. They are shared and must not change.
+// sendRaw sends bytes in wire form. They are shared and must not change. It returns
+// ErrExpired if the stream has expired; then the stream has not ended yet.
 func (s *Stream) sendRaw(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.expired() {
+		return ErrExpired
+	}
+	s.sending = true
+	defer func() { s.sending = false }()
 	return s.writeLocked(p)
 }
+
+func (s *Stream) expired() bool { return s.expires != 0 && time.Now().UnixNano() >= s.expires }
 
 // sendLast is sendRaw for the last bytes of a stream for which endWithin was
 // called.
@@ -322,7 +339,9 @@ func (s *Stream) watchDone() {
 func (s *Stream) endWithin(d time.Duration, cause error) {
 	end := &ending{time.Now().Add(d), cause}
 	s.ending.Store(end)
-	if s.deadlines {
+	// A write of sendRaw must not continue after the stream has expired, and has its
+	// own deadline for that.
+	if s.deadlines && (d == 0 || s.expires == 0 || end.deadline.UnixNano() < s.expires) {
 		s.rc.SetWriteDeadline(end.deadline)
 	}
 }
@@ -387,6 +406,8 @@ func (s *Stream) transmitLocked(p []byte) error {
 		switch {
 		case s.ending.Load() != nil:
 			cause = s.ending.Load().cause
+		case s.sending && s.expired():
+			cause = ErrExpired
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = fmt.Errorf("it did not accept the bytes within %v: %w", s.opts.WriteTimeout, err)
 		}
@@ -407,7 +428,10 @@ func (s *Stream) transmitLocked(p []byte) error {
 // flushes.
 func (s *Stream) writePiecesLocked(p []byte) error {
 	defer s.writing.Store(0)
-	for len(p) > 0 {
+	for first := true; len(p) > 0; first = false {
+		if !first && s.sending && s.expired() {
+			return os.ErrDeadlineExceeded
+		}
 		piece := p[:min(len(p), maxPieceSize)]
 		s.limitPieceLocked()
 		if _, err := s.w.Write(piece); err != nil {
@@ -426,7 +450,7 @@ func (s *Stream) writePiecesLocked(p []byte) error {
 // limitPieceLocked limits the duration of the next piece: by a deadline, or, which
 // costs less, by the time at which it begins.
 func (s *Stream) limitPieceLocked() {
-	if s.watched && s.ending.Load() == nil {
+	if s.watched && s.ending.Load() == nil && (s.sending || s.expires == 0) {
 		s.writing.Store(time.Now().UnixNano())
 		if s.ending.Load() == nil {
 			return
@@ -436,21 +460,35 @@ func (s *Stream) limitPieceLocked() {
 }
 
 // setDeadlineLocked sets the deadline of the next piece: after WriteTimeout,
-// but not after the deadline of ending.
+// but not after the deadline of ending. The deadline of sendRaw is not after expires.
 func (s *Stream) setDeadlineLocked() {
 	if !s.deadlines {
 		return
 	}
 	end := s.ending.Load()
-	deadline := time.Now().Add(s.opts.WriteTimeout)
-	switch {
-	case end != nil && (s.opts.WriteTimeout < 0 || end.deadline.Before(deadline)):
-		deadline = end.deadline
-	case s.opts.WriteTimeout < 0:
+	var deadline time.Time // if zero, there is none
+	if s.opts.WriteTimeout > 0 {
+		deadline = time.Now().Add(s.opts.WriteTimeout)
+	}
+	if end != nil {
+		deadline = earlier(deadline, end.deadline)
+	}
+	if s.sending && s.expires != 0 {
+		deadline = earlier(deadline, time.Unix(0, s.expires))
+	}
+	if deadline.IsZero() && s.expires == 0 {
 		return
 	}
 	s.rc.SetWriteDeadline(deadline)
 	if end != s.ending.Load() { // endWithin has set a deadline, which was overwritten
 		s.setDeadlineLocked()
 	}
+}
+
+// earlier returns the earlier of two deadlines. If a is zero, it returns b.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }

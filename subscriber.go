@@ -191,7 +191,7 @@ func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.
 		s.lastActivity = now.UnixNano()
 	}
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
-	if s.endCause != nil {
+	if s.checkExpiry(now); s.endCause != nil {
 		b.endCause = s.endCause
 		return
 	}
@@ -383,7 +383,7 @@ func (s *subscriber) takePage(w *window, page *Page, entries []*entry, b *batch,
 	if lost.Seq > max(s.knownLossSeq, s.cursor.Seq) {
 		s.noteGap(w, GapTrimmed)
 	}
-	if s.endCause != nil {
+	if s.checkExpiry(now); s.endCause != nil {
 		b.endCause = s.endCause
 		return
 	}
@@ -428,6 +428,10 @@ func (s *subscriber) resumePoint() resumePoint {
 	return resumePoint{s.cursor, s.conflateThrough, s.caughtUp}
 }
 
+func (s *subscriber) restore(p resumePoint) {
+	s.cursor, s.conflateThrough, s.caughtUp = p.cursor, p.conflateThrough, p.caughtUp
+}
+
 // setInfo sets the subscriber's rarely set attributes.
 func (s *subscriber) setInfo(info subscriberInfo) {
 	if p, ok := parsePeer(info.remote); ok {
@@ -460,4 +464,18 @@ func (s *subscriber) expires() int64 {
 		return 0
 	}
 	return s.info.expires
+}
+
+// expired reports whether the time limit of the stream is over.
+func (s *subscriber) expired(now time.Time) bool {
+	expires := s.expires()
+	return expires != 0 && now.UnixNano() >= expires
+}
+
+// checkExpiry sets endCause if the time limit of the stream is over: no event may be
+// written then, even if the timer is late.
+func (s *subscriber) checkExpiry(now time.Time) {
+	if s.endCause == nil && s.expired(now) {
+		s.endCause = ErrExpired
+	}
 }

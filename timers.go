@@ -9,6 +9,7 @@ import (
 // accepts nothing. state.mu guards it.
 type timers struct {
 	wheel
+	expiries     expiries
 	st           *state
 	heartbeat    time.Duration // interval; none if not positive
 	writeTimeout time.Duration // none if not positive
@@ -16,7 +17,20 @@ type timers struct {
 
 func (t *timers) init(st *state, now time.Time, heartbeat, writeTimeout time.Duration) {
 	t.st, t.heartbeat, t.writeTimeout = st, heartbeat, writeTimeout
+	t.expiries.st = st
 	t.wheel.init(now, heartbeat)
+}
+
+// enter adds a subscriber to the timers.
+func (t *timers) enter(s *subscriber, now time.Time) {
+	t.schedule(s, now)
+	t.expiries.add(s, now)
+}
+
+// leave undoes enter.
+func (t *timers) leave(s *subscriber) {
+	t.remove(s)
+	t.expiries.remove(s)
 }
 
 // schedule adds a subscriber to the wheel.
@@ -39,11 +53,6 @@ func (t *timers) insert(s *subscriber) {
 	due := time.Time{}
 	if t.heartbeat > 0 {
 		due = time.Unix(0, s.lastActivity).Add(t.heartbeat)
-	}
-	if expires := s.expires(); expires != 0 {
-		if end := time.Unix(0, expires); due.IsZero() || end.Before(due) {
-			due = end
-		}
 	}
 	if since := s.transport.stalledSince(); since != 0 && t.writeTimeout > 0 {
 		if end := time.Unix(0, since).Add(t.writeTimeout); due.IsZero() || end.Before(due) {
@@ -97,7 +106,7 @@ func (t *timers) advance() {
 // handle does for a subscriber what is due, and inserts it at its next time.
 func (t *timers) handle(s *subscriber, now time.Time) {
 	at := now.UnixNano()
-	if expires := s.expires(); expires != 0 && at >= expires {
+	if s.expired(now) { // its timer is late, because the clock was set
 		t.st.endLocked(s, ErrExpired)
 		return
 	}

@@ -7,6 +7,9 @@
 // node:http and node:http2, and through nginx. The tests compare the received
 // events byte for byte, and the Last-Event-ID of every request.
 //
+// Behind nginx, HAProxy, Varnish, Apache, Squid and Caddy, a server ends streams in
+// each of the ways in which it can, and POSTs follow at once. None of them may fail.
+//
 // The browsers and our client also read from an [sse.Broker]. Its server is
 // killed and started again on the same log while events are published and
 // connections break. Each client must receive the events of the log exactly

@@ -68,7 +68,7 @@ func findNode(t *testing.T) string {
 	return node
 }
 
-// logVersion logs the version of a program.
+// logVersion logs the first line of the version of a program.
 func logVersion(t *testing.T, env []string, program string, flag string) {
 	t.Helper()
 	cmd := exec.Command(program, flag)
@@ -77,5 +77,6 @@ func logVersion(t *testing.T, env []string, program string, flag string) {
 	if err != nil {
 		t.Logf("%s %s: %v", program, flag, err)
 	}
-	t.Logf("%s", strings.TrimSpace(string(version)))
+	line, _, _ := strings.Cut(strings.TrimSpace(string(version)), "\n")
+	t.Log(line)
 }

@@ -31,7 +31,7 @@ var shelves = []shelf{
 	{name: "broker", floor: 6, files: `broker state appends wake publish follow history serve admit
 		limits refuse hooks shutdown
 		streamoptions config attach`},
-	{name: "subscriber", floor: 6, files: `subscriber membership peer lag render pages permit wheel
+	{name: "subscriber", floor: 6, files: `subscriber membership peer lag render pages permit wheel expiry
 		timers held called comments`},
 	{name: "parked", floor: 7, files: `parked park loop`},
 }
