@@ -18,7 +18,7 @@ import (
 type draft struct {
 	buf   []byte
 	body  int    // index of the part that newDraft has encoded
-	crc   uint32 // contentChecksum of the event
+	crc   uint32 // contentChecksum
 	ownID bool   // the application has set the ID, which is part of body
 }
 
