@@ -27,10 +27,12 @@ import (
 //
 // The check is 32 bits that depend on the number and the content of the entry,
 // and on a secret of the log: [Entry.Check] with the same random key for all
-// entries, or a function of the log's own. Subscribers of one topic receive
-// positions of events of other topics, and could find out their content if the
-// check needed no secret. The log stores the key with its entries, and a backup
-// must include it. If the log has lost the key, it must begin a new epoch.
+// entries, or another function. Subscribers of one topic receive positions of
+// events of other topics, and could find out their content if the check needed
+// no secret. The log stores the key with its entries, and a backup must include
+// it. If the log has lost the key, it must begin a new epoch. A log that never
+// uses a number twice, for example because it is only in memory, may compute
+// the check without the content.
 //
 // # Retention
 //
