@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"math/bits"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/internal/reflog"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 // inLogs runs a test with a broker without a log, and with a broker with a log.
@@ -258,4 +261,67 @@ func TestLossMarkOnlyRises(t *testing.T) {
 			break
 		}
 	}
+}
+
+// TestPositionsRevealNothing plays a subscriber of news that tries to find out
+// which of 1,000 values an event of another topic has. The subscriber knows
+// everything else about the event, even its time, and everything about this
+// package. It lacks the key of the log.
+func TestPositionsRevealNothing(t *testing.T) {
+	inLogs(t, func(t *testing.T, b *sse.Broker) {
+		const trials, values = 100, 1000
+		rng, found := testrand.New(t), 0
+		for range trials {
+			value := fmt.Sprint("value ", rng.IntN(values))
+			if _, err := b.Publish(t.Context(), sse.Event{Data: value}, "secret"); err != nil {
+				t.Fatal(err)
+			}
+			// The subscriber may not read this page, but learns the time from it.
+			secret, err := b.Read(t.Context(), sse.Selection{Topics: []string{"secret"}},
+				sse.Start{Last: 1}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen, err := b.Read(t.Context(), sse.Selection{Topics: []string{"news"}}, sse.Start{}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if guessValue(secret.Entries[0], seen.Next, values) == value {
+				found++
+			}
+		}
+		// A subscriber that guesses finds more than four of the values in one of 13
+		// million runs of this test.
+		if found > 4 {
+			t.Errorf("the positions revealed %d of %d values", found, trials)
+		}
+	})
+}
+
+// guessValue returns the value with which the check of an entry is the check of a
+// position, or any other value. It does not look at the entry's data or position.
+func guessValue(entry sse.Entry, seen sse.Position, values int) string {
+	entry.Position = seen
+	for i := range values {
+		entry.Event.Data = fmt.Sprint("value ", i)
+		if entry.Check([16]byte{}) == seen.Check || checkWithoutKey(&entry) == seen.Check {
+			return entry.Event.Data
+		}
+	}
+	return "value 0"
+}
+
+// checkWithoutKey is the function that positions contained before they had a key.
+func checkWithoutKey(e *sse.Entry) uint32 {
+	crc := uint32(1)
+	number := func(n int64) {
+		crc = bits.RotateLeft32(crc, 13) ^ (uint32(n)+uint32(n>>32)*31)*0x9E3779B1
+	}
+	for _, text := range append(e.Topics, e.Event.ID, e.Event.Type, e.Event.Data) {
+		number(int64(len(text)))
+		crc = crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), []byte(text))
+	}
+	number(int64(e.Event.Retry))
+	number(e.Time.UnixNano())
+	return crc
 }

@@ -17,15 +17,14 @@ import (
 // The parts before body are written from the back to the front.
 type draft struct {
 	buf   []byte
-	body  int    // index of the part that newDraft has encoded
-	crc   uint32 // contentChecksum of the event
-	ownID bool   // the application has set the ID, which is part of body
+	body  int  // index of the part that newDraft has encoded
+	ownID bool // the application has set the ID, which is part of body
 }
 
 // newDraft encodes an event, except for a generated ID. The event must have been
 // checked and normalized.
-func newDraft(event *Event, topics []string) draft {
-	d := draft{ownID: event.ID != "", crc: contentChecksum(topics, event)}
+func newDraft(event *Event) draft {
+	d := draft{ownID: event.ID != ""}
 	// The buffer has no spare room, because the entry may be stored for a long
 	// time.
 	lineEnds := strings.Count(event.Data, "\n")
@@ -112,6 +111,6 @@ func entryFromLog(x *Entry) *entry {
 		event.Type = ""
 	}
 	event.Retry = max(event.Retry, 0)
-	d := newDraft(&event, x.Topics)
+	d := newDraft(&event)
 	return d.entry(x.Position, x.Time.UnixNano())
 }

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/sse-go/sse/internal/siphash"
 	"github.com/sse-go/sse/internal/wire"
 )
 
@@ -20,9 +21,18 @@ import (
 //
 // The log numbers its entries upwards from 1. The log may leave out numbers,
 // but never uses a number twice in an epoch. An entry's position consists of
-// the epoch, the number, and [Entry.Check]. The log draws the epoch at random
-// when it is created, and draws a new one when it detects that it has lost
-// stored entries.
+// the epoch, the number, and a check. The log draws the epoch at random when it
+// is created, and draws a new one when it detects that it has lost stored
+// entries.
+//
+// The check is 32 bits that depend on the number and the content of the entry,
+// and on a secret of the log: [Entry.Check] with the same random key for all
+// entries, or another function. Subscribers of one topic receive positions of
+// events of other topics, and could find out their content if the check needed
+// no secret. The log stores the key with its entries, and a backup must include
+// it. If the log has lost the key, it must begin a new epoch. A log that never
+// uses a number twice, for example because it is only in memory, may compute
+// the check without the content.
 //
 // # Retention
 //
@@ -148,16 +158,26 @@ type Entry struct {
 // castagnoli is the CRC-32 polynomial for which processors have an instruction.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Check returns a checksum of the entry except its position. Two different
-// entries have the same checksum with a probability of one in 4 billion.
-func (e *Entry) Check() uint32 {
-	return finishChecksum(contentChecksum(e.Topics, &e.Event), e.Time.UnixNano())
+// Check returns a hash of the entry, including the Seq of its position, for
+// [Position.Check]. Without the key, nobody can predict the hash, or find out
+// anything about the entry from it. With the same key and Seq, two different
+// entries have the same hash with a probability of one in 4 billion.
+//
+// The key is a secret of the log: 16 bytes from crypto/rand.
+func (e *Entry) Check(key [16]byte) uint32 {
+	return keyedCheck(&key, e.Position.Seq, e.Time.UnixNano(), contentChecksum(e.Topics, &e.Event))
 }
 
-// contentChecksum returns the part of the checksum that does not depend on the
-// time. finishChecksum adds the time.
+// keyedCheck returns the check of an entry with a sequence, a time, and a
+// contentChecksum. The checksum needs no key: a log uses no sequence twice with the
+// same key, except after it has lost entries, so each hash is of another input.
+func keyedCheck(key *[16]byte, seq uint64, unixNano int64, checksum uint32) uint32 {
+	return uint32(siphash.Sum(key, seq, uint64(unixNano), uint64(checksum)))
+}
+
+// contentChecksum returns a checksum of the topics and the event.
 func contentChecksum(topics []string, event *Event) uint32 {
-	crc := uint32(1) // not 0, or an empty entry would have the checksum of an unknown one
+	crc := uint32(0)
 	for _, topic := range topics {
 		crc = hashText(crc, topic)
 	}
@@ -166,9 +186,6 @@ func contentChecksum(topics []string, event *Event) uint32 {
 	}
 	return hashNumber(crc, int64(event.Retry))
 }
-
-// finishChecksum adds the time to a checksum from contentChecksum.
-func finishChecksum(crc uint32, unixNano int64) uint32 { return hashNumber(crc, unixNano) }
 
 // hashText adds a text and its length to the checksum. Without the length,
 // "ab", "c" and "a", "bc" would have the same checksum.

@@ -9,6 +9,9 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
+// testKey is the key of all checks in this file.
+var testKey = [16]byte{15: 1}
+
 // checkedEntry returns an entry in which every field that Check covers is set.
 func checkedEntry() sse.Entry {
 	return sse.Entry{
@@ -28,10 +31,10 @@ func TestEntryCheckValues(t *testing.T) {
 		entry sse.Entry
 		want  uint32
 	}{
-		{"full", full, 0xAA5F96F1},
-		{"unnamed", unnamed, 0x00004000},
+		{"full", full, 0x901BAD85},
+		{"unnamed", unnamed, 0x96758B2F},
 	} {
-		if got := test.entry.Check(); got != test.want {
+		if got := test.entry.Check(testKey); got != test.want {
 			t.Errorf("%s: got %08X, want %08X", test.name, got, test.want)
 		}
 	}
@@ -44,6 +47,7 @@ func TestEntryCheckDiffers(t *testing.T) {
 		change func(*sse.Entry)
 	}{
 		{"unchanged", func(*sse.Entry) {}},
+		{"another number", func(e *sse.Entry) { e.Position.Seq++ }},
 		{"a nanosecond later", func(e *sse.Entry) { e.Time = e.Time.Add(1) }},
 		{"before 1970", func(e *sse.Entry) { e.Time = time.Unix(-1, 0) }},
 		{"another topic", func(e *sse.Entry) { e.Topics[1] = "C" }},
@@ -75,7 +79,10 @@ func TestEntryCheckDiffers(t *testing.T) {
 	} {
 		entry := checkedEntry()
 		test.change(&entry)
-		check := entry.Check()
+		if check := entry.Check([16]byte{1}); check == entry.Check(testKey) {
+			t.Errorf("%q has the same check with another key: %08X", test.name, check)
+		}
+		check := entry.Check(testKey)
 		if other, ok := seen[check]; ok {
 			t.Errorf("%q has the check of %q: %08X", test.name, other, check)
 		}
@@ -95,7 +102,8 @@ func TestEntryCheckSame(t *testing.T) {
 			e.Topics = []string{strings.Clone("ab"), strings.Clone("c")}
 			e.Event.Data = strings.Clone("gh")
 		}},
-		{"no position", func(e *sse.Entry) { e.Position = sse.Position{} }},
+		{"another epoch", func(e *sse.Entry) { e.Position.Epoch++ }},
+		{"no check", func(e *sse.Entry) { e.Position.Check = 0 }},
 		{"another time zone", func(e *sse.Entry) {
 			e.Time = e.Time.In(time.FixedZone("", 5*60*60))
 		}},
@@ -103,14 +111,14 @@ func TestEntryCheckSame(t *testing.T) {
 	} {
 		entry := checkedEntry()
 		test.change(&entry)
-		if got := entry.Check(); got != want.Check() {
-			t.Errorf("%s: got %08X, want %08X", test.name, got, want.Check())
+		if got := entry.Check(testKey); got != want.Check(testKey) {
+			t.Errorf("%s: got %08X, want %08X", test.name, got, want.Check(testKey))
 		}
 	}
 
 	now := time.Now() // with the monotonic clock's reading
 	with, without := sse.Entry{Time: now}, sse.Entry{Time: now.Round(0)}
-	if with.Check() != without.Check() {
+	if with.Check(testKey) != without.Check(testKey) {
 		t.Error("the monotonic clock is part of the check")
 	}
 }

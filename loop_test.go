@@ -94,7 +94,7 @@ func TestHookDelaysNoOtherStream(t *testing.T) {
 		first, second := h.listen(t), h.listen(t)
 		c := &broker.state
 		event := Event{Data: "before the hook"}
-		d := newDraft(&event, defaultTopics)
+		d := newDraft(&event)
 		c.mu.Lock() // so that both are in one batch
 		c.window.publish(&d, defaultTopics, time.Now())
 		c.wakeSubscriber(c.subscribers[0])

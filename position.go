@@ -23,8 +23,10 @@ type Position struct {
 	// log, and the first is 1 or greater.
 	Seq uint64
 
-	// Check is the checksum [Entry.Check] of the event. Check reveals that a
-	// sequence number was used twice, for example after a backup was restored.
+	// Check is a hash of the event that needs a secret of the log: see
+	// [Entry.Check]. Check reveals to the log that a sequence number was used
+	// twice, for example after a backup was restored. It reveals nothing about
+	// the event to a client. If Check is zero, it is not known.
 	Check uint32
 }
 

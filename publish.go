@@ -43,7 +43,7 @@ func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Po
 		return b.publishLog(ctx, st, event, topics)
 	}
 	event = normalize(event)
-	d := newDraft(&event, topics)
+	d := newDraft(&event)
 	st.mu.Lock()
 	if st.closed {
 		st.mu.Unlock()
@@ -146,7 +146,7 @@ func (b *Broker) Append(ctx context.Context, r AppendRequest) (AppendResult, err
 			return AppendResult{}, err
 		}
 		event = normalize(event)
-		d.draft = newDraft(&event, d.topics)
+		d.draft = newDraft(&event)
 	}
 	st, err := b.startFor(ctx)
 	if err != nil || len(r.Entries) == 0 {

@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"crypto/rand"
 	"slices"
 	"sort"
 	"time"
@@ -25,6 +26,7 @@ const (
 // patternTree that selects one of its topics.
 type window struct {
 	epoch    uint64
+	key      [16]byte // see check; not used with a log
 	last     Position // of the newest entry, even if it was removed
 	lastTime int64    // latest Time of an entry, in nanoseconds since 1970
 	setBack  uint64   // sequence of the newest entry whose Time is before an earlier one
@@ -72,12 +74,14 @@ func newWindow(limits Retention, rules []TopicRetention) window {
 	if limits.Bytes == 0 {
 		limits.Bytes = defaultRetainedBytes
 	}
-	return window{
+	w := window{
 		topics:      make(map[string]*topicState),
 		entriesByID: make(map[string][]*entry),
 		limits:      limits,
 		rules:       rules,
 	}
+	_, _ = rand.Read(w.key[:]) // never returns an error
+	return w
 }
 
 // begin sets the position at which an empty window begins.
@@ -88,10 +92,16 @@ func (w *window) begin(p Position) {
 // publish completes a draft and appends it.
 func (w *window) publish(d *draft, topics []string, now time.Time) *entry {
 	at := max(now.UnixNano(), w.lastTime)
-	p := Position{w.epoch, w.last.Seq + 1, finishChecksum(d.crc, at)}
-	e := d.entry(p, at)
+	seq := w.last.Seq + 1
+	e := d.entry(Position{w.epoch, seq, w.check(seq, at)}, at)
 	w.append(e, topics)
 	return e
+}
+
+// check returns the check of an entry. It need not depend on the event, because the
+// window uses no sequence twice.
+func (w *window) check(seq uint64, unixNano int64) uint32 {
+	return keyedCheck(&w.key, seq, unixNano, 0)
 }
 
 // append adds an entry, which must come after all other entries, and removes the

@@ -36,7 +36,8 @@ func (l *WindowLog) Append(ctx context.Context, r AppendRequest) (AppendResult, 
 	defer l.mu.Unlock()
 	var positions []Position
 	for _, x := range r.Entries {
-		x.Position = Position{Epoch: l.win.epoch, Seq: l.win.last.Seq + 1, Check: x.Check()}
+		seq := l.win.last.Seq + 1
+		x.Position = Position{l.win.epoch, seq, l.win.check(seq, x.Time.UnixNano())}
 		l.win.append(entryFromLog(&x), x.Topics)
 		positions = append(positions, x.Position)
 	}

@@ -16,8 +16,8 @@ import (
 // test a capability that is not declared here; it lists the omitted cases in
 // the test's log.
 type EventLogOptions struct {
-	// Open returns a new, empty log for one case. It registers the cleanup at the
-	// end of the case with t.Cleanup.
+	// Open returns a new, empty log, independent of all others. A case may open
+	// several. Open registers the cleanup at the end of the case with t.Cleanup.
 	Open func(t testing.TB, setup EventLogSetup) sse.EventLog
 
 	// Reopen opens the stored contents of a log again, with the setup that Open

@@ -140,8 +140,9 @@ func appendPositions(k *kit) {
 	l.append(k.entries(3, "a", "b")...)
 	last := empty
 	for i, entry := range l.appended {
-		want := sse.Position{Epoch: empty.Epoch, Seq: entry.Position.Seq, Check: entry.Check()}
-		k.equalPositions(fmt.Sprintf("the position of entry %d", i+1), entry.Position, want)
+		if entry.Position.Epoch != empty.Epoch {
+			k.fail(fmt.Sprintf("the epoch of entry %d", i+1), entry.Position.Epoch, empty.Epoch)
+		}
 		if entry.Position.Seq <= last.Seq || entry.Position.Seq > 1_000_000 {
 			k.fail(fmt.Sprintf("the number of entry %d", i+1), entry.Position.Seq,
 				fmt.Sprintf("more than %d, and at most 1000000", last.Seq))

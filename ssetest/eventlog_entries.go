@@ -35,11 +35,28 @@ var entryCases = []eventLogCase{
 			}
 			k.equalEntries("the entries from Follow", l.follow(sse.Position{}).take(len(l.appended)),
 				l.appended)
-			for _, entry := range l.appended {
-				if got, want := entry.Position.Check, entry.Check(); got != want {
-					k.fail("the position's Check of the entry with data "+quote(entry.Event.Data),
-						got, want)
+		},
+	},
+	{
+		name:    "entries/check",
+		promise: "the Check of a position depends on the entry's number and on a secret of the log",
+		why: "a subscriber of one topic receives positions of events of other topics, and could " +
+			"find out what these events contain, or which of them are the same",
+		run: func(k *kit) {
+			// All entries are equal, also in their times.
+			entry, checks := k.entry("the same", "a"), map[uint32]int{}
+			const logs, entries = 4, 4
+			for range logs {
+				l := k.open()
+				for range entries {
+					checks[l.append(entry)[0].Position.Check]++
 				}
+			}
+			// Random numbers of 32 bits are all different, except once in 36 million
+			// times.
+			if len(checks) < logs*entries {
+				k.fail(fmt.Sprintf("the checks of %d equal entries in each of %d logs", entries, logs),
+					fmt.Sprintf("%d different checks", len(checks)), logs*entries)
 			}
 		},
 	},

@@ -73,9 +73,19 @@ var appendFaults = []fault{
 			p[i].Seq = max(p[i].Seq, 2) - 1
 		}
 	})},
-	{"returns positions without Check", "append/positions", onPositions(func(p []sse.Position) {
+	{"returns positions without Check", "entries/check", onPositions(func(p []sse.Position) {
 		for i := range p {
 			p[i].Check = 0
+		}
+	})},
+	{"computes Check from the number only", "entries/check", onPositions(func(p []sse.Position) {
+		for i := range p {
+			p[i].Check = (&sse.Entry{Position: p[i]}).Check([16]byte{})
+		}
+	})},
+	{"computes Check without the number", "entries/check", onPositions(func(p []sse.Position) {
+		for i := range p {
+			p[i].Check = uint32(p[i].Epoch)
 		}
 	})},
 	{"stores entries although Append fails", "append/canceled", func(b *broken) {
@@ -164,7 +174,7 @@ func visibleBeforeStored(b *broken) {
 			return nil, err
 		}
 		for _, entry := range entries[:min(1, len(entries))] {
-			entry.Position = sse.Position{Epoch: end.Epoch, Seq: end.Seq + 1, Check: entry.Check()}
+			entry.Position = sse.Position{Epoch: end.Epoch, Seq: end.Seq + 1, Check: 1}
 			show(entry)
 		}
 		if waiting.TryLock() {

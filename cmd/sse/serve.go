@@ -51,6 +51,7 @@ type serveOptions struct {
 	topicRetention    retentionFlag
 	idempotencyPeriod ageFlag
 	lockWait          time.Duration
+	newEpoch          bool
 
 	keys     stringsFlag
 	keyFile  string
@@ -87,6 +88,9 @@ func (o *serveOptions) define(s *settings) {
 		"recognize a repeated Idempotency-Key for `AGE`, for example 36h")
 	s.addFlag(&o.lockWait, "lock-wait", "wait up to `DURATION`, for example 1m, "+
 		"for another hub to release the data directory")
+	s.addFlag(&o.newEpoch, "new-epoch", "start even though the key file of the data directory "+
+		"is lost, and renew it; each client that reconnects then gets one gap, "+
+		"so use it for one start only")
 
 	s.addGroup("Access")
 	s.addFlag(&o.keys, "key", "accept `KEY`, "+
@@ -175,6 +179,7 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
 		Hosts: o.hosts, Origins: o.origins, MaxEvent: int(o.maxEventSize),
 		KeyWindow: time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
+		NewEpoch: o.newEpoch,
 	}
 	if o.lockWait <= 0 {
 		config.LockWait = -1

@@ -19,6 +19,7 @@ type FakeLog struct {
 
 	mu      sync.Mutex // guards the following
 	epoch   uint64
+	key     [16]byte // always zero, so that the positions are always the same
 	entries []sse.Entry
 	last    uint64        // sequence of the newest entry
 	removed uint64        // all entries up to this sequence have been removed
@@ -55,7 +56,8 @@ func (l *FakeLog) Append(_ context.Context, r sse.AppendRequest) (sse.AppendResu
 	var positions []sse.Position
 	for _, e := range r.Entries {
 		l.last++
-		e.Position = sse.Position{Epoch: l.epoch, Seq: l.last, Check: e.Check()}
+		e.Position = sse.Position{Epoch: l.epoch, Seq: l.last}
+		e.Position.Check = e.Check(l.key)
 		l.entries = append(l.entries, e)
 		positions = append(positions, e.Position)
 	}

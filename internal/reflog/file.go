@@ -15,9 +15,9 @@ import (
 
 // The file has one line of JSON for each entry in order, including removed
 // entries, and one for each epoch. The last epoch in the file is the epoch of
-// all entries:
+// all entries. Each epoch has the same secret, the key of the checks:
 //
-//	{"epoch":7}
+//	{"epoch":7,"secret":"…"}
 //	{"seq":1,"check":4,"time":1700000000000000000,"topics":["a"],"data":"aGVsbG8="}
 //
 // Before the entries of a request with a key, there is a line for the request:
@@ -30,6 +30,7 @@ import (
 // epoch.
 type line struct {
 	Epoch  uint64        `json:"epoch,omitempty"`
+	Secret []byte        `json:"secret,omitempty"`
 	Seq    uint64        `json:"seq,omitempty"`
 	Check  uint32        `json:"check,omitempty"`
 	Time   int64         `json:"time,omitempty"` // nanoseconds since 1970
@@ -92,7 +93,7 @@ func (l *Log) loadLocked() error {
 	}
 	if last == 0 || damaged {
 		last = epoch.New()
-		if err := l.writeLinesLocked([]*line{{Epoch: last}}); err != nil {
+		if err := l.writeLinesLocked([]*line{{Epoch: last, Secret: l.secret[:]}}); err != nil {
 			return err
 		}
 	}
@@ -124,7 +125,9 @@ func (l *Log) scanLocked(r *bufio.Reader) (epoch uint64, damaged bool, err error
 		}
 		switch {
 		case n.Epoch != 0:
-			epoch = n.Epoch
+			if epoch = n.Epoch; copy(l.secret[:], n.Secret) != len(l.secret) {
+				return epoch, true, nil
+			}
 		case n.Key != nil:
 			if len(n.Digest) != len(keyed{}.digest) {
 				return epoch, true, nil
@@ -144,7 +147,7 @@ func (l *Log) scanLocked(r *bufio.Reader) (epoch uint64, damaged bool, err error
 // undamaged and in order.
 func (l *Log) loadEntryLocked(n *line) bool {
 	entry := n.entry()
-	if n.Seq != l.last.Seq+1 || n.Check != entry.Check() {
+	if n.Seq != l.last.Seq+1 || n.Check != entry.Check(l.secret) {
 		return false
 	}
 	l.entries = append(l.entries, entry)

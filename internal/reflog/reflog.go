@@ -6,6 +6,7 @@ package reflog
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"iter"
 	"os"
@@ -42,6 +43,7 @@ type Log struct {
 	file    *os.File        // nil if the log has no file
 	size    int64           // bytes of the valid part of the file
 	epoch   uint64          // not zero
+	secret  [16]byte        // the key of the checks
 	entries []sse.Entry     // the stored entries in order
 	last    sse.Position    // of the newest entry ever appended
 	removed map[string]loss // by topic, the newest removed entry
@@ -64,6 +66,7 @@ func New(opts *Options) *Log {
 	if l.opts.Now == nil {
 		l.opts.Now = time.Now
 	}
+	_, _ = rand.Read(l.secret[:]) // never returns an error
 	l.beginLocked(epoch.New())
 	return l
 }
@@ -162,9 +165,8 @@ func (l *Log) numberLocked(entries []sse.Entry) []sse.Entry {
 	for i := range entries {
 		entry := &entries[i]
 		entry.Topics = slices.Clone(entry.Topics)
-		entry.Position = sse.Position{
-			Epoch: l.epoch, Seq: l.last.Seq + 1 + uint64(i), Check: entry.Check(),
-		}
+		entry.Position = sse.Position{Epoch: l.epoch, Seq: l.last.Seq + 1 + uint64(i)}
+		entry.Position.Check = entry.Check(l.secret)
 	}
 	return entries
 }

@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -30,16 +31,19 @@ type fileLog struct {
 
 	mu      sync.Mutex    // guards the following
 	begin   sse.Position  // the position before the first event; it has the epoch
+	key     [16]byte      // the secret of the positions
 	entries []sse.Entry   // sequences 1, 2, 3 …, without holes
 	size    int64         // length of the complete lines in the file
 	broken  error         // if not nil, the error of every further Append
 	grown   chan struct{} // closed, and replaced, when there are more entries
 }
 
-// line is a line of the file. The first line has the position begin and no event.
+// line is a line of the file. The first line has the position begin, the key, and no
+// event.
 type line struct {
 	sse.Entry
 	Bytes []byte `json:",omitempty"` // the event's data, if it is not valid UTF-8
+	Key   []byte `json:",omitempty"`
 }
 
 func openLog(path string) (*fileLog, error) {
@@ -57,7 +61,8 @@ func openLog(path string) (*fileLog, error) {
 // load reads the file up to its last complete line, and removes the rest. The rest
 // comes from an Append that did not return, so no reader has seen it.
 func (l *fileLog) load() error {
-	for r := bufio.NewReader(l.file); ; {
+	r := bufio.NewReader(l.file)
+	for lines := 1; ; lines++ {
 		text, err := r.ReadBytes('\n')
 		if err == io.EOF {
 			break
@@ -65,14 +70,14 @@ func (l *fileLog) load() error {
 		if err != nil {
 			return err
 		}
-		entry, err := parse(text)
+		n, err := parse(text)
 		switch {
-		case err == nil && l.begin.Epoch == 0:
-			l.begin = entry.Position
-		case err == nil && entry.Position == l.position(len(l.entries)+1, &entry):
-			l.entries = append(l.entries, entry)
+		case err == nil && l.begin.Epoch == 0 && len(n.Key) == len(l.key):
+			l.begin, l.key = n.Position, [16]byte(n.Key)
+		case err == nil && n.Position == l.position(len(l.entries)+1, n.Entry):
+			l.entries = append(l.entries, n.Entry)
 		default:
-			return fmt.Errorf("line %d is damaged", len(l.entries)+2)
+			return fmt.Errorf("line %d is damaged", lines)
 		}
 		l.size += int64(len(text))
 	}
@@ -82,13 +87,17 @@ func (l *fileLog) load() error {
 	// A new log. Its epoch differs from the epochs of all other logs, also of a lost
 	// log with the same name: a client that reconnects with a position of the lost log
 	// receives a gap.
-	l.begin.Epoch = rand.Uint64() | 1
-	return l.write([]sse.Entry{{Position: l.begin}})
+	l.begin.Epoch = mathrand.Uint64() | 1
+	rand.Read(l.key[:]) // never returns an error
+	return l.write([]line{{Entry: sse.Entry{Position: l.begin}, Key: l.key[:]}})
 }
 
-// position returns the position of entry, which has the number seq.
-func (l *fileLog) position(seq int, entry *sse.Entry) sse.Position {
-	return sse.Position{Epoch: l.begin.Epoch, Seq: uint64(seq), Check: entry.Check()}
+// position returns the position of entry, which has the number seq. Without the key,
+// clients could find out the content of an event from its position.
+func (l *fileLog) position(seq int, entry sse.Entry) sse.Position {
+	entry.Position = sse.Position{Epoch: l.begin.Epoch, Seq: uint64(seq)}
+	entry.Position.Check = entry.Check(l.key)
+	return entry.Position
 }
 
 // at returns the position after the first n entries.
@@ -111,13 +120,15 @@ func (l *fileLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendRe
 	}
 	entries := slices.Clone(r.Entries)
 	positions := make([]sse.Position, len(entries))
+	lines := make([]line, len(entries))
 	for i := range entries {
 		entries[i].Time = entries[i].Time.UTC() // as load returns it
 		entries[i].Topics = slices.Clone(entries[i].Topics)
-		positions[i] = l.position(len(l.entries)+i+1, &entries[i])
+		positions[i] = l.position(len(l.entries)+i+1, entries[i])
 		entries[i].Position = positions[i]
+		lines[i] = lineOf(entries[i])
 	}
-	if err := l.write(entries); err != nil {
+	if err := l.write(lines); err != nil {
 		return sse.AppendResult{}, err
 	}
 	l.entries = append(l.entries, entries...)
@@ -126,11 +137,11 @@ func (l *fileLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendRe
 	return sse.AppendResult{Positions: positions}, nil
 }
 
-// write appends the entries to the file. It returns when they are on stable storage.
-func (l *fileLog) write(entries []sse.Entry) error {
+// write appends lines to the file. It returns when they are on stable storage.
+func (l *fileLog) write(lines []line) error {
 	var text bytes.Buffer
-	for _, entry := range entries {
-		if err := json.NewEncoder(&text).Encode(lineOf(entry)); err != nil {
+	for _, n := range lines {
+		if err := json.NewEncoder(&text).Encode(n); err != nil {
 			return err
 		}
 	}
@@ -156,13 +167,13 @@ func lineOf(entry sse.Entry) line {
 	return n
 }
 
-func parse(text []byte) (sse.Entry, error) {
+func parse(text []byte) (line, error) {
 	var n line
 	err := json.Unmarshal(text, &n)
 	if n.Bytes != nil {
 		n.Event.Data = string(n.Bytes)
 	}
-	return n.Entry, err
+	return n, err
 }
 
 // Read finds the entries after a position by their numbers, which have no holes.

@@ -33,7 +33,7 @@ const (
 // pending is an entry that has no position yet.
 type pending struct {
 	value  []byte
-	check  uint32
+	sum    uint32
 	nano   int64
 	topics []string // distinct
 	id     string
@@ -86,10 +86,10 @@ func newRequest(entries []sse.Entry) (*request, error) {
 				return nil, fmt.Errorf("sse: topic %q contains NUL", topic)
 			}
 		}
-		check := e.Check()
-		value := encodeEntry(e, check)
+		sum := sumOf(e)
+		value := encodeEntry(e, sum)
 		r.entries[i] = pending{
-			value: value, check: check, nano: e.Time.UnixNano(), topics: distinct(e.Topics),
+			value: value, sum: sum, nano: e.Time.UnixNano(), topics: distinct(e.Topics),
 			id: e.Event.ID, cost: costOf(len(value), e.Topics, e.Event.ID),
 		}
 		r.bytes += int(r.entries[i].cost)

@@ -141,18 +141,17 @@ func (l *Log) commitGroup(group []*request) {
 	seq := next.last.seq
 	for i := len(group) - 1; i >= 0; i-- {
 		seq -= uint64(len(group[i].entries))
-		group[i].answer(group[i].positions(next.epoch, seq), nil)
+		group[i].answer(l.positions(group[i], seq), nil)
 	}
 	l.wakeTrim(&next, bytesOf(group))
 }
 
-// positions are those of the entries, the first of which comes after seq.
-func (r *request) positions(epoch, seq uint64) []sse.Position {
+// positions returns the positions of the entries, the first of which comes after
+// seq.
+func (l *Log) positions(r *request, seq uint64) []sse.Position {
 	positions := make([]sse.Position, len(r.entries))
 	for i := range r.entries {
-		positions[i] = sse.Position{
-			Epoch: epoch, Seq: seq + 1 + uint64(i), Check: r.entries[i].check,
-		}
+		positions[i] = l.position(place{seq + 1 + uint64(i), r.entries[i].sum})
 	}
 	return positions
 }
@@ -169,7 +168,7 @@ func (l *Log) build(batch *pebble.Batch, group []*request) (logState, error) {
 			}
 		}
 		if r.once != nil {
-			positions := r.positions(next.epoch, first-1)
+			positions := l.positions(r, first-1)
 			if err := l.keys.remember(batch, &next, r.once, positions); err != nil {
 				return next, err
 			}
@@ -183,7 +182,7 @@ func (l *Log) build(batch *pebble.Batch, group []*request) (logState, error) {
 
 func (l *Log) buildEntry(batch *pebble.Batch, next *logState, e *pending) error {
 	seq := next.last.seq + 1
-	next.last = place{seq, e.check}
+	next.last = place{seq, e.sum}
 	next.count++
 	next.bytes += uint64(e.cost)
 	next.newest = max(next.newest, e.nano)

@@ -95,6 +95,8 @@ func Rebuild(tb testing.TB, fs vfs.FS, dir string, entries []sse.Entry, all bool
 	}
 	was, err := readLife(fs, dir)
 	must(err)
+	key, err := readSecret(fs, dir)
+	must(err)
 	must(fs.RemoveAll(fs.PathJoin(dir, storeName)))
 	temporary := fs.PathJoin(dir, "temporary")
 	log, err := Open(temporary, &Options{FS: fs, Reserve: -1})
@@ -102,7 +104,7 @@ func Rebuild(tb testing.TB, fs vfs.FS, dir string, entries []sse.Entry, all bool
 	_, err = log.Append(context.Background(), entries...)
 	must(err)
 	log.mu.Lock()
-	log.state.epoch = was.epoch
+	log.state.epoch, log.state.keyed = was.epoch, key.fingerprint()
 	err = log.db.Set([]byte{logKey}, log.state.encode(nil), pebble.Sync)
 	log.mu.Unlock()
 	must(err)
@@ -117,3 +119,13 @@ func Rebuild(tb testing.TB, fs vfs.FS, dir string, entries []sse.Entry, all bool
 
 // BirthTime is when a file came into being, or zero if nobody says so.
 var BirthTime = birthTime
+
+// MakeOld gives a log the state that logs had before they had a key, and closes it.
+func (l *Log) MakeOld() error {
+	l.mu.Lock()
+	state := l.state.encode(nil)
+	state = append([]byte{1}, state[1:len(state)-8]...)
+	err := l.db.Set([]byte{logKey}, state, pebble.Sync)
+	l.mu.Unlock()
+	return errors.Join(err, l.Close(), l.space.Remove(l.space.PathJoin(l.dir, keyName)))
+}

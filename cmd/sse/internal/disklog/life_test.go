@@ -286,3 +286,116 @@ func TestOpenFails(t *testing.T) {
 		t.Error("a negative limit is a limit")
 	}
 }
+
+// TestKeyFile damages the key file of a log with an event.
+func TestKeyFile(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		damage func(name string) error
+		reason string // why the log is refused, or empty
+	}{
+		{"unchanged", func(string) error { return nil }, ""},
+		{"removed", os.Remove, "is missing"},
+		{"empty", func(name string) error { return os.Truncate(name, 0) }, "is damaged"},
+		{"cut", func(name string) error { return os.Truncate(name, 30) }, "is damaged"},
+		{"of another log", func(name string) error {
+			return os.WriteFile(name, []byte("sse log, key 000102030405060708090a0b0c0d0e0f\n"), 0o600)
+		}, "is of another log"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			name := filepath.Join(dir, "key")
+			l := open(t, dir, disklog.Options{})
+			was := put(t, l, entry("1", "a"))[0].Position
+			info, err := os.Stat(name)
+			if err != nil || info.Mode() != 0o600 {
+				t.Fatalf("the key file: %v, %v, want mode 0600", info.Mode(), err)
+			}
+			if err := errors.Join(l.Close(), c.damage(name)); err != nil {
+				t.Fatal(err)
+			}
+			_, err = disklog.Open(dir, &disklog.Options{Logger: quiet})
+			if c.reason == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			var missing *disklog.MissingKeyError
+			if !errors.As(err, &missing) || missing.Name != name || missing.Reason != c.reason {
+				t.Fatalf("Open: %v, want that %s %s", err, name, c.reason)
+			}
+			checkNewEpoch(t, open(t, dir, disklog.Options{NewEpoch: true}), was)
+		})
+	}
+}
+
+// checkNewEpoch checks a log that has one entry, and has begun a new epoch since it
+// has returned the position of this entry.
+func checkNewEpoch(t *testing.T, l *disklog.Log, was sse.Position) {
+	t.Helper()
+	_, err := l.Locate(t.Context(), sse.Start{After: was}, everything)
+	var gap *sse.Gap
+	if !errors.As(err, &gap) || gap.Why != sse.GapEpoch {
+		t.Errorf("after the old position: %v, want a gap because of the epoch", err)
+	}
+	page := get(t, l, everything)
+	if len(page.Entries) != 1 {
+		t.Fatalf("%d entries, want 1", len(page.Entries))
+	}
+	now := page.Entries[0].Position
+	if now.Seq != was.Seq || now.Check == was.Check || end(t, l) != now {
+		t.Errorf("the position was %v, is %v, and the end is %v", was, now, end(t, l))
+	}
+	if _, err := l.Locate(t.Context(), sse.Start{After: now}, everything); err != nil {
+		t.Errorf("after the new position: %v", err)
+	}
+}
+
+// TestKeyLostWithoutEvents removes the key file of a log in which nothing was stored.
+func TestKeyLostWithoutEvents(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, disklog.Options{})
+	was := end(t, l)
+	if err := errors.Join(l.Close(), os.Remove(filepath.Join(dir, "key"))); err != nil {
+		t.Fatal(err)
+	}
+	if l := open(t, dir, disklog.Options{}); end(t, l).Epoch == was.Epoch {
+		t.Error("the epoch is the same, want a new one")
+	}
+}
+
+// TestNewEpoch asks for a new epoch of a log that has lost nothing.
+func TestNewEpoch(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, disklog.Options{})
+	was := put(t, l, entry("1", "a"))[0].Position
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir, disklog.Options{NewEpoch: true})
+	checkNewEpoch(t, l, was)
+	now := end(t, l)
+	if l, _ := reopen(t, l, dir); end(t, l) != now {
+		t.Errorf("opened again, the end is %v, was %v", end(t, l), now)
+	}
+}
+
+// TestUpgrade opens a log from before positions had a key.
+func TestUpgrade(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, disklog.Options{})
+	was := put(t, l, entry("1", "a"))[0].Position
+	if err := l.MakeOld(); err != nil {
+		t.Fatal(err)
+	}
+	l, said := reopen(t, l, dir)
+	if !strings.Contains(said, "new epoch") || !strings.Contains(said, "without a key") {
+		t.Errorf("said %q", said)
+	}
+	checkNewEpoch(t, l, was)
+	now := end(t, l)
+	if l, said := reopen(t, l, dir); end(t, l) != now || said != "" {
+		t.Errorf("opened again, the end is %v, was %v; said %q", end(t, l), now, said)
+	}
+}

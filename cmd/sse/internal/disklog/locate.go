@@ -50,7 +50,7 @@ func (l *Log) Locate(
 	case start.Earliest:
 		return f.before(f.earliest())
 	}
-	return end.position(l.epoch), nil
+	return l.position(end), nil
 }
 
 // seeker looks for a place, in the log up to its end.
@@ -88,21 +88,21 @@ func (f *seeker) verify(p sse.Position) (why string, err error) {
 	case p.Seq == 0:
 		return "", nil
 	}
-	check, kept, err := f.l.checkOf(p.Seq)
+	sum, kept, err := f.l.sumAt(p.Seq)
 	if err != nil {
 		return "", err
 	}
 	if p.Seq == f.end.seq {
-		check, kept = f.end.check, true
+		sum, kept = f.end.sum, true
 	}
-	if kept && check != p.Check {
+	if kept && f.l.position(place{p.Seq, sum}) != p {
 		return whyCheck, nil
 	}
 	return "", nil
 }
 
-// checkOf is the check of an entry, if it is kept.
-func (l *Log) checkOf(seq uint64) (check uint32, kept bool, err error) {
+// sumAt returns the sum of an entry, if the log has the entry.
+func (l *Log) sumAt(seq uint64) (sum uint32, kept bool, err error) {
 	if seq < l.first.Load() {
 		return 0, false, nil
 	}
@@ -127,18 +127,18 @@ func (f *seeker) before(seq uint64, err error) (sse.Position, error) {
 		return sse.Position{}, err
 	}
 	if seq == 0 || seq > f.end.seq {
-		return f.end.position(f.l.epoch), nil
+		return f.l.position(f.end), nil
 	}
 	p := sse.Position{Epoch: f.l.epoch, Seq: seq - 1}
 	if p.Seq == 0 {
 		return p, nil
 	}
-	check, kept, err := f.l.checkOf(p.Seq)
+	sum, kept, err := f.l.sumAt(p.Seq)
 	if err != nil {
 		return sse.Position{}, err
 	}
 	if kept {
-		p.Check = check
+		p = f.l.position(place{p.Seq, sum})
 	}
 	return p, nil
 }
@@ -173,7 +173,7 @@ func (f *seeker) named(id string) (sse.Position, bool, error) {
 			return sse.Position{}, false, err
 		}
 		if same {
-			return place{seq, h.check}.position(f.l.epoch), true, nil
+			return f.l.position(place{seq, h.sum}), true, nil
 		}
 	}
 	return sse.Position{}, false, iter.Error()

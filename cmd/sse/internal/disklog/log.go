@@ -38,6 +38,7 @@ type Log struct {
 	dir     string
 	db      *pebble.DB
 	epoch   uint64
+	key     [16]byte // the secret of the positions
 	rules   []Retention
 	overall Retention
 	window  time.Duration
@@ -119,7 +120,7 @@ func open(dir string, o Options, noSync bool) (log *Log, err error) {
 		return nil, fmt.Errorf("sse: the log in %s: %w", dir, err)
 	}
 	undo = append([]func() error{l.db.Close}, undo...)
-	if err := l.begin(); err != nil {
+	if err := l.begin(o.NewEpoch); err != nil {
 		return nil, fmt.Errorf("sse: the log in %s: %w", dir, err)
 	}
 	l.undropped = 1 // there may be some from before
@@ -153,8 +154,12 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 }
 
 // begin finds out where the log ends, and in which epoch it goes on.
-func (l *Log) begin() error {
+func (l *Log) begin(newEpoch bool) error {
 	isNew, err := l.loadState()
+	if err != nil {
+		return err
+	}
+	lost, err := l.openKey(isNew, newEpoch)
 	if err != nil {
 		return err
 	}
@@ -165,9 +170,10 @@ func (l *Log) begin() error {
 	if l.mark, err = openMark(l.space, l.dir); err != nil {
 		return err
 	}
-	lost := ""
 	if !isNew {
-		lost = lostLife(&l.state, was, was.isCopy(l.space, l.dir), l.mark.was)
+		if why := lostLife(&l.state, was, was.isCopy(l.space, l.dir), l.mark.was); lost == "" {
+			lost = why
+		}
 		l.say(lost)
 	}
 	if isNew || lost != "" {

@@ -59,7 +59,7 @@ func (l *losses) load(db *pebble.DB, merged lossMark) error {
 
 func (m *lossMark) encode(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst[:0], m.seq)
-	dst = binary.BigEndian.AppendUint32(dst, m.check)
+	dst = binary.BigEndian.AppendUint32(dst, m.sum)
 	return binary.BigEndian.AppendUint64(dst, uint64(m.nano))
 }
 
@@ -67,7 +67,7 @@ func (m *lossMark) decode(value []byte) error {
 	if len(value) != 20 {
 		return errState
 	}
-	m.seq, m.check = binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])
+	m.seq, m.sum = binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])
 	m.nano = int64(binary.BigEndian.Uint64(value[12:]))
 	return nil
 }

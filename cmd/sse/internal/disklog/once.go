@@ -114,7 +114,7 @@ func (o *onceRecord) decode(value []byte) error {
 	epoch, seq := binary.BigEndian.Uint64(value[40:]), binary.BigEndian.Uint64(value[48:])
 	for value = value[56:]; len(value) > 0; value = value[4:] {
 		check := binary.BigEndian.Uint32(value)
-		o.positions = append(o.positions, place{seq, check}.position(epoch))
+		o.positions = append(o.positions, sse.Position{Epoch: epoch, Seq: seq, Check: check})
 		seq++
 	}
 	return nil

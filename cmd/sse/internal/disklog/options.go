@@ -25,6 +25,10 @@ type Options struct {
 	// zero, it fails at once.
 	LockWait time.Duration
 
+	// NewEpoch draws a new epoch and a new key for a log that exists. Its entries
+	// remain, but each client that reconnects with an older position receives a gap.
+	NewEpoch bool
+
 	// Reserve is how many bytes of the disk are kept free of entries, so that a
 	// log whose disk is full can remove some. If zero, up to 32 MiB, and less in a
 	// log that may have less than 400 MB; if negative, none, and a full disk holds

@@ -20,7 +20,7 @@ func (l *Log) Read(
 		return sse.Page{}, err
 	}
 	defer l.exit()
-	end := l.published.Load().position(l.epoch)
+	end := l.position(*l.published.Load())
 	if through != (sse.Position{}) && through.Seq < end.Seq {
 		end = through
 	}
@@ -39,7 +39,7 @@ func (l *Log) Read(
 	}
 	// Last, so that what was removed under our eyes is told.
 	if lost := l.losses.of(&sel, after.Seq); lost.seq != 0 {
-		page.Lost = lost.position(l.epoch)
+		page.Lost = l.position(lost.place)
 	}
 	return page, nil
 }
@@ -88,7 +88,7 @@ func (p *pager) read(from uint64) error {
 
 // add appends an entry to the page, and reports whether there is room for more.
 func (p *pager) add(seq uint64, value []byte) (bool, error) {
-	e, err := decodeEntry(p.l.epoch, seq, value)
+	e, err := p.l.decodeEntry(seq, value)
 	if err != nil {
 		return false, err
 	}

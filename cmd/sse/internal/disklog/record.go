@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"math/bits"
 	"slices"
 	"time"
 	"unsafe"
@@ -13,24 +15,50 @@ import (
 
 // The value of an entry's key. Lengths, the time and retry are varints:
 //
-//	version  check    time  number of  length topic …  length id  length type  retry  data
+//	version  sum      time  number of  length topic …  length id  length type  retry  data
 //	1 byte   4 bytes        topics
 //
-// The check is the entry's, so that it need not be calculated to know the
-// entry's position, and tells what was damaged on the way to the disk and back;
-// what happens to it there is the storage library's to find.
+// The sum is sumOf the entry. The entry's position can be calculated from it
+// without the rest of the record. It shows that a record was damaged on the way to
+// the disk and back; the storage library finds other damage. No client receives
+// it: without the key of the log, it would reveal the entry.
 const recordVersion = 1
 
 var errDamaged = errors.New("sse: an entry of the log is damaged")
 
-// encodeEntry returns the value for an entry with this check.
-func encodeEntry(e *sse.Entry, check uint32) []byte {
+// sumOf returns a checksum of an entry except its position.
+func sumOf(e *sse.Entry) uint32 {
+	sum := uint32(1)
+	for _, topic := range e.Topics {
+		sum = addText(sum, topic)
+	}
+	for _, text := range [...]string{e.Event.ID, e.Event.Type, e.Event.Data} {
+		sum = addText(sum, text)
+	}
+	return addNumber(addNumber(sum, int64(e.Event.Retry)), e.Time.UnixNano())
+}
+
+// addText adds a text and its length, because "ab", "c" and "a", "bc" must differ.
+func addText(sum uint32, text string) uint32 {
+	sum = addNumber(sum, int64(len(text)))
+	return crc32.Update(sum, castagnoli, unsafe.Slice(unsafe.StringData(text), len(text)))
+}
+
+func addNumber(sum uint32, n int64) uint32 {
+	const odd = 0x9E3779B1 // so that numbers which differ in their lower half stay different
+	return bits.RotateLeft32(sum, 13) ^ (uint32(n)+uint32(n>>32)*31)*odd
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// encodeEntry returns the value for an entry with this sum.
+func encodeEntry(e *sse.Entry, sum uint32) []byte {
 	size := 1 + 4 + 5*binary.MaxVarintLen64 + len(e.Event.ID) + len(e.Event.Type) + len(e.Event.Data)
 	for _, topic := range e.Topics {
 		size += binary.MaxVarintLen32 + len(topic)
 	}
 	v := append(make([]byte, 0, size), recordVersion)
-	v = binary.LittleEndian.AppendUint32(v, check)
+	v = binary.LittleEndian.AppendUint32(v, sum)
 	v = binary.AppendVarint(v, e.Time.UnixNano())
 	v = binary.AppendUvarint(v, uint64(len(e.Topics)))
 	for _, topic := range e.Topics {
@@ -48,7 +76,7 @@ func appendText(dst []byte, text string) []byte {
 
 // head is the part of a record that indexes and retention need.
 type head struct {
-	check  uint32
+	sum    uint32
 	nano   int64
 	topics []string
 	id     string
@@ -98,7 +126,7 @@ func headOf(text string) (head, reader, error) {
 		return head{}, reader{}, errDamaged
 	}
 	r := reader{text: text[5:]}
-	h := head{check: binary.LittleEndian.Uint32([]byte(text[1:5])), nano: r.varint()}
+	h := head{sum: binary.LittleEndian.Uint32([]byte(text[1:5])), nano: r.varint()}
 	n := r.uvarint()
 	if n > uint64(len(r.text)) {
 		return head{}, reader{}, errDamaged
@@ -133,7 +161,7 @@ func distinct(topics []string) []string {
 }
 
 // decodeEntry is the inverse of encodeEntry. It copies the value.
-func decodeEntry(epoch, seq uint64, value []byte) (sse.Entry, error) {
+func (l *Log) decodeEntry(seq uint64, value []byte) (sse.Entry, error) {
 	h, r, err := headOf(string(value))
 	if err != nil {
 		return sse.Entry{}, fmt.Errorf("%w: number %d", err, seq)
@@ -141,12 +169,12 @@ func decodeEntry(epoch, seq uint64, value []byte) (sse.Entry, error) {
 	kind := r.sized()
 	retry := r.varint()
 	e := sse.Entry{
-		Position: sse.Position{Epoch: epoch, Seq: seq, Check: h.check},
+		Position: l.position(place{seq, h.sum}),
 		Time:     time.Unix(0, h.nano),
 		Topics:   h.topics,
 		Event:    sse.Event{ID: h.id, Type: kind, Data: r.text, Retry: time.Duration(retry)},
 	}
-	if r.bad || e.Check() != h.check {
+	if r.bad || sumOf(&e) != h.sum {
 		return sse.Entry{}, fmt.Errorf("%w: number %d", errDamaged, seq)
 	}
 	return e, nil

@@ -22,7 +22,7 @@ func doom(seq uint64, value []byte) (doomed, error) {
 		return doomed{}, err
 	}
 	d := doomed{
-		place: place{seq, h.check}, nano: h.nano,
+		place: place{seq, h.sum}, nano: h.nano,
 		id: strings.Clone(h.id), cost: costOf(len(value), h.topics, h.id),
 	}
 	d.topics = distinct(h.topics)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -23,27 +24,41 @@ type logState struct {
 	timed     uint64   // the newest entry with a time key
 	lost      lossMark // merged loss marks
 	remembers uint64   // idempotency keys that are remembered
+	keyed     uint64   // fingerprint of the key
+	version   byte     // of the encoding from which the state was read
 }
 
-// place is a position without the epoch.
+// place is a position without the epoch and the key.
 type place struct {
-	seq   uint64
-	check uint32
+	seq uint64
+	sum uint32 // sumOf the entry
 }
 
-func (p place) position(epoch uint64) sse.Position {
-	return sse.Position{Epoch: epoch, Seq: p.seq, Check: p.check}
+// position returns the position of an entry. Its check depends on the content
+// through the sum, which is in every index, and on the key.
+func (l *Log) position(p place) sse.Position {
+	if p.seq == 0 {
+		return sse.Position{Epoch: l.epoch}
+	}
+	e := sse.Entry{
+		Position: sse.Position{Epoch: l.epoch, Seq: p.seq}, Time: time.Unix(0, int64(p.sum)),
+	}
+	e.Position.Check = e.Check(l.key)
+	return e.Position
 }
 
-const stateVersion = 1
+// stateVersion is the version that encode writes. In version 1, the log had no key,
+// and its positions are of an epoch that is over.
+const stateVersion = 2
 
 var errState = errors.New("sse: the log's state is damaged, or of a newer version")
 
 func (s *logState) encode(dst []byte) []byte {
 	dst = append(dst[:0], stateVersion)
 	for _, n := range [...]uint64{
-		s.epoch, s.last.seq, uint64(s.last.check), s.first, s.count, s.bytes,
-		uint64(s.newest), s.timed, s.lost.seq, uint64(s.lost.check), uint64(s.lost.nano), s.remembers,
+		s.epoch, s.last.seq, uint64(s.last.sum), s.first, s.count, s.bytes,
+		uint64(s.newest), s.timed, s.lost.seq, uint64(s.lost.sum), uint64(s.lost.nano), s.remembers,
+		s.keyed,
 	} {
 		dst = binary.BigEndian.AppendUint64(dst, n)
 	}
@@ -51,18 +66,24 @@ func (s *logState) encode(dst []byte) []byte {
 }
 
 func (s *logState) decode(value []byte) error {
-	const numbers = 12
-	if len(value) != 1+8*numbers || value[0] != stateVersion {
+	var n [13]uint64
+	numbers := n[:]
+	if len(value) > 0 && value[0] == 1 {
+		numbers = n[:12]
+	} else if len(value) == 0 || value[0] != stateVersion {
 		return errState
 	}
-	var n [numbers]uint64
-	for i := range n {
+	if len(value) != 1+8*len(numbers) {
+		return errState
+	}
+	for i := range numbers {
 		n[i] = binary.BigEndian.Uint64(value[1+8*i:])
 	}
 	*s = logState{
 		epoch: n[0], last: place{n[1], uint32(n[2])}, first: n[3], count: n[4], bytes: n[5],
 		newest: int64(n[6]), timed: n[7],
 		lost: lossMark{place{n[8], uint32(n[9])}, int64(n[10])}, remembers: n[11],
+		keyed: n[12], version: value[0],
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// What is in the log's directory, beside the files in epoch.go.
+// What is in the log's directory, beside the files in epoch.go and key.go.
 const (
 	storeName   = "store"
 	reserveName = "reserve"

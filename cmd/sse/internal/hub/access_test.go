@@ -1,15 +1,21 @@
 package hub_test
 
 import (
+	"fmt"
+	"hash/crc32"
+	"math/bits"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 const (
@@ -306,4 +312,60 @@ func TestTicketForAStream(t *testing.T) {
 	if response, err := http.Get(h.URL + "/news?ticket=" + ticket); err != nil || response.StatusCode != 401 {
 		t.Errorf("second use of a ticket: %v, %v", response, err)
 	}
+}
+
+// TestPositionsRevealNothing plays a client that may read only news, and polls for
+// positions to find out which of 1,000 values an event of another topic has. It even
+// knows when the event was published.
+func TestPositionsRevealNothing(t *testing.T) {
+	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
+		const trials, values = 100, 1000
+		rng, found := testrand.New(t), 0
+		for range trials {
+			value := fmt.Sprint("value ", rng.IntN(values))
+			mustPublish(t, h, "/secret", value)
+			at, err := time.Parse(time.RFC3339, history(t, h, "/secret?since=-1&follow=0")[0].Time)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := h.Do("GET", "/news?since=latest&follow=0", "").Text
+			id, _, _ := strings.Cut(strings.TrimPrefix(page, "id: "), "\n")
+			seen, err := sse.ParsePosition(id)
+			if err != nil {
+				t.Fatalf("%q: %v", page, err)
+			}
+			for i := range values {
+				guess := sse.Entry{
+					Position: seen, Time: at, Topics: []string{"secret"},
+					Event: sse.Event{Data: fmt.Sprint("value ", i)},
+				}
+				if guess.Check([16]byte{}) == seen.Check || checkWithoutKey(&guess) == seen.Check {
+					if guess.Event.Data == value {
+						found++
+					}
+					break
+				}
+			}
+		}
+		// A client that guesses finds more than four of the values in one of 13 million
+		// runs of this test.
+		if found > 4 {
+			t.Errorf("the positions revealed %d of %d values", found, trials)
+		}
+	})
+}
+
+// checkWithoutKey is the function that positions contained before they had a key.
+func checkWithoutKey(e *sse.Entry) uint32 {
+	crc := uint32(1)
+	number := func(n int64) {
+		crc = bits.RotateLeft32(crc, 13) ^ (uint32(n)+uint32(n>>32)*31)*0x9E3779B1
+	}
+	for _, text := range append(e.Topics, e.Event.ID, e.Event.Type, e.Event.Data) {
+		number(int64(len(text)))
+		crc = crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), []byte(text))
+	}
+	number(int64(e.Event.Retry))
+	number(e.Time.UnixNano())
+	return crc
 }

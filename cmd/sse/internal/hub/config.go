@@ -62,6 +62,10 @@ type Config struct {
 	// seconds; if negative, the hub does not wait.
 	LockWait time.Duration
 
+	// NewEpoch begins a new epoch of the event log: each client that reconnects
+	// gets a gap. A log that has lost its key file needs it.
+	NewEpoch bool
+
 	// Grace is how long the hub waits at shutdown for its streams to end. If
 	// zero, 1.5 seconds.
 	Grace time.Duration

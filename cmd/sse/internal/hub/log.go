@@ -17,7 +17,7 @@ import (
 // openLog opens the event log on the disk. If another hub uses the log, openLog
 // waits until that hub releases it, ctx is done, or LockWait has passed.
 func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
-	opts := &disklog.Options{KeyWindow: c.KeyWindow, Logger: c.Logger}
+	opts := &disklog.Options{KeyWindow: c.KeyWindow, NewEpoch: c.NewEpoch, Logger: c.Logger}
 	for _, r := range c.Retention {
 		opts.Retention = append(opts.Retention, disklog.Retention{
 			Pattern: r.Pattern, Age: r.Age, Count: r.Events, Bytes: r.Bytes,
@@ -49,10 +49,15 @@ func explainOpen(err error, c *Config) error {
 	e := &Error{Text: text.WithoutPrefix(err), Err: err}
 	var locked *disklog.LockedError
 	var path *fs.PathError
+	var missingKey *disklog.MissingKeyError
 	switch {
 	case errors.As(err, &locked):
 		e.Text = fmt.Sprintf("%s is in use by another hub", c.Data)
 		e.Hint = "stop the other hub, or choose another directory with --data DIR"
+	case errors.As(err, &missingKey):
+		e.Text = text.WithoutPrefix(missingKey)
+		e.Hint = "restore the file from a backup, or start the hub once with --new-epoch: " +
+			"then each client that reconnects gets a gap"
 	case errors.Is(err, syscall.ENOSPC):
 		e.Hint = "free space on the disk, or choose a directory on another disk with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
