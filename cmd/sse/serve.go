@@ -58,6 +58,8 @@ type serveOptions struct {
 
 	maxEventSize eventSizeFlag
 	heartbeat    time.Duration
+
+	maxConnections int
 }
 
 // define declares every flag. The fields of o hold the defaults.
@@ -101,6 +103,10 @@ func (o *serveOptions) define(s *settings) {
 		"for example 64KiB")
 	s.addFlag(&o.heartbeat, "heartbeat", "send a heartbeat to keep the connection open "+
 		"when a stream is silent for `DURATION`, for example 30s")
+
+	s.addGroup("Limits")
+	s.addFlag(&o.maxConnections, "max-connections", "accept at most `N` connections at a time, "+
+		"for example 10000; no value means the limit of descriptors (ulimit -n) minus 512")
 }
 
 // serve runs "sse serve".
@@ -174,7 +180,8 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	config := hub.Config{
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
 		Hosts: o.hosts, Origins: o.origins, MaxEvent: int(o.maxEventSize),
-		KeyWindow: time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
+		MaxConnections: o.maxConnections,
+		KeyWindow:      time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
 	}
 	if o.lockWait <= 0 {
 		config.LockWait = -1
@@ -182,6 +189,8 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	switch {
 	case o.heartbeat <= 0:
 		return config, usageError("", "--heartbeat %v must be greater than 0s", o.heartbeat)
+	case o.maxConnections < 0:
+		return config, usageError("", "--max-connections %d must not be negative", o.maxConnections)
 	case o.keepEvents < 0:
 		return config, usageError("", "--keep-events %d must not be negative", o.keepEvents)
 	}
