@@ -60,6 +60,7 @@ type serveOptions struct {
 	heartbeat    time.Duration
 
 	maxConnections int
+	maxInflight    storageSizeFlag
 }
 
 // define declares every flag. The fields of o hold the defaults.
@@ -107,6 +108,8 @@ func (o *serveOptions) define(s *settings) {
 	s.addGroup("Limits")
 	s.addFlag(&o.maxConnections, "max-connections", "accept at most `N` connections at a time, "+
 		"for example 10000; no value means the limit of descriptors (ulimit -n) minus 512")
+	s.addFlag(&o.maxInflight, "max-inflight", "use at most `SIZE` of memory for all requests "+
+		"in flight, for example 256MiB; 0 or no value means 1/8 of the memory, at least 64MiB")
 }
 
 // serve runs "sse serve".
@@ -180,8 +183,8 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	config := hub.Config{
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
 		Hosts: o.hosts, Origins: o.origins, MaxEvent: int(o.maxEventSize),
-		MaxConnections: o.maxConnections,
-		KeyWindow:      time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
+		MaxConnections: o.maxConnections, MaxInflight: int64(o.maxInflight),
+		KeyWindow: time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
 	}
 	if o.lockWait <= 0 {
 		config.LockWait = -1

@@ -50,6 +50,11 @@ type Config struct {
 	// minus 512, or half of it if it is less than 1,024.
 	MaxConnections int
 
+	// MaxInflight is how many bytes all requests in flight may use together. If
+	// zero, 1/8 of the memory that the process may use, but at least 64 MiB and at
+	// least four times MaxEvent.
+	MaxInflight int64
+
 	// Retention lists limits of the stored events: of all topics together, and
 	// of each topic that a pattern matches. If several patterns match a topic,
 	// only the first of them applies.
@@ -117,6 +122,7 @@ func (c Config) withDefaults() Config {
 	c.LockWait = cmp.Or(c.LockWait, defaultLockWait)
 	c.Grace = cmp.Or(c.Grace, defaultGrace)
 	c.MaxConnections = cmp.Or(c.MaxConnections, defaultMaxConnections(maxDescriptors()))
+	c.MaxInflight = cmp.Or(c.MaxInflight, defaultMaxInflight(memoryLimit(), c.MaxEvent))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -143,6 +149,12 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxEvent < 0 {
 		return &Error{Text: "the size limit of events must not be negative"}
+	}
+	if least := defaultMaxInflight(0, cmp.Or(c.MaxEvent, defaultMaxEvent)); c.MaxInflight != 0 && c.MaxInflight < least {
+		return &Error{
+			Text: fmt.Sprintf("the memory of all requests in flight must be at least %d MiB", least>>20),
+			Hint: "it must be at least 64 MiB, and four times --max-event-size; raise --max-inflight",
+		}
 	}
 	if err := checkMaxConnections(c.MaxConnections, maxDescriptors()); err != nil {
 		return err

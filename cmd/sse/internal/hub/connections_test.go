@@ -230,6 +230,19 @@ func TestDescriptorLimits(t *testing.T) {
 	}
 }
 
+func TestDefaultMaxInflight(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for _, test := range []struct{ memory, maxEvent, want int64 }{
+		{0, 10, 64}, {256, 10, 64}, {1024, 10, 128}, {1024, 100, 400},
+	} {
+		if got := hub.DefaultMaxInflight(test.memory*mib, int(test.maxEvent*mib)); got != test.want*mib {
+			t.Errorf("%d MiB of memory, events of %d MiB: %d bytes, want %d MiB",
+				test.memory, test.maxEvent, got, test.want)
+		}
+	}
+}
+
 // Of warnings of one kind, the first is logged at once. Then there is one every
 // ten seconds, with the number of the others.
 func TestSpacedLog(t *testing.T) {

@@ -62,6 +62,7 @@ var (
 	DefaultMaxConnections = defaultMaxConnections
 	CheckMaxConnections   = checkMaxConnections
 	MaxOpenFiles          = maxOpenFiles
+	DefaultMaxInflight    = defaultMaxInflight
 )
 
 // NewSpacedLog returns a spacedLog and its flush.

@@ -126,6 +126,7 @@ func (h *Hub) build() error {
 		CheckLog:  checkLog,
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
+		MaxInflight: c.MaxInflight,
 		// With keys, requests under another host name are harmless: a page that
 		// uses such a name (DNS rebinding) has no key.
 		AnyHost:       len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
