@@ -41,6 +41,9 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 	if err := sel.check(); err != nil {
 		return nil, refuseWith(http.StatusBadRequest, err)
 	}
+	if err := st.checkTopicCount(len(sel.Topics)); err != nil {
+		return nil, err
+	}
 	s := &subscriber{opts: st.deliveryOptions(sel), wheelSlot: -1}
 	s.setInfo(subscriberInfo{key: sel.Key, remote: remote, expires: st.expiry(sel.Expires)})
 	gap, err := st.locate(ctx, s, sel, start)
@@ -54,6 +57,17 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 		}
 	}
 	return s, st.checkStart(ctx, s, sel)
+}
+
+// checkTopicCount returns the error for the response if a subscriber to n topics
+// could exceed the limit of all topics.
+func (st *state) checkTopicCount(n int) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if len(st.window.topics)+n > maxAllTopics {
+		return limitReached("topics", maxAllTopics)
+	}
+	return nil
 }
 
 // deliveryOptions returns the delivery options of a selection. If they equal the

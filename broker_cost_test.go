@@ -3,10 +3,13 @@ package sse
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sse-go/sse/internal/poll"
 )
@@ -256,4 +259,88 @@ func BenchmarkPublish(b *testing.B) {
 		cancel()
 		<-done
 	})
+}
+
+// The limit of bytes bounds what the window holds, also if most of it is topics.
+// This test is not parallel, because it measures the heap.
+func TestWindowMemory(t *testing.T) {
+	const limit, events = 8 << 20, 60
+	for _, lossless := range []bool{true, false} {
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		w := newWindow(Retention{Bytes: limit}, nil)
+		w.lossless = lossless
+		for i := range events {
+			topics := make([]string, maxTopics)
+			for j := range topics {
+				topics[j] = fmt.Sprintf("group/%d/%d", i, j)
+			}
+			event := Event{Data: "x"}
+			d := newDraft(&event)
+			w.publish(&d, topics, time.Unix(int64(i), 0))
+		}
+		most := int64(2 * limit)
+		if !lossless {
+			most += 2 * maxUnusedBytes // topics with a loss mark
+		}
+		if used := heap() - before; used > most || w.live < 2 {
+			t.Errorf("lossless %t: %d events with %d new topics each take %d bytes, "+
+				"and the last %d are retained; want at most %d bytes, and more than 1 event",
+				lossless, events, maxTopics, used, w.live, most)
+		}
+		runtime.KeepAlive(&w)
+	}
+}
+
+// The window counts the memory of entries and topics as long as it has them.
+func TestWindowCountsMemory(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	rules := []TopicRetention{{Pattern: Pattern{"rule/*"}, Events: 2}}
+	w := newWindow(Retention{Events: 20, Age: time.Hour}, rules)
+	check := func() {
+		t.Helper()
+		var want int64
+		topics := map[*topicState]bool{}
+		for _, e := range w.entries[w.first:] {
+			if !e.removed {
+				want += e.overhead()
+				for _, topic := range e.topics {
+					topics[topic] = true
+				}
+			}
+		}
+		for topic := range topics {
+			want += topic.size()
+		}
+		if w.overhead != want || w.usedTopics != len(topics) {
+			t.Fatalf("the overhead is %d with %d topics, want %d with %d",
+				w.overhead, w.usedTopics, want, len(topics))
+		}
+	}
+	now := time.Unix(0, 0)
+	for i := range 500 {
+		topics := []string{fmt.Sprint("rule/", rng.IntN(5))}
+		for range rng.IntN(3) {
+			topics = append(topics, fmt.Sprint("other/", rng.IntN(30)))
+		}
+		event := Event{Data: "x"}
+		if rng.IntN(2) == 0 {
+			event.ID = fmt.Sprint(i)
+		}
+		d := newDraft(&event)
+		now = now.Add(time.Minute)
+		w.publish(&d, topics, now)
+		check()
+	}
+	w.expire(now.Add(2*time.Hour), nil)
+	check()
+	if w.overhead != 0 || w.usedTopics != 0 {
+		t.Errorf("the overhead without entries is %d with %d topics, want 0", w.overhead, w.usedTopics)
+	}
 }

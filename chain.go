@@ -131,6 +131,7 @@ type topicState struct {
 	patternChains  []*chain       // chains of the patterns that select the topic
 	patternVersion uint64         // window.patternVersion of patternChains
 	listedUnused   bool           // in window.unusedTopics
+	charged        bool           // counted in window.overhead
 
 	rule           *TopicRetention // the rule for this topic, or nil
 	retainedAfter  uint64          // the rule retains the entries after this sequence

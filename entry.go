@@ -37,6 +37,16 @@ func (e *entry) bytes(chunked bool) []byte {
 	return e.wire()
 }
 
+// overhead returns about how much memory the entry takes in addition to framed.
+func (e *entry) overhead() int64 {
+	const entry, perTopic, ownID = 144, 32, 96 // with the places in slices and maps
+	n := int64(entry + perTopic*len(e.topics))
+	if e.ownID {
+		n += ownID
+	}
+	return n
+}
+
 func (e *entry) position(epoch uint64) Position { return Position{epoch, e.seq, e.check} }
 
 func (e *entry) lossMark() lossMark { return lossMark{e.seq, e.check, e.time} }

@@ -10,7 +10,9 @@ type Retention struct {
 	Events int
 
 	// Bytes is the maximum size of the events on the wire. If zero, 64 MiB. If
-	// negative, there is no limit.
+	// negative, there is no limit. The names of their topics and the bookkeeping,
+	// about 200 bytes for an event and 1 KB for a topic, may take as much again, or
+	// 1 MiB if that is more. In any case, the events have at most a million topics.
 	Bytes int64
 
 	// Age is the time since publishing after which an event is removed. If zero,

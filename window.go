@@ -13,6 +13,15 @@ const (
 	defaultRetainedEvents = 16 << 10
 	defaultRetainedBytes  = 64 << 20
 	maxUnusedTopics       = 16 << 10
+
+	// maxUnusedBytes limits the memory of the topics that have only a loss mark.
+	maxUnusedBytes = 16 << 20
+
+	// minOverhead is the least limit of window.overhead.
+	minOverhead = 1 << 20
+
+	// maxAllTopics limits the topics that have entries or subscribers.
+	maxAllTopics = 1_000_000
 )
 
 // window is the recent part of the log, in memory. Without a log, an entry that is
@@ -34,6 +43,11 @@ type window struct {
 	first    int   // entries before it are nil
 	bytes    int64 // sum of len(framed) of all entries that were not removed
 	live     int   // number of entries that were not removed
+
+	// overhead is about how many bytes the entries take in addition to bytes, with
+	// the topics that have entries. usedTopics is the number of these topics.
+	overhead   int64
+	usedTopics int
 
 	topics         map[string]*topicState
 	topicTree      trie.Trie[topicState] // of all topics, by name
@@ -61,6 +75,7 @@ type window struct {
 	lossFloor    lossMark
 	newestLoss   lossMark      // newest loss mark of any chain so far
 	unusedTopics []*topicState // topics that have only a loss mark, oldest first
+	unusedBytes  int64         // memory of unusedTopics
 
 	merge    merger   // reused by every merge
 	chains   []*chain // reused by chainsOf
@@ -125,6 +140,7 @@ func (w *window) append(e *entry, topics []string) {
 	e.retainedBy = int32(len(e.topics))
 	w.entries = append(w.entries, e)
 	w.bytes += int64(len(e.framed))
+	w.overhead += e.overhead()
 	w.live++
 	if e.ownID {
 		id := e.id()
@@ -134,6 +150,7 @@ func (w *window) append(e *entry, topics []string) {
 		c.push(e)
 	}
 	for _, t := range e.topics {
+		w.charge(t)
 		t.retainedEvents++
 		t.retainedBytes += int64(len(e.framed))
 	}
@@ -174,11 +191,19 @@ func (w *window) trim(now time.Time) {
 		e := w.entries[w.first]
 		if e.time >= oldest && (w.live == 1 ||
 			(w.limits.Events < 0 || w.live <= w.limits.Events) &&
-				(w.limits.Bytes < 0 || w.bytes <= w.limits.Bytes)) {
+				w.fits()) {
 			return
 		}
 		w.remove(e)
 	}
+}
+
+// fits reports whether the entries are within the limits of memory. With a limit of
+// bytes on the wire, the overhead may take as much again.
+func (w *window) fits() bool {
+	limit := w.limits.Bytes
+	return w.usedTopics <= maxAllTopics &&
+		(limit < 0 || w.bytes <= limit && w.overhead <= max(limit, minOverhead))
 }
 
 // expire removes entries that have become too old: by the limits for all topics,
@@ -196,6 +221,7 @@ func (w *window) remove(e *entry) {
 	e.removed = true
 	w.live--
 	w.bytes -= int64(len(e.framed))
+	w.overhead -= e.overhead()
 	if e.ownID {
 		w.removeID(e)
 	}
@@ -209,6 +235,7 @@ func (w *window) remove(e *entry) {
 		if e.seq > t.retainedAfter {
 			t.releaseOldest(e)
 		}
+		w.discharge(t)
 		w.removeIfUnused(t)
 	}
 	for w.first < len(w.entries) && w.entries[w.first].removed {

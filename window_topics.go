@@ -2,6 +2,7 @@ package sse
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -9,6 +10,7 @@ import (
 func (w *window) topicState(name string) *topicState {
 	t := w.topics[name]
 	if t == nil {
+		name = strings.Clone(name) // it may be a part of a large request
 		t = &topicState{name: name, patternVersion: w.patternVersion - 1}
 		t.nameList[0], t.topicList[0], t.chain.topic = name, t, t
 		for i := range w.rules {
@@ -21,6 +23,31 @@ func (w *window) topicState(name string) *topicState {
 		w.topicTree.Add(name, t)
 	}
 	return t
+}
+
+// size returns about how much memory a topic takes: its state, its name, and a
+// node of topicTree for each segment.
+func (t *topicState) size() int64 {
+	const state, node = 400, 300
+	return int64(state + len(t.name) + node*(1+strings.Count(t.name, "/")))
+}
+
+// charge counts the memory of a topic that has entries.
+func (w *window) charge(t *topicState) {
+	if !t.charged {
+		t.charged = true
+		w.overhead += t.size()
+		w.usedTopics++
+	}
+}
+
+// discharge undoes charge if the topic has no entries any more.
+func (w *window) discharge(t *topicState) {
+	if t.charged && len(t.items) == 0 {
+		t.charged = false
+		w.overhead -= t.size()
+		w.usedTopics--
+	}
 }
 
 // applyRule removes the entries that exceed the topic's own limits. An entry with
@@ -58,7 +85,7 @@ func (t *topicState) releaseOldest(e *entry) {
 
 // removeIfUnused removes a topic that has neither entries nor subscribers. If it
 // has a loss mark, it is removed only when there are more than maxUnusedTopics
-// such topics.
+// such topics, or they take more than maxUnusedBytes.
 func (w *window) removeIfUnused(t *topicState) {
 	if len(t.items) > 0 || len(t.members) > 0 || t.listedUnused {
 		return
@@ -69,10 +96,12 @@ func (w *window) removeIfUnused(t *topicState) {
 	}
 	t.listedUnused = true
 	w.unusedTopics = append(w.unusedTopics, t)
-	for len(w.unusedTopics) > maxUnusedTopics {
+	w.unusedBytes += t.size()
+	for len(w.unusedTopics) > maxUnusedTopics || w.unusedBytes > maxUnusedBytes {
 		oldest := w.unusedTopics[0]
 		w.unusedTopics[0] = nil
 		w.unusedTopics = w.unusedTopics[1:]
+		w.unusedBytes -= oldest.size()
 		oldest.listedUnused = false
 		if len(oldest.items) == 0 && len(oldest.members) == 0 {
 			w.lossFloor.raise(oldest.lost)

@@ -45,8 +45,14 @@ type hubProcess struct {
 // startHub starts a hub. It does not wait until the hub serves.
 func startHub(tb testing.TB, flags ...string) *hubProcess {
 	tb.Helper()
+	return startHubWith(tb, exec.Command("sse-child", append([]string{"serve"}, flags...)...))
+}
+
+// startHubWith is startHub with a command that runs the hub.
+func startHubWith(tb testing.TB, cmd *exec.Cmd) *hubProcess {
+	tb.Helper()
 	h := &hubProcess{
-		tb: tb, cmd: exec.Command("sse-child", append([]string{"serve"}, flags...)...),
+		tb: tb, cmd: cmd,
 		hasLog: make(chan struct{}), ready: make(chan struct{}),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 	}

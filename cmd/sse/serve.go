@@ -59,6 +59,9 @@ type serveOptions struct {
 
 	maxEventSize eventSizeFlag
 	heartbeat    time.Duration
+
+	maxConnections int
+	maxInflight    storageSizeFlag
 }
 
 // define declares every flag. The fields of o hold the defaults.
@@ -105,6 +108,12 @@ func (o *serveOptions) define(s *settings) {
 		"for example 64KiB")
 	s.addFlag(&o.heartbeat, "heartbeat", "send a heartbeat to keep the connection open "+
 		"when a stream is silent for `DURATION`, for example 30s")
+
+	s.addGroup("Limits")
+	s.addFlag(&o.maxConnections, "max-connections", "accept at most `N` connections at a time, "+
+		"for example 10000; no value means the limit of descriptors (ulimit -n) minus 512")
+	s.addFlag(&o.maxInflight, "max-inflight", "use at most `SIZE` of memory for all requests "+
+		"in flight, for example 256MiB; 0 or no value means 1/8 of the memory, at least 64MiB")
 }
 
 // serve runs "sse serve".
@@ -178,6 +187,7 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	config := hub.Config{
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
 		Hosts: o.hosts, Origins: o.origins, MaxEvent: int(o.maxEventSize),
+		MaxConnections: o.maxConnections, MaxInflight: int64(o.maxInflight),
 		KeyWindow: time.Duration(o.idempotencyPeriod), Heartbeat: o.heartbeat, LockWait: o.lockWait,
 		NewEpoch: o.newEpoch,
 	}
@@ -187,6 +197,8 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	switch {
 	case o.heartbeat <= 0:
 		return config, usageError("", "--heartbeat %v must be greater than 0s", o.heartbeat)
+	case o.maxConnections < 0:
+		return config, usageError("", "--max-connections %d must not be negative", o.maxConnections)
 	case o.keepEvents < 0:
 		return config, usageError("", "--keep-events %d must not be negative", o.keepEvents)
 	}

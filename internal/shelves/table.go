@@ -29,10 +29,9 @@ var shelves = []shelf{
 	{name: "stream", floor: 4, files: `accept stream conncontext`},
 	{name: "window", floor: 5, files: `window window_topics window_locate entry draft chain merge`},
 	{name: "broker", floor: 6, files: `broker state appends wake publish follow history serve admit
-		limits refuse hooks shutdown
-		streamoptions config attach`},
-	{name: "subscriber", floor: 6, files: `subscriber membership peer lag render pages permit wheel expiry
-		timers held called comments`},
+		limits refuse hooks shutdown streamoptions config attach`},
+	{name: "subscriber", floor: 6, files: `subscriber membership peer lag render pages permit wheel
+		expiry timers held called comments`},
 	{name: "parked", floor: 7, files: `parked park loop`},
 }
 

@@ -71,6 +71,10 @@ type Options struct {
 	// MaxEvent is the largest size of an event on the wire, in bytes.
 	MaxEvent int
 
+	// MaxInflight is how many bytes all requests in flight may use together. If it
+	// is less than 64 MiB, the API uses 64 MiB.
+	MaxInflight int64
+
 	// Closing is canceled when the hub shuts down.
 	Closing context.Context
 
@@ -94,6 +98,7 @@ type API struct {
 	routes     map[string]route       // by path
 	lastHost   atomic.Pointer[string] // the last Host that was allowed
 	keys       keyLocks
+	inflight   inflight
 
 	mu       sync.Mutex // guards the following
 	reported map[string]bool
@@ -105,6 +110,7 @@ func New(opts Options) (*API, error) {
 		Options: opts, hosts: map[string]bool{}, origins: map[string]bool{},
 		protection: http.NewCrossOriginProtection(), reported: map[string]bool{},
 	}
+	a.inflight.max = max(minInflight, opts.MaxInflight)
 	for _, host := range opts.Hosts {
 		a.hosts[strings.ToLower(host)] = true
 	}

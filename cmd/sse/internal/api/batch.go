@@ -23,7 +23,9 @@ func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := a.readBody(w, r, max(maxBatchBytes, a.MaxEvent), batchTooLarge)
+	memory := a.newShare()
+	defer memory.release()
+	body, err := a.readBody(w, r, &memory, max(maxBatchBytes, a.MaxEvent), batchTooLarge)
 	if err != nil {
 		return err
 	}

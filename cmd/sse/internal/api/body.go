@@ -58,13 +58,19 @@ func checkBodyForm(r *http.Request) error {
 	return nil
 }
 
-var bodyBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+// Buffers for bodies. A body whose first bytes have arrived uses a small buffer,
+// which does not count as memory in flight: net/http has such buffers for each
+// connection, too.
+var (
+	smallBodyBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
+	bodyBuffers      = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+)
 
 // readBody returns the body of a request. It fails if the body does not arrive
-// in time, and with the error of tooLong if it has more than limit bytes.
-func (a *API) readBody(
-	w http.ResponseWriter, r *http.Request, limit int, tooLong func(limit int) error,
-) (string, error) {
+// in time, and with the error of tooLong if it has more than limit bytes. The
+// caller must hold the share until the body is not used any more.
+func (a *API) readBody(w http.ResponseWriter, r *http.Request, memory *share, limit int,
+	tooLong func(limit int) error) (string, error) {
 	if r.ContentLength > int64(limit) {
 		return "", tooLong(limit)
 	}
@@ -72,11 +78,26 @@ func (a *API) readBody(
 		return "", nil
 	}
 	var body strings.Builder
-	buf := bodyBuffers.Get().(*[]byte)
-	defer bodyBuffers.Put(buf)
+	pool, extra := &smallBodyBuffers, 0
+	buf := pool.Get().(*[]byte)
+	defer func() { pool.Put(buf) }()
 	for {
 		n, err := r.Body.Read(*buf)
+		if n == len(*buf) && pool == &smallBodyBuffers {
+			extra = 64 << 10
+		}
+		if n > 0 {
+			if err := memory.resize(r.Context(), bodyCost*(body.Len()+n)+extra); err != nil {
+				closeAfterResponse(w)
+				return "", err
+			}
+		}
 		body.Write((*buf)[:n])
+		if extra > 0 && pool == &smallBodyBuffers {
+			pool.Put(buf)
+			pool = &bodyBuffers
+			buf = pool.Get().(*[]byte)
+		}
 		switch {
 		case body.Len() > limit:
 			return "", tooLong(limit)

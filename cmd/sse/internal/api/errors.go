@@ -63,6 +63,9 @@ func statusOf(err error) (status int, header [2]string) {
 		if refused.Status == http.StatusUnauthorized {
 			header = [2]string{"WWW-Authenticate", `Bearer realm="sse"`}
 		}
+		if refused.Status == http.StatusServiceUnavailable { // tickets expire
+			header = [2]string{"Retry-After", "10"}
+		}
 		return refused.Status, header
 	case errors.As(err, &field):
 		return http.StatusBadRequest, header

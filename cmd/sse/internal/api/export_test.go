@@ -1,5 +1,44 @@
 package api
 
+import (
+	"context"
+	"io"
+)
+
+// SetMaxInflight sets the budget of all requests in flight.
+func (a *API) SetMaxInflight(size int64) { a.inflight.max = size }
+
+// Inflight returns how many bytes all requests in flight have reserved.
+func (a *API) Inflight() int64 {
+	a.inflight.mu.Lock()
+	defer a.inflight.mu.Unlock()
+	return a.inflight.used
+}
+
+// Reserve reserves memory for a request until release is called.
+func (a *API) Reserve(ctx context.Context, size int) (release func(), err error) {
+	s := a.newShare()
+	return s.release, s.resize(ctx, size)
+}
+
+// SplitLines calls lines for each group of lines that arrives. It returns the
+// largest buffer.
+func SplitLines(r io.Reader, limit int, lines func([][]byte)) (largest int, err error) {
+	s := &lineSplitter{r: r, limit: limit, resize: func(size int) error {
+		largest = max(largest, size)
+		return nil
+	}}
+	for err == nil {
+		var some [][]byte
+		some, err = s.next()
+		lines(some)
+	}
+	return largest, err
+}
+
+// PageBytes is about the largest size of a page.
+const PageBytes = pageBytes
+
 // BatchLine is one event of a batch.
 type BatchLine = batchLine
 

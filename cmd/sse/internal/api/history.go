@@ -16,8 +16,8 @@ const (
 	defaultLimit = 1000
 	maxLimit     = 10_000
 
-	// pageBytes is about the largest size of the events in a page. It is
-	// bounded because a page is built in memory.
+	// pageBytes is about the largest size of a page: its last event begins before
+	// this size. It is bounded because a page is built in memory.
 	pageBytes = 4 << 20
 
 	// usualBytes is about the size of an event. It bounds what is read for a page
@@ -27,6 +27,12 @@ const (
 	// chunkTimeout is how long a client may take to read chunkBytes of a page.
 	chunkTimeout = 30 * time.Second
 	chunkBytes   = 64 << 10
+
+	// A client must read a whole page at pageRate, in bytes per second, after
+	// pageGrace. The limit is at most maxPageTimeout.
+	pageRate       = 32 << 10
+	pageGrace      = time.Minute
+	maxPageTimeout = 10 * time.Minute
 )
 
 // serveHistory answers with a page of stored events. The header Link has the
@@ -39,7 +45,9 @@ func (a *API) serveHistory(
 		return err
 	}
 	p := pageWriter{sel: sel, selects: matcher.New(sel), json: wantsJSON(r)}
-	next, err := a.fillPage(r, &p, start, limit)
+	memory := a.newShare()
+	defer memory.release()
+	next, err := a.fillPage(r, &p, &memory, start, limit)
 	if err != nil {
 		return err
 	}
@@ -56,6 +64,7 @@ func (a *API) serveHistory(
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(p.Len()))
+	memory.set(p.Cap())
 	if r.Method != http.MethodHead {
 		sendPage(w, &p.Buffer)
 	}
@@ -63,12 +72,17 @@ func (a *API) serveHistory(
 }
 
 // sendPage writes a page in chunks. It stops if the client does not read a
-// chunk within chunkTimeout.
+// chunk within chunkTimeout, or the page within pageTimeout.
 func sendPage(w http.ResponseWriter, page *bytes.Buffer) {
 	control := http.NewResponseController(w)
+	end := time.Now().Add(pageTimeout(page.Len()))
 	var err error
 	for err == nil && page.Len() > 0 {
-		_ = control.SetWriteDeadline(time.Now().Add(chunkTimeout))
+		deadline := time.Now().Add(chunkTimeout)
+		if deadline.After(end) {
+			deadline = end
+		}
+		_ = control.SetWriteDeadline(deadline)
 		if _, err = w.Write(page.Next(chunkBytes)); err == nil {
 			err = control.Flush()
 		}
@@ -78,18 +92,48 @@ func sendPage(w http.ResponseWriter, page *bytes.Buffer) {
 	}
 }
 
+// pageTimeout returns how long a client may take to read a page of this size.
+func pageTimeout(size int) time.Duration {
+	seconds := time.Duration(size / pageRate)
+	return min(pageGrace+seconds*time.Second, maxPageTimeout)
+}
+
+// entryCost is about the memory of an entry beside its data and its topics.
+const entryCost = 256
+
+// costOf returns about how much memory the entries of a page take, before they are
+// written to the page.
+func costOf(page *sse.Page) int {
+	cost := 0
+	for i := range page.Entries {
+		e := &page.Entries[i]
+		cost += entryCost + len(e.Event.Data)
+		for _, topic := range e.Topics {
+			cost += len(topic) + 16
+		}
+	}
+	return cost
+}
+
 // fillPage adds up to limit events to a page, and returns the position after
 // which the next page begins.
 func (a *API) fillPage(
-	r *http.Request, p *pageWriter, start sse.Start, limit int,
+	r *http.Request, p *pageWriter, memory *share, start sse.Start, limit int,
 ) (next sse.Position, err error) {
 	// Such a start asks for no certain event, so none is missing.
 	open := start.Earliest || start.Last > 0
 	asked := start.After.String()
 	for {
 		size := min(pageBytes-p.Len(), (limit-p.count)*usualBytes)
+		if err := memory.resize(r.Context(), p.Cap()+entryCost+2*size); err != nil {
+			return next, err
+		}
 		page, err := a.Broker.Read(r.Context(), *p.sel, start, size)
 		if err != nil {
+			return next, err
+		}
+		// Encoding takes as much again.
+		if err := memory.resize(r.Context(), p.Cap()+2*costOf(&page)); err != nil {
 			return next, err
 		}
 		if gap := page.Gap; gap != nil {

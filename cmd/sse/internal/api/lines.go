@@ -72,7 +72,12 @@ func (a *API) publishStream(
 		}
 		defer a.keys.release(p.key)
 	}
-	if err = a.publishFrom(&lineSplitter{r: r.Body, limit: a.MaxEvent}, p); err == nil {
+	memory := a.newShare()
+	defer memory.release()
+	in := &lineSplitter{r: r.Body, limit: a.MaxEvent, resize: func(size int) error {
+		return memory.resize(r.Context(), bodyCost*size)
+	}}
+	if err = a.publishFrom(in, p); err == nil {
 		if p.published > 0 && p.replayed == p.published {
 			w.Header().Set("Idempotent-Replayed", "true")
 		}

@@ -156,7 +156,8 @@ func TestCallsOfTheLog(t *testing.T) {
 		{1, "", []string{"1:1-1"}, "200 kept 1, last id " + id},
 		{1024, "", []string{"1024:1-1024"}, "200 kept 1024, last id " + id},
 		{1025, "", []string{"1024:1-1024", "1:1025-1025"}, "200 kept 1025, last id " + id},
-		{2100, "", []string{"1024:1-1024", "1024:1025-2048", "52:2049-2100"}, "200 kept 2100, last id " + id},
+		// The first read has 4 KiB, and the next one more.
+		{2100, "", []string{"1024:1-1024", "16:1025-1040", "1024:1041-2064", "36:2065-2100"}, "200 kept 2100, last id " + id},
 		{0, "", nil, "200 kept 0"},
 		{1, "1", []string{"1:1-1"}, "line 1: "},
 		{3, "1", []string{"3:1-3", "1:1-1"}, "line 1: "},

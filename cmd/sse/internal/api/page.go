@@ -27,7 +27,8 @@ type pageWriter struct {
 
 // writePage adds up to limit entries of a page, and a gap at the place where
 // events are missing. It returns the position after which the next page begins.
-// asked is the position after which the client asked to read.
+// asked is the position after which the client asked to read. It stops early if
+// the page has pageBytes or more.
 func (p *pageWriter) writePage(page *sse.Page, limit int, asked string) sse.Position {
 	lost := page.Lost
 	gapPending := lost != sse.Position{}
@@ -43,7 +44,7 @@ func (p *pageWriter) writePage(page *sse.Page, limit int, asked string) sse.Posi
 			writePendingGap()
 		}
 		p.writeEntry(e)
-		if i+1 == limit && i+1 < len(page.Entries) {
+		if (i+1 == limit || p.Len() >= pageBytes) && i+1 < len(page.Entries) {
 			return e.Position
 		}
 	}

@@ -29,7 +29,9 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 		lines := p // p itself is not on the heap
 		return a.publishPrepared(w, r, &lines)
 	}
-	data, err := a.readBody(w, r, a.MaxEvent, eventTooLarge)
+	memory := a.newShare()
+	defer memory.release()
+	data, err := a.readBody(w, r, &memory, a.MaxEvent, eventTooLarge)
 	if err != nil {
 		return err
 	}

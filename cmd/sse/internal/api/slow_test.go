@@ -133,6 +133,29 @@ func TestSlowPage(t *testing.T) {
 			}
 		})
 	})
+	// Each chunk is read in time, but the page is not: 2 MB within 1 minute and
+	// 1 second for each 32 KiB.
+	t.Run("drips for too long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := dial(t)
+			publish(t, c)
+			response, err := http.ReadResponse(c.in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for err == nil {
+				time.Sleep(5 * time.Second)
+				var read int
+				read, err = io.ReadFull(response.Body, make([]byte, 32<<10))
+				n += read
+			}
+			if took := time.Since(c.began); n >= 500*4000 || took > 3*time.Minute {
+				t.Errorf("read %d bytes in %v at 32 KiB per 5s, want that the connection is closed "+
+					"after about 2 minutes", n, took)
+			}
+		})
+	})
 	t.Run("stalls", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := dial(t)
@@ -158,7 +181,7 @@ func TestSlowPage(t *testing.T) {
 				}
 				n, buf := 0, make([]byte, 32<<10)
 				for err == nil {
-					time.Sleep(10 * time.Second)
+					time.Sleep(time.Second)
 					var read int
 					read, err = io.ReadFull(resp.Body, buf)
 					n += read

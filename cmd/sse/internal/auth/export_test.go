@@ -7,6 +7,3 @@ func (a *Authority) CountTickets() (issued, counted int) {
 	defer a.tickets.mu.Unlock()
 	return len(a.tickets.issued), len(a.tickets.order)
 }
-
-// MaxTickets is the limit for the tickets of one TicketAge.
-const MaxTickets = maxTickets

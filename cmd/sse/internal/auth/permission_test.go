@@ -1,7 +1,9 @@
 package auth_test
 
 import (
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -295,7 +297,56 @@ func TestLimitOfTickets(t *testing.T) {
 	clock.Time = clock.Add(1)
 	issue(200) // all but the newest have expired
 	count(2, 2)
-	if auth.MaxTickets != 1<<16 || auth.TicketAge != 30*time.Second {
-		t.Errorf("%d tickets in %v, want 65536 in 30s", auth.MaxTickets, auth.TicketAge)
+	if auth.MaxTickets != 10_000 || auth.TicketAge != 30*time.Second {
+		t.Errorf("%d tickets in %v, want 10000 in 30s", auth.MaxTickets, auth.TicketAge)
 	}
+}
+
+// The topics of all tickets together have at most MaxTicketBytes. The tickets are
+// removed when they have expired, although no further ticket is issued.
+func TestLimitOfTicketBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := auth.ReadKeys(strings.NewReader("k " + secret + " subscribe **"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := auth.New(keys, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity := login(t, a)
+		for _, test := range []struct {
+			topics, patterns, origin int // bytes
+			fit                      int
+		}{
+			{1024, 0, 0, 1024},
+			{512, 512, 0, 1024},
+			{0, 512, 512, 1024},
+			{1, 0, 2 << 20, 1}, // one ticket is always issued
+		} {
+			topics, patterns := []string{strings.Repeat("t", test.topics)}, []sse.Pattern(nil)
+			if test.patterns > 0 {
+				patterns = append(patterns, pattern(t, strings.Repeat("p", test.patterns)))
+			}
+			if test.topics == 0 {
+				topics = nil
+			}
+			origin := strings.Repeat("o", test.origin)
+			for i := range test.fit + 1 {
+				want := 200
+				if i == test.fit {
+					want = 503
+				}
+				if _, err := a.Issue(identity, topics, patterns, origin); statusOf(err) != want {
+					t.Fatalf("%+v: ticket %d: %v, want status %d", test, i, err, want)
+				}
+			}
+			time.Sleep(2 * auth.TicketAge)
+			synctest.Wait()
+			if issued, counted := a.CountTickets(); issued != 0 || counted != 0 {
+				t.Errorf("%+v: %d tickets are stored, and %d count after they expired, want 0",
+					test, issued, counted)
+			}
+		}
+	})
 }

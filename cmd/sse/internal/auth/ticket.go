@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +15,12 @@ const (
 	// TicketAge is how long a ticket is valid.
 	TicketAge = 30 * time.Second
 
-	// maxTickets bounds the number of tickets that are issued within TicketAge.
-	maxTickets = 64 << 10
+	// MaxTickets is how many tickets are issued within TicketAge.
+	MaxTickets = 10_000
+
+	// MaxTicketBytes is how many bytes the topics, patterns and origins of these
+	// tickets have together.
+	MaxTicketBytes = 1 << 20
 )
 
 // scope is the topics and patterns that a ticket is valid for. A nil scope
@@ -39,11 +44,21 @@ type ticket struct {
 	expires  time.Time
 }
 
+// issuedTicket is the part of a ticket that counts until the ticket expires,
+// even if it is used.
+type issuedTicket struct {
+	sum     [32]byte
+	expires time.Time
+	bytes   int // of the topics, the patterns and the origin
+}
+
 // tickets holds the issued tickets, by the SHA-256 of their text.
 type tickets struct {
 	mu     sync.Mutex // guards the following
 	issued map[[32]byte]ticket
-	order  [][32]byte // in the order of issue, which is the order of expiry
+	order  []issuedTicket // in the order of issue, which is the order of expiry
+	bytes  int            // sum of order
+	timer  *time.Timer    // removes tickets that have expired; nil before the first ticket
 }
 
 // Issue returns a ticket for one subscription within TicketAge. The
@@ -62,34 +77,82 @@ func (a *Authority) Issue(
 	if err := identity.CheckPatterns(Subscribe, patterns); err != nil {
 		return "", err
 	}
-	t := ticket{identity: *identity, origin: origin, expires: a.now().Add(TicketAge)}
-	t.identity.scope = &scope{topics, patterns}
+	t := ticket{
+		identity: *identity, origin: strings.Clone(origin), expires: a.now().Add(TicketAge),
+	}
+	var size int
+	t.identity.scope, size = cloneScope(topics, patterns)
+	size += len(origin)
 	text := randomText()
 	sum := sha256.Sum256([]byte(text))
 	s := &a.tickets
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expireLocked(a.now())
-	if len(s.order) >= maxTickets {
+	if len(s.order) >= MaxTickets || s.bytes+size > MaxTicketBytes && len(s.order) > 0 {
 		return "", &Error{http.StatusServiceUnavailable,
 			"too many tickets were issued in the last seconds; try again later"}
 	}
 	s.issued[sum] = t
-	s.order = append(s.order, sum)
+	s.order = append(s.order, issuedTicket{sum, t.expires, size})
+	s.bytes += size
+	if len(s.order) == 1 {
+		s.startTimer(a)
+	}
 	return text, nil
+}
+
+// cloneScope returns a scope whose strings do not share memory with the request,
+// and the number of their bytes.
+func cloneScope(topics []string, patterns []sse.Pattern) (*scope, int) {
+	s, size := &scope{}, 0
+	for _, topic := range topics {
+		s.topics = append(s.topics, strings.Clone(topic))
+		size += len(topic)
+	}
+	for _, pattern := range patterns {
+		text := strings.Clone(pattern.String())
+		clone, err := sse.ParsePattern(text)
+		if err != nil {
+			clone = pattern // impossible: the text is a pattern's
+		}
+		s.patterns = append(s.patterns, clone)
+		size += len(text)
+	}
+	return s, size
+}
+
+// startTimer starts the timer that removes expired tickets, although no further
+// ticket is issued. The caller holds mu.
+func (s *tickets) startTimer(a *Authority) {
+	if s.timer != nil {
+		s.timer.Reset(TicketAge)
+		return
+	}
+	s.timer = time.AfterFunc(TicketAge, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.expireLocked(a.now())
+		if len(s.order) > 0 {
+			s.timer.Reset(TicketAge)
+		}
+	})
 }
 
 // expireLocked removes the oldest tickets until the oldest ticket is valid and
 // unused.
 func (s *tickets) expireLocked(now time.Time) {
 	for len(s.order) > 0 {
-		t, ok := s.issued[s.order[0]]
-		if ok && now.Before(t.expires) {
+		oldest := s.order[0]
+		if _, ok := s.issued[oldest.sum]; ok && now.Before(oldest.expires) {
 			return
 		}
-		delete(s.issued, s.order[0])
+		delete(s.issued, oldest.sum)
+		s.bytes -= oldest.bytes
+		s.order[0] = issuedTicket{}
 		s.order = s.order[1:]
 	}
+	s.order = nil
 }
 
 // redeem uses up a ticket and returns the identity of the ticket. Even if redeem

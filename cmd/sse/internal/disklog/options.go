@@ -38,6 +38,9 @@ type Options struct {
 	// Cache is how many bytes of what was read are kept in memory. If zero, 16 MiB.
 	Cache int64
 
+	// OpenFiles is how many tables the log has open. If zero, 256.
+	OpenFiles int
+
 	// LossMarks is for how many topics the log knows exactly what it has removed.
 	// If zero, 10,000. What it then knows is the same for all other topics, and
 	// may tell of a loss where there is none.
@@ -95,6 +98,7 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	c.Reserve = cmp.Or(c.Reserve, int64(reserves*memory(overall(c.Retention), 0)))
 	c.Cache = cmp.Or(c.Cache, 16<<20)
+	c.OpenFiles = cmp.Or(c.OpenFiles, 256)
 	c.LossMarks = cmp.Or(c.LossMarks, 10_000)
 	c.KeyWindow = cmp.Or(c.KeyWindow, 24*time.Hour)
 	c.Keys = cmp.Or(c.Keys, 1_000_000)

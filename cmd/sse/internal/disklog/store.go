@@ -30,7 +30,7 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		FS:                  l.space,
 		FormatMajorVersion:  storeFormat,
 		CacheSize:           o.Cache,
-		MaxOpenFiles:        256,
+		MaxOpenFiles:        o.OpenFiles,
 		MaxManifestFileSize: 4 << 20,
 		MemTableSize:        memory(l.overall, o.Reserve),
 		// What was removed is to leave the disk also when nothing is written.

@@ -45,6 +45,16 @@ type Config struct {
 	Origins  []string
 	MaxEvent int
 
+	// MaxConnections is how many connections may be open. Further connections wait
+	// until the hub accepts them. If zero, the limit of descriptors of the process
+	// minus 512, or half of it if it is less than 1,024.
+	MaxConnections int
+
+	// MaxInflight is how many bytes all requests in flight may use together. If
+	// zero, 1/8 of the memory that the process may use, but at least 64 MiB and at
+	// least four times MaxEvent.
+	MaxInflight int64
+
 	// Retention lists limits of the stored events: of all topics together, and
 	// of each topic that a pattern matches. If several patterns match a topic,
 	// only the first of them applies.
@@ -115,6 +125,8 @@ func (c Config) withDefaults() Config {
 	c.MaxEvent = cmp.Or(c.MaxEvent, defaultMaxEvent)
 	c.LockWait = cmp.Or(c.LockWait, defaultLockWait)
 	c.Grace = cmp.Or(c.Grace, defaultGrace)
+	c.MaxConnections = cmp.Or(c.MaxConnections, defaultMaxConnections(maxDescriptors()))
+	c.MaxInflight = cmp.Or(c.MaxInflight, defaultMaxInflight(memoryLimit(), c.MaxEvent))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -142,6 +154,15 @@ func (c *Config) Validate() error {
 	if c.MaxEvent < 0 {
 		return &Error{Text: "the size limit of events must not be negative"}
 	}
+	if least := defaultMaxInflight(0, cmp.Or(c.MaxEvent, defaultMaxEvent)); c.MaxInflight != 0 && c.MaxInflight < least {
+		return &Error{
+			Text: fmt.Sprintf("the memory of all requests in flight must be at least %d MiB", least>>20),
+			Hint: "it must be at least 64 MiB, and four times --max-event-size; raise --max-inflight",
+		}
+	}
+	if err := checkMaxConnections(c.MaxConnections, maxDescriptors()); err != nil {
+		return err
+	}
 	if !isLoopback(host) && len(c.Keys) == 0 && !c.Insecure {
 		return &Error{
 			Text: fmt.Sprintf("without keys, everybody who can reach %s could publish and read", c.Addr),
@@ -153,6 +174,22 @@ func (c *Config) Validate() error {
 	for _, origin := range c.Origins {
 		if err := c.checkOrigin(origin); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkMaxConnections checks the limit of connections of a process that may have
+// this many descriptors. Zero descriptors mean no limit.
+func checkMaxConnections(n int, descriptors uint64) error {
+	switch {
+	case n < 0:
+		return &Error{Text: "the limit of connections must not be negative"}
+	case descriptors > 0 && uint64(n)+minSpareDescriptors > descriptors && n > 0:
+		return &Error{
+			Text: fmt.Sprintf("the limit of connections must be at most the limit of descriptors "+
+				"minus %d, and %d is more than %d - %[1]d", minSpareDescriptors, n, descriptors),
+			Hint: "raise the limit of descriptors with ulimit -n, or lower --max-connections",
 		}
 	}
 	return nil

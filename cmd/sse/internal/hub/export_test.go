@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/http"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
@@ -18,6 +20,56 @@ func NewLogHealth(log sse.EventLog, test func() error) *LogHealth {
 
 // Check is check.
 func (h *logHealth) Check(ctx context.Context) api.LogHealth { return h.check(ctx) }
+
+// Connections is the connections of a hub.
+type Connections = connections
+
+// NewConnections returns connections with a limit.
+func NewConnections(limit int, logger *slog.Logger) *Connections {
+	return &connections{max: limit, logger: logger}
+}
+
+// Configure is configure.
+func (c *Connections) Configure(server *http.Server, broker *sse.Broker) { c.configure(server, broker) }
+
+// Limit is newLimitedListener.
+func (c *Connections) Limit(l net.Listener) net.Listener { return newLimitedListener(l, c) }
+
+// AwaitOpen blocks until n or fewer connections are counted. It returns their
+// number.
+func (c *Connections) AwaitOpen(ctx context.Context, n int) int {
+	for {
+		c.mu.Lock()
+		open := c.open
+		if open > n && c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		if open <= n {
+			return open
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return open
+		}
+	}
+}
+
+// The limits that follow from the number of descriptors.
+var (
+	DefaultMaxConnections = defaultMaxConnections
+	CheckMaxConnections   = checkMaxConnections
+	MaxOpenFiles          = maxOpenFiles
+	DefaultMaxInflight    = defaultMaxInflight
+)
+
+// NewSpacedLog returns a spacedLog and its flush.
+func NewSpacedLog(next slog.Handler) (h slog.Handler, flush func()) {
+	l := newSpacedLog(next)
+	return l, l.flush
+}
 
 // WriteTestFile is writeTestFile.
 var WriteTestFile = writeTestFile

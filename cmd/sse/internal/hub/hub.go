@@ -40,6 +40,8 @@ type Hub struct {
 
 	cancelRequests context.CancelFunc // cancels api.Options.Closing
 	servers        sync.WaitGroup     // the goroutines that accept connections
+	connections    *connections
+	spacedLog      *spacedLog
 	stopLagLog     context.CancelFunc
 	lagLog         sync.WaitGroup // the goroutine of lagLog.run
 }
@@ -49,13 +51,17 @@ func New(config Config) (*Hub, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Hub{config: config.withDefaults()}, nil
+	h := &Hub{config: config.withDefaults()}
+	h.spacedLog = newSpacedLog(h.config.Logger.Handler())
+	h.config.Logger = slog.New(h.spacedLog)
+	return h, nil
 }
 
 // Run serves until ctx is done and then shuts down: it waits up to Config.Grace
 // for the streams to end, and until the log is closed. Run returns nil after
 // such a shutdown, and an error if the hub cannot start or a listener fails.
 func (h *Hub) Run(ctx context.Context) (err error) {
+	defer h.spacedLog.flush()
 	if h.config.Data != Memory {
 		if h.disk, err = openLog(ctx, &h.config); err != nil {
 			if ctx.Err() != nil {
@@ -120,6 +126,7 @@ func (h *Hub) build() error {
 		CheckLog:  checkLog,
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
+		MaxInflight: c.MaxInflight,
 		// With keys, requests under another host name are harmless: a page that
 		// uses such a name (DNS rebinding) has no key.
 		AnyHost:       len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
@@ -143,6 +150,8 @@ func (h *Hub) build() error {
 		Handler: handler, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
 	}
 	api.Configure(h.server)
+	h.connections = &connections{max: c.MaxConnections, logger: c.Logger}
+	h.connections.configure(h.server, h.broker)
 	return nil
 }
 
@@ -167,7 +176,8 @@ func (h *Hub) serve(listeners []net.Listener) <-chan error {
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		h.servers.Go(func() { // ends when the server is closed
-			if err := h.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			limited := newLimitedListener(l, h.connections)
+			if err := h.server.Serve(limited); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("sse: serving on %s: %w", l.Addr(), err)
 			}
 		})

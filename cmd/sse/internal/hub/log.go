@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"syscall"
 	"time"
 
@@ -17,7 +18,10 @@ import (
 // openLog opens the event log on the disk. If another hub uses the log, openLog
 // waits until that hub releases it, ctx is done, or LockWait has passed.
 func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
-	opts := &disklog.Options{KeyWindow: c.KeyWindow, NewEpoch: c.NewEpoch, Logger: c.Logger}
+	opts := &disklog.Options{
+		KeyWindow: c.KeyWindow, NewEpoch: c.NewEpoch, Logger: c.Logger,
+		OpenFiles: maxOpenFiles(c.MaxConnections, maxDescriptors()),
+	}
 	for _, r := range c.Retention {
 		opts.Retention = append(opts.Retention, disklog.Retention{
 			Pattern: r.Pattern, Age: r.Age, Count: r.Events, Bytes: r.Bytes,
@@ -38,6 +42,16 @@ func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 		}
 		opts.LockWait = min(step, left)
 	}
+}
+
+// maxOpenFiles returns how many tables the event log may have open, beside this
+// many connections, if the process may have this many descriptors.
+func maxOpenFiles(connections int, descriptors uint64) int {
+	const usual, least = reservedDescriptors / 2, minSpareDescriptors / 2
+	if descriptors == 0 || descriptors > math.MaxInt32 {
+		return usual
+	}
+	return min(usual, max(least, (int(descriptors)-connections)/2))
 }
 
 // explainOpen returns an *Error that explains why the log cannot be opened. It
