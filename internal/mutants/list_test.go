@@ -135,7 +135,7 @@ var list = []mutant{
 	},
 	{
 		name: "the cursor is sent before the gap", file: "render.go",
-		old: "if s.gap != nil || r.cursorForm == CursorOff {", new: "if r.cursorForm == CursorOff {",
+		old: "if s.gap != nil || s.opts.cursorForm == CursorOff {", new: "if r.cursorForm == CursorOff {",
 		steps: 300_000,
 	},
 
