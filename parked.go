@@ -96,7 +96,6 @@ func (p *parked) handleReadiness(event poll.Readiness) {
 // prepare sets up the next job of the stream. It reports whether there is one.
 func (p *parked) prepare(j *job, now time.Time) bool {
 	p.hasRoom = false
-	p.checkExpiry(now)
 	switch {
 	case p.ending:
 		return false

@@ -191,7 +191,7 @@ func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.
 		s.lastActivity = now.UnixNano()
 	}
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
-	if s.checkExpiry(now); s.endCause != nil {
+	if s.endCause != nil {
 		b.endCause = s.endCause
 		return
 	}
@@ -383,7 +383,7 @@ func (s *subscriber) takePage(w *window, page *Page, entries []*entry, b *batch,
 	if lost.Seq > max(s.knownLossSeq, s.cursor.Seq) {
 		s.noteGap(w, GapTrimmed)
 	}
-	if s.checkExpiry(now); s.endCause != nil {
+	if s.endCause != nil {
 		b.endCause = s.endCause
 		return
 	}
@@ -470,12 +470,4 @@ func (s *subscriber) expires() int64 {
 func (s *subscriber) expired(now time.Time) bool {
 	expires := s.expires()
 	return expires != 0 && now.UnixNano() >= expires
-}
-
-// checkExpiry sets endCause if the time limit of the stream is over: no event may be
-// written then, even if the timer is late.
-func (s *subscriber) checkExpiry(now time.Time) {
-	if s.endCause == nil && s.expired(now) {
-		s.endCause = ErrExpired
-	}
 }
