@@ -63,7 +63,7 @@ type Options struct {
 	// Fatal is called when the disk fails so that what was written is not known any
 	// more. Nothing is acknowledged from then on; only opening the log again
 	// finds out what there is. It has to end the process before long, because the
-	// store may panic. If nil, the process exits with status 1.
+	// store may panic; it must not call methods of the log. If nil, the process exits with status 1.
 	Fatal func(err error)
 }
 
