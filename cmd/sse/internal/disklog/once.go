@@ -146,7 +146,8 @@ func (l *Log) remembered(hash idHash) (*onceRecord, error) {
 
 // keys are the idempotency keys.
 type keys struct {
-	limit uint64
+	limit  uint64
+	logged time.Time // when early removals were last reported; only forgetKeys uses it
 
 	mu   sync.Mutex               // guards the following
 	busy map[idHash]chan struct{} // closed when the append with that key is done
@@ -218,8 +219,11 @@ func (l *Log) forgetKeys() error {
 		for valid := iter.First(); valid && len(old) < chunk; valid = iter.Next() {
 			key := iter.Key()
 			tooMany := remembers-uint64(len(old)) > l.keys.limit
-			if int64(binary.BigEndian.Uint64(key[1:])) > oldest && !tooMany {
-				break
+			if int64(binary.BigEndian.Uint64(key[1:])) > oldest {
+				if !tooMany {
+					break
+				}
+				l.reportEarly()
 			}
 			old = append(old, bytes.Clone(key))
 		}
@@ -229,6 +233,17 @@ func (l *Log) forgetKeys() error {
 		if err := l.forgetThese(old); err != nil {
 			return err
 		}
+	}
+}
+
+// reportEarly logs, at most once an hour, that keys are forgotten that are not too
+// old.
+func (l *Log) reportEarly() {
+	if now := l.now(); now.Sub(l.keys.logged) >= time.Hour {
+		l.keys.logged = now
+		l.logger.Warn(fmt.Sprintf("sse: there were more than %d idempotency keys in %v: the oldest "+
+			"are forgotten, and a request that is repeated with one of them is published again",
+			l.keys.limit, l.window))
 	}
 }
 

@@ -1,11 +1,14 @@
 package disklog_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,7 +104,10 @@ func TestAppendOnceExpired(t *testing.T) {
 
 // TestAppendOnceConcurrently retries before there is an answer.
 func TestAppendOnceConcurrently(t *testing.T) {
-	l := open(t, dir, disklog.Options{FS: vfs.NewMem(), Reserve: -1, Keys: 10})
+	var said bytes.Buffer
+	l := open(t, dir, disklog.Options{
+		FS: vfs.NewMem(), Reserve: -1, Keys: 10, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	})
 	const keys, tries = 100, 10
 	var got [keys][tries][]sse.Position
 	var firsts atomic.Int64
@@ -137,6 +143,12 @@ func TestAppendOnceConcurrently(t *testing.T) {
 	}
 	if n := l.Remembered(); n != 10 {
 		t.Errorf("%d keys are remembered, want 10", n)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(said.String(), "more than 10 idempotency keys in 24h0m0s"); n != 1 {
+		t.Errorf("said %q, want one report", said.String())
 	}
 }
 
