@@ -153,7 +153,9 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 		logger: o.Logger, closing: l.closing,
 	}
 	l.losses.limit = o.LossMarks
-	l.keys = keys{limit: uint64(o.Keys), busy: map[idHash]chan struct{}{}}
+	l.keys = keys{
+		limit: uint64(o.Keys), logged: map[string]time.Time{}, busy: map[idHash]chan struct{}{},
+	}
 	l.lag = newLag(l.overall)
 	l.crowd = newCrowd(l.overall)
 	l.due = due{topics: map[string]struct{}{}, wake: make(chan struct{}, 1)}

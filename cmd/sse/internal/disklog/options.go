@@ -43,8 +43,8 @@ type Options struct {
 	// may tell of a loss where there is none.
 	LossMarks int
 
-	// KeyWindow is how long idempotency keys are remembered, and Keys how many. If
-	// zero, 24 hours, and a million.
+	// KeyWindow is how long idempotency keys are remembered, and Keys how many of
+	// each owner, about. If zero, 24 hours, and a million.
 	KeyWindow time.Duration
 	Keys      int
 
