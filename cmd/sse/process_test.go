@@ -187,6 +187,9 @@ func newHubService(tb testing.TB, flags ...string) *hubService {
 	return s
 }
 
+// dir returns the data directory.
+func (s *hubService) dir() string { return s.flags[3] }
+
 // start starts a hub and waits until it serves.
 func (s *hubService) start() {
 	s.tb.Helper()

@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -288,4 +290,63 @@ func newKillClient(ctx context.Context, s *hubService, path string) *killClient 
 		}
 	}()
 	return c
+}
+
+// The directory of the events disappears while the hub runs. The hub acknowledges
+// nothing after that, and ends with one line.
+func TestServeWithoutItsDirectory(t *testing.T) {
+	if onWindows {
+		t.Skip("Windows does not remove or rename open files")
+	}
+	rename := func(dir string) error { return os.Rename(dir, dir+".moved") }
+	for _, test := range []struct {
+		name string
+		lose func(dir string) error
+	}{
+		{"removed", os.RemoveAll},
+		{"renamed", rename},
+		{"the store removed", func(dir string) error { return os.RemoveAll(filepath.Join(dir, "store")) }},
+		{"the key file removed", func(dir string) error { return os.Remove(filepath.Join(dir, "key")) }},
+		{"replaced by a copy", func(dir string) error {
+			return errors.Join(rename(dir), os.CopyFS(dir, os.DirFS(dir+".moved")))
+		}},
+	} {
+		for _, idle := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, idle %t", test.name, idle), func(t *testing.T) {
+				t.Parallel()
+				s := newHubService(t)
+				s.start()
+				publish := func() error {
+					response, err := http.Post("http://"+s.addr+"/news", "", strings.NewReader("hello"))
+					if err == nil {
+						_ = response.Body.Close()
+						err = fmt.Errorf("status %d", response.StatusCode)
+					}
+					return err
+				}
+				if err := publish(); err.Error() != "status 200" {
+					t.Fatal(err)
+				}
+				if err := test.lose(s.dir()); err != nil {
+					t.Fatal(err)
+				}
+				if !idle {
+					if err := publish(); err.Error() == "status 200" {
+						t.Error("the hub has acknowledged an event that nobody will find")
+					}
+				}
+				s.hub.checkExit(exitFailed)
+				var lines []string
+				for line := range strings.Lines(s.hub.logText()) {
+					if !strings.HasPrefix(line, "sse: serving ") && !strings.HasPrefix(line, "sse: hint: ") {
+						lines = append(lines, line)
+					}
+				}
+				want := "sse: the directory of the events, " + s.dir()
+				if len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
+					t.Errorf("the hub has logged %q, want one line that begins with %q", lines, want)
+				}
+			})
+		}
+	}
 }

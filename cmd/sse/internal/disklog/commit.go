@@ -132,6 +132,9 @@ func (l *Log) commitGroup(group []*request) {
 	if failed := l.failed.cause(); failed != nil {
 		err = failed
 	}
+	if err == nil {
+		err = l.failed.presence.Load().check()
+	}
 	if err != nil {
 		// The store has called Fatalf, or is about to: nobody knows what is kept.
 		refuse(group, l.failed.set(fmt.Errorf("sse: the log in %s: %w", l.dir, err)))

@@ -12,7 +12,7 @@ import (
 //	i hash number       an entry whose event has an application's id
 //	m                   the log as a whole (state.go)
 //	o hash              an idempotency key, and what was kept under it (once.go)
-//	p time hash         the same, in the order in which they are forgotten
+//	p time hash         the same, in the order in which they are forgotten, with its owner
 //	r                   how far retention by age has got (age.go)
 //	s topic             a topic that has entries (state.go)
 //	t topic NUL number  an entry of a topic

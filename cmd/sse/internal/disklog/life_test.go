@@ -314,13 +314,13 @@ func TestKeyFile(t *testing.T) {
 			if err := errors.Join(l.Close(), c.damage(name)); err != nil {
 				t.Fatal(err)
 			}
-			_, err = disklog.Open(dir, &disklog.Options{Logger: quiet})
 			if c.reason == "" {
-				if err != nil {
-					t.Fatal(err)
+				if l, said := reopen(t, l, dir); end(t, l) != was || said != "" {
+					t.Errorf("the end is %v, was %v; said %q", end(t, l), was, said)
 				}
 				return
 			}
+			_, err = disklog.Open(dir, &disklog.Options{Logger: quiet})
 			var missing *disklog.MissingKeyError
 			if !errors.As(err, &missing) || missing.Name != name || missing.Reason != c.reason {
 				t.Fatalf("Open: %v, want that %s %s", err, name, c.reason)

@@ -123,11 +123,19 @@ func open(dir string, o Options, noSync bool) (log *Log, err error) {
 	if err := l.begin(o.NewEpoch); err != nil {
 		return nil, fmt.Errorf("sse: the log in %s: %w", dir, err)
 	}
+	presence, err := newPresence(l.space, dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sse: the log in %s: %w", dir, err), l.mark.file.Close())
+	}
+	l.failed.presence.Store(presence)
 	l.undropped = 1 // there may be some from before
 	l.due.addAll()  // the rules may be others than the last time
 	l.running.Add(2)
 	go func() { defer l.running.Done(); l.commit() }()
 	go func() { defer l.running.Done(); l.trim() }()
+	if presence != nil {
+		l.running.Go(l.watch)
+	}
 	return l, nil
 }
 
@@ -145,7 +153,9 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 		logger: o.Logger, closing: l.closing,
 	}
 	l.losses.limit = o.LossMarks
-	l.keys = keys{limit: uint64(o.Keys), busy: map[idHash]chan struct{}{}}
+	l.keys = keys{
+		limit: uint64(o.Keys), logged: map[string]time.Time{}, busy: map[idHash]chan struct{}{},
+	}
 	l.lag = newLag(l.overall)
 	l.crowd = newCrowd(l.overall)
 	l.due = due{topics: map[string]struct{}{}, wake: make(chan struct{}, 1)}

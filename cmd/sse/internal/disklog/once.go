@@ -68,7 +68,7 @@ func (l *Log) AppendOnce(
 	if r.bytes > maxRequest {
 		return nil, false, errors.New("sse: more than 64 MiB with one idempotency key")
 	}
-	r.once = &onceRecord{hash: hash, digest: once.Digest, time: l.now().UnixNano()}
+	r.once = &onceRecord{hash: hash, owner: once.Owner, digest: once.Digest, time: l.now().UnixNano()}
 	positions, err = l.submit(ctx, r)
 	return positions, false, err
 }
@@ -84,6 +84,7 @@ func (o *Once) hash() idHash {
 // onceRecord is what is remembered of a key.
 type onceRecord struct {
 	hash      idHash
+	owner     string // not in the value
 	digest    [32]byte
 	time      int64
 	positions []sse.Position // that follow each other
@@ -146,7 +147,10 @@ func (l *Log) remembered(hash idHash) (*onceRecord, error) {
 
 // keys are the idempotency keys.
 type keys struct {
-	limit uint64
+	limit uint64 // of each owner
+
+	counted uint64               // keys when those of each owner were last counted; guarded by trimming
+	logged  map[string]time.Time // when early removals were last reported, by owner; likewise
 
 	mu   sync.Mutex               // guards the following
 	busy map[idHash]chan struct{} // closed when the append with that key is done
@@ -188,7 +192,7 @@ func (k *keys) remember(
 	if err := batch.Set(append([]byte{onceKey}, r.hash[:]...), r.encode(), nil); err != nil {
 		return err
 	}
-	return batch.Set(r.expiryKey(), nil, nil)
+	return batch.Set(r.expiryKey(), []byte(r.owner), nil)
 }
 
 // expiryKey is unlike any other: a hash is remembered at one time once.
@@ -197,39 +201,95 @@ func (o *onceRecord) expiryKey() []byte {
 	return append(key, o.hash[:]...)
 }
 
-// forgetKeys forgets those that are too old, or too many.
+// forgetKeys forgets the keys that are too old, and the oldest keys of the owners
+// that have too many.
 func (l *Log) forgetKeys() error {
-	const chunk = 1024
 	oldest := l.now().Add(-l.window).UnixNano()
-	for {
-		l.mu.Lock()
-		remembers := l.state.remembers
-		l.mu.Unlock()
-		if remembers == 0 {
-			return nil
-		}
-		iter, err := l.db.NewIter(&pebble.IterOptions{
-			LowerBound: []byte{expiryKey}, UpperBound: []byte{expiryKey + 1},
-		})
-		if err != nil {
-			return err
-		}
-		var old [][]byte
-		for valid := iter.First(); valid && len(old) < chunk; valid = iter.Next() {
-			key := iter.Key()
-			tooMany := remembers-uint64(len(old)) > l.keys.limit
-			if int64(binary.BigEndian.Uint64(key[1:])) > oldest && !tooMany {
-				break
-			}
-			old = append(old, bytes.Clone(key))
-		}
-		if err := iter.Close(); err != nil || len(old) == 0 {
-			return err
-		}
-		if err := l.forgetThese(old); err != nil {
-			return err
+	err := l.forgetWhere(func(time int64, _ string) (forget, more bool) {
+		return time <= oldest, time <= oldest
+	})
+	l.mu.Lock()
+	remembers := l.state.remembers
+	l.mu.Unlock()
+	// Counting reads all keys, so it waits until there are many new ones. An owner
+	// may exceed the limit by as many.
+	if err != nil || remembers <= l.keys.limit || remembers < l.keys.counted+l.keys.limit/16 {
+		return err
+	}
+	excess := map[string]int64{}
+	if err := l.forgetWhere(func(_ int64, owner string) (forget, more bool) {
+		excess[owner]++
+		return false, true
+	}); err != nil {
+		return err
+	}
+	left := 0 // number of keys to forget
+	for owner := range excess {
+		if excess[owner] -= int64(l.keys.limit); excess[owner] > 0 {
+			left += int(excess[owner])
+			l.reportEarly(owner)
 		}
 	}
+	l.keys.counted = remembers - uint64(left)
+	return l.forgetWhere(func(_ int64, owner string) (forget, more bool) {
+		if excess[owner] > 0 {
+			excess[owner]--
+			left--
+			forget = true
+		}
+		return forget, left > 0
+	})
+}
+
+// forgetWhere calls choose for the time and the owner of each key, the oldest first,
+// until it returns false for more. It forgets the keys that choose has chosen.
+func (l *Log) forgetWhere(choose func(time int64, owner string) (forget, more bool)) error {
+	const chunk = 1024
+	iter, err := l.db.NewIter(&pebble.IterOptions{
+		LowerBound: []byte{expiryKey}, UpperBound: []byte{expiryKey + 1},
+	})
+	if err != nil {
+		return err
+	}
+	var chosen [][]byte
+	for valid, more := iter.First(), true; valid && more && err == nil; valid = iter.Next() {
+		key := iter.Key()
+		forget := false
+		forget, more = choose(int64(binary.BigEndian.Uint64(key[1:])), string(iter.Value()))
+		if forget {
+			chosen = append(chosen, bytes.Clone(key))
+		}
+		if len(chosen) == chunk {
+			err = l.forgetThese(chosen)
+			chosen = chosen[:0]
+		}
+	}
+	if err = errors.Join(err, iter.Close()); err != nil || len(chosen) == 0 {
+		return err
+	}
+	return l.forgetThese(chosen)
+}
+
+// reportEarly logs, at most once an hour, that an owner's keys are forgotten
+// although they are not too old.
+func (l *Log) reportEarly(owner string) {
+	now := l.now()
+	for other, logged := range l.keys.logged {
+		if now.Sub(logged) >= time.Hour {
+			delete(l.keys.logged, other)
+		}
+	}
+	if _, ok := l.keys.logged[owner]; ok {
+		return
+	}
+	l.keys.logged[owner] = now
+	client := "clients without an access key"
+	if owner != "" {
+		client = "access key " + owner
+	}
+	l.logger.Warn(fmt.Sprintf("sse: %s used more than %d idempotency keys in %v: the oldest are "+
+		"forgotten, and a request that is repeated with one of them is published again",
+		client, l.keys.limit, l.window))
 }
 
 func (l *Log) forgetThese(old [][]byte) error {

@@ -1,11 +1,14 @@
 package disklog_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,7 +104,10 @@ func TestAppendOnceExpired(t *testing.T) {
 
 // TestAppendOnceConcurrently retries before there is an answer.
 func TestAppendOnceConcurrently(t *testing.T) {
-	l := open(t, dir, disklog.Options{FS: vfs.NewMem(), Reserve: -1, Keys: 10})
+	var said bytes.Buffer
+	l := open(t, dir, disklog.Options{
+		FS: vfs.NewMem(), Reserve: -1, Keys: 10, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	})
 	const keys, tries = 100, 10
 	var got [keys][tries][]sse.Position
 	var firsts atomic.Int64
@@ -138,6 +144,12 @@ func TestAppendOnceConcurrently(t *testing.T) {
 	if n := l.Remembered(); n != 10 {
 		t.Errorf("%d keys are remembered, want 10", n)
 	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(said.String(), "access key alice used more than 10 idempotency keys in 24h0m0s"); n != 1 {
+		t.Errorf("said %q, want one report", said.String())
+	}
 }
 
 // TestAppendOnceFails lets the first of two fail, so that the second must do it.
@@ -158,5 +170,46 @@ func TestAppendOnceFails(t *testing.T) {
 	}
 	if _, before, err := l.AppendOnce(t.Context(), once("l", "1"), entry("1", "a")); before || err != nil {
 		t.Error(before, err)
+	}
+}
+
+// TestAppendOnceOwners lets one owner have too many keys: those of the others stay.
+func TestAppendOnceOwners(t *testing.T) {
+	var said bytes.Buffer
+	disk := vfs.NewCrashableMem()
+	opts := disklog.Options{
+		FS: disk, Reserve: -1, Keys: 10, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	}
+	l := open(t, dir, opts)
+	check := func(owner, key string, want bool) {
+		t.Helper()
+		o := once(key, "body")
+		o.Owner = owner
+		if _, before, err := l.AppendOnce(t.Context(), o, entry("x", "a")); before != want || err != nil {
+			t.Errorf("%s, %s: %t, %v, want %t", owner, key, before, err, want)
+		}
+	}
+	for round := range 3 {
+		check("bob", "order-1", round > 0)
+		check("", "order-1", round > 0)
+		for i := range 25 {
+			check("alice", fmt.Sprint(round, " ", i), false)
+		}
+		if err := l.Trim(); err != nil {
+			t.Fatal(err)
+		}
+		if n := l.Remembered(); n != 12 {
+			t.Errorf("%d keys are remembered, want 12", n)
+		}
+		check("alice", fmt.Sprint(round, " 24"), true)
+		check("alice", fmt.Sprint(round, " 15"), true)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, dir, opts)
+	}
+	if strings.Contains(said.String(), "bob") ||
+		strings.Count(said.String(), "access key alice used more than 10") != 3 { // once in each process
+		t.Errorf("said %q", said.String())
 	}
 }

@@ -46,8 +46,8 @@ type Options struct {
 	// may tell of a loss where there is none.
 	LossMarks int
 
-	// KeyWindow is how long idempotency keys are remembered, and Keys how many. If
-	// zero, 24 hours, and a million.
+	// KeyWindow is how long idempotency keys are remembered, and Keys how many of
+	// each owner, about. If zero, 24 hours, and a million.
 	KeyWindow time.Duration
 	Keys      int
 
@@ -66,7 +66,7 @@ type Options struct {
 	// Fatal is called when the disk fails so that what was written is not known any
 	// more. Nothing is acknowledged from then on; only opening the log again
 	// finds out what there is. It has to end the process before long, because the
-	// store may panic. If nil, the process exits with status 1.
+	// store may panic; it must not call methods of the log. If nil, the process exits with status 1.
 	Fatal func(err error)
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -49,6 +51,8 @@ func (l *Log) storeOptions(o *Options) *pebble.Options {
 		s.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	s.EventListener = &pebble.EventListener{
+		// Before the store panics, or tries again for ever.
+		BackgroundError: func(error) { l.failed.checkPresence() },
 		// A read that meets the damage returns an error; the rest can be read.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			l.logger.Error("sse: the log is damaged", "dir", l.dir, "what", info.String())
@@ -107,33 +111,44 @@ func makeDir(fsys vfs.FS, dir string) error {
 
 // failure is that of the disk, after which nothing is known.
 type failure struct {
-	ch     chan struct{} // closed when err is set
+	ch     chan struct{} // closed when the failure was reported
+	err    atomic.Pointer[error]
 	once   sync.Once
-	err    error
 	fatal  func(error)
 	logger *slog.Logger
+
+	presence atomic.Pointer[presence] // whose loss explains other failures
 }
 
-// set notes the first failure, tells of it, and returns it.
+// set stores the first failure, reports it, and returns it. Nobody else reports it
+// before, because callers wait for ch.
 func (f *failure) set(err error) error {
 	f.once.Do(func() {
-		f.err = err
-		close(f.ch)
-		f.logger.Error("sse: the log's disk has failed; open it again to find out what there is",
-			"err", err)
+		lost := f.presence.Load().check()
+		if lost != nil {
+			err = lost
+		}
+		f.err.Store(&err)
+		if lost != nil {
+			f.logger.Error(lost.Error())
+		} else {
+			f.logger.Error("sse: the log's disk has failed; open it again to find out what there is",
+				"err", err)
+		}
 		f.fatal(err)
+		close(f.ch)
 	})
-	<-f.ch
-	return f.err
+	return f.cause()
 }
 
+// cause returns the failure, if there is one, after it was reported.
 func (f *failure) cause() error {
-	select {
-	case <-f.ch:
-		return f.err
-	default:
+	err := f.err.Load()
+	if err == nil {
 		return nil
 	}
+	<-f.ch
+	return *err
 }
 
 // storeLogger is what the store reports to.
@@ -153,6 +168,8 @@ func (s *storeLogger) Errorf(format string, args ...any) {
 // Fatalf implements [pebble.Logger]. It does not return: the store goes on as if
 // what failed had been done, and may delete the only good copy of something.
 func (s *storeLogger) Fatalf(format string, args ...any) {
-	_ = s.failed.set(errors.New("sse: the log's store: " + fmt.Sprintf(format, args...)))
+	// Some errors of the store print a stack trace after their first line.
+	text, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	_ = s.failed.set(errors.New("sse: the log's store: " + text))
 	select {}
 }

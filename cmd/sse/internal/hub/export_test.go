@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
@@ -70,6 +71,27 @@ func NewSpacedLog(next slog.Handler) (h slog.Handler, flush func()) {
 	l := newSpacedLog(next)
 	return l, l.flush
 }
+
+// RequestCache is requestCache.
+type RequestCache = requestCache
+
+// NewRequestCache returns a cache with a limit and a clock.
+func NewRequestCache(maxAge time.Duration, limit int, logger *slog.Logger, now func() time.Time) *RequestCache {
+	c := newRequestCache(maxAge, logger)
+	c.limit, c.now = limit, now
+	return c
+}
+
+// Publish publishes a request with a key, and reports whether it was published
+// before.
+func (c *requestCache) Publish(ctx context.Context, owner, key string) (replayed bool, err error) {
+	_, replayed, err = c.publish(ctx, &api.IdempotentRequest{Owner: owner, Key: key},
+		func() ([]sse.Position, error) { return nil, nil })
+	return replayed, err
+}
+
+// Owners returns the number of owners with requests.
+func (c *requestCache) Owners() int { return len(c.owners) }
 
 // WriteTestFile is writeTestFile.
 var WriteTestFile = writeTestFile

@@ -122,7 +122,7 @@ func (h *Hub) build() error {
 	host, _, _ := net.SplitHostPort(c.Addr)
 	handler, err := api.New(api.Options{
 		Broker:    h.broker,
-		Log:       &publisher{broker: h.broker, disk: h.disk, requests: newRequestCache(c.KeyWindow)},
+		Log:       &publisher{broker: h.broker, disk: h.disk, requests: newRequestCache(c.KeyWindow, c.Logger)},
 		CheckLog:  checkLog,
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,

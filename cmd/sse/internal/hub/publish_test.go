@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
@@ -424,4 +426,45 @@ func readUntil(t *testing.T, h *hubtest.Hub, path, until string, header ...strin
 	}
 	t.Fatalf("%s ended before %q: %q", path, until, all.String())
 	return ""
+}
+
+// The keys of one client do not make the hub forget the keys of another. The hub
+// reports keys that it forgets too early once in an hour.
+func TestIdempotencyKeysPerOwner(t *testing.T) {
+	const limit = 10
+	var logged strings.Builder
+	now := time.Unix(1_800_000_000, 0)
+	c := hub.NewRequestCache(24*time.Hour, limit, slog.New(slog.NewTextHandler(&logged, nil)),
+		func() time.Time { return now })
+	publish := func(owner, key string, want bool) {
+		t.Helper()
+		if replayed, err := c.Publish(t.Context(), owner, key); err != nil || replayed != want {
+			t.Errorf("%s, %s: replayed %t, %v, want %t", owner, key, replayed, err, want)
+		}
+	}
+	publish("quiet", "order-1", false)
+	for i := range 3 * limit {
+		publish("busy", fmt.Sprint(i), false)
+	}
+	publish("quiet", "order-1", true)
+	publish("busy", fmt.Sprint(3*limit-1), true)
+	publish("busy", fmt.Sprint(2*limit), true)
+	reports := func(want int) {
+		t.Helper()
+		if n := strings.Count(logged.String(), "access key busy used more than 10 idempotency keys"); n != want ||
+			strings.Contains(logged.String(), "quiet") {
+			t.Errorf("%d reports, want %d:\n%s", n, want, logged.String())
+		}
+	}
+	reports(1)
+	now = now.Add(time.Hour)
+	for i := range 3 {
+		publish("busy", fmt.Sprint("later ", i), false)
+	}
+	reports(2)
+	now = now.Add(24 * time.Hour)
+	publish("quiet", "order-1", false)
+	if n := c.Owners(); n != 1 {
+		t.Errorf("%d owners have keys, want 1", n)
+	}
 }
