@@ -43,6 +43,7 @@ func eventLimits(maxEvent int) []limits.Limit {
 }
 
 func requestLimits() []limits.Limit {
+	const closed = "the connection is closed"
 	return []limits.Limit{
 		limits.New("topics and patterns of a subscription", "", limits.Count(maxEventTopics), "400"),
 		limits.New("events of a batch by POST", "", limits.Count(maxBatchEvents), "413"),
@@ -52,15 +53,16 @@ func requestLimits() []limits.Limit {
 		limits.New("events of a page (`limit`)", "", limits.Count(maxLimit), "400"),
 		limits.New("size of a page", "", limits.Size(pageBytes)+" and one event",
 			"the page ends; the next page continues"),
-		limits.New("time for each "+limits.Size(chunkBytes)+" of a page", "", limits.Duration(chunkTimeout),
-			"the connection is closed"),
+		limits.New("time for each "+limits.Size(chunkBytes)+" of a page", "",
+			limits.Duration(chunkTimeout), closed),
 		limits.New("time for a page", "", limits.Duration(pageGrace)+" and 1 second for each "+
 			limits.Size(pageRate)+", at most "+limits.Duration(maxPageTimeout),
-			"the connection is closed"),
+			closed),
 		limits.New("`since=-N`", "", "1,000,000,000", "400"),
 		limits.New("request headers", "", limits.Size(maxHeader), "431"),
-		limits.New("time for the request headers", "", limits.Duration(headTimeout), "the connection is closed"),
-		limits.New("time for a body, except lines (PUT, `split=lines`)", "", limits.Duration(bodyTimeout), "408"),
-		limits.New("idle time between two requests", "", limits.Duration(idleTimeout), "the connection is closed"),
+		limits.New("time for the request headers", "", limits.Duration(headTimeout), closed),
+		limits.New("time for a body, except lines (PUT, `split=lines`)", "",
+			limits.Duration(bodyTimeout), "408"),
+		limits.New("idle time between two requests", "", limits.Duration(idleTimeout), closed),
 	}
 }

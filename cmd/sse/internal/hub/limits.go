@@ -9,17 +9,19 @@ import (
 func Limits() []limits.Group {
 	return append(api.Limits(defaultMaxEvent),
 		limits.Group{Title: "All connections together", Limits: []limits.Limit{
-			limits.New("open connections", "max-connections", "the limit of descriptors (`ulimit -n`) minus "+
-				limits.Count(reservedDescriptors)+", or half of it below "+
-				limits.Count(2*reservedDescriptors),
+			limits.New("open connections", "max-connections",
+				"the limit of descriptors (`ulimit -n`) minus "+
+					limits.Count(reservedDescriptors)+", or half of it below "+
+					limits.Count(2*reservedDescriptors),
 				"further connections wait, and connections that were idle for "+
 					limits.Duration(idleTime)+" are closed; one line in the log every "+
 					limits.Duration(fullLogPause)),
-			limits.New("warnings and errors of one kind in the log", "", "1 in "+limits.Duration(spacedPause),
-				"they are counted"),
+			limits.New("warnings and errors of one kind in the log", "",
+				"1 in "+limits.Duration(spacedPause), "they are counted"),
 		}},
 		limits.Group{Title: "Stored events", Limits: []limits.Limit{
-			limits.New("bytes of events on the disk", "keep-bytes", limits.Size(1<<30), "the oldest are removed"),
+			limits.New("bytes of events on the disk", "keep-bytes", limits.Size(1<<30),
+				"the oldest are removed"),
 			limits.New("bytes of events in memory", "keep-bytes", limits.Size(64<<20)+
 				", and as much again for topics and bookkeeping",
 				"the oldest are removed from memory; with a disk, they are read from there"),

@@ -19,7 +19,8 @@ import (
 // waits until that hub releases it, ctx is done, or LockWait has passed.
 func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 	opts := &disklog.Options{
-		KeyWindow: c.KeyWindow, Logger: c.Logger, OpenFiles: maxOpenFiles(c.MaxConnections, maxDescriptors()),
+		KeyWindow: c.KeyWindow, Logger: c.Logger,
+		OpenFiles: maxOpenFiles(c.MaxConnections, maxDescriptors()),
 	}
 	for _, r := range c.Retention {
 		opts.Retention = append(opts.Retention, disklog.Retention{

@@ -30,8 +30,9 @@ type Group struct {
 
 const head = `# Limits of the hub
 
-This page is generated: ` + "`SSE_UPDATE_DOCS=1 go test -run TestLimitsPage .`" + ` in cmd/sse writes it from the lists in
-the code. [The HTTP interface](PROTOCOL.md#statuses) explains the statuses.
+This page is generated from the lists in the code:
+` + "`SSE_UPDATE_DOCS=1 go test -run TestLimitsPage .`" + ` in cmd/sse writes it.
+[The HTTP interface](PROTOCOL.md#statuses) explains the statuses.
 `
 
 // Page returns the page with these limits, as Markdown.
@@ -39,8 +40,8 @@ func Page(groups []Group) string {
 	var page strings.Builder
 	page.WriteString(head)
 	for _, group := range groups {
-		fmt.Fprintf(&page, "\n## %s\n\n| limit | default | flag | when it is reached |\n|---|---|---|---|\n",
-			group.Title)
+		fmt.Fprintf(&page, "\n## %s\n\n", group.Title)
+		page.WriteString("| limit | default | flag | when it is reached |\n|---|---|---|---|\n")
 		for _, l := range group.Limits {
 			flag := "fixed"
 			if l.Flag != "" {
