@@ -133,8 +133,8 @@ func New(opts Options) (*API, error) {
 // net/http has read the body of a request, it removes the deadline itself.
 func Configure(server *http.Server) {
 	server.ConnContext = sse.ConnContext
-	server.ReadHeaderTimeout = 10 * time.Second
+	server.ReadHeaderTimeout = headTimeout
 	server.ReadTimeout = bodyTimeout
-	server.IdleTimeout = 2 * time.Minute
-	server.MaxHeaderBytes = 64 << 10
+	server.IdleTimeout = idleTimeout
+	server.MaxHeaderBytes = maxHeader
 }

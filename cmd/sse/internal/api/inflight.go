@@ -45,52 +45,54 @@ type share struct {
 // newShare returns an empty share. The caller must release it.
 func (a *API) newShare() share { return share{inflight: &a.inflight, closing: a.Closing} }
 
+// errNoMemory is the error of a request that does not get its share.
+var errNoMemory = &problem{
+	status: http.StatusServiceUnavailable,
+	text: "the hub has no memory for this request, because other requests are in flight; " +
+		"try again later (the hub's flag --max-inflight sets the limit)",
+	header: [2]string{"Retry-After", "1"},
+}
+
 // resize changes the size of a share. It blocks until there is memory for it, and
 // fails after inflightTimeout. A share always fits if no other request has one.
 func (s *share) resize(ctx context.Context, size int) error {
-	b, more := s.inflight, int64(size)
+	b := s.inflight
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var timeout <-chan time.Time
-	for !b.fitsLocked(s, more) {
-		if timeout == nil {
-			timer := time.NewTimer(inflightTimeout)
-			defer timer.Stop()
-			timeout = timer.C
+	if !b.fitsLocked(s, int64(size)) {
+		if err := s.waitLocked(ctx, int64(size)); err != nil {
+			return err
 		}
+	}
+	b.setLocked(s, int64(size))
+	return nil
+}
+
+// waitLocked blocks until a size fits. It releases the lock in the meantime.
+func (s *share) waitLocked(ctx context.Context, size int64) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, inflightTimeout, errNoMemory)
+	defer cancel()
+	b := s.inflight
+	for !b.fitsLocked(s, size) {
 		if b.freed == nil {
 			b.freed = make(chan struct{})
 		}
 		freed := b.freed
 		b.mu.Unlock()
-		err := s.wait(ctx, freed, timeout)
+		var err error
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-s.closing.Done():
+			err = sse.ErrShutdown
+		}
 		b.mu.Lock()
 		if err != nil {
 			return err
 		}
 	}
-	b.setLocked(s, more)
 	return nil
-}
-
-// wait blocks until freed is closed. It fails if the request should not wait any
-// longer.
-func (s *share) wait(ctx context.Context, freed <-chan struct{}, timeout <-chan time.Time) error {
-	select {
-	case <-freed:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.closing.Done():
-		return sse.ErrShutdown
-	case <-timeout:
-		return &problem{
-			status: http.StatusServiceUnavailable,
-			text: "the hub has no memory for this request, because other requests are in flight; " +
-				"try again later (the hub's flag --max-inflight sets the limit)",
-			header: [2]string{"Retry-After", "1"},
-		}
-	}
 }
 
 // set changes the size of a share at once, even if the budget is exceeded: the

@@ -70,7 +70,7 @@ func TestInflight(t *testing.T) {
 // seconds. No request keeps a share, however it ends.
 func TestInflightRequests(t *testing.T) {
 	big := strings.Repeat("x", 100<<10)
-	batch := `{"topic":"news","data":"` + big + `"}` + "\n"
+	batch := `{"topics":["news"],"data":"` + big + `"}` + "\n"
 	for _, test := range []struct{ request, body string }{
 		{"POST /news", big},
 		{"PUT /news", big + "\n"},

@@ -154,7 +154,8 @@ func (c *Config) Validate() error {
 	if c.MaxEvent < 0 {
 		return &Error{Text: "the size limit of events must not be negative"}
 	}
-	if least := defaultMaxInflight(0, cmp.Or(c.MaxEvent, defaultMaxEvent)); c.MaxInflight != 0 && c.MaxInflight < least {
+	least := defaultMaxInflight(0, cmp.Or(c.MaxEvent, defaultMaxEvent))
+	if c.MaxInflight != 0 && c.MaxInflight < least {
 		return &Error{
 			Text: fmt.Sprintf("the memory of all requests in flight must be at least %d MiB", least>>20),
 			Hint: "it must be at least 64 MiB, and four times --max-event-size; raise --max-inflight",

@@ -210,7 +210,7 @@ func waitAny(changed, closed <-chan struct{}) bool {
 	return false
 }
 
-// closeIdle closes up to half of the connections: those that have waited
+// closeIdle closes up to half of the connections: the ones that have waited
 // longest, at least since before, for the head of their first request. If there
 // is none, it closes connections that wait for another request.
 func (c *connections) closeIdle(before time.Time) {

@@ -76,7 +76,7 @@ func (l *spacedLog) suppress(record slog.Record) bool {
 }
 
 // endPause logs the number of records in a pause, and begins the next pause. If
-// there were none, it forgets the kind.
+// there were none, it removes the kind.
 func (l *spacedLog) endPause(name string) {
 	l.mu.Lock()
 	kind := l.kinds[name]
