@@ -78,7 +78,8 @@ func drawSecret(fsys vfs.FS, dir string) (secret, error) {
 	if err == nil {
 		_, err = fmt.Fprintf(f, keyForm, s.key[:])
 	}
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
 		return s, err
 	}
 	if err := fsys.Rename(draft, fsys.PathJoin(dir, keyName)); err != nil {

@@ -149,8 +149,9 @@ func (l *Log) remembered(hash idHash) (*onceRecord, error) {
 type keys struct {
 	limit uint64 // of each owner
 
-	counted uint64               // keys when those of each owner were last counted; guarded by trimming
-	logged  map[string]time.Time // when early removals were last reported, by owner; likewise
+	// Log.trimming guards the following.
+	counted uint64               // number of keys when those of each owner were counted
+	logged  map[string]time.Time // when early removals were last reported, by owner
 
 	mu   sync.Mutex               // guards the following
 	busy map[idHash]chan struct{} // closed when the append with that key is done

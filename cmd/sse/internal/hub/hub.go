@@ -120,9 +120,10 @@ func (h *Hub) build() error {
 	closing, cancelRequests := context.WithCancel(context.Background())
 	h.cancelRequests = cancelRequests
 	host, _, _ := net.SplitHostPort(c.Addr)
+	requests := newRequestCache(c.KeyWindow, c.Logger)
 	handler, err := api.New(api.Options{
 		Broker:    h.broker,
-		Log:       &publisher{broker: h.broker, disk: h.disk, requests: newRequestCache(c.KeyWindow, c.Logger)},
+		Log:       &publisher{broker: h.broker, disk: h.disk, requests: requests},
 		CheckLog:  checkLog,
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,

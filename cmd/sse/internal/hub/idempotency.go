@@ -152,8 +152,9 @@ func (c *requestCache) reportEarly(owner *ownedRequests, name string, now time.T
 	if name != "" {
 		client = "access key " + name
 	}
-	c.logger.Warn(fmt.Sprintf("%s used more than %d idempotency keys in %v: the oldest are forgotten, "+
-		"and a request that is repeated with one of them is published again", client, c.limit, c.maxAge))
+	c.logger.Warn(fmt.Sprintf("%s used more than %d idempotency keys in %v: the oldest are "+
+		"forgotten, and a request that is repeated with one of them is published again",
+		client, c.limit, c.maxAge))
 }
 
 // remove removes a request that has failed, so that a retry publishes again.
