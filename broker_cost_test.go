@@ -344,3 +344,34 @@ func TestWindowCountsMemory(t *testing.T) {
 		t.Errorf("the overhead without entries is %d with %d topics, want 0", w.overhead, w.usedTopics)
 	}
 }
+
+// There are at most a million topics: then the oldest events are removed, even
+// without limits of retention, and a subscriber is refused.
+func TestLimitOfAllTopics(t *testing.T) {
+	w := newWindow(Retention{Events: -1, Bytes: -1}, nil)
+	publish := func(topics ...string) {
+		event := Event{Data: "x"}
+		d := newDraft(&event, topics)
+		w.publish(&d, topics, time.Unix(0, 0))
+	}
+	publish("a")
+	publish("b")
+	w.usedTopics += maxAllTopics - 2 // as if other events had these topics
+	if publish("a"); w.live != 3 {
+		t.Errorf("at the limit, %d events are retained, want 3", w.live)
+	}
+	if publish("c"); w.live != 2 || w.topics["b"].chain.last() != nil {
+		t.Errorf("above the limit, %d events are retained, want 2, of the topics a and c", w.live)
+	}
+
+	st := &state{window: newWindow(Retention{}, nil)}
+	for i := range maxAllTopics - 1 {
+		st.window.topics[fmt.Sprint(i)] = nil
+	}
+	if err := st.checkTopicCount(1); err != nil {
+		t.Errorf("up to the limit: %v", err)
+	}
+	if err := st.checkTopicCount(2); err == nil {
+		t.Error("above the limit, a subscriber is accepted")
+	}
+}
