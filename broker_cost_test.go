@@ -3,7 +3,6 @@ package sse
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sse-go/sse/internal/poll"
+	"github.com/sse-go/sse/internal/testrand"
 )
 
 // These tests check that the cost of a subscriber depends on the events that it
@@ -300,7 +300,7 @@ func TestWindowMemory(t *testing.T) {
 // The window counts the memory of entries and topics as long as it has them.
 func TestWindowCountsMemory(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := testrand.New(t)
 	rules := []TopicRetention{{Pattern: Pattern{"rule/*"}, Events: 2}}
 	w := newWindow(Retention{Events: 20, Age: time.Hour}, rules)
 	check := func() {
@@ -351,7 +351,7 @@ func TestLimitOfAllTopics(t *testing.T) {
 	w := newWindow(Retention{Events: -1, Bytes: -1}, nil)
 	publish := func(topics ...string) {
 		event := Event{Data: "x"}
-		d := newDraft(&event, topics)
+		d := newDraft(&event)
 		w.publish(&d, topics, time.Unix(0, 0))
 	}
 	publish("a")
