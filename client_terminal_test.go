@@ -201,7 +201,7 @@ func TestTerminalReusesConnection(t *testing.T) {
 			1, 10 * 60 * time.Millisecond},
 		{"more events", answer(done, "data: more\n\n", done), 1, 0},
 		{"4 KiB more", answer(done, ":"+xs(4<<10-3)), 1, 0},
-		{"much more", answer(done, ":"+xs(64<<10)), 10, 0},
+		{"much more", answer(done, ":"+xs(1<<20)), 10, 0},
 		{"open", held(done), 10, 10 * 100 * time.Millisecond},
 		{"cut", broken(done), 10, 0},
 	} {
