@@ -107,11 +107,11 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 //
 // If Accept fails, it has already written the response, so the handler should
 // just return. The status is 500 if the stream cannot begin. It is 200 if the
-// stream had begun, or if the only reason is that the request is a HEAD
-// request. The error is a [*WriterError] if middleware has wrapped w in a type
-// that cannot stream. Accept follows the Unwrap methods of such types. The
-// innermost writer must be able to flush, and so must a writer that compresses.
-// If the server has a WriteTimeout, one of the writers must have a method
+// stream began and then failed, and for a HEAD request with which nothing else is
+// wrong. The error is a [*WriterError] if middleware has wrapped w in a type that
+// cannot stream. Accept follows the Unwrap methods of such types. The innermost
+// writer must be able to flush, and so must a writer that compresses. If the
+// server has a WriteTimeout, one of the writers must have a method
 // SetWriteDeadline.
 //
 // The response also carries the header fields that the handler has set, but

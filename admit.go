@@ -59,8 +59,8 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 	return s, st.checkStart(ctx, s, sel)
 }
 
-// checkTopicCount returns the error for the response if a subscriber to n topics
-// could exceed the limit of all topics.
+// checkTopicCount returns the error for the response if, with n new topics, the
+// broker would have more than maxAllTopics.
 func (st *state) checkTopicCount(n int) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -109,7 +109,7 @@ func (st *state) locate(ctx context.Context, s *subscriber, sel *Selection, star
 	open := start.Earliest || start.Last > 0
 	st.mu.Lock()
 	now := time.Now()
-	st.window.trim(now) // only the log has the events that are too old
+	st.window.trim(now) // the window must not have events that are too old; a log may
 	if st.log == nil || start == (Start{}) || st.window.covers(start.After) ||
 		st.window.coversTime(start.Time) {
 		s.cursor, gap = st.window.locate(start, sel, now)
@@ -171,12 +171,12 @@ func (st *state) lossAtStart(ctx context.Context, s *subscriber, sel *Selection)
 	return nil, nil
 }
 
-// pendingStream is a request that is about to become a subscriber. It must be
-// small. It is on the goroutine's stack while net/http makes its deepest calls;
-// if the stack must grow for them, it stays twice as large until the stream
-// ends.
+// pendingStream is a request that is about to become a subscriber. A
+// pendingStream must be small, because it is on the goroutine's stack while
+// net/http makes its deepest calls. If these calls make the stack grow, the stack
+// stays twice as large until the stream ends.
 type pendingStream struct {
-	remote, key string // counted by streamLimits, unless empty
+	remote, key string // counted by streamLimits; an empty key is not
 	subscriber  *subscriber
 	topics      []string
 	patterns    []Pattern

@@ -96,9 +96,10 @@ type Broker struct {
 	MaxPerRemote   int
 	MaxPerKey      int
 
-	// MaxAge is the longest time that a stream lasts. Each stream ends at a random
-	// time in the last tenth of MaxAge, as at Selection.Expires; its client then
-	// reconnects. If zero, there is no limit.
+	// MaxAge is the longest time that a stream lasts. Each stream ends with
+	// [ErrExpired], as if [Selection.Expires] were reached, at a random time in
+	// the last tenth of MaxAge; its client then reconnects. If zero, there is no
+	// limit.
 	MaxAge time.Duration
 
 	// DrainOver is the time during which Shutdown ends the streams, one by one. If

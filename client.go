@@ -67,22 +67,23 @@ type Client struct {
 	LastEventID string
 
 	// RetryDelay is the time to wait before the first attempt to reconnect. If
-	// zero, 1 second. A retry field from the server replaces RetryDelay. The
-	// client then waits for at least 10 milliseconds, or for RetryDelay if
-	// RetryDelay is shorter, and for at most a day. A Retry-After header lengthens
-	// the delay, to at most a day.
+	// zero, 1 second. A retry field from the server replaces RetryDelay. A field
+	// below 10 milliseconds counts as 10 milliseconds, or as RetryDelay if
+	// RetryDelay is shorter; a field above a day counts as a day. A Retry-After
+	// header lengthens the delay, to at most a day.
 	RetryDelay time.Duration
 
-	// MaxRetryDelay limits the delay. If zero, it is 30 seconds. The delay doubles
-	// with every attempt without progress. An attempt makes progress if it receives
-	// an event other than sse.cursor, if it skips an event that has a new ID, or if
-	// its stream stays open for the longest of MaxRetryDelay, the first delay and 1
-	// second. From the second delay on, the client waits for a random time between
-	// half of the doubled delay and the whole, so that clients do not all reconnect
-	// at once. If the first delay is below 100 milliseconds, the doubling starts at
-	// 100 milliseconds. If MaxRetryDelay is negative, or not greater than the first
-	// delay, the delay does not double; but the second delay is at least 100
-	// milliseconds, or RetryDelay if RetryDelay is shorter.
+	// MaxRetryDelay limits the delay. If zero, 30 seconds. The first delay is
+	// exact. Each further delay is random, between one half and the whole of a
+	// value that doubles with every attempt without progress, so that clients do
+	// not all reconnect at once. The doubling starts at the first delay, or at
+	// 100 milliseconds if the first delay is shorter. If MaxRetryDelay is
+	// negative, or not greater than the first delay, the delay does not double;
+	// every delay after the first is then at least 100 milliseconds, or
+	// RetryDelay if RetryDelay is shorter. An attempt makes progress if it
+	// receives an event other than sse.cursor, if it skips an event that has a
+	// new ID, or if its stream stays open for at least MaxRetryDelay, the first
+	// delay and 1 second, whichever is longest.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries limits the number of consecutive retries without progress. If

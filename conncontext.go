@@ -23,9 +23,10 @@ type connKey struct{}
 // [Broker.Attach] sets it, too.
 //
 // With ConnContext, a stream on HTTP/1 can reach its socket, also below TLS. On
-// Linux, the peer must then acknowledge all sent bytes within the
-// WriteTimeout of the stream (TCP_USER_TIMEOUT, RFC 5482). A stream is never
-// silent for longer than Heartbeat, so there are always bytes to acknowledge.
+// Linux, the peer must then acknowledge all sent bytes within the WriteTimeout of
+// the stream (TCP_USER_TIMEOUT, RFC 5482). Unless Heartbeat is negative, a stream
+// is never silent for longer than Heartbeat, so there are always bytes to
+// acknowledge.
 //
 // The kernel has no such option for Multipath TCP, and Go's listeners accept
 // Multipath TCP by default. To accept only plain TCP, create the listener with

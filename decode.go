@@ -131,9 +131,9 @@ func (d *Decoder) previousID() string {
 }
 
 // Events returns an iterator over the events of the stream, in order. It ends at
-// the end of the stream, or after an error, which is the reader's. An event over
-// the limit is skipped and reported to [DecoderOptions.OnSkip]. After a break,
-// the next call continues with the next event.
+// the end of the stream, or yields the error of the reader and then ends. An
+// event over the limit is skipped and reported to [DecoderOptions.OnSkip]. After
+// a break, the next call continues with the next event.
 //
 // Each event needs at most one allocation for its Data, and one for each of
 // LastEventID, Type and Topic if it differs from the value in the previous event.

@@ -20,9 +20,9 @@ const fieldOverhead = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \
 // If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, if Retry is
 // negative, or if both ID and ClearID are set, AppendEvent returns dst unchanged
 // and a [*FieldError]. Therefore the value of a field can never inject another
-// field. The same applies if ID or Type has more than 1,024 bytes, or if ID
-// contains a control character or begins or ends with a space, because no client
-// could send such an ID back in a header field.
+// field. It also returns a [*FieldError] if ID or Type has more than 1,024 bytes,
+// or if ID contains a control character or begins or ends with a space: a header
+// field could not carry such a character or space back unchanged.
 func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	if err := event.check(); err != nil {
 		return dst, err

@@ -146,7 +146,8 @@ type lossMark struct {
 	time  int64 // latest Time of a lost entry, in nanoseconds since 1970
 }
 
-// raise sets m to n if n is newer.
+// raise sets the place of m to the place of n if n is newer, and the time of m to
+// the later of both times.
 func (m *lossMark) raise(n lossMark) {
 	latest := max(m.time, n.time)
 	if n.seq > m.seq {

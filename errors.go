@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// The reasons why a stream ends. If a stream has ended, the methods of [Stream]
-// return an error that wraps one of these errors, and so does [context.Cause]
-// for the stream's context, unless another reason, such as a timeout, has canceled
-// the context of the request: then it is the cause of that context. Compare with
-// [errors.Is].
+// The reasons why a stream ends. If a stream has ended, the methods Send,
+// SendJSON and Comment of [Stream] return an error that wraps one of these
+// errors, and so does [context.Cause] for the stream's context. There is one
+// exception: if something else, such as a timeout, has canceled the context of
+// the request, the error is the cause of that context. Compare with [errors.Is].
 var (
 	// ErrClosed: the server itself has closed the stream.
 	ErrClosed = errors.New("sse: stream closed")
@@ -109,7 +109,7 @@ func (e *WriterError) Error() string {
 //
 //   - StatusCode, for example 307 with a Location; or 403, if StatusCode is neither
 //     204 nor from 300 to 599;
-//   - the fields of Header except Content-Length. Without these fields,
+//   - the fields of Header except Content-Length. Unless Header sets them,
 //     Cache-Control is no-store, Content-Type is text/plain, and
 //     X-Content-Type-Options is nosniff;
 //   - the bytes of Body, or, if Body is empty, Reason and a line end. The responses

@@ -23,10 +23,10 @@ const typeCursor = reservedPrefix + "cursor"
 // does, so CR and CRLF in Data arrive as LF. Bytes of Data that are not valid UTF-8
 // arrive as U+FFFD.
 type Event struct {
-	// ID is the ID of this event itself. A client that reconnects after the
-	// event sends it as Last-Event-ID. If empty, the event has no ID. An event to
-	// send or publish must have an ID that a header field can carry: at most
-	// 1,024 bytes, no control characters, and no space at either end.
+	// ID is the ID of this event itself. A client that reconnects after the event
+	// sends it as Last-Event-ID. If empty, the event has no ID. In an event to
+	// send or publish, ID must be empty or a value that a header field can carry:
+	// at most 1,024 bytes, no control characters, and no space at either end.
 	ID string
 
 	// LastEventID is set only in a received event: it is the last event ID after
@@ -37,8 +37,9 @@ type Event struct {
 
 	// ClearID resets the client's last event ID: the event is sent with an empty
 	// id field. In a received event, ClearID means that the event has an empty id
-	// field. If ClearID is set, ID must be empty. Otherwise [Broker.Publish]
-	// ignores ClearID, because a broker gives each event an ID.
+	// field. If ClearID is set, ID must be empty. [Broker.Publish] returns an
+	// error if both are set, and ignores ClearID if ID is empty, because a broker
+	// gives each event an ID.
 	ClearID bool
 
 	// Type is the name under which a browser dispatches the event. If Type is

@@ -19,20 +19,21 @@ import (
 //
 // # Positions
 //
-// The log numbers its entries upwards from 1. The log may leave out numbers,
-// but never uses a number twice in an epoch. An entry's position consists of
-// the epoch, the number, and a check. The log draws the epoch at random when it
-// is created, and draws a new one when it detects that it has lost stored
-// entries.
+// The log numbers its entries upwards from 1. The log may leave out numbers. It
+// must not use a number twice in an epoch, as far as it can know: a backup that
+// is restored can make it do so, and the check reveals that. An entry's position
+// consists of the epoch, the number, and a check. The log draws the epoch at
+// random when it is created, and draws a new one when it detects that it has lost
+// stored entries.
 //
 // The check is 32 bits that depend on the number and the content of the entry,
 // and on a secret of the log: [Entry.Check] with the same random key for all
 // entries, or another function. Subscribers of one topic receive positions of
-// events of other topics, and could find out their content if the check needed
-// no secret. The log stores the key with its entries, and a backup must include
-// it. If the log has lost the key, it must begin a new epoch. A log that never
-// uses a number twice, for example because it is only in memory, may compute
-// the check without the content.
+// events of other topics, and could find out their content if the check needed no
+// secret. The log stores the key with its entries, and a backup must include it.
+// If the log has lost the key, it must begin a new epoch. A log that cannot be
+// set back to an earlier state, for example because it is only in memory, may
+// compute the check without the content.
 //
 // # Retention
 //
@@ -44,9 +45,9 @@ import (
 type EventLog interface {
 	// Append stores the entries of the request, in order, and returns their
 	// positions. Entries of concurrent calls may be stored between them. Append
-	// blocks until the entries are stored as safely as the log promises. Read
-	// and Follow must not return an entry before that, and must return it after
-	// that. Append ignores the Position of an entry and stores its Time.
+	// blocks until the entries are stored as safely as the log promises. Until an
+	// entry is stored, Read and Follow must not return it; from then on they
+	// must. Append ignores the Position of an entry and stores its Time.
 	//
 	// On error, the result has the positions of the entries that were stored.
 	// These are the first entries of the request, or none. The log must not
@@ -212,11 +213,11 @@ type Page struct {
 	// be modified.
 	Entries []Entry
 
-	// Next is the position to pass as After to the next Read. If matching
-	// entries may follow the last of Entries, Next is the position of that last
-	// entry. If the log knows that no matching entry follows (for example, if
-	// Entries is empty), Next is the earlier of Through and the log's last
-	// position, but never earlier than the After of this Read.
+	// Next is the position to pass as After to the next Read. If the log does not
+	// know whether a matching entry follows, Next is the position of the last of
+	// Entries. If it knows that none follows up to Through, for example because
+	// Entries is empty, Next is Through or the log's last position, whichever is
+	// earlier, but never earlier than the After of this Read.
 	Next Position
 
 	// Lost is the newest position at which the log may have removed a matching

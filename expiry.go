@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// expiries ends each stream at the time at which it expires: the wheel is too coarse
-// for that. state.mu guards it.
+// expiries ends each stream exactly when it expires. The timer wheel (wheel.go)
+// is too coarse for that. state.mu guards it.
 type expiries struct {
 	st      *state
 	queue   expiryQueue
@@ -51,7 +51,8 @@ func (e *expiries) setTimer(now time.Time) {
 	}
 }
 
-// end ends every subscriber that has expired, and releases the lock in between.
+// end ends every subscriber that has expired. After each wakeBatch of them it
+// releases the lock for a moment.
 func (e *expiries) end() {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()

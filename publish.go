@@ -15,12 +15,12 @@ import (
 
 // Publish publishes an event on the topics, or without a topic if there are none,
 // and returns its position. Subscribers see the event's own ID if it has one, and
-// otherwise the text of the position. Publish ignores Topic and LastEventID of
-// the event, and ClearID unless ID is set, too, which is an error. So an event
-// that a [Client] or [Broker.Subscribe] has yielded can be published again. If a
-// broker gave the event its ID, the ID is the text of a [Position], which Publish
-// ignores as well: the event gets a position of this broker. An event with a type
-// that begins with "sse." cannot be published.
+// otherwise the text of the position. Publish ignores Topic, LastEventID and
+// ClearID of the event; but it is an error if both ClearID and ID are set. So an
+// event that a [Client] or [Broker.Subscribe] has yielded can be published again.
+// If a broker gave the event its ID, the ID is the text of a [Position], which
+// Publish ignores as well: the event gets a position of this broker. An event
+// with a type that begins with "sse." cannot be published.
 //
 // Publish never waits for a subscriber. With a Log, Publish blocks until the
 // Log has stored the event and subscribers of this broker can see it, or until

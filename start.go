@@ -170,11 +170,10 @@ type Start struct {
 	// [Gap].
 	Time time.Time
 
-	// Earliest begins with the first selected event that is retained. Events
-	// that were removed before this start are not reported as lost. An event that
-	// is removed after the start, before its delivery, is reported as lost. There
-	// is one exception: if a newer selected event had been removed before the
-	// start, which only [TopicRetention] and [Broker.Forget] do, the loss is not
-	// reported.
+	// Earliest begins with the first selected event that is retained. Events that
+	// were removed before this start are not reported as lost. An event that is
+	// removed after the start and before its delivery is reported as lost, except
+	// if it is older than a selected event that was removed before the start.
+	// Only [TopicRetention] and [Broker.Forget] can remove events in that order.
 	Earliest bool
 }

@@ -43,9 +43,9 @@ type Stream struct {
 	multiplexed bool // the stream shares its connection with others (HTTP/2)
 	watched     bool // the broker's timers end the stream if a write is stuck
 
-	// expires is the time after which sendRaw writes nothing, in nanoseconds since
-	// 1970. It is 0 if there is none. On a watched stream, it is the deadline of all
-	// writes of sendRaw, so that it needs to be set only once.
+	// expires is the time after which sendRaw writes nothing, in nanoseconds
+	// since 1970. It is 0 if there is none. On a watched stream, all writes of
+	// sendRaw share this one write deadline, which is set once.
 	expires int64
 
 	// writing is the time at which the current write, or the current piece of
@@ -59,14 +59,14 @@ type Stream struct {
 	brokerOwned bool
 	cause       atomic.Pointer[error]
 
-	ctx           context.Context // canceled when the stream ends, with the reason as its cause
+	ctx           context.Context // canceled when the stream ends, with the reason; see brokerOwned
 	cancel        context.CancelCauseFunc
 	stopRequest   func() bool            // stops watching the request's context
 	restoreSocket func()                 // restores the socket's options; nil if they are unchanged
 	goroutines    sync.WaitGroup         // Close waits for them
 	ending        atomic.Pointer[ending] // set when the stream is to end soon
 
-	mu        chanMutex // guards the following, and every use of w and rc
+	mu        chanMutex // guards the following, and every use of w and rc except in endWithin
 	sending   bool      // sendRaw is writing
 	buf       []byte
 	lastWrite time.Time
@@ -225,8 +225,10 @@ func (s *Stream) Comment(text string) error {
 	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
 }
 
-// sendRaw sends bytes in wire form. They are shared and must not change. It returns
-// ErrExpired if the stream has expired; then the stream has not ended yet.
+// sendRaw sends bytes in wire form. They are shared and must not change. If the
+// stream has already expired, sendRaw writes nothing and returns ErrExpired, but
+// does not end the stream. If the stream expires during the write, sendRaw ends
+// it and returns an error that wraps ErrExpired.
 func (s *Stream) sendRaw(p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -243,8 +245,8 @@ func (s *Stream) sendRaw(p []byte) error {
 
 func (s *Stream) expired() bool { return s.expires != 0 && time.Now().UnixNano() >= s.expires }
 
-// sendLast is sendRaw for the last bytes of a stream for which endWithin was
-// called.
+// sendLast sends the last bytes of a stream. Unlike sendRaw, it also writes after
+// endWithin was called and after the stream has expired.
 func (s *Stream) sendLast(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,7 +260,8 @@ func (s *Stream) sendLast(p []byte) error {
 // AcceptOptions.Final, if it is set, and returns the error of sending it. Close
 // blocks until a concurrent write has finished. After Close has returned, the
 // stream no longer uses the ResponseWriter, so the handler may return, and
-// net/http ends the response. A Close after Close or Abort does nothing.
+// net/http ends the response. A Close after Close or Abort sends nothing and
+// returns nil; it, too, must be called before the handler returns.
 func (s *Stream) Close() error {
 	if s.mu == nil {
 		return errZeroStream
@@ -339,8 +342,8 @@ func (s *Stream) watchDone() {
 func (s *Stream) endWithin(d time.Duration, cause error) {
 	end := &ending{time.Now().Add(d), cause}
 	s.ending.Store(end)
-	// A write of sendRaw must not continue after the stream has expired, and has its
-	// own deadline for that.
+	// If the stream expires first, the write of sendRaw already has that earlier
+	// deadline, which must stay. With a d of 0, every write ends now.
 	if s.deadlines && (d == 0 || s.expires == 0 || end.deadline.UnixNano() < s.expires) {
 		s.rc.SetWriteDeadline(end.deadline)
 	}
@@ -447,8 +450,9 @@ func (s *Stream) writePiecesLocked(p []byte) error {
 	return nil
 }
 
-// limitPieceLocked limits the duration of the next piece: by a deadline, or, which
-// costs less, by the time at which it begins.
+// limitPieceLocked limits the duration of the next piece. If the broker's timers
+// watch the write, it only records the time at which the piece begins, which
+// costs less; otherwise it sets a deadline.
 func (s *Stream) limitPieceLocked() {
 	if s.watched && s.ending.Load() == nil && (s.sending || s.expires == 0) {
 		s.writing.Store(time.Now().UnixNano())
@@ -459,8 +463,9 @@ func (s *Stream) limitPieceLocked() {
 	s.setDeadlineLocked()
 }
 
-// setDeadlineLocked sets the deadline of the next piece: after WriteTimeout,
-// but not after the deadline of ending. The deadline of sendRaw is not after expires.
+// setDeadlineLocked sets the deadline of the next piece: WriteTimeout from now,
+// but not later than the deadline of ending and, in sendRaw, not later than
+// expires.
 func (s *Stream) setDeadlineLocked() {
 	if !s.deadlines {
 		return

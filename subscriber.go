@@ -42,8 +42,9 @@ type Subscriber struct {
 
 	// Lag and LagBytes are the number of events that the subscriber has not
 	// received yet, and their bytes on the wire. An event counts once for each of
-	// the Topics and Patterns that select it. Most events that are no longer in the
-	// broker's memory do not count.
+	// the Topics and Patterns that select it. An event that is no longer in the
+	// broker's memory usually does not count, so both can be too small for a
+	// subscriber that reads from the Log.
 	Lag      int
 	LagBytes int64
 

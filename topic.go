@@ -15,8 +15,8 @@ const maxTopicLen = 1 << 10
 const maxTopics = 1 << 10
 
 // defaultTopic is the topic of an event that is published without a topic. No
-// request can name it: only a Selection without topics selects it, or a pattern
-// whose only segment is a wildcard.
+// request can name it. It is selected only by a Selection without Topics and
+// Patterns, and by the patterns * and **.
 const defaultTopic = ""
 
 // checkTopic returns a *FieldError unless topic is valid.

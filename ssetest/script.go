@@ -81,8 +81,9 @@ func (s *Script) next(request *Request) Response {
 	return s.Responses[min(len(s.requests), len(s.Responses))-1]
 }
 
-// Requests returns the requests so far, in the order of their arrival. The
-// caller must not change them.
+// Requests returns the requests so far, in the order in which their bodies were
+// complete, which is also the order of the Responses. The caller must not change
+// them.
 func (s *Script) Requests() []*Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,8 +100,8 @@ func (p *Response) serve(w http.ResponseWriter, r *http.Request) {
 	if p.Status != 0 {
 		w.WriteHeader(p.Status)
 	}
-	// An error of flush means that the client has disconnected; the client's test
-	// notices that.
+	// An error of flush means that the client has disconnected. It is ignored,
+	// because the test of that client notices the disconnect itself.
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
 	for i, chunk := range p.Chunks {

@@ -68,9 +68,10 @@ func (s *sender) sendLines(ctx context.Context, stdin io.Reader) error {
 	}
 }
 
-// readBatch reads lines until one has arrived and the next would have to be
-// waited for. If it returns an error, the lines before the error are in the
-// batch, and no line follows. The error at the end of stdin is io.EOF.
+// readBatch waits for one line, and then takes the lines that have already
+// arrived, up to the limits of a batch. If it returns an error, the batch has the
+// lines before the error, and the caller must not read on. The error at the end
+// of stdin is io.EOF.
 func (l *lineSender) readBatch(in *bufio.Reader) (batch []encodedLine, err error) {
 	size := 0
 	for len(batch) == 0 || len(batch) < maxBatch && size < maxBatchBytes && hasLine(in) {
@@ -175,9 +176,9 @@ func lineReason(err error) string {
 	return message
 }
 
-// publish publishes lines, in batches. If the hub refuses a line, it stores no
-// line of the batch. Publish then publishes the lines before that line, and
-// rejects the line.
+// publish publishes lines, in batches. If the hub refuses a line, the hub stores
+// no line of its batch; publish then publishes the lines before that line, passes
+// the line to reject, and continues with the lines after it.
 func (l *lineSender) publish(ctx context.Context, lines []encodedLine) error {
 	for len(lines) > 0 {
 		n := batchLength(lines)
@@ -255,8 +256,8 @@ func (l *lineSender) withProgress(err error) error {
 	return f
 }
 
-// reportChanges reports how many lines were not published as they were. The
-// first of them has already been reported.
+// reportChanges reports how many lines were skipped or changed. The first of them
+// has already been reported.
 func (l *lineSender) reportChanges() {
 	if l.skipped > 1 {
 		l.ui.report(yellow, "skipped %d lines", l.skipped)

@@ -29,9 +29,10 @@ missed. It receives them even after a restart of the hub, except with --data mem
       sse serve --addr :3000
 
 On localhost without keys, every program on this machine can publish and subscribe, but a
-web page can do so only if --cors allows its origin. On any other address, and behind a
-proxy, the hub requires keys, unless --insecure is set. A key is a line with a name, a
-secret and its grants:
+web page can do so only if --cors allows its origin. On any other address, the hub
+requires keys, unless --insecure is set. Set keys behind a proxy, too: the hub refuses
+requests through a proxy, but it cannot recognize every proxy. A key is a line with a
+name, a secret and its grants:
 NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
 
 Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub sends each client a time to wait before
@@ -73,7 +74,7 @@ func (o *serveOptions) define(s *settings) {
 	s.addFlag(&o.addrFile, "addr-file", "write the address to `FILE` when the hub is ready, "+
 		"for example to learn the port after --addr localhost:0")
 	s.addFlag(&o.hosts, "host", "accept requests for host `NAME`, "+
-		"for example events.example.com behind a proxy (which also requires keys)")
+		"for example events.example.com; a hub behind a proxy also needs keys")
 	s.addFlag(&o.origins, "cors", "allow web pages of `ORIGIN` to use the hub, "+
 		"for example https://example.com")
 
@@ -91,9 +92,9 @@ func (o *serveOptions) define(s *settings) {
 		"recognize a repeated Idempotency-Key for `AGE`, for example 36h")
 	s.addFlag(&o.lockWait, "lock-wait", "wait up to `DURATION`, for example 1m, "+
 		"for another hub to release the data directory")
-	s.addFlag(&o.newEpoch, "new-epoch", "start even though the key file of the data directory "+
-		"is lost, and renew it; each client that reconnects then gets one gap, "+
-		"so use it for one start only")
+	s.addFlag(&o.newEpoch, "new-epoch", "start although the key file of the data directory is lost, "+
+		"and write a new key; each client that reconnects then gets one gap, "+
+		"so use this flag for one start only")
 
 	s.addGroup("Access")
 	s.addFlag(&o.keys, "key", "accept `KEY`, "+
@@ -111,9 +112,11 @@ func (o *serveOptions) define(s *settings) {
 
 	s.addGroup("Limits")
 	s.addFlag(&o.maxConnections, "max-connections", "accept at most `N` connections at a time, "+
-		"for example 10000; no value means the limit of descriptors (ulimit -n) minus 512")
+		"for example 10000; no value means the hard limit of descriptors (ulimit -Hn) minus 512, "+
+		"or half of that limit if it is below 1024")
 	s.addFlag(&o.maxInflight, "max-inflight", "use at most `SIZE` of memory for all requests "+
-		"in flight, for example 256MiB; 0 or no value means 1/8 of the memory, at least 64MiB")
+		"in flight, for example 256MiB; 0 or no value means 1/8 of the memory, but at least 64MiB "+
+		"and at least 4 times --max-event-size")
 }
 
 // serve runs "sse serve".
@@ -233,7 +236,8 @@ const keyHint = `for example "backend $(openssl rand -hex 16) publish ** subscri
 func readKeys(name string) ([]auth.Key, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, usageError("each line of the file must be NAME SECRET publish ** subscribe **",
+		return nil, usageError("--keys must name a file that you may read; each of its lines is a key, "+
+			"for example NAME SECRET publish ** subscribe **",
 			"cannot read the keys: %v", err)
 	}
 	defer func() { _ = file.Close() }() // the file was only read

@@ -25,7 +25,7 @@ type proxy struct {
 	name, install string
 	programs      []string
 	version       string   // the flag that prints the version
-	args          []string // {dir} and {file} are replaced
+	args          []string // {dir}, {file} and {listen} are replaced
 	env           []string // likewise
 	config        string   // a template; fields: Dir, Listen, Port, Origin, OriginPort
 }
@@ -235,7 +235,8 @@ func (o *origin) serve() {
 	o.shutdown = func() {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
-		// Ends before server.Shutdown, because held streams block that.
+		// The broker must end its streams while server.Shutdown waits: held
+		// streams block server.Shutdown.
 		go func() { _ = o.broker.Load().Shutdown(ctx) }()
 		if err := server.Shutdown(ctx); err != nil {
 			o.t.Errorf("http.Server.Shutdown: %v", err)
@@ -247,9 +248,10 @@ func (o *origin) serve() {
 	}
 }
 
-// ServeHTTP answers a GET with a stream, and a POST with its body. The connections of
-// POSTs are closed, so that a proxy can have only connections of streams in its pool.
-// (When http.Server.Shutdown closes an idle connection, a POST can always fail.)
+// ServeHTTP answers a GET with a stream, and a POST with its body. It closes the
+// connection after a POST: if the proxy pooled it, http.Server.Shutdown could
+// close it while idle, and a POST on it could fail although the streams behave
+// correctly.
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		o.broker.Load().ServeHTTP(w, r)
@@ -296,8 +298,9 @@ func (r *round) kick() { r.broker.Kick(func(sse.Subscriber) bool { return true }
 
 func (r *round) shutdown() { _ = r.broker.Shutdown(context.Background()) }
 
-// flood publishes until the stream has ended, because its client reads nothing. A
-// proxy that stores everything prevents that, and the stream is then kicked.
+// flood publishes while the client reads nothing, until this has ended the
+// stream. Behind a proxy that stores everything, the stream does not end by
+// itself, so flood kicks it after 32 events.
 func (r *round) flood() {
 	data := strings.Repeat("x", 1<<20)
 	for range 32 {
@@ -378,7 +381,8 @@ func (o *origin) round(client *http.Client, url string, ending int, park, final 
 		e.end(r)
 	}
 	_, _ = io.Copy(io.Discard, resp.Body) // some streams are cut
-	// At once, when the proxy may not know yet that the connection is closed.
+	// Send the POSTs at once, while the proxy may still believe that the stream's
+	// connection is open.
 	errs := make(chan error, 4)
 	for range cap(errs) {
 		go func() { errs <- postOne(client, url) }()

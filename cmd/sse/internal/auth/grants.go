@@ -66,9 +66,9 @@ func (g Grants) allowsTopic(verb Verb, topic string) bool {
 	return false
 }
 
-// allowsPattern reports whether one grant allows the action for all topics that
-// p selects. It is false if only several grants together allow them, because
-// the operator may remove one of these grants.
+// allowsPattern reports whether one grant allows the action for all topics that p
+// selects. Several grants that only together allow them are not enough: covers
+// compares two patterns.
 func (g Grants) allowsPattern(verb Verb, p sse.Pattern) bool {
 	for _, granted := range g[verb] {
 		if covers(granted.String(), p.String()) {

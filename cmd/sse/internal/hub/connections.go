@@ -18,7 +18,7 @@ import (
 
 const (
 	// reservedDescriptors is how many descriptors the hub does not use for
-	// connections: the event log needs most of them.
+	// connections: the event log may have half of them for its tables.
 	reservedDescriptors = 512
 
 	// minSpareDescriptors is how many descriptors --max-connections must leave.
@@ -33,8 +33,9 @@ const (
 	fullLogPause = time.Minute
 )
 
-// defaultMaxConnections returns the default of Config.MaxConnections, if the
-// process may have this many descriptors. Zero descriptors mean no limit.
+// defaultMaxConnections returns the default of Config.MaxConnections for a
+// process that may have the given number of descriptors. Zero means that there is
+// no limit.
 func defaultMaxConnections(descriptors uint64) int {
 	switch {
 	case descriptors == 0 || descriptors > math.MaxInt32:
@@ -45,8 +46,8 @@ func defaultMaxConnections(descriptors uint64) int {
 	return int(descriptors) - reservedDescriptors
 }
 
-// connections counts the open connections, and keeps their number below a
-// limit: while the limit is reached, no connection is accepted.
+// connections counts the open connections, and limits their number: while the
+// limit is reached, no connection is accepted.
 //
 // A connection that is parked does not belong to net/http any more:
 //
@@ -181,8 +182,8 @@ func (c *connections) awaitRoom(closed <-chan struct{}) bool {
 		c.mu.Unlock()
 		if report {
 			c.logger.Warn(fmt.Sprintf("all %d connections are in use; new connections wait", c.max),
-				"hint", "--max-connections sets the limit, which must be below the limit of "+
-					"descriptors (ulimit -n)")
+				"hint", "--max-connections sets the limit; it must be at most the hard limit of "+
+					"descriptors (ulimit -Hn) minus 64")
 		}
 		if sweep {
 			c.closeIdle(now.Add(-idleTime))
@@ -196,8 +197,8 @@ func (c *connections) awaitRoom(closed <-chan struct{}) bool {
 	return true
 }
 
-// waitAny blocks until changed is closed or idleTime has passed. It reports true
-// if closed is closed.
+// waitAny blocks until one of the channels is closed or idleTime has passed. It
+// reports whether closed ended the wait.
 func waitAny(changed, closed <-chan struct{}) bool {
 	timer := time.NewTimer(idleTime)
 	defer timer.Stop()
@@ -210,9 +211,10 @@ func waitAny(changed, closed <-chan struct{}) bool {
 	return false
 }
 
-// closeIdle closes up to half of the connections: the ones that have waited
-// longest, at least since before, for the head of their first request. If there
-// is none, it closes connections that wait for another request.
+// closeIdle closes connections that have waited for the head of their first
+// request since the time before or longer. If there are none, it closes
+// connections that have waited as long for another request. It closes the ones
+// that have waited longest first, and at most half of the limit.
 func (c *connections) closeIdle(before time.Time) {
 	var waiting, idle []*connection
 	c.served.Range(func(_, value any) bool {

@@ -10,7 +10,7 @@ func Limits() []limits.Group {
 	return append(api.Limits(defaultMaxEvent),
 		limits.Group{Title: "All connections together", Limits: []limits.Limit{
 			limits.New("open connections", "max-connections",
-				"the limit of descriptors (`ulimit -n`) minus "+
+				"the hard limit of descriptors (`ulimit -Hn`) minus "+
 					limits.Count(reservedDescriptors)+", or half of it below "+
 					limits.Count(2*reservedDescriptors),
 				"further connections wait, and connections that were idle for "+
