@@ -42,9 +42,9 @@ type Client struct {
 	GetBody func() (io.Reader, error)
 
 	// Header is sent with each request. It may replace the defaults of Accept,
-	// Accept-Encoding and Cache-Control. The client asks for no compression, because
-	// most servers then send each event at once. It decodes gzip, and no other
-	// coding.
+	// Accept-Encoding and Cache-Control. The client asks servers not to compress
+	// the stream, because most servers then send each event at once. It decodes
+	// gzip, and no other coding.
 	Header http.Header
 
 	// Prepare, if not nil, is called with each request before it is sent, for
@@ -63,7 +63,8 @@ type Client struct {
 
 	// LastEventID is the ID of the event after which Events begins, for example
 	// the [Event.LastEventID] that an earlier run of the program has stored. If
-	// empty, the server decides where to begin. Events does not change it.
+	// empty, the Last-Event-ID in Header is used; without it, the server decides
+	// where to begin. Events does not change it.
 	LastEventID string
 
 	// RetryDelay is the time to wait before the first attempt to reconnect. If
@@ -73,17 +74,19 @@ type Client struct {
 	// header lengthens the delay, to at most a day.
 	RetryDelay time.Duration
 
-	// MaxRetryDelay limits the delay. If zero, 30 seconds. The first delay is
-	// exact. Each further delay is random, between one half and the whole of a
-	// value that doubles with every attempt without progress, so that clients do
-	// not all reconnect at once. The doubling starts at the first delay, or at
-	// 100 milliseconds if the first delay is shorter. If MaxRetryDelay is
-	// negative, or not greater than the first delay, the delay does not double;
-	// every delay after the first is then at least 100 milliseconds, or
-	// RetryDelay if RetryDelay is shorter. An attempt makes progress if it
-	// receives an event other than sse.cursor, if it skips an event that has a
-	// new ID, or if its stream stays open for at least MaxRetryDelay, the first
-	// delay and 1 second, whichever is longest.
+	// MaxRetryDelay limits how far the delay grows. If zero, 30 seconds. The
+	// first delay after progress is exactly RetryDelay, or the server's retry
+	// field if there was one; only a Retry-After header lengthens it. Each
+	// further delay is random, between one half and the whole of a value that
+	// doubles with every attempt without progress, so that clients do not all
+	// reconnect at once. The doubling starts at the first delay, or at 100
+	// milliseconds if the first delay is shorter. If MaxRetryDelay is negative,
+	// or not greater than the first delay, every delay equals the first one. But
+	// each delay after the first is at least 100 milliseconds, or at least
+	// RetryDelay if that is shorter. An attempt makes progress if it receives an
+	// event other than sse.cursor, if it skips an event that has a new ID, or if
+	// its stream stays open for at least the longest of MaxRetryDelay, the first
+	// delay and 1 second.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries limits the number of consecutive retries without progress. If
@@ -137,14 +140,16 @@ type Client struct {
 	// goroutine that runs Events.
 	OnComment func(text string)
 
-	// OnSkip is called for each event that is skipped because it exceeds
-	// MaxEventSize, as soon as it does, in the goroutine that runs Events. If nil, the client logs a
-	// warning with Logger, or with [slog.Default] if Logger is nil.
+	// OnSkip is called for each event that is larger than MaxEventSize, as soon
+	// as the client has read more than MaxEventSize bytes of it, in the goroutine
+	// that runs Events. If nil, the client logs a warning with Logger, or with
+	// [slog.Default] if Logger is nil.
 	OnSkip func(*TooLargeError)
 
-	// Logger receives a record whenever a stream is opened or lost, or an
-	// attempt fails. If nil, nothing is logged, except skipped events and a last
-	// event ID that is too long to be sent.
+	// Logger receives a record whenever a stream is opened, and whenever the
+	// client will retry after a lost stream or a failed attempt. If nil, nothing
+	// is logged, except skipped events and a last event ID that is too long to be
+	// sent.
 	Logger *slog.Logger
 
 	running atomic.Bool
@@ -159,7 +164,8 @@ type State string
 // The states of a Client. Browsers call both StateConnecting and StateRetrying
 // CONNECTING.
 const (
-	// StateConnecting: the client has sent a request and waits for the response.
+	// StateConnecting: the client is about to send a request, or waits for the
+	// response.
 	StateConnecting State = "connecting"
 
 	// StateOpen: the stream is open.
@@ -209,8 +215,9 @@ var errReconnect = errors.New("sse: Client.Reconnect was called")
 // If the caller breaks out of the loop, the iterator closes the connection.
 //
 // When a stream ends or is lost, the client reconnects and asks for the events
-// after the last event that the iterator yielded. The iterator yields an error
-// only if the client does not reconnect, and then ends. The error is, or wraps,
+// after the last event that the iterator yielded or skipped. The iterator yields
+// an error only if the client does not reconnect, and then ends. The error is, or
+// wraps,
 //
 //   - a [*ResponseError], if the response is final;
 //   - [ErrTruncated], if the stream ended before it was complete;

@@ -22,9 +22,9 @@ const (
 	interval = 5 * time.Millisecond
 )
 
-// functions are prefixes of function names. If one of them is on the stack of a
-// goroutine, or has created the goroutine, a test must end that goroutine. They
-// are the functions of this repository, and the HTTP server and transport.
+// functions are prefixes of function names. A test must end each goroutine that
+// runs such a function, or that such a function has created. They are the
+// functions of this repository, and the HTTP server and transport.
 var functions = []string{
 	"github.com/sse-go/sse",
 	"net/http.(*Server)",

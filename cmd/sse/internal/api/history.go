@@ -16,20 +16,22 @@ const (
 	defaultLimit = 1000
 	maxLimit     = 10_000
 
-	// pageBytes is about the largest size of a page: its last event begins before
-	// this size. It is bounded because a page is built in memory.
+	// pageBytes limits the size of a page, because a page is built in memory. A
+	// page ends with the first event that reaches this size, so it may be larger
+	// by a part of one event.
 	pageBytes = 4 << 20
 
-	// usualBytes is about the size of an event. It bounds what is read for a page
-	// with few events: if the events are larger, further reads follow.
+	// usualBytes is about the size of an event. A page reads about this many
+	// bytes for each event that it still needs. If the events are larger, it
+	// reads again.
 	usualBytes = 256
 
 	// chunkTimeout is how long a client may take to read chunkBytes of a page.
 	chunkTimeout = 30 * time.Second
 	chunkBytes   = 64 << 10
 
-	// A client must read a whole page at pageRate, in bytes per second, after
-	// pageGrace. The limit is at most maxPageTimeout.
+	// To read a whole page, a client may take pageGrace, plus one second for each
+	// pageRate bytes, but at most maxPageTimeout.
 	pageRate       = 32 << 10
 	pageGrace      = time.Minute
 	maxPageTimeout = 10 * time.Minute
@@ -98,7 +100,8 @@ func pageTimeout(size int) time.Duration {
 	return min(pageGrace+seconds*time.Second, maxPageTimeout)
 }
 
-// entryCost is about the memory of an entry beside its data and its topics.
+// entryCost is about the memory that an entry needs in addition to its data and
+// its topics.
 const entryCost = 256
 
 // costOf returns about how much memory the entries of a page take, before they are
@@ -120,7 +123,8 @@ func costOf(page *sse.Page) int {
 func (a *API) fillPage(
 	r *http.Request, p *pageWriter, memory *share, start sse.Start, limit int,
 ) (next sse.Position, err error) {
-	// Such a start asks for no certain event, so none is missing.
+	// A start at the earliest event or at the last N events names no event, so no
+	// event counts as lost.
 	open := start.Earliest || start.Last > 0
 	asked := start.After.String()
 	for {
@@ -132,7 +136,7 @@ func (a *API) fillPage(
 		if err != nil {
 			return next, err
 		}
-		// Encoding takes as much again.
+		// The encoded entries need about the same amount of memory in addition.
 		if err := memory.resize(r.Context(), p.Cap()+2*costOf(&page)); err != nil {
 			return next, err
 		}

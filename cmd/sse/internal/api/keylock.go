@@ -10,9 +10,9 @@ import (
 // ownedKey is an idempotency key of one client.
 type ownedKey struct{ owner, key string }
 
-// keyLocks make requests wait that publish lines with the same idempotency key.
-// Without a lock, two attempts of one request would publish their lines in turn,
-// and each would depend on the other.
+// keyLocks lets only one request at a time publish lines with an idempotency key.
+// Other requests with the same key wait: without a lock, two attempts of the same
+// request would each publish some of the lines.
 type keyLocks struct {
 	mu   sync.Mutex                 // guards the following
 	busy map[ownedKey]chan struct{} // closed when the key is released

@@ -123,8 +123,9 @@ func (a *API) endWithRetry(
 
 // resumeID returns the ID with which the client of a stream that ends at once
 // should reconnect, or "". It must be the client's own ID, or else events would
-// be lost. If the client has none and asks for stored events, there is no ID that
-// stands for this start. Otherwise it asks for new events.
+// be lost. If the client has no ID and asks for stored events, there is none,
+// because no ID stands for such a start. If it has no ID and asks only for new
+// events, the ID is the current position.
 func (a *API) resumeID(r *http.Request, query url.Values) string {
 	id := lastEventID(r, query)
 	if id == "" {
@@ -156,8 +157,9 @@ func parseCursor(query url.Values) (sse.CursorForm, error) {
 	return "", problemf(http.StatusBadRequest, "cursor must be block, comment or off")
 }
 
-// authorize returns the selection of a target. It fails if the client may not
-// subscribe to all of the target. Stored and new events need the same right.
+// authorize returns the selection of a target. It fails unless the client may
+// subscribe to every topic and every pattern of the target. Stored and new events
+// need the same right.
 func (a *API) authorize(r *http.Request, query url.Values, to target) (*sse.Selection, error) {
 	identity, err := a.Authority.Identify(r, query)
 	if err != nil {

@@ -28,10 +28,10 @@ var anonymous = &Identity{grants: allGrants()}
 const needsKey = "a key is needed: send the header Authorization: Bearer KEY, " +
 	"log in at /-/login, or use a ticket from /-/tickets"
 
-// Identify returns the identity of the client that sent a request. It checks
-// only the first of the header Authorization, the ticket and the cookie that
-// the request has: a valid cookie does not help if the key in the header is
-// wrong. The query may be nil. Identify uses up a ticket.
+// Identify returns the identity of the client that sent a request. It looks for
+// the header Authorization, then for a ticket, then for a cookie, and checks only
+// the first one that it finds. Therefore a valid cookie does not help if the key
+// in the header is wrong. The query may be nil. Identify uses up a ticket.
 func (a *Authority) Identify(r *http.Request, query url.Values) (*Identity, error) {
 	if a.Open() {
 		return anonymous, nil

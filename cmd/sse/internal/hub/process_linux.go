@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// processOn returns the name of the process that listens on a port. It returns
-// nothing if that process belongs to another user, because the kernel hides its
-// files.
+// processOn returns the name and the number of the process that listens on a
+// port. It returns nothing if that process belongs to another user, because the
+// kernel hides its files.
 func processOn(port string) string {
 	number, err := strconv.Atoi(port)
 	if err != nil {
@@ -42,7 +42,8 @@ func processOn(port string) string {
 	return ""
 }
 
-// addListeners adds the sockets in a table of the kernel that listen on a port.
+// addListeners reads a table of the kernel and adds the sockets that listen on a
+// port.
 func addListeners(table, port string, sockets map[string]bool) {
 	file, err := os.Open(table)
 	if err != nil {
