@@ -250,7 +250,9 @@ func ExampleBroker_Subscribe() {
 // process instead of a server that refuses them. An EventSource would not try again
 // after a refusal.
 func ExampleBroker_Attach() {
+	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	broker := sse.Broker{
+		OnConnect:    func(sse.Subscriber) { stop() }, // here, the first client acts as an interrupt
 		OnDisconnect: func(_ sse.Subscriber, reason error) { fmt.Println("server:", reason) },
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -264,14 +266,8 @@ func ExampleBroker_Attach() {
 			log.Fatal(err)
 		}
 	}()
-	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 
 	client := &sse.Client{URL: "http://" + listener.Addr().String(), MaxRetries: -1}
-	client.OnState = func(change sse.StateChange) {
-		if change.State == sse.StateOpen {
-			stop() // here, the first client acts as an interrupt
-		}
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
