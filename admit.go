@@ -41,7 +41,7 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 	if err := sel.check(); err != nil {
 		return nil, refuseWith(http.StatusBadRequest, err)
 	}
-	if err := st.checkTopicCount(len(sel.Topics)); err != nil {
+	if err := st.checkTopicCount(len(sel.Topics) + len(sel.Patterns)); err != nil {
 		return nil, err
 	}
 	s := &subscriber{opts: st.deliveryOptions(sel), wheelSlot: -1}
@@ -59,13 +59,13 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 	return s, st.checkStart(ctx, s, sel)
 }
 
-// checkTopicCount returns the error for the response if, with n new topics, the
-// broker would have more than maxAllTopics.
+// checkTopicCount returns the error for the response if, with n new topics and
+// patterns, the broker would have more than maxAllTopics.
 func (st *state) checkTopicCount(n int) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if len(st.window.topics)+n > maxAllTopics {
-		return limitReached("topics", maxAllTopics)
+	if len(st.window.topics)+st.window.patternCount+n > maxAllTopics {
+		return limitReached("topics and patterns", maxAllTopics)
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func (st *state) locate(ctx context.Context, s *subscriber, sel *Selection, star
 		st.window.coversTime(start.Time) {
 		s.cursor, gap = st.window.locate(start, sel, now)
 		if open {
-			lost := st.window.lostIn(st.window.chainsOfSelection(sel, now)...)
+			lost := st.window.lostOf(sel)
 			s.noteKnownLoss(Position{st.window.epoch, lost.seq, lost.check})
 		}
 		st.mu.Unlock()
@@ -155,7 +155,8 @@ func (st *state) lossAtStart(ctx context.Context, s *subscriber, sel *Selection)
 		return s.gap, nil
 	}
 	st.mu.Lock()
-	lost := st.window.lostIn(st.window.chainsOfSelection(sel, time.Now())...).seq
+	st.window.expire(time.Now())
+	lost := st.window.lostOf(sel).seq
 	beforeWindow := s.cursor.Seq < st.window.base.Seq
 	st.mu.Unlock()
 	if beforeWindow {

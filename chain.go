@@ -1,6 +1,10 @@
 package sse
 
-import "sort"
+import (
+	"sort"
+
+	"github.com/sse-go/sse/internal/trie"
+)
 
 // chainItem is an entry in a chain.
 type chainItem struct {
@@ -27,8 +31,18 @@ type chain struct {
 	topic   *topicState // the topic, or nil for a chain of a pattern
 	pattern Pattern     // the pattern, if topic is nil
 	from    uint64      // of a pattern: items has all entries after this sequence
+	lookup  uint64      // of a pattern: window.lookups of the last call that found it
 	members []member
 	dirty   bool // the members must be woken
+}
+
+// itemOverhead returns how much of window.overhead an item of the chain takes. For the
+// chain of a topic, entry.overhead includes it.
+func (c *chain) itemOverhead() int64 {
+	if c.topic != nil {
+		return 0
+	}
+	return 16
 }
 
 // selects reports whether the pattern of a chain selects a topic.
@@ -126,15 +140,19 @@ func (c *chain) compact() {
 type topicState struct {
 	chain
 	name           string
-	nameList       [1]string      // name, for entries with only this topic
-	topicList      [1]*topicState // this state, for entries with only this topic
-	patternChains  []*chain       // chains of the patterns that select the topic
-	patternVersion uint64         // window.patternVersion of patternChains
-	listedUnused   bool           // in window.unusedTopics
-	charged        bool           // counted in window.overhead
+	node           *trie.Trie[topicState, lossMark] // in window.topicTree
+	nameList       [1]string                        // name, for entries with only this topic
+	topicList      [1]*topicState                   // this state, for entries with only this topic
+	patternChains  []*chain                         // chains of the patterns that select the topic
+	patternVersion uint64                           // window.patternVersion of patternChains
+	listedUnused   bool                             // in window.unusedTopics
+	charged        bool                             // counted in window.overhead
 
 	rule           *TopicRetention // the rule for this topic, or nil
 	retainedAfter  uint64          // the rule retains the entries after this sequence
 	retainedEvents int             // number of these entries
 	retainedBytes  int64           // bytes of these entries
+
+	tooOldAt   int64 // when the rule no longer retains the oldest of these entries
+	agingIndex int   // index in window.aging plus 1, or 0
 }

@@ -155,6 +155,11 @@ func TestGapDecode(t *testing.T) {
 
 // The window of a broker is an EventLog and passes the conformance kit.
 func TestWindowIsAnEventLog(t *testing.T) {
+	t.Run("topics", func(t *testing.T) { testWindowLog(t, func(*sse.WindowLog) {}) })
+	t.Run("entries", func(t *testing.T) { testWindowLog(t, (*sse.WindowLog).SearchEntries) })
+}
+
+func testWindowLog(t *testing.T, prepare func(*sse.WindowLog)) {
 	ssetest.TestEventLog(t, ssetest.EventLogOptions{
 		Open: func(_ testing.TB, setup ssetest.EventLogSetup) sse.EventLog {
 			all := sse.Retention{Events: -1, Bytes: -1}
@@ -172,7 +177,9 @@ func TestWindowIsAnEventLog(t *testing.T) {
 					all.Age = r.Age
 				}
 			}
-			return sse.NewWindowLog(all, rules, setup.Now)
+			log := sse.NewWindowLog(all, rules, setup.Now)
+			prepare(log)
+			return log
 		},
 		ByCount: true, ByBytes: true, ByAge: true, ByPattern: true,
 		ExactLost: true, Gapless: true, Contiguous: true, Encoded: true, Bubble: true,

@@ -54,8 +54,16 @@ func (s *subscriber) join(w *window, topics []string, patterns []Pattern) {
 	for _, name := range topics {
 		s.addLink(link{chain: &w.topicState(name).chain})
 	}
-	for _, p := range patterns {
-		s.addLink(link{chain: w.patternChain(p, s.cursor.Seq)})
+	if len(patterns) == 0 {
+		return
+	}
+	chains := make([]*chain, len(patterns))
+	for i, p := range patterns {
+		chains[i] = w.patternChain(p)
+	}
+	w.extendBack(chains, s.cursor.Seq)
+	for _, c := range chains {
+		s.addLink(link{chain: c})
 	}
 }
 
@@ -103,8 +111,14 @@ func (s *subscriber) selects(t *topicState) bool {
 
 // topicOf returns the first of an entry's topics that the subscriber has selected.
 func (s *subscriber) topicOf(e *entry) string {
+	selects := s.selects
+	if len(s.links())*len(e.topics) > matchSome {
+		sel := s.selection()
+		m := newTopicMatch(&sel)
+		selects = func(t *topicState) bool { return m.topic(t.name) }
+	}
 	for _, t := range e.topics {
-		if s.selects(t) {
+		if selects(t) {
 			return t.name
 		}
 	}

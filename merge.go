@@ -24,13 +24,19 @@ func (m *merger) start(chains []*chain, seq uint64) {
 	m.heapify()
 }
 
-// startBack prepares the merger to iterate backward from the newest entry.
-func (m *merger) startBack(chains []*chain) {
+// startBack prepares the merger to iterate backward over the entries before seq.
+func (m *merger) startBack(chains []*chain, seq uint64) {
 	m.cursors, m.backwards = m.cursors[:0], true
 	for _, c := range chains {
-		m.push(mergeCursor{c, len(c.items) - 1})
+		m.push(mergeCursor{c, c.indexAfter(seq-1) - 1})
 	}
 	m.heapify()
+}
+
+// each calls yield for each entry that is left, until yield returns false.
+func (m *merger) each(yield func(*entry) bool) {
+	for e := m.next(); e != nil && yield(e); e = m.next() {
+	}
 }
 
 func (m *merger) push(c mergeCursor) {

@@ -137,12 +137,10 @@ func (f CursorForm) isValid() bool {
 // Match reports whether the Topics and Patterns select an event with these
 // topics. It ignores Filter.
 func (s *Selection) Match(topics []string) bool {
-	for _, topic := range topics {
-		if s.matchesTopic(topic) {
-			return true
-		}
+	if (len(s.Topics)+len(s.Patterns))*len(topics) > matchSome {
+		return slices.ContainsFunc(topics, newTopicMatch(s).topic)
 	}
-	return false
+	return slices.ContainsFunc(topics, s.matchesTopic)
 }
 
 // matchesTopic reports whether one of the Topics or Patterns selects topic.

@@ -20,8 +20,13 @@ const (
 	// minOverhead is the least limit of window.overhead.
 	minOverhead = 1 << 20
 
-	// maxAllTopics limits the topics that have entries or subscribers.
+	// maxAllTopics limits the topics that have entries or subscribers, together with
+	// the patterns that have subscribers.
 	maxAllTopics = 1_000_000
+
+	// maxCachedPatterns limits the patterns that each topic has in its patternChains.
+	// For a topic with more patterns, patternsOf searches them each time.
+	maxCachedPatterns = 64
 )
 
 // window is the recent part of the log, in memory. Without a log, an entry that is
@@ -50,10 +55,11 @@ type window struct {
 	usedTopics int
 
 	topics         map[string]*topicState
-	topicTree      trie.Trie[topicState] // of all topics, by name
-	patternTree    trie.Trie[chain]      // of all patterns with subscribers, by text
-	patternVersion uint64                // changes whenever patternTree does
-	entriesByID    map[string][]*entry   // by the application's IDs, oldest first
+	topicTree      trie.Trie[topicState, lossMark] // of all topics, by name
+	patternTree    trie.Trie[chain, struct{}]      // of all patterns with subscribers, by text
+	patternCount   int                             // number of patterns in patternTree
+	patternVersion uint64                          // changes whenever patternTree does
+	entriesByID    map[string][]*entry             // by the application's IDs, oldest first
 
 	limits Retention        // of all entries
 	rules  []TopicRetention // of single topics
@@ -73,13 +79,19 @@ type window struct {
 	// When the window removes a topic without events to save memory, it raises
 	// lossFloor to the loss mark of that topic.
 	lossFloor    lossMark
-	newestLoss   lossMark      // newest loss mark of any chain so far
 	unusedTopics []*topicState // topics that have only a loss mark, oldest first
 	unusedBytes  int64         // memory of unusedTopics
 
+	aging agingTopics // the topics whose rule has an age, and that have entries
+
+	lookups uint64 // number of calls of chainsOf
+
+	maxSelected int // the constant, or a smaller number in tests
+
 	merge    merger   // reused by every merge
 	chains   []*chain // reused by chainsOf
-	selected []*chain // reused by subscriber.chains, which a loop over chainsOf may call
+	matching []*chain // reused by patternsOf
+	selected []*chain // reused by subscriber.chains, which a loop over chainsOf may call, and by views
 }
 
 func newWindow(limits Retention, rules []TopicRetention) window {
@@ -94,6 +106,7 @@ func newWindow(limits Retention, rules []TopicRetention) window {
 		entriesByID: make(map[string][]*entry),
 		limits:      limits,
 		rules:       rules,
+		maxSelected: maxSelected,
 	}
 	_, _ = rand.Read(w.key[:]) // never returns an error
 	return w
@@ -148,6 +161,7 @@ func (w *window) append(e *entry, topics []string) {
 	}
 	for _, c := range w.chainsOf(e) {
 		c.push(e)
+		w.overhead += c.itemOverhead()
 	}
 	for _, t := range e.topics {
 		w.charge(t)
@@ -165,20 +179,34 @@ func (w *window) append(e *entry, topics []string) {
 // call reuses the slice.
 func (w *window) chainsOf(e *entry) []*chain {
 	chains := w.chains[:0]
+	w.lookups++
 	for _, t := range e.topics {
-		if t.patternVersion != w.patternVersion {
-			t.patternChains = w.patternTree.AppendMatching(t.patternChains[:0], t.name)
-			t.patternVersion = w.patternVersion
-		}
 		chains = append(chains, &t.chain)
-		for _, c := range t.patternChains {
-			if c.from < e.seq && (len(e.topics) == 1 || !slices.Contains(chains, c)) {
+		for _, c := range w.patternsOf(t) {
+			if c.from < e.seq && c.lookup != w.lookups {
+				c.lookup = w.lookups
 				chains = append(chains, c)
 			}
 		}
 	}
 	w.chains = chains
 	return chains
+}
+
+// patternsOf returns the chains of the patterns that select a topic. The next call
+// reuses the slice.
+func (w *window) patternsOf(t *topicState) []*chain {
+	if t.patternVersion == w.patternVersion {
+		return t.patternChains
+	}
+	w.matching = w.patternTree.AppendMatching(w.matching[:0], t.name)
+	if len(w.matching) <= maxCachedPatterns {
+		t.patternChains = append(t.patternChains[:0], w.matching...)
+		t.patternVersion = w.patternVersion
+	} else {
+		t.patternChains = nil
+	}
+	return w.matching
 }
 
 // trim removes the oldest entries that exceed the limits for all topics.
@@ -206,12 +234,12 @@ func (w *window) fits() bool {
 		(limit < 0 || w.bytes <= limit && w.overhead <= max(limit, minOverhead))
 }
 
-// expire removes entries that have become too old: by the limits for all topics,
+// expire removes the entries that have become too old: by the limits for all topics,
 // and by the rules of some topics.
-func (w *window) expire(now time.Time, topics []*topicState) {
+func (w *window) expire(now time.Time) {
 	w.trim(now)
-	for _, t := range topics {
-		w.applyRule(t, now)
+	for len(w.aging) > 0 && w.aging[0].tooOldAt < now.UnixNano() {
+		w.applyRule(w.aging[0], now)
 	}
 }
 
@@ -227,13 +255,15 @@ func (w *window) remove(e *entry) {
 	}
 	for _, c := range w.chainsOf(e) {
 		c.noteRemoved()
+		w.overhead -= c.itemOverhead()
 		if !w.lossless {
 			w.markLost(c, e)
 		}
 	}
 	for _, t := range e.topics {
 		if e.seq > t.retainedAfter {
-			t.releaseOldest(e)
+			t.release(e)
+			w.aging.update(t)
 		}
 		w.discharge(t)
 		w.removeIfUnused(t)
@@ -254,12 +284,6 @@ func (w *window) remove(e *entry) {
 	}
 }
 
-// markLost records that a chain has lost an entry.
-func (w *window) markLost(c *chain, e *entry) {
-	c.lost.raise(e.lossMark())
-	w.newestLoss.raise(e.lossMark())
-}
-
 // removeID removes an entry from entriesByID.
 func (w *window) removeID(e *entry) {
 	id := e.id()
@@ -275,16 +299,6 @@ func (w *window) removeID(e *entry) {
 	} else {
 		w.entriesByID[id] = rest
 	}
-}
-
-// lostIn returns the newest loss mark of the chains and of lossFloor: up to this
-// mark, entries of the chains may have been lost.
-func (w *window) lostIn(chains ...*chain) lossMark {
-	newest := w.lossFloor
-	for _, c := range chains {
-		newest.raise(c.lost)
-	}
-	return newest
 }
 
 // entriesBetween returns the entries after one sequence, up to and including
@@ -362,16 +376,17 @@ func (w *window) read(after, through Position, sel *Selection, limit int, now ti
 	if through != (Position{}) {
 		end = min(end, through.Seq)
 	}
-	chains := w.chainsOfSelection(sel, now)
-	entries, more := w.page(nil, chains, after.Seq, end, limit)
 	page := Page{Next: w.positionAt(max(end, after.Seq))}
-	for _, e := range entries {
-		page.Entries = append(page.Entries, e.public(w.epoch))
-		if more {
-			page.Next = e.position(w.epoch)
+	size := 0
+	for e := range w.view(sel, now).between(after.Seq, end) {
+		n := len(page.Entries)
+		if size += len(e.framed); n > 0 && size > limit {
+			page.Next = page.Entries[n-1].Position
+			break
 		}
+		page.Entries = append(page.Entries, e.public(w.epoch))
 	}
-	if lost := w.lostIn(chains...); lost.seq > after.Seq {
+	if lost := w.lostOf(sel); lost.seq > after.Seq {
 		page.Lost = Position{w.epoch, lost.seq, lost.check}
 	}
 	return page

@@ -16,44 +16,38 @@ func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, *
 		}
 		return start.After, nil
 	case start.ID != "":
-		chains := w.chainsOfSelection(sel, now)
+		w.expire(now)
 		for _, e := range w.entriesByID[start.ID] {
 			if sel.Match(e.topicNames()) {
 				return e.position(w.epoch), nil
 			}
 		}
-		return w.gapIn(chains, start.ID, GapUnknown)
+		return w.gap(start.ID, GapUnknown, sel, now)
 	case start.Last > 0:
 		return w.locateLast(start.Last, sel, now), nil
 	case !start.Time.IsZero():
-		return w.locateTime(start.Time.UnixNano(), w.chainsOfSelection(sel, now)), nil
+		return w.locateTime(start.Time.UnixNano(), sel, now), nil
 	case start.Earliest:
-		return w.earliest(w.chainsOfSelection(sel, now)), nil
+		return w.earliest(sel, now), nil
 	}
 	return w.last, nil
 }
 
-// gap is gapIn for the chains of a selection.
+// gap returns the answer for a position that is not available: the earliest position
+// of a selection, and a *Gap with the reason.
 func (w *window) gap(asked string, why GapReason, sel *Selection, now time.Time) (
 	Position, *Gap) {
-	return w.gapIn(w.chainsOfSelection(sel, now), asked, why)
-}
-
-// gapIn returns the answer for a position that is not available: the earliest
-// position of the chains, and a *Gap with the reason.
-func (w *window) gapIn(chains []*chain, asked string, why GapReason) (Position, *Gap) {
-	at := w.earliest(chains)
+	at := w.earliest(sel, now)
 	return at, &Gap{Asked: asked, Available: at.String(), Why: why}
 }
 
-// earliest returns the position before all entries of the chains and, unless that
+// earliest returns the position before all entries of a selection and, unless that
 // contradicts it, after all lost entries.
-func (w *window) earliest(chains []*chain) Position {
-	lost := w.lostIn(chains...)
-	for _, c := range chains {
-		if c.first < len(c.items) && c.items[c.first].seq <= lost.seq {
-			return Position{Epoch: w.epoch}
-		}
+func (w *window) earliest(sel *Selection, now time.Time) Position {
+	v := w.view(sel, now)
+	lost := w.lostOf(sel)
+	for range v.between(0, lost.seq) {
+		return Position{Epoch: w.epoch}
 	}
 	return Position{w.epoch, lost.seq, lost.check}
 }
@@ -75,56 +69,58 @@ func (w *window) invalidReason(p Position) GapReason {
 
 // locateLast returns the position that is followed by the newest n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
-	chains := w.chainsOfSelection(sel, now)
-	w.merge.startBack(chains)
-	for e := w.merge.next(); e != nil; e = w.merge.next() {
+	for e := range w.view(sel, now).before(math.MaxUint64) {
 		if n--; n < 0 { // e is before the newest n
 			return e.position(w.epoch)
 		}
 	}
-	return w.earliest(chains)
+	return w.earliest(sel, now)
 }
 
-// locateTime returns the position right before the first entry of the chains that
-// is not older than a time. If an entry that is lost may not be older, the position
-// is before that entry.
-func (w *window) locateTime(unixNano int64, chains []*chain) Position {
+// locateTime returns the position right before the first entry of a selection that is
+// not older than a time. If an entry that is lost may not be older, the position is
+// before that entry.
+func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Position {
+	v := w.view(sel, now)
 	first := uint64(math.MaxUint64) // sequence of the first entry that is not older
-	for _, c := range chains {
-		live := c.items[c.first:]
-		if i := w.searchTime(live, unixNano); i < len(live) {
-			first = min(first, live[i].seq)
+	for e := range v.between(w.lastBefore(unixNano), math.MaxUint64) {
+		if e.time >= unixNano {
+			first = e.seq
+			break
 		}
 	}
 	at := Position{Epoch: w.epoch}
 	if w.lossless {
 		at = w.base // see coversTime
 	}
-	if m := w.lostIn(chains...); m.seq > at.Seq && m.seq < first && m.time < unixNano {
+	if m := w.lostOf(sel); m.seq > at.Seq && m.seq < first && m.time < unixNano {
 		at = Position{w.epoch, m.seq, m.check}
 	}
-	for _, c := range chains {
-		live := c.items[c.first:]
-		i := sort.Search(len(live), func(i int) bool { return live[i].seq >= first })
-		if i > 0 && live[i-1].seq > at.Seq {
-			at = live[i-1].position(w.epoch)
+	for e := range v.before(first) {
+		if e.seq > at.Seq {
+			at = e.position(w.epoch)
 		}
+		break
 	}
 	return at
 }
 
-// searchTime returns the index of the first entry that is not older than a time, or
-// len(entries). The entries are in order of their sequence.
-func (w *window) searchTime(entries []chainItem, unixNano int64) int {
+// lastBefore returns the sequence of the entry before the first entry that is not older
+// than a time. Entries after that first entry may be older, if the clock was set back.
+func (w *window) lastBefore(unixNano int64) uint64 {
+	entries := w.entries[w.first:]
+	i := 0
 	if len(entries) > 0 && entries[0].seq < w.setBack {
-		for i, e := range entries {
-			if e.time >= unixNano {
-				return i
-			}
+		for i < len(entries) && entries[i].time < unixNano {
+			i++
 		}
-		return len(entries)
+	} else {
+		i = sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
 	}
-	return sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
+	if i == 0 {
+		return 0
+	}
+	return entries[i-1].seq
 }
 
 // covers reports whether every entry after a position is in the window.

@@ -1,10 +1,15 @@
 package sse
 
 import (
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/sse-go/sse/internal/trie"
 )
+
+// maxSummarized limits how many nodes of topicTree the window looks at to find a loss
+// mark.
+const maxSummarized = 4096
 
 // topicState returns the state of a topic. It adds the topic if it is new.
 func (w *window) topicState(name string) *topicState {
@@ -20,7 +25,7 @@ func (w *window) topicState(name string) *topicState {
 			}
 		}
 		w.topics[name] = t
-		w.topicTree.Add(name, t)
+		t.node = w.topicTree.Add(name, t)
 	}
 	return t
 }
@@ -28,7 +33,7 @@ func (w *window) topicState(name string) *topicState {
 // size returns about how much memory a topic takes: its state, its name, and a
 // node of topicTree for each segment.
 func (t *topicState) size() int64 {
-	const state, node = 400, 300
+	const state, node = 450, 300
 	return int64(state + len(t.name) + node*(1+strings.Count(t.name, "/")))
 }
 
@@ -62,23 +67,33 @@ func (w *window) applyRule(t *topicState, now time.Time) {
 		oldest = now.Add(-rule.Age).UnixNano()
 	}
 	for t.retainedEvents > 0 {
-		e := t.items[t.indexAfter(t.retainedAfter)].entry
+		e := t.oldestRetained()
 		if e.time >= oldest && (t.retainedEvents == 1 ||
 			(rule.Events <= 0 || t.retainedEvents <= rule.Events) &&
 				(rule.Bytes <= 0 || t.retainedBytes <= rule.Bytes)) {
-			return
+			break
 		}
-		t.releaseOldest(e)
+		t.release(e)
+		t.retainedAfter = e.seq
 		if e.retainedBy--; e.retainedBy == 0 {
 			w.remove(e)
 		}
 	}
+	w.aging.update(t)
 }
 
-// releaseOldest makes a topic no longer retain e, the oldest entry that it
-// retains.
-func (t *topicState) releaseOldest(e *entry) {
-	t.retainedAfter = e.seq
+// oldestRetained returns the oldest entry that a topic's rule retains. There must be
+// one.
+func (t *topicState) oldestRetained() *entry {
+	i := t.indexAfter(t.retainedAfter)
+	for t.items[i].removed { // by Broker.Forget, for another topic of the entry
+		i++
+	}
+	return t.items[i].entry
+}
+
+// release makes a topic's rule no longer retain e.
+func (t *topicState) release(e *entry) {
 	t.retainedEvents--
 	t.retainedBytes -= int64(len(e.framed))
 }
@@ -91,6 +106,7 @@ func (w *window) removeIfUnused(t *topicState) {
 		return
 	}
 	if t.lost.seq <= w.lossFloor.seq {
+		w.lossFloor.raise(t.lost) // its time may be later
 		w.removeTopic(t)
 		return
 	}
@@ -131,55 +147,144 @@ func (w *window) topicStates(names []string) []*topicState {
 	return topics
 }
 
-// patternChain returns the chain of a pattern, with all its entries after a
-// sequence.
-func (w *window) patternChain(p Pattern, seq uint64) *chain {
+// view returns the entries that a selection selects. It first removes the entries that
+// have become too old.
+func (w *window) view(sel *Selection, now time.Time) selectionView {
+	w.expire(now)
+	return newSelectionView(w, sel)
+}
+
+// appendSelected appends the chains of the topics that a pattern selects. If it would
+// have to look at more than visits topics, it returns false.
+func (w *window) appendSelected(chains *[]*chain, p Pattern, visits int) bool {
+	return w.topicTree.Select(p.text, visits, func(t *topicState) {
+		*chains = append(*chains, &t.chain)
+	})
+}
+
+// lostOf returns the newest loss mark of a selection: up to this mark, entries that it
+// selects may have been lost.
+func (w *window) lostOf(sel *Selection) lossMark {
+	newest := w.lossFloor
+	for _, name := range sel.topicNames() {
+		if t := w.topics[name]; t != nil {
+			newest.raise(t.lost)
+		}
+	}
+	for _, p := range sel.Patterns {
+		newest.raise(w.lostOfPattern(p))
+	}
+	return newest
+}
+
+// lostOfPattern returns the newest loss mark of the topics that a pattern selects. If
+// "*" precedes another segment of the pattern, and stands for more than maxSummarized
+// segments, the loss mark may be the mark of another topic.
+func (w *window) lostOfPattern(p Pattern) lossMark {
+	var newest lossMark
+	w.topicTree.Summarize(p.text, maxSummarized,
+		func(t *topicState) { newest.raise(t.lost) },
+		func(m *lossMark) { newest.raise(*m) })
+	return newest
+}
+
+// markLost records that a chain has lost an entry.
+func (w *window) markLost(c *chain, e *entry) {
+	c.lost.raise(e.lossMark())
+	if c.topic != nil {
+		c.topic.node.Update(func(m *lossMark) { m.raise(e.lossMark()) })
+	}
+}
+
+// patternChain returns the chain of a pattern. If it is new, it has no entries yet.
+func (w *window) patternChain(p Pattern) *chain {
 	c := w.patternTree.Find(p.text)
 	if c == nil {
 		c = &chain{pattern: p, from: w.last.Seq}
 		w.patternTree.Add(p.text, c)
+		w.patternCount++
 		w.patternVersion++
-	}
-	if seq < c.from {
-		w.extendBack(c, seq)
 	}
 	return c
 }
 
-// extendBack extends the chain of a pattern back to a sequence, with exactly the
-// entries that a new subscriber receives. The cost grows with the number of topics
-// that the pattern selects or the number of entries in between, whichever is less.
-func (w *window) extendBack(c *chain, seq uint64) {
-	entries := w.entriesBetween(seq, c.from)
-	topics, all := w.topicChains(c.pattern, len(entries))
-	if w.newestLoss.seq > seq {
+// extendBack extends the chains of patterns back to a sequence, with exactly the
+// entries that a new subscriber receives. The cost of all chains together grows with
+// the number of entries in between, or with the number of topics that the patterns
+// select if this is small.
+func (w *window) extendBack(chains []*chain, seq uint64) {
+	visits, through := w.maxSelected, uint64(0)
+	var searched []*chain // chains for which the entries in between are searched
+	for _, c := range chains {
+		if seq >= c.from {
+			continue
+		}
 		// Entries after seq that were removed before the chain had them.
-		w.topicTree.Select(c.pattern.text, func(t *topicState) bool {
-			c.lost.raise(t.lost)
-			return true
-		})
-	}
-	var items []chainItem
-	cum := int64(0)
-	add := func(e *entry) {
-		cum += int64(len(e.framed))
-		items = append(items, chainItem{e, cum})
-	}
-	if all {
+		c.lost.raise(w.lostOfPattern(c.pattern))
+		topics := w.selected[:0]
+		few := w.appendSelected(&topics, c.pattern, visits)
+		w.selected = topics
+		if !few {
+			searched = append(searched, c)
+			through = max(through, c.from)
+			continue
+		}
+		visits -= len(topics)
+		var items []chainItem
 		w.merge.start(topics, seq)
 		for e := w.merge.next(); e != nil && e.seq <= c.from; e = w.merge.next() {
-			add(e)
+			items = append(items, chainItem{entry: e})
 		}
-	} else {
-		for _, e := range entries {
-			if !e.removed && slices.ContainsFunc(e.topics, c.selects) {
-				add(e)
+		w.prepend(c, items, seq)
+	}
+	if len(searched) > 0 {
+		w.extendBySearch(searched, seq, through)
+	}
+}
+
+// extendBySearch is extendBack for chains whose patterns may select many topics. It
+// looks at each entry after seq, up to and including through.
+func (w *window) extendBySearch(chains []*chain, seq, through uint64) {
+	var tree trie.Trie[chain, struct{}]
+	for _, c := range chains {
+		tree.Add(c.pattern.text, c)
+	}
+	items := make(map[*chain][]chainItem, len(chains))
+	var matching []*chain
+	for _, e := range w.entriesBetween(seq, through) {
+		if e.removed {
+			continue
+		}
+		w.lookups++
+		for _, t := range e.topics {
+			matching = tree.AppendMatching(matching[:0], t.name)
+			for _, c := range matching {
+				if e.seq <= c.from && c.lookup != w.lookups {
+					c.lookup = w.lookups
+					items[c] = append(items[c], chainItem{entry: e})
+				}
 			}
 		}
 	}
+	for _, c := range chains {
+		if seq < c.from { // a pattern that is selected twice is extended once
+			w.prepend(c, items[c], seq)
+		}
+	}
+}
+
+// prepend adds all entries after seq, up to and including c.from, to the chain of a
+// pattern.
+func (w *window) prepend(c *chain, items []chainItem, seq uint64) {
 	c.from = seq
 	if len(items) == 0 {
 		return
+	}
+	w.overhead += int64(len(items)) * c.itemOverhead()
+	cum := int64(0)
+	for i := range items {
+		cum += int64(len(items[i].framed))
+		items[i].cumBytes = cum
 	}
 	// Only differences of cumBytes matter, so the values of the old items are
 	// raised.
@@ -191,50 +296,16 @@ func (w *window) extendBack(c *chain, seq uint64) {
 	c.cumBytes += cum
 }
 
-// topicChains returns the chains of the topics that a pattern selects. If there
-// are more than limit, all is false.
-func (w *window) topicChains(p Pattern, limit int) (chains []*chain, all bool) {
-	all = w.topicTree.Select(p.text, func(t *topicState) bool {
-		if len(chains) == limit {
-			return false
-		}
-		chains = append(chains, &t.chain)
-		return true
-	})
-	return chains, all
-}
-
 // removePattern removes the chain of a pattern that has no more members.
 func (w *window) removePattern(c *chain) {
 	if w.patternTree.Find(c.pattern.text) != c {
 		return // it belongs to an earlier window
 	}
 	w.patternTree.Remove(c.pattern.text)
+	w.patternCount--
 	w.patternVersion++
+	w.overhead -= int64(len(c.items)-c.first-c.removedItems) * c.itemOverhead()
 	// Topics update patternChains only when they receive an event. Until then they
 	// refer to this chain, which must not keep removed entries in memory.
 	c.items, c.first, c.removedItems = nil, 0, 0
-}
-
-// chainsOfSelection returns the chains of all topics that a selection matches. It
-// first removes the entries that have become too old.
-func (w *window) chainsOfSelection(sel *Selection, now time.Time) []*chain {
-	var topics []*topicState
-	for _, name := range sel.topicNames() {
-		if t := w.topics[name]; t != nil {
-			topics = append(topics, t)
-		}
-	}
-	for _, p := range sel.Patterns {
-		w.topicTree.Select(p.text, func(t *topicState) bool {
-			topics = append(topics, t)
-			return true
-		})
-	}
-	w.expire(now, topics)
-	chains := make([]*chain, len(topics))
-	for i, t := range topics {
-		chains[i] = &t.chain
-	}
-	return chains
 }

@@ -11,37 +11,57 @@ const (
 	Many = "**" // one or more segments; only at the end of a pattern
 )
 
-// A Trie maps names to leaves. Its nodes are tries. The zero Trie is empty. It is
-// not safe for concurrent use.
+// A Trie maps names to leaves, and summarizes them. Its nodes are tries. The zero Trie
+// is empty. It is not safe for concurrent use.
 //
 //	room ── 1           contains room/1, room/1/chat and room/2,
 //	   │    └── chat    but not room
 //	   └─── 2
-type Trie[T any] struct {
-	children map[string]*Trie[T]
-	leaf     *T // of the name that ends here, or nil
+//
+// Each node has two summaries of type S: one for the names that have exactly one
+// segment more than the node, and one for all names below the node. [Trie.Update]
+// changes them. When the last name below a node is removed, its summaries become zero.
+type Trie[T, S any] struct {
+	*inner[T, S]             // nil if no name is below this node
+	leaf         *T          // of the name that ends here, or nil
+	parent       *Trie[T, S] // nil at the root
 }
 
-// Add maps name to leaf, which must not be nil.
-func (n *Trie[T]) Add(name string, leaf *T) {
+// inner is the part of a node that only a node with children has.
+type inner[T, S any] struct {
+	children     map[string]*Trie[T, S]
+	level, below S // summaries
+}
+
+// child returns the node of the next segment, or nil.
+func (n *Trie[T, S]) child(segment string) *Trie[T, S] {
+	if n.inner == nil {
+		return nil
+	}
+	return n.children[segment]
+}
+
+// Add maps name to leaf, which must not be nil. It returns the node of the name.
+func (n *Trie[T, S]) Add(name string, leaf *T) *Trie[T, S] {
 	for segment := range strings.SplitSeq(name, "/") {
+		if n.inner == nil {
+			n.inner = &inner[T, S]{children: make(map[string]*Trie[T, S])}
+		}
 		next := n.children[segment]
 		if next == nil {
-			if n.children == nil {
-				n.children = make(map[string]*Trie[T])
-			}
-			next = &Trie[T]{}
+			next = &Trie[T, S]{parent: n}
 			n.children[segment] = next
 		}
 		n = next
 	}
 	n.leaf = leaf
+	return n
 }
 
 // Find returns the leaf of exactly this name, or nil.
-func (n *Trie[T]) Find(name string) *T {
+func (n *Trie[T, S]) Find(name string) *T {
 	for segment := range strings.SplitSeq(name, "/") {
-		if n = n.children[segment]; n == nil {
+		if n = n.child(segment); n == nil {
 			return nil
 		}
 	}
@@ -50,9 +70,9 @@ func (n *Trie[T]) Find(name string) *T {
 
 // Remove removes a name, and reports whether n is empty afterwards and can be
 // removed as well.
-func (n *Trie[T]) Remove(name string) bool {
+func (n *Trie[T, S]) Remove(name string) bool {
 	segment, rest, more := strings.Cut(name, "/")
-	child := n.children[segment]
+	child := n.child(segment)
 	if child == nil {
 		return false
 	}
@@ -62,65 +82,144 @@ func (n *Trie[T]) Remove(name string) bool {
 		}
 	} else {
 		child.leaf = nil
-		if len(child.children) > 0 {
+		if child.inner != nil {
 			return false
 		}
 	}
 	delete(n.children, segment)
-	return len(n.children) == 0 && n.leaf == nil
+	if len(n.children) > 0 {
+		return false
+	}
+	n.inner = nil
+	return n.leaf == nil
 }
 
-// Select calls yield for each leaf whose name the pattern selects, in no order,
-// until yield returns false. It reports whether yield never did.
-func (n *Trie[T]) Select(pattern string, yield func(*T) bool) bool {
+// Update calls change for each summary that covers the name that ends at n.
+func (n *Trie[T, S]) Update(change func(*S)) {
+	if n.parent != nil {
+		change(&n.parent.level)
+	}
+	for n = n.parent; n != nil; n = n.parent {
+		change(&n.below)
+	}
+}
+
+// Select calls yield for each leaf whose name the pattern selects, in no order. It
+// stops when wildcards have led it to more than visits nodes, and then returns false.
+func (n *Trie[T, S]) Select(pattern string, visits int, yield func(*T)) bool {
+	return n.walk(pattern, &visits, func(match *Trie[T, S]) {
+		if match.leaf != nil {
+			yield(match.leaf)
+		}
+	})
+}
+
+// walk calls yield for each node that a pattern selects. It subtracts from visits the
+// number of nodes to which wildcards lead, and returns false once visits is negative.
+func (n *Trie[T, S]) walk(pattern string, visits *int, yield func(*Trie[T, S])) bool {
+	if n.inner == nil {
+		return true
+	}
 	segment, rest, more := strings.Cut(pattern, "/")
-	switch segment {
-	case Many:
-		return n.selectBelow(yield)
-	case One:
-		for _, child := range n.children {
-			if !child.selectRest(rest, more, yield) {
-				return false
-			}
-		}
-	default:
+	if segment != One && segment != Many {
 		if child := n.children[segment]; child != nil {
-			return child.selectRest(rest, more, yield)
+			return child.visit(rest, more, visits, yield)
 		}
+		return true
 	}
-	return true
-}
-
-// selectRest is Select for the part of a pattern that follows n's segment. If more
-// is false, no part follows.
-func (n *Trie[T]) selectRest(rest string, more bool, yield func(*T) bool) bool {
-	if more {
-		return n.Select(rest, yield)
-	}
-	return n.leaf == nil || yield(n.leaf)
-}
-
-// selectBelow is Select for all names below n.
-func (n *Trie[T]) selectBelow(yield func(*T) bool) bool {
 	for _, child := range n.children {
-		if child.leaf != nil && !yield(child.leaf) || !child.selectBelow(yield) {
+		if *visits--; *visits < 0 {
+			return false
+		}
+		if !child.visit(rest, more, visits, yield) ||
+			segment == Many && !child.walk(Many, visits, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-// AppendMatching appends to dst the leaves of the patterns in n that select name.
-// Its time depends on the number of segments of name.
-func (n *Trie[T]) AppendMatching(dst []*T, name string) []*T {
-	if len(n.children) == 0 {
-		return dst
+// visit is walk for the part of a pattern that follows n's segment. If more is
+// false, no part follows.
+func (n *Trie[T, S]) visit(rest string, more bool, visits *int, yield func(*Trie[T, S])) bool {
+	if more {
+		return n.walk(rest, visits, yield)
 	}
-	if many := n.children[Many]; many != nil && many.leaf != nil {
-		dst = append(dst, many.leaf)
+	yield(n)
+	return true
+}
+
+// Summarize calls leaf and summary for leaves and summaries that together cover every
+// name that the pattern selects. Its time depends on the number of segments of the
+// pattern, and not on the number of names, unless "*" precedes another segment: then
+// it looks at up to visits nodes. Only if these do not suffice, the summaries also
+// cover names that the pattern does not select.
+func (n *Trie[T, S]) Summarize(pattern string, visits int, leaf func(*T), summary func(*S)) {
+	head, last := "", pattern
+	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
+		head, last = pattern[:i], pattern[i+1:]
+	}
+	yield := func(n *Trie[T, S]) {
+		switch {
+		case n.inner == nil:
+		case last == Many:
+			summary(&n.below)
+		case last == One:
+			summary(&n.level)
+		default:
+			if child := n.children[last]; child != nil && child.leaf != nil {
+				leaf(child.leaf)
+			}
+		}
+	}
+	switch {
+	case last == pattern: // it has one segment
+		yield(n)
+	case !n.walk(head, &visits, yield):
+		n.literal(pattern, summary)
+	}
+}
+
+// literal calls summary for the names below the longest part of a pattern that has no
+// wildcard.
+func (n *Trie[T, S]) literal(pattern string, summary func(*S)) {
+	for segment := range strings.SplitSeq(pattern, "/") {
+		if segment == One || segment == Many {
+			summary(&n.below)
+			return
+		}
+		if n = n.child(segment); n == nil || n.inner == nil {
+			return
+		}
+	}
+}
+
+// AppendMatching appends to dst the leaves of the patterns in n that select name. It
+// looks only at nodes whose patterns begin as the name does.
+func (n *Trie[T, S]) AppendMatching(dst []*T, name string) []*T {
+	n.matching(name, func(leaf *T) bool {
+		dst = append(dst, leaf)
+		return true
+	})
+	return dst
+}
+
+// Matches reports whether a pattern in n selects name.
+func (n *Trie[T, S]) Matches(name string) bool {
+	return !n.matching(name, func(*T) bool { return false })
+}
+
+// matching calls yield for the leaf of each pattern in n that selects name, until
+// yield returns false. It reports whether yield never did.
+func (n *Trie[T, S]) matching(name string, yield func(*T) bool) bool {
+	if n.inner == nil {
+		return true
+	}
+	if many := n.children[Many]; many != nil && many.leaf != nil && !yield(many.leaf) {
+		return false
 	}
 	segment, rest, more := strings.Cut(name, "/")
-	nodes := [2]*Trie[T]{n.children[One], nil}
+	nodes := [2]*Trie[T, S]{n.children[One], nil}
 	if !strings.Contains(segment, "*") { // no pattern has such a segment
 		nodes[1] = n.children[segment]
 	}
@@ -128,10 +227,12 @@ func (n *Trie[T]) AppendMatching(dst []*T, name string) []*T {
 		switch {
 		case next == nil:
 		case more:
-			dst = next.AppendMatching(dst, rest)
-		case next.leaf != nil:
-			dst = append(dst, next.leaf)
+			if !next.matching(rest, yield) {
+				return false
+			}
+		case next.leaf != nil && !yield(next.leaf):
+			return false
 		}
 	}
-	return dst
+	return true
 }

@@ -46,9 +46,9 @@ func randomPattern(r *rand.Rand) string {
 // same names as a loop over all names.
 func TestTrieFindsWhatALoopFinds(t *testing.T) {
 	r := testrand.New(t)
-	var names, patterns trie.Trie[string]
+	var names, patterns trie.Trie[string, int]
 	allNames, allPatterns := map[string]bool{}, map[string]bool{}
-	update := func(tr *trie.Trie[string], all map[string]bool, path string) {
+	update := func(tr *trie.Trie[string, int], all map[string]bool, path string) {
 		if r.IntN(3) == 0 {
 			tr.Remove(path)
 			delete(all, path)
@@ -67,7 +67,7 @@ func TestTrieFindsWhatALoopFinds(t *testing.T) {
 
 		pattern := randomPattern(r)
 		var got, want []string
-		if !names.Select(pattern, func(name *string) bool { got = append(got, *name); return true }) {
+		if !names.Select(pattern, 1000, func(name *string) { got = append(got, *name) }) {
 			t.Fatal("Select returned false although yield never did")
 		}
 		for name := range allNames {
@@ -104,24 +104,82 @@ func check(t *testing.T, call string, got, want []string) {
 	}
 }
 
-// Select stops when yield returns false.
+// Select returns false when wildcards lead it to too many nodes. Segments without a
+// wildcard do not count.
 func TestSelectStops(t *testing.T) {
-	var names trie.Trie[string]
+	var names trie.Trie[string, int]
 	for i := range 10 {
 		name := fmt.Sprint("a/", i)
 		names.Add(name, &name)
 	}
-	for _, pattern := range []string{"a/*", "a/**", "**", "*/*"} {
-		calls := 0
-		if names.Select(pattern, func(*string) bool { calls++; return calls < 3 }) || calls != 3 {
-			t.Errorf("%s: yield was called %d times, want 3, and Select must return false", pattern, calls)
+	for _, c := range []struct {
+		pattern string
+		visits  int
+		want    int
+		all     bool
+	}{
+		{"a/*", 10, 10, true}, {"a/*", 9, 9, false},
+		{"a/**", 10, 10, true}, {"a/**", 9, 9, false},
+		{"**", 11, 10, true}, {"**", 10, 9, false},
+		{"*/*", 11, 10, true}, {"*/*", 10, 9, false},
+		{"a/3", 0, 1, true}, {"*/3", 1, 1, true}, {"*/3", 0, 0, false},
+	} {
+		got := 0
+		all := names.Select(c.pattern, c.visits, func(*string) { got++ })
+		if got != c.want || all != c.all {
+			t.Errorf("Select(%q) with %d visits: %d leaves, all: %v; want %d, %v",
+				c.pattern, c.visits, got, all, c.want, c.all)
+		}
+	}
+}
+
+// The summaries and leaves of a pattern cover exactly the names that it selects. With
+// too few visits they cover at least these.
+func TestSummarize(t *testing.T) {
+	r := testrand.New(t)
+	type set = map[string]bool
+	var names trie.Trie[string, set]
+	all := set{}
+	for range 200 {
+		name := randomPath(r, "a", "b", "c", "d")
+		if all[name] {
+			names.Remove(name)
+			delete(all, name)
+		} else {
+			names.Add(name, &name).Update(func(s *set) {
+				if *s == nil {
+					*s = set{}
+				}
+				(*s)[name] = true
+			})
+			all[name] = true
+		}
+		pattern := randomPattern(r)
+		for _, visits := range []int{1000, 2} {
+			got := set{}
+			names.Summarize(pattern, visits, func(leaf *string) { got[*leaf] = true }, func(s *set) {
+				for name := range *s {
+					got[name] = true
+				}
+			})
+			for name := range all {
+				if matches(pattern, name) && !got[name] {
+					t.Fatalf("%s with %d visits: %s is not covered", pattern, visits, name)
+				}
+			}
+			for name := range got {
+				// A summary does not forget a removed name while other names are below its node.
+				if all[name] && !matches(pattern, name) && visits == 1000 {
+					t.Fatalf("%s: %s is covered", pattern, name)
+				}
+			}
 		}
 	}
 }
 
 // Remove reports whether the trie is empty, and an empty trie finds nothing.
 func TestRemoveReportsEmpty(t *testing.T) {
-	var names trie.Trie[string]
+	var names trie.Trie[string, int]
 	leaf := "a/b"
 	names.Add("a/b", &leaf)
 	names.Add("a", &leaf)
@@ -133,8 +191,6 @@ func TestRemoveReportsEmpty(t *testing.T) {
 			t.Errorf("Remove(%q) reported empty: %v, want %v", step.name, got, step.empty)
 		}
 	}
-	names.Select(trie.Many, func(name *string) bool {
-		t.Errorf("found %s in an empty trie", *name)
-		return true
-	})
+	names.Select(trie.Many, 10, func(name *string) { t.Errorf("found %s in an empty trie", *name) })
+	names.Summarize(trie.Many, 10, nil, func(*int) { t.Error("an empty trie has a summary") })
 }

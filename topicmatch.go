@@ -1,0 +1,53 @@
+package sse
+
+import (
+	"slices"
+
+	"github.com/sse-go/sse/internal/trie"
+)
+
+// matchSome is how many comparisons of a topic with a topic or a pattern cost less than
+// a topicMatch.
+const matchSome = 256
+
+// topicMatch compares topics with many topics and patterns at once. Its cost for a
+// topic depends on the number of the topic's segments, and not on the number of topics
+// and patterns.
+type topicMatch struct {
+	names    map[string]bool
+	patterns trie.Trie[Pattern, struct{}]
+	known    map[*topicState]bool // results for topics of entries with several topics
+}
+
+// newTopicMatch returns a topicMatch for the topics and patterns of a selection.
+func newTopicMatch(sel *Selection) *topicMatch {
+	m := &topicMatch{names: make(map[string]bool, len(sel.topicNames()))}
+	for _, name := range sel.topicNames() {
+		m.names[name] = true
+	}
+	for i := range sel.Patterns {
+		m.patterns.Add(sel.Patterns[i].text, &sel.Patterns[i])
+	}
+	return m
+}
+
+// topic reports whether one of the topics or patterns selects a topic.
+func (m *topicMatch) topic(name string) bool { return m.names[name] || m.patterns.Matches(name) }
+
+// entry reports whether one of an entry's topics is selected.
+func (m *topicMatch) entry(e *entry) bool {
+	if len(e.topics) == 1 {
+		return m.topic(e.topics[0].name)
+	}
+	return slices.ContainsFunc(e.topics, func(t *topicState) bool {
+		selected, known := m.known[t]
+		if !known {
+			if m.known == nil {
+				m.known = make(map[*topicState]bool)
+			}
+			selected = m.topic(t.name)
+			m.known[t] = selected
+		}
+		return selected
+	})
+}

@@ -1,0 +1,295 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse/internal/epoch"
+	"github.com/sse-go/sse/internal/testrand"
+)
+
+// WindowLog makes the window of a broker an EventLog, for the conformance kit.
+type WindowLog struct {
+	now func() time.Time
+
+	mu      sync.Mutex // guards the following
+	win     window
+	changed chan struct{} // closed, and replaced, by Append
+}
+
+func NewWindowLog(limits Retention, rules []TopicRetention, now func() time.Time) *WindowLog {
+	l := &WindowLog{now: now, win: newWindow(limits, rules), changed: make(chan struct{})}
+	l.win.begin(Position{Epoch: epoch.New()})
+	return l
+}
+
+// SearchEntries makes the log search the entries of every selection with a wildcard,
+// even if it selects few topics.
+func (l *WindowLog) SearchEntries() { l.win.maxSelected = -1 }
+
+func (l *WindowLog) Append(ctx context.Context, r AppendRequest) (AppendResult, error) {
+	if err := ctx.Err(); err != nil {
+		return AppendResult{}, err
+	}
+	if r.Key != "" {
+		return AppendResult{}, errors.ErrUnsupported
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var positions []Position
+	for _, x := range r.Entries {
+		seq := l.win.last.Seq + 1
+		x.Position = Position{l.win.epoch, seq, l.win.check(seq, x.Time.UnixNano())}
+		l.win.append(entryFromLog(&x), x.Topics)
+		positions = append(positions, x.Position)
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return AppendResult{Positions: positions}, nil
+}
+
+func (l *WindowLog) Read(ctx context.Context, r ReadRequest) (Page, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.win.read(r.After, r.Through, &r.Selection, r.Limit, l.now()), ctx.Err()
+}
+
+func (l *WindowLog) Follow(ctx context.Context, r ReadRequest) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		at := r.After.Seq
+		for {
+			l.mu.Lock()
+			var next []Entry
+			for _, e := range l.win.entries[l.win.first:] {
+				if e.seq > at && !e.removed {
+					next = append(next, e.public(l.win.epoch))
+				}
+			}
+			changed := l.changed
+			l.mu.Unlock()
+			for _, x := range next {
+				if ctx.Err() != nil || !yield(x, nil) {
+					return
+				}
+				at = x.Position.Seq
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (l *WindowLog) Locate(ctx context.Context, start Start, sel Selection) (Page, error) {
+	if err := ctx.Err(); err != nil {
+		return Page{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	after, gap := l.win.locate(start, &sel, l.now())
+	return Page{Next: after, Gap: gap}, nil
+}
+
+// windowModel has every entry that was appended to a window, to find by a loop over all
+// of them what the window finds with its chains and trees.
+type windowModel struct {
+	st       *state
+	rng      *rand.Rand
+	now      time.Time
+	appended []*entry
+	members  []*subscriber
+}
+
+func (m *windowModel) topic() string {
+	name := fmt.Sprint(string('a'+rune(m.rng.IntN(3))), "/", m.rng.IntN(6))
+	if m.rng.IntN(3) == 0 {
+		name += "/x"
+	}
+	return name
+}
+
+func (m *windowModel) pattern() Pattern {
+	all := []string{"**", "*/*", "a/*", "a/**", "b/**", "*/1/*", "*/*/x", "c/2/*", "d/*", "b/3"}
+	return Pattern{all[m.rng.IntN(len(all))]}
+}
+
+func (m *windowModel) selection() *Selection {
+	sel := &Selection{}
+	for range m.rng.IntN(3) {
+		sel.Topics = append(sel.Topics, m.topic())
+	}
+	for range m.rng.IntN(3) {
+		sel.Patterns = append(sel.Patterns, m.pattern())
+	}
+	return sel
+}
+
+// step changes the window at random.
+func (m *windowModel) step() {
+	w := &m.st.window
+	m.now = m.now.Add(time.Duration(m.rng.IntN(60)) * time.Second)
+	switch m.rng.IntN(12) {
+	case 0:
+		m.st.forget(m.topic(), Position{w.epoch, m.rng.Uint64N(w.last.Seq + 1), 0})
+	case 1:
+		s := &subscriber{cursor: Position{Seq: m.rng.Uint64N(w.last.Seq + 1)}}
+		s.join(w, []string{m.topic()}, []Pattern{m.pattern(), m.pattern()})
+		m.members = append(m.members, s)
+	case 2, 3:
+		if n := len(m.members); n > 0 {
+			i := m.rng.IntN(n)
+			m.members[i].leave(w)
+			m.members = slices.Delete(m.members, i, i+1)
+		}
+	default:
+		event := Event{Data: "x"}
+		if m.rng.IntN(3) == 0 {
+			event.ID = fmt.Sprint(m.rng.IntN(9))
+		}
+		topics := []string{m.topic(), m.topic(), m.topic()}
+		d := newDraft(&event)
+		m.appended = append(m.appended, w.publish(&d, topics[:1+m.rng.IntN(3)], m.now))
+	}
+}
+
+// find returns the sequences of the entries that a selection selects, after a sequence,
+// and the newest loss mark.
+func (m *windowModel) find(sel *Selection, after uint64) (live []uint64, lost lossMark) {
+	for _, e := range m.appended {
+		switch {
+		case !sel.Match(e.topicNames()):
+		case e.removed:
+			lost.raise(e.lossMark())
+		case e.seq > after:
+			live = append(live, e.seq)
+		}
+	}
+	return live, lost
+}
+
+func sequences(entries iter.Seq[*entry]) (all []uint64) {
+	for e := range entries {
+		all = append(all, e.seq)
+	}
+	return all
+}
+
+// check compares a selection, and the chains of all patterns, with the model.
+func (m *windowModel) check(t *testing.T) {
+	t.Helper()
+	w, sel := &m.st.window, m.selection()
+	v := w.view(sel, m.now)
+	all, lost := m.find(sel, 0)
+	if got := w.lostOf(sel); got != lost {
+		t.Fatalf("%+v: the newest loss is %v, want %v", *sel, got, lost)
+	}
+	after := m.rng.Uint64N(w.last.Seq + 1)
+	want, _ := m.find(sel, after)
+	if got := sequences(v.between(after, math.MaxUint64)); !slices.Equal(got, want) {
+		t.Fatalf("%+v: after %d: %v, want %v", *sel, after, got, want)
+	}
+	want = slices.DeleteFunc(all, func(seq uint64) bool { return seq >= after })
+	slices.Reverse(want)
+	if got := sequences(v.before(max(1, after))); !slices.Equal(got, want) {
+		t.Fatalf("%+v: before %d: %v, want %v", *sel, after, got, want)
+	}
+	if n := len(m.members); n > 0 {
+		for _, l := range m.members[m.rng.IntN(n)].links() {
+			if l.topic == nil {
+				m.checkPattern(t, l.chain)
+			}
+		}
+	}
+}
+
+// checkPattern compares the chain of a pattern with the model.
+func (m *windowModel) checkPattern(t *testing.T, c *chain) {
+	t.Helper()
+	want, lost := m.find(&Selection{Patterns: []Pattern{c.pattern}}, c.from)
+	var got []uint64
+	for _, it := range c.items[c.first:] {
+		if !it.removed {
+			got = append(got, it.seq)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s after %d: %v, want %v", c.pattern, c.from, got, want)
+	}
+	if lost.seq > c.from && c.lost.seq != lost.seq {
+		t.Fatalf("%s after %d: the newest loss is %d, want %d", c.pattern, c.from, c.lost.seq, lost.seq)
+	}
+}
+
+// While entries are published, removed by each kind of limit, and forgotten, a selection
+// has the entries and the loss mark that a loop over all entries finds.
+func TestWindowSelects(t *testing.T) {
+	rules := []TopicRetention{
+		{Pattern: Pattern{"a/*"}, Events: 3}, {Pattern: Pattern{"b/**"}, Age: 5 * time.Minute},
+	}
+	for _, maxSelected := range []int{-1, 3, maxSelected} {
+		m := &windowModel{st: &state{}, rng: testrand.New(t), now: time.Unix(0, 0)}
+		m.st.window = newWindow(Retention{Events: 50}, rules)
+		m.st.window.maxSelected = maxSelected
+		for range 500 {
+			m.step()
+			m.check(t)
+		}
+	}
+}
+
+// The window finds the patterns of a topic even if they are too many to be cached, each
+// once.
+func TestWindowManyPatterns(t *testing.T) {
+	w := newWindow(Retention{}, nil)
+	s := &subscriber{}
+	topic := "a/a/a/a/a/a/a"
+	patterns := allPatterns(topic)
+	s.join(&w, nil, patterns)
+	for range 2 {
+		event := Event{Data: "x"}
+		d := newDraft(&event)
+		e := w.publish(&d, []string{topic, topic + "/b", topic + "/b/c"}, time.Now())
+		chains := w.chainsOf(e)
+		distinct := map[*chain]bool{}
+		for _, c := range chains {
+			distinct[c] = true
+		}
+		if len(chains) != len(patterns)+3 || len(distinct) != len(chains) {
+			t.Errorf("%d chains, %d of them distinct; want %d", len(chains), len(distinct), len(patterns)+3)
+		}
+	}
+	if cached := len(w.topics[topic].patternChains); cached != 0 {
+		t.Errorf("the topic caches %d patterns, want none", cached)
+	}
+	s.leave(&w)
+	if w.patternCount != 0 {
+		t.Errorf("after the subscriber has left, there are %d patterns", w.patternCount)
+	}
+}
+
+// allPatterns returns every pattern that has a wildcard, selects a topic and does not
+// end with "**".
+func allPatterns(topic string) []Pattern {
+	patterns := []Pattern{{}}
+	for i := range topic {
+		var longer []Pattern
+		for _, p := range patterns {
+			longer = append(longer, Pattern{p.text + topic[i:i+1]})
+			if topic[i] != '/' {
+				longer = append(longer, Pattern{p.text + "*"})
+			}
+		}
+		patterns = longer
+	}
+	return patterns[1:] // without the topic itself
+}
