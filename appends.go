@@ -6,7 +6,7 @@ import "sync"
 // publishers that wait until their entries are visible, that is, until the window
 // has the entries. state.mu guards all fields except running.
 type logAppends struct {
-	running      sync.WaitGroup             // calls of Append; none begins once the broker is closed
+	running      sync.WaitGroup             // calls of Append; none begins after the broker closes
 	waiters      map[Position]chan struct{} // by position with a zero Check; closed when visible
 	lastReleased uint64                     // sequence of the last call of release
 }

@@ -143,7 +143,7 @@ func drain(body io.Reader, cancel context.CancelCauseFunc) {
 	wd := newWatchdog(drainTimeout, cancel)
 	wd.start()
 	defer wd.stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxDrain)) // the stream is complete in any case
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxDrain)) // the stream is complete anyway
 }
 
 // preferCause returns the cause of ctx if ctx is done, and otherwise err.

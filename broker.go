@@ -326,7 +326,7 @@ func (b *Broker) Attach(server *http.Server) (shutdown func(context.Context) err
 	return attach(server, b.Shutdown)
 }
 
-// Shutdown ends all streams and refuses new ones. When the streams have ended, it
+// Shutdown ends all streams and refuses new ones. Once every stream is ending, it
 // also refuses new events. A program with an [http.Server] calls the function that
 // [Broker.Attach] returns instead, because that function closes the listeners
 // first. Otherwise a client could reconnect to this broker and receive status 503,
@@ -334,8 +334,8 @@ func (b *Broker) Attach(server *http.Server) (shutdown func(context.Context) err
 //
 // The broker sends each client a random delay to wait before it reconnects, so that
 // the new process does not receive all requests at once. If DrainOver is set, the
-// streams end one by one during that time, and Publish still works until the last
-// stream has ended.
+// streams end one by one during that time. Publish still works until the last
+// stream is ending.
 //
 // Shutdown blocks until all streams have ended, all OnDisconnect hooks have
 // returned, and no method of the Log is running. If ctx is done before that,
