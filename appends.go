@@ -4,9 +4,10 @@ import "sync"
 
 // logAppends counts the running calls of EventLog.Append. It also holds the
 // publishers that wait until their entries are visible, that is, until the window
-// has the entries. state.mu guards all fields except running.
+// (the broker's memory of recent events) has the entries. state.mu guards all
+// fields except running.
 type logAppends struct {
-	running      sync.WaitGroup             // calls of Append; none begins after the broker closes
+	running      sync.WaitGroup             // calls of Append; no new ones after close
 	waiters      map[Position]chan struct{} // by position with a zero Check; closed when visible
 	lastReleased uint64                     // sequence of the last call of release
 }

@@ -15,7 +15,7 @@ type attachment struct {
 	drain    func(context.Context) error // Broker.Shutdown
 	once     sync.Once                   // closes isClosed
 	isClosed chan struct{}               // closed when the server has closed its listeners
-	shutting atomic.Bool                 // the method shutdown was called: it shuts down the broker
+	shutting atomic.Bool                 // shutdown was called, so it ends the broker
 }
 
 // attach implements Broker.Attach. drain is Broker.Shutdown.

@@ -89,13 +89,13 @@ type Broker struct {
 	// [CursorEvent]. [Selection.Cursor] overrides it for one stream.
 	Cursor CursorForm
 
-	// MaxSubscribers limits the number of streams of the broker, MaxPerRemote
-	// the number of streams from one IP address, and MaxPerKey the number of
-	// streams with one [Selection.Key] that is not empty. The broker answers a
-	// request above a limit with 503 and Retry-After. A [Client] then retries;
-	// an EventSource does not. If zero, there is no limit. Subscriptions by
-	// Subscribe are neither limited nor counted. Behind a proxy, set
-	// [http.Request.RemoteAddr] to the client's address before the broker
+	// MaxSubscribers limits the number of streams of the broker. MaxPerRemote
+	// limits the number of streams from one IP address. MaxPerKey limits the number
+	// of streams with the same [Selection.Key], unless the key is empty. The broker
+	// answers a request above a limit with 503 and Retry-After. A [Client] then
+	// retries; an EventSource does not. If a field is zero, there is no such limit.
+	// Subscriptions by Subscribe are neither limited nor counted. Behind a proxy,
+	// set [http.Request.RemoteAddr] to the client's address before the broker
 	// serves the request.
 	MaxSubscribers int
 	MaxPerRemote   int
@@ -186,9 +186,9 @@ func (b *Broker) Validate() error {
 // subscribes with the position as [Start.After]. The program misses no event, but
 // may receive events that the state already includes.
 //
-// If this call starts the broker, Position blocks until the broker has located the
-// end of the Log, or until ctx is done. It returns the error if that fails.
-// Otherwise it does not block.
+// Position blocks only until the broker has started: with a Log, it waits until the
+// broker has located the end of the Log, or until ctx is done. If the broker cannot
+// start, Position returns the error.
 func (b *Broker) Position(ctx context.Context) (Position, error) {
 	st, err := b.start(ctx)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// called is the transport of a subscription by [Broker.Subscribe], which waits in
-// the goroutine of the caller's loop.
+// called is the transport (see subscriber.go) of a subscription by
+// [Broker.Subscribe], which waits in the goroutine of the caller's loop.
 type called struct {
 	st          *state
 	s           *subscriber

@@ -52,7 +52,7 @@ type Client struct {
 	// and the client retries as it does when the network fails.
 	//
 	// If a redirect leads to another origin, that origin does not receive the
-	// header fields that Prepare and Header have set, except harmless ones such
+	// header fields that Prepare and Header have set, except harmless fields such
 	// as Accept and User-Agent.
 	Prepare func(*http.Request) error
 
@@ -189,7 +189,7 @@ const (
 type StateChange struct {
 	State State
 
-	// Attempt is the number of the request, 1 for the first.
+	// Attempt is the number of the attempt to connect, 1 for the first.
 	Attempt int
 
 	// LastEventID is the ID after which the client continues: the LastEventID of
@@ -228,9 +228,10 @@ var errReconnect = errors.New("sse: Client.Reconnect was called")
 //
 //   - a [*ResponseError], if the response is final;
 //   - [ErrTruncated], if the stream ended before it was complete;
-//   - [ErrGaveUp], after MaxRetries, and the reason why the last attempt failed;
-//   - the reason why the only attempt failed, if MaxRetries or Resend allows no
-//     other;
+//   - [ErrGaveUp] and the reason why the last attempt failed, after MaxRetries
+//     retries without progress;
+//   - the reason why an attempt failed, if MaxRetries or Resend does not allow
+//     another attempt;
 //   - the cause of ctx;
 //   - [ErrInUse], or an error that names an invalid field of the Client.
 //
@@ -266,9 +267,9 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 // Reconnect closes the connection, or ends the wait for the next attempt, and
-// connects again at once, even if Method is not GET. Call it when the program
-// learns, for example, that the network has changed. It does not block, does
-// nothing if Events is not running, and is safe for concurrent use.
+// connects again at once, even if Method is not GET. Call it, for example, when the
+// program learns that the network has changed. Reconnect does not block. It does
+// nothing if Events is not running. It is safe for concurrent use.
 func (c *Client) Reconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

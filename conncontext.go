@@ -22,9 +22,9 @@ type connKey struct{}
 //
 // [Broker.Attach] sets it, too.
 //
-// With ConnContext, a stream on HTTP/1 can reach its socket, also below TLS. On
-// Linux, the stream sets the socket option TCP_USER_TIMEOUT (RFC 5482) to its
-// WriteTimeout: the kernel closes the connection when sent bytes were not
+// With ConnContext, a stream on HTTP/1 can reach its socket, even if the connection
+// uses TLS. On Linux, the stream sets the socket option TCP_USER_TIMEOUT (RFC 5482)
+// to its WriteTimeout: the kernel closes the connection when sent bytes were not
 // acknowledged for this time. Unless Heartbeat is negative, a stream is never
 // silent for longer than Heartbeat, so there are always bytes to acknowledge.
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// EventLog stores events in one total order. A [Broker] reads from it the
+// EventLog stores events in one total order. A [Broker] reads from its EventLog the
 // events that are no longer in memory, for example after a restart.
 //
 // The methods must be safe for concurrent use. Every implementation must pass
@@ -39,11 +39,11 @@ import (
 //
 // # Retention
 //
-// A log may remove entries, but must report the loss. For each topic, or for
-// all topics together, the log stores the position of the newest entry that it
-// has removed. [Page.Lost] reports this position to a reader of older entries.
-// A log that does not know exactly which entries it has removed must report too
-// many rather than too few.
+// A log may remove entries, but must report the loss. For each topic, or for all
+// topics together, the log stores the position of the newest entry that it has
+// removed. If a reader begins before this position, [Page.Lost] reports the
+// position. A log that does not know exactly which entries it has removed must
+// report too many rather than too few.
 type EventLog interface {
 	// Append stores the entries of the request, in order, and returns their
 	// positions. Entries of concurrent calls may be stored between them. Append
@@ -225,8 +225,9 @@ type Page struct {
 	Next Position
 
 	// Lost is the newest position at which the log may have removed a matching
-	// entry, if that position is later than the After of this Read. Lost need
-	// not lie within this page. If zero, no matching entry after After was removed.
+	// entry, if that position is later than the After of this Read. Lost may also
+	// be later than all Entries of this page. If zero, no matching entry after
+	// After was removed.
 	Lost Position
 
 	// Gap is not nil if the reader asked for a place that does not exist. Only

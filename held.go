@@ -9,12 +9,13 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// held is the transport of a stream that waits in the goroutine of its handler.
+// held is the transport (see subscriber.go) of a stream that waits in the goroutine
+// of its handler.
 //
-// wake pulls the next batch for the goroutine, because the caller of wake holds the
-// broker's lock anyway. The goroutine then writes the batch without the lock.
-// Otherwise a thousand goroutines that are woken at once would wait for the lock in
-// turn.
+// wake itself pulls the next batch, that is, the next entries to write, because the
+// caller of wake holds the broker's lock anyway. The goroutine then writes the
+// batch without the lock. Otherwise a thousand goroutines that are woken at once
+// would wait for the lock in turn.
 //
 //	waiting ── wake: pull, woken ──► working ── wake ──► behind
 //	   ▲                                │                  │
@@ -28,7 +29,7 @@ type held struct {
 	stream      *Stream
 	why         string
 	phase       atomic.Int32
-	batch       batch              // of wake while the phase is waiting, otherwise of the goroutine
+	batch       batch              // of wake in the phase waiting, else of the goroutine
 	single      [1]*entry          // memory for batch.entries
 	woken       chan struct{}      // bound: 1; one element for each wake of a waiting stream
 	stopReading context.CancelFunc // cancels the read of a page of the log, or nil
@@ -93,7 +94,7 @@ func (h *held) run() error {
 			return b.endCause
 		}
 		if err := h.writeWithPermit(b); err != nil {
-			h.sendRetry(err) // sends nothing if the write has failed, because the stream has ended
+			h.sendRetry(err) // sends nothing if a failed write has ended the stream
 			return err
 		}
 		clear(b.entries)

@@ -22,7 +22,7 @@ func (st *state) read(ctx context.Context, sel Selection, start Start, limit int
 	return page, err
 }
 
-// readLog reads from the log, even the entries that are in the window.
+// readLog reads from the log, even if the window has the entries too.
 func (st *state) readLog(ctx context.Context, sel Selection, start Start, limit int) (
 	Page, error) {
 	at, err := st.log.Locate(ctx, start, sel)
@@ -37,7 +37,7 @@ func (st *state) readLog(ctx context.Context, sel Selection, start Start, limit 
 	return page, nil
 }
 
-// readWindow reads from the window of a broker without a log.
+// readWindow reads from the window, the memory of a broker without a log.
 func (st *state) readWindow(_ context.Context, sel Selection, start Start, limit int) (
 	Page, error) {
 	st.mu.Lock()

@@ -13,15 +13,16 @@ type hooks struct {
 	mu     *sync.Mutex // state.mu, which guards subscribers
 }
 
-// callOnConnect calls OnConnect. The response of the stream has begun.
+// callOnConnect calls OnConnect. If the subscriber has a response, the response has
+// begun.
 func (h *hooks) callOnConnect(s *subscriber) {
 	if h.broker.OnConnect != nil {
 		h.broker.OnConnect(h.describe(s))
 	}
 }
 
-// callOnDropAndOnGap calls OnDrop if a batch has dropped events, and OnGap if
-// it has a gap.
+// callOnDropAndOnGap calls OnDrop if the lag policy has skipped events before a
+// batch, and OnGap if the batch is a gap.
 func (h *hooks) callOnDropAndOnGap(s *subscriber, b *batch) {
 	if b.dropped > 0 && h.broker.OnDrop != nil {
 		h.broker.OnDrop(h.describe(s), b.dropped)

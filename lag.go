@@ -69,8 +69,8 @@ func (s *subscriber) skipToNewest(w *window, b *batch) {
 	s.skipTo(before, before)
 }
 
-// skipToLatest skips every event that is superseded: all of its selected topics
-// have a newer event.
+// skipToLatest skips every event that is superseded (all of its selected topics
+// have a newer event), and sets a gap.
 func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if s.cursor.Seq < w.base.Seq {
 		// The latest event of a topic may be in the log only. So the cursor does

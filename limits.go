@@ -70,8 +70,8 @@ func decrement(m map[string]int, key string) {
 	}
 }
 
-// hostOf returns the host of a network address. Two texts of the same IP address,
-// such as 192.0.2.1 and ::ffff:192.0.2.1, have the same host.
+// hostOf returns the host of a network address. For two texts of the same IP
+// address, such as 192.0.2.1 and ::ffff:192.0.2.1, it returns the same host.
 func hostOf(address string) string {
 	if p, ok := parsePeer(address); ok {
 		address = p.String()
