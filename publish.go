@@ -14,9 +14,9 @@ import (
 )
 
 // Publish publishes an event on the topics, and returns the event's position. If
-// there are no topics, the event is published without a topic. Subscribers receive
-// the event with the ID in event.ID or, if that is empty, with the text of the
-// position as its ID. An event whose type begins with "sse." cannot be published.
+// there are no topics, the event is published without a topic. If event.ID is empty,
+// subscribers receive the text of the position as the event's ID. An event whose type
+// begins with "sse." cannot be published.
 //
 // An event that a [Client] or [Broker.Subscribe] has yielded can be published again.
 // Publish ignores its Topic, LastEventID and ClearID, but an event with both ClearID

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// writeRefusal writes the response for err. It logs err if the response does not
-// contain its text, unless the client has disconnected.
+// writeRefusal writes the response for err. It logs err if the response has a general
+// text instead of the reason, unless the client has disconnected.
 func writeRefusal(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	var response *ResponseError
 	chosen := errors.As(err, &response)
