@@ -18,7 +18,7 @@ const (
 	// maxPieceSize is the number of bytes that are written under one deadline. A
 	// peer that accepts fewer bytes within WriteTimeout counts as stalled. With
 	// smaller pieces, it would depend on the kernel whether a slow peer counts as
-	// stalled, because kernels report free buffer space in steps.
+	// stalled, because kernels do not report every free byte of a buffer at once.
 	maxPieceSize = 16 << 10
 
 	// shutdownGrace is how long writes may continue when the server shuts down.
@@ -61,10 +61,10 @@ type Stream struct {
 	brokerOwned bool
 	cause       atomic.Pointer[error]
 
-	ctx           context.Context // canceled with the reason when the stream ends; see brokerOwned
+	ctx           context.Context // canceled with the reason when the stream ends
 	cancel        context.CancelCauseFunc
 	stopRequest   func() bool            // stops watching the request's context
-	restoreSocket func()                 // restores the socket's options; nil if they are unchanged
+	restoreSocket func()                 // restores the socket's options; nil if unchanged
 	goroutines    sync.WaitGroup         // Close waits for them
 	ending        atomic.Pointer[ending] // set when the stream is to end soon
 
@@ -261,7 +261,8 @@ func (s *Stream) sendLast(p []byte) error {
 // Close first sends Final, and returns an error if that fails. Close blocks until a
 // concurrent write has finished. When Close has returned, the stream no longer uses the
 // ResponseWriter, so the handler may return, and net/http ends the response. A second
-// Close, or a Close after Abort, sends nothing and returns nil.
+// Close, or a Close after Abort, sends nothing and returns nil. No call of Close may be
+// made after the handler has returned.
 func (s *Stream) Close() error {
 	if s.mu == nil {
 		return errZeroStream
