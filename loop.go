@@ -25,7 +25,7 @@ type loop struct {
 
 	// Guarded by state.mu.
 	ready       []*parked // streams that have work, without duplicates
-	streams     []*parked // table of the loop's streams by parked.tableIndex; nil if it is free
+	streams     []*parked // table of the loop's streams, by parked.tableIndex; nil at a free index
 	generations []uint32  // how many streams have used each index
 	freeIndexes []uint32
 	asleep      bool // run waits for wakeup
@@ -40,8 +40,8 @@ type loop struct {
 	sharedChunked bool           // shared has the chunks of HTTP/1.1
 }
 
-// job is the loop's next work for one stream: to write a batch, or to end the stream.
-// The loop does this work while it does not hold state.mu.
+// job is the loop's next work for one stream: to write a batch (see batch), or to end
+// the stream. The loop does this work while it does not hold state.mu.
 type job struct {
 	*parked
 	batch
@@ -189,8 +189,8 @@ func (l *loop) gather() {
 	}
 }
 
-// perform ends the stream if the job is to end it. Otherwise perform calls the hooks
-// OnDrop and OnGap if the batch needs them, and sets the output of the job.
+// perform ends the stream if the batch has an endCause. Otherwise perform calls OnDrop if
+// the batch has skipped events, calls OnGap if it has a gap, and sets the job's output.
 func (l *loop) perform(j *job) {
 	defer l.recoverPanic(j)
 	if j.batch.endCause != nil {
@@ -337,7 +337,7 @@ func (l *loop) end(j *job) {
 	p, cause := j.parked, j.batch.endCause
 	if !j.silent {
 		last := l.st.renderer.appendEnd(nil, l.st.retryFor(cause), p.chunked)
-		l.poller.Write(&poll.Output{FD: int(p.fd), Data: last}) // bytes without room are dropped
+		l.poller.Write(&poll.Output{FD: int(p.fd), Data: last}) // bytes that do not fit are dropped
 	}
 	l.poller.Close(int(p.fd))
 	defer func() { // runs even if OnDisconnect panics

@@ -19,14 +19,14 @@ const (
 	pageSize = 32 << 10
 
 	// pagePermitGrace limits how long the write of a page to a held stream (a stream
-	// that its handler's goroutine writes) retains the permit of the page. Then the
-	// permit is released although the write continues, because a peer that accepts
-	// no bytes must not block the pages of other subscribers.
+	// that its handler's goroutine writes) retains the permit of the page. After
+	// this time the permit is released although the write continues, because a peer
+	// that accepts no bytes must not block the pages of other subscribers.
 	pagePermitGrace = 100 * time.Millisecond
 )
 
-// pageReader reads pages of Broker.Log for the subscribers that are before the window,
-// the part of the log that the broker has in memory.
+// pageReader reads pages of Broker.Log for subscribers whose cursor is before the window
+// (the part of the log that the broker has in memory).
 type pageReader struct {
 	log      EventLog
 	logger   *slog.Logger

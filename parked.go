@@ -96,7 +96,7 @@ func (p *parked) handleReadiness(event poll.Readiness) {
 }
 
 // prepare sets j to the next job of the stream. It returns false if the stream has
-// nothing to do now: it is idle, waits for a page of the log, or is ending.
+// nothing to do now: it is idle, waits for a page of the log, or has had its last job.
 func (p *parked) prepare(j *job, now time.Time) bool {
 	p.hasRoom = false
 	switch {

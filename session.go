@@ -241,9 +241,9 @@ func (s *session) retryDelay(err error) time.Duration {
 }
 
 // backoff returns the delay before the next attempt, as Client.MaxRetryDelay describes
-// it. The first delay is exactly s.retry, as in browsers. It is not random, because a
-// server that wants its clients to reconnect at different times sends each client
-// another retry field. Each further delay is random, below a bound that doubles.
+// it. The first delay is exactly s.retry, as in browsers. The first delay is not random,
+// because a server that wants its clients to reconnect at different times sends each
+// client another retry field. Each further delay is random, up to a bound that doubles.
 func (s *session) backoff() time.Duration {
 	limit := s.maxDelay()
 	switch {

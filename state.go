@@ -288,9 +288,9 @@ func (st *state) retryFor(cause error) time.Duration {
 	return reconnectDelay(spread)
 }
 
-// reconnectDelay returns a random delay for a client. The shortest delay leaves the new
-// process time to start. It grows with spread, because the new process may start only
-// when all streams have ended, and many streams take longer to end.
+// reconnectDelay returns a random delay for a client. The shortest possible delay leaves
+// the new process time to start. The new process may start only when all streams have
+// ended, and many streams take longer to end, so the shortest delay grows with spread.
 func reconnectDelay(spread time.Duration) time.Duration {
 	const soonest = 500 * time.Millisecond
 	return soonest + spread/5 + rand.N(max(spread, soonest))

@@ -61,8 +61,7 @@ type Subscriber struct {
 
 // subscriber is one connected stream, or one subscription by Broker.Subscribe. It has a
 // selection of topics, and a cursor: the position up to which it has received events.
-// The broker's lock guards its fields, except the fields that never change. The drawing
-// shows what a subscriber does; the transport (see below) decides how.
+// The broker's lock guards its fields, except the fields that never change.
 //
 //	        ┌──── no more events ───► idle ─┐
 //	        │                               │ an event, a heartbeat, an end
@@ -93,7 +92,7 @@ type subscriber struct {
 	lastComment    uint32 // number of the last comment that was handed to the transport
 
 	gap             *Gap   // gap to send before anything else, or nil
-	conflateThrough uint64 // up to this sequence, only the latest event of each topic is sent
+	conflateThrough uint64 // up to this sequence, only each topic's latest event is sent (LagLatest)
 	idle            bool   // waits to be woken
 	caughtUp        bool   // has reached the newest event at least once
 	acceptsPastLoss bool   // events that were lost before its first event need no gap
