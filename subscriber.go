@@ -92,7 +92,7 @@ type subscriber struct {
 	lastComment    uint32 // number of the last comment that was handed to the transport
 
 	gap             *Gap   // gap to send before anything else, or nil
-	conflateThrough uint64 // up to this sequence, only each topic's latest event is sent (LagLatest)
+	conflateThrough uint64 // up to this sequence, send only the latest event of each topic
 	idle            bool   // waits to be woken
 	caughtUp        bool   // has reached the newest event at least once
 	acceptsPastLoss bool   // events that were lost before its first event need no gap
