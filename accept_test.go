@@ -50,8 +50,8 @@ type squeezes struct {
 // squeezesAndFlushes is the writer of a compressor if the wrapped writer has Flush.
 type squeezesAndFlushes struct{ squeezes }
 
-// squeeze compresses what is written to w. It chooses between the two types as
-// gorilla/handlers does (with package httpsnoop).
+// squeeze returns the writer of a compressor around w. It chooses between the two types
+// as gorilla/handlers does (with package httpsnoop).
 func squeeze(w http.ResponseWriter) http.ResponseWriter {
 	w.Header().Set("Content-Encoding", "gzip")
 	s := squeezes{unwraps{w}, gzip.NewWriter(w)}
@@ -304,7 +304,7 @@ func TestAcceptKeepsHeaders(t *testing.T) {
 }
 
 // If the client disconnects before the handler calls Accept, either Accept returns
-// ErrPeerGone, or the stream ends with it. No goroutine is left.
+// ErrPeerGone, or the stream ends with ErrPeerGone. No goroutine is left.
 func TestAcceptAfterDisconnect(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		done := make(chan struct{})

@@ -303,8 +303,8 @@ func TestWindowMemory(t *testing.T) {
 	}
 }
 
-// After each event, the overhead of the window is the sum for the entries and topics
-// that the window has at that time.
+// The overhead of the window is its memory in addition to the encoded events. After each
+// event, it is the sum for the entries and topics that the window has at that time.
 func TestWindowCountsMemory(t *testing.T) {
 	t.Parallel()
 	rng := testrand.New(t)

@@ -77,8 +77,8 @@ var endings = []ending{
 
 // When a stream has ended, its connection accepts the next request. There are two
 // exceptions: the header has announced that the connection will be closed, or the
-// response was cut. A proxy reuses every other connection. If the broker had closed
-// it, the POST of another client would be lost (RFC 9112 9.6).
+// response was cut. A proxy reuses every other connection. If the broker closed such a
+// connection, the POST of another client would be lost (RFC 9112 9.6).
 func TestRequestAfterEnd(t *testing.T) {
 	waits := []brokertest.Wait{brokertest.Held()[0], brokertest.Parked(sse.ParkInMemory)}
 	for _, e := range endings {

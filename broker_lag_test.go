@@ -248,8 +248,8 @@ func TestLagInBytes(t *testing.T) {
 	}
 }
 
-// MaxLag does not apply to a subscriber that has not caught up yet: it may still have
-// to receive more than MaxLag stored events.
+// MaxLag does not apply to a subscriber that has not caught up yet: such a subscriber
+// may be more than MaxLag stored events behind.
 func TestCatchingUpIsNoLag(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = selectLag(sse.LagDisconnect, 3)

@@ -219,7 +219,8 @@ func TestPagesOfHeldStreams(t *testing.T) {
 	})
 }
 
-// generousLog is a log whose Append returns one position more than it has entries.
+// generousLog is a log whose Append returns one position more than the request has
+// entries.
 type generousLog struct{ sse.EventLog }
 
 func (l generousLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {

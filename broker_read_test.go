@@ -191,7 +191,7 @@ func TestReadNegativeLimit(t *testing.T) {
 
 // An event is removed when it is older than its topic's limit or the limit of all
 // topics, even if it is the last event of the topic. A page that begins before the
-// event then has its position in Lost.
+// event then has the event's position in Lost.
 func TestRetentionByAge(t *testing.T) {
 	for name, set := range map[string]func(*sse.Broker){
 		"topic": func(b *sse.Broker) {

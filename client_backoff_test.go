@@ -80,8 +80,8 @@ func TestBackoffFromZero(t *testing.T) {
 	}
 }
 
-// Jitter: no two clients reconnect at the same time, and the delays are spread
-// over their range.
+// The delays of many clients differ, and are spread over the whole range from 15 s to
+// 30 s, so that the clients do not reconnect at the same time.
 func TestBackoffVaries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients = 50

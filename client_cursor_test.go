@@ -12,7 +12,7 @@ import (
 )
 
 // cursor returns an event of type sse.cursor, in wire form. Its ID is a position of the
-// server's log, and it carries nothing else.
+// server's log. The event carries nothing else.
 func cursor(id string) string {
 	return "id: " + id + "\nevent: sse.cursor\ndata: \n\n"
 }

@@ -100,9 +100,9 @@ func inBubble(t *testing.T, name string, test func(t *testing.T)) {
 	})
 }
 
-// receive runs Events until it has yielded n events, or until it ends. It returns the
-// events and the error that Events has yielded, if any. If n is 0, there is no limit.
-// The test fails if anything follows the error.
+// receive runs Events until it has yielded n events, or, if n is 0, until Events ends.
+// It returns the events and the error that Events has yielded. The test fails if
+// anything follows the error.
 func (f *fixture) receive(ctx context.Context, n int) (events []sse.Event, last error) {
 	f.t.Helper()
 	for event, err := range f.client.Events(ctx) {

@@ -323,7 +323,7 @@ type chunk struct {
 		Delta struct {
 			Content string `json:"content"`
 		} `json:"delta"`
-	} `json:"choices"` // chat completions
+	} `json:"choices"` // OpenAI chat completions
 	Candidates []struct {
 		Content struct {
 			Parts []struct {
