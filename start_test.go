@@ -11,7 +11,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// starts lists texts and their starts; ago is a duration before now.
+// starts lists texts and the Start that each text stands for. If want is zero and the
+// text is not "latest", the Start is a Time: the duration ago before now.
 var starts = []struct {
 	text string
 	want sse.Start
@@ -46,11 +47,12 @@ var starts = []struct {
 	{"2006-01-02T15:04:05-00:00", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 4.3
 	{"2006-01-02T15:04:05-07:00", at(2006, 1, 2, 22, 4, 5, 0), 0},
 	{"2006-01-02T15:04:05+05:30", at(2006, 1, 2, 9, 34, 5, 0), 0},
-	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // a "+" in a query, decoded
+	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // "+" in a query stands for a space
 	{"2006-01-02T15:04:05.25 05:30", at(2006, 1, 2, 9, 34, 5, 25e7), 0},
 	{"2024-02-29T00:00:00Z", at(2024, 2, 29, 0, 0, 0, 0), 0},
 
-	// Years beyond the range of nanoseconds since 1970, and the zero Time.
+	// A log stores nanoseconds since 1970 as an int64. Other times become the nearest
+	// time that a log can store.
 	{"0001-01-01T00:00:00Z", at(1970, 1, 1, 0, 0, 0, 0), 0},
 	{"0000-01-01T00:00:00+23:59", at(1970, 1, 1, 0, 0, 0, 0), 0},
 	{"1969-12-31T23:59:59.999999999Z", at(1970, 1, 1, 0, 0, 0, 0), 0},
@@ -85,7 +87,7 @@ var noStarts = []string{
 
 func TestParseStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(25*365*24*time.Hour + 1) // fake time begins in 2000
+		time.Sleep(25*365*24*time.Hour + 1) // fake time begins in 2000; now it is 2024
 		now := time.Now().Round(0).UTC()
 		for _, test := range starts {
 			want := test.want
@@ -118,8 +120,8 @@ func TestParseStartRefuses(t *testing.T) {
 	}
 }
 
-// requestStart prefers the header Last-Event-ID to the query. In the query, an
-// ID must be the parameter lastEventId.
+// requestStart prefers the header Last-Event-ID to the query parameter lastEventId,
+// and prefers lastEventId to the query parameter since.
 func TestRequestStart(t *testing.T) {
 	const text = "~42.gAAAAAAAAAAAAAAA"
 	after := sse.Start{After: sse.Position{Epoch: 1 << 63, Seq: 42}}
@@ -190,8 +192,8 @@ func TestRequestStart(t *testing.T) {
 	}
 }
 
-// A request with an invalid start is refused, because starting with new events
-// might lose events.
+// requestStart returns an error for an invalid start. If it returned the zero Start
+// instead, the client might miss the events that it asked for.
 func TestRequestStartRefuses(t *testing.T) {
 	for _, test := range []struct{ query, want string }{
 		{"since=", `sse: cannot start at "": `},
@@ -215,7 +217,8 @@ func TestRequestStartRefuses(t *testing.T) {
 	}
 }
 
-// A client can send every position back, in the header and in the query.
+// A client can send every position back, in the header and in the query. A text that
+// is not a position is an ID of the application.
 func TestRequestStartPositions(t *testing.T) {
 	for _, test := range positions {
 		r := httptest.NewRequest("GET", "/?lastEventId="+url.QueryEscape(test.text), nil)
