@@ -227,8 +227,8 @@ func (o *oracle) reportTooLarge() {
 	}))
 }
 
-// restIsOver reports whether the event exceeds the limit together with chars, an
-// incomplete line, whatever the rest of that line would be.
+// restIsOver reports whether chars, an incomplete line, makes the event exceed the
+// limit. The rest of that line could not change this.
 func (o *oracle) restIsOver(chars []char) bool {
 	name, value, hasColon := cutField(chars)
 	if !hasColon {

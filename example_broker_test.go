@@ -328,8 +328,8 @@ func ExampleStreamOptions() {
 }
 
 // When a user loses access, Select must refuse the user's requests, and Kick ends the
-// user's open streams. Kick may miss a stream that Select accepted shortly before
-// but that is not open yet. So OnConnect checks the user again.
+// user's open streams. If Select accepted a request a moment before, the stream may
+// not be open yet, so Kick may miss it. Therefore OnConnect checks the user again.
 func ExampleBroker_Kick() {
 	var revoked sync.Map // by user
 	isRevoked := func(user string) bool {

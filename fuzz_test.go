@@ -44,7 +44,7 @@ func expand(input []byte, run uint16) []byte {
 // likely as large limits. Zero stands for the default limit.
 func fuzzLimit(limit uint16) int { return int(limit) >> (limit % 13) }
 
-// The decoder returns the same events, errors, comments and retries, whatever the
+// The decoder returns the same events, errors, comments and retries, regardless of the
 // pieces in which it reads a stream.
 func FuzzDecodeChunking(f *testing.F) {
 	for i, stream := range seedStreams(f) {

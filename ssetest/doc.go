@@ -10,8 +10,8 @@
 //     way, for example with [net/http/httptest.ResponseRecorder].
 //   - [Script] is a [net/http.Handler] for tests of a client. It sends a prepared
 //     response, correct or broken, to each request.
-//   - [TestEventLog] tests whether an implementation of [sse.EventLog] does what
-//     the documentation of that interface requires.
+//   - [TestEventLog] tests whether an implementation of [sse.EventLog] meets the
+//     requirements in the documentation of that interface.
 //
 // All of them work in a bubble of [testing/synctest]: a group of goroutines with a
 // fake clock. In a bubble, heartbeats, timeouts and reconnection delays take no real

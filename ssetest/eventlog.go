@@ -22,8 +22,9 @@ type EventLogOptions struct {
 	Open func(t testing.TB, setup EventLogSetup) sse.EventLog
 
 	// Reopen opens the stored contents of a log again, with the setup that Open
-	// received. Before that, it closes the log or, better, leaves it open, as a
-	// process that is killed does. If nil, the log does not survive a restart.
+	// received. It may close the log first, but a better test is not to close it,
+	// because a process that is killed does not close its log either. If nil, the log
+	// does not survive a restart.
 	Reopen func(t testing.TB, log sse.EventLog) sse.EventLog
 
 	// Lose closes a log, deletes the newest n entries from its storage, as
@@ -67,9 +68,10 @@ type EventLogOptions struct {
 	// with no entries of concurrent Appends between them.
 	Contiguous bool
 
-	// Encoded declares that the log stores events in wire format, which has no CR in
-	// data and only whole milliseconds in Retry. TestEventLog then appends only
-	// events with these properties, as a [sse.Broker] does.
+	// Encoded declares that the log stores events in wire format. This format can
+	// represent no CR in data, and only whole milliseconds in Retry. TestEventLog then
+	// appends only events without CR and with whole milliseconds, as a [sse.Broker]
+	// does.
 	Encoded bool
 
 	// Bubble runs every case in a bubble of [testing/synctest], so that no case
@@ -101,10 +103,10 @@ type Retention struct {
 	Age     time.Duration // maximum age of an entry
 }
 
-// TestEventLog tests whether a log does what the documentation of [sse.EventLog]
-// requires. Each case is a subtest with a log of its own. The message of a failed
-// case states the promise that the log has broken, explains why the promise matters,
-// and shows the observed and the expected result.
+// TestEventLog tests whether a log meets the requirements in the documentation of
+// [sse.EventLog]. Each case is a subtest with a log of its own. The message of a
+// failed case states the promise that the log has broken, explains why the promise
+// matters, and shows the observed and the expected result.
 //
 //	func TestLog(t *testing.T) {
 //		ssetest.TestEventLog(t, ssetest.EventLogOptions{

@@ -35,9 +35,9 @@ type query struct {
 	limit          int
 }
 
-// correct is a log without a fault. A fault calls its methods, which have only the
-// arguments and results that faults change. The method position returns a gap as an
-// error.
+// correct is a log without a fault. The functions of a broken log call its methods.
+// These methods have only the arguments and results that faults change. The method
+// position returns a gap as an error.
 type correct struct{ log sse.EventLog }
 
 func (c correct) appendEntries(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
