@@ -44,7 +44,7 @@ var starts = []struct {
 	{"2006-01-02T15:04:05.5Z", at(2006, 1, 2, 15, 4, 5, 5e8), 0},
 	{"2006-01-02T15:04:05.123456789Z", at(2006, 1, 2, 15, 4, 5, 123456789), 0},
 	{"2006-01-02T15:04:05.1234567899Z", at(2006, 1, 2, 15, 4, 5, 123456789), 0},
-	{"2006-01-02T15:04:05-00:00", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 4.3: a time zone that is unknown
+	{"2006-01-02T15:04:05-00:00", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 4.3: unknown zone
 	{"2006-01-02T15:04:05-07:00", at(2006, 1, 2, 22, 4, 5, 0), 0},
 	{"2006-01-02T15:04:05+05:30", at(2006, 1, 2, 9, 34, 5, 0), 0},
 	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // "+" in a query stands for a space
@@ -144,7 +144,7 @@ func TestRequestStart(t *testing.T) {
 		{"header: text", "", []string{"日本 語"}, id("日本 語"), "日本 語"},
 		{"header: Latin-1", "", []string{"\xE9"}, id("\xE9"), "\xE9"}, // RFC 9110 5.5 allows this byte
 		{"header: a value of since", "", []string{"earliest"}, id("earliest"), "earliest"},
-		{"header twice", "", []string{"1", "2"}, id("1"), "1"}, // RFC 9110 5.3 forbids this, because the field is no list
+		{"header twice", "", []string{"1", "2"}, id("1"), "1"}, // RFC 9110 5.3 forbids two fields
 		{"header: list", "", []string{"1, 2"}, id("1, 2"), "1, 2"},
 		{"empty header", "", []string{""}, sse.Start{}, ""},
 		{"empty header first", "lastEventId=1", []string{"", "2"}, id("1"), "1"},

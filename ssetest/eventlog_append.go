@@ -65,7 +65,7 @@ var appendCases = []eventLogCase{
 	{
 		name:    "append/contiguous",
 		promise: "the options declare Contiguous: the entries of one Append are adjacent",
-		why:     "code that relies on Contiguous would find foreign events between the events of a request",
+		why:     "code that relies on Contiguous would find foreign events inside a request",
 		needs:   needContiguous,
 		run:     func(k *kit) { appendConcurrentBatches(k, true) },
 	},
