@@ -160,7 +160,7 @@ type killPublishers struct {
 
 	mu           sync.Mutex        // guards the following
 	acknowledged map[string]string // id by data
-	replayed     int               // number of events that the hub had stored in an earlier attempt
+	replayed     int               // number of events that an earlier attempt had stored
 }
 
 func newKillPublishers(ctx context.Context, s *hubService, n int) *killPublishers {
