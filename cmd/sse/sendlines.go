@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	// A batch ends when it has maxBatch lines, or at least maxBatchBytes. The hub
-	// publishes a batch as a whole, so an attempt that fails repeats all of its lines.
+	// A batch ends when it has maxBatch lines, or at least maxBatchBytes. The limits
+	// are low because an attempt to publish a batch repeats all of its lines.
 	maxBatch      = 1000
 	maxBatchBytes = 1 << 20
 )

@@ -16,9 +16,9 @@ import (
 
 const serveIntro = `usage: sse serve [flags]
 
-Run a hub. The hub stores each event that a publisher sends to a topic, and delivers it
-to all subscribers of the topic. A client that reconnects receives the events that it
-missed, even after a restart of the hub, except with --data memory.
+Run a hub. The hub stores each event that a publisher sends to a topic, and delivers the
+event to all subscribers of the topic. A client that reconnects receives the events that
+it missed. With --data memory, a restart of the hub loses the stored events.
 
   sse serve
   curl -N localhost:3000/news          # in a second console: subscribe

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// settings are the flags of one command. Like package flag, whose FlagSet it uses, it
-// parses names, values and defaults. In addition, flags may follow arguments, each
-// flag has an environment variable, and the help page has groups.
+// settings are the flags of one command. Their names, values and defaults are in a
+// flag.FlagSet. Unlike in package flag, flags may follow arguments, each flag has an
+// environment variable, the help page has groups, and errors have hints.
 type settings struct {
 	flags  *flag.FlagSet
 	prefix string // of the environment variables, for example SSE_LISTEN_

@@ -317,10 +317,10 @@ func TestTicketForAStream(t *testing.T) {
 }
 
 // TestPositionsRevealNothing plays a client that may read only the topic news. The
-// client tries to find out which of 1,000 values an event of the topic secret has: it
-// compares the Check of a position that the hub sends with the Check of each possible
-// event. It even knows the time at which the event was published, but not the log's
-// key.
+// client tries to find out which of 1,000 values an event of the topic secret has. It
+// compares the Check of a position that the hub sends with the Check that it computes
+// for each possible event. It knows the time at which the event was published, but not
+// the log's key.
 func TestPositionsRevealNothing(t *testing.T) {
 	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		const trials, values = 100, 1000

@@ -125,8 +125,8 @@ func (c *requestCache) findOrAdd(request *api.IdempotentRequest) (
 }
 
 // removeOld removes all requests that have reached maxAge, and owners without
-// requests. It looks at every owner. There are only a few owners, because each is an
-// access key of the configuration.
+// requests, except owners with a recent warning. It looks at every owner: there are
+// only a few, because each is an access key of the configuration.
 func (c *requestCache) removeOld(now time.Time) {
 	for name, owner := range c.owners {
 		for len(owner.byTime) > 0 && now.Sub(owner.byTime[0].time) >= c.maxAge {
