@@ -54,7 +54,7 @@ func (a *API) checkHost(r *http.Request) error {
 	if err := a.checkHostName(r.Host); err != nil {
 		return err
 	}
-	host := strings.Clone(r.Host) // r.Host may be a part of a larger string, and would retain it
+	host := strings.Clone(r.Host) // r.Host may be a part of a larger string
 	a.lastHost.Store(&host)
 	return nil
 }

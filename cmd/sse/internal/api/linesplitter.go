@@ -18,7 +18,7 @@ const (
 
 // lineSplitter splits a body into lines as the body arrives.
 //
-//	buf   │ returned lines │ begin of the next line │ free │
+//	buf   │ returned lines │ start of the next line │ free │
 //	                       start                    n
 //
 // The splitter does not know the end of the next line yet.
