@@ -70,7 +70,7 @@ func TestHosts(t *testing.T) {
 		if got := a.LastHost(); got != remembered {
 			t.Errorf("%q: the API remembers %q, want %q", test.host, got, remembered)
 		}
-		// A host that was allowed before does not allow other hosts.
+		// After one host was allowed, other hosts are still refused.
 		if got := ask(t, a, "GET /robots.txt", "", "Host", "other.example"); got.status != 421 {
 			t.Errorf("other.example after %q: %s, want 421", test.host, got)
 		}
@@ -291,7 +291,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// A refusal names the flag that would allow the origin, if there is one.
+// The error for a refused origin names the flag that would allow the origin. There is
+// no such flag for an invalid origin.
 func TestRefusedOrigins(t *testing.T) {
 	const unnamed = "403 sse: pages of other sites may not use this hub, and this page has no valid Origin"
 	for _, test := range []struct{ origin, want, reported string }{

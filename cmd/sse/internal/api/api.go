@@ -72,7 +72,8 @@ type Options struct {
 	// origins, but the API ignores the cookies of a page that only "*" allows.
 	Origins []string
 
-	// MaxEvent is the largest size of an event on the wire, in bytes.
+	// MaxEvent is the largest size of the data of an event on the wire, in bytes. It
+	// includes 7 bytes for each line of the data.
 	MaxEvent int
 
 	// MaxInflight is how many bytes of memory the bodies and pages of all requests

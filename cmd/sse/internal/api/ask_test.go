@@ -142,8 +142,8 @@ func (l fakeLog) Delete(ctx context.Context, topic string) error {
 	return l.delete(topic)
 }
 
-// withoutRequest is the request that publish of a fakeLog receives for a call of
-// PublishOne.
+// withoutRequest is the request that a fakeLog passes to its function publish for a
+// call of PublishOne.
 var withoutRequest = &api.IdempotentRequest{Owner: "none"}
 
 // describe returns the stored events, each as TOPICS|ID|TYPE|RETRY|DATA. ID is empty

@@ -81,7 +81,7 @@ func TestForms(t *testing.T) {
 				t.Errorf("HEAD %s: %q with %v", test.path, head.text, head.header)
 			}
 		}
-		// With several topics or a pattern, each event names its topic.
+		// With several topics or a pattern, each event has the field topic.
 		for path, topics := range map[string][]string{"/a": {}, "/a,b": {"a", "b"}, "/a,x": {"a", "a"}, "/b,x": {"b"}, "/*": {"a", "secret"}} {
 			got := []string{}
 			for line := range strings.Lines(ask(t, a, "GET "+path+"?follow=0", "").text) {
@@ -290,7 +290,7 @@ func TestGapsOnAPage(t *testing.T) {
 		{-1, "", "1 2 3 4 5 6", 0, 0},
 		{1, "", "GAP 2 3 4 5 6", 0, 1},
 		{3, "", "2 GAP 4 5 6", 0, 3},
-		{4, "", "2 GAP 4 5 6", 0, 3}, // the event at this position is of the topic b
+		{4, "", "2 GAP 4 5 6", 0, 3}, // event 4 has the topic b
 		{5, "", "2 4 GAP 6", 0, 5},
 		{5, "&limit=1", "2", 0, 5},
 		{5, "&limit=2", "2 4", 0, 5},

@@ -35,7 +35,7 @@ type inflight struct {
 
 	mu    sync.Mutex    // guards the following
 	used  int64         // the sum of all shares
-	freed chan struct{} // closed when used falls; nil if no request waits
+	freed chan struct{} // closed when a share becomes smaller; nil if no request waits
 }
 
 // share is the memory that one request has reserved.

@@ -169,13 +169,13 @@ func TestCallsOfTheLog(t *testing.T) {
 	} {
 		calls, got := run(test.refuse, test.lines)
 		if !slices.Equal(calls, test.calls) {
-			t.Errorf("%d lines without %q: the calls are %q, want %q", test.lines, test.refuse, calls, test.calls)
+			t.Errorf("%d lines, of which %q is refused: the calls are %q, want %q", test.lines, test.refuse, calls, test.calls)
 		}
 		text := got.String()
 		if test.refuse != "" {
 			kept := fmt.Sprintf("before the error: kept %d", max(0, mustAtoi(t, test.refuse)-1))
 			if got.status != 400 || !strings.Contains(text, test.want) || !strings.Contains(text, kept) {
-				t.Errorf("%d lines without %q: %s, want 400 with %q and %q", test.lines, test.refuse, text, test.want, kept)
+				t.Errorf("%d lines, of which %q is refused: %s, want 400 with %q and %q", test.lines, test.refuse, text, test.want, kept)
 			}
 		} else if text != test.want {
 			t.Errorf("%d lines: %s, want %s", test.lines, text, test.want)
@@ -275,7 +275,7 @@ func TestLinesWithKey(t *testing.T) {
 		a, log := newKeyLog(t)
 		for _, test := range []struct {
 			lines    []string
-			want     string // ID is the position of the last line
+			want     string // with ID for the position of the last call, and ID2 for position 2
 			replayed string
 			calls    []string
 		}{

@@ -179,7 +179,8 @@ func TestLogin(t *testing.T) {
 		"400 sse: the body is incomplete or malformed" || got.header.Get("Connection") != "close" {
 		t.Errorf("a login that is cut off: %s %v", got, got.header)
 	}
-	// The cookie identifies the client, until it logs out.
+	// The session cookie identifies the client. A logout removes the cookie from the
+	// browser.
 	got := ask(t, a, "POST /-/login", "key="+secret, "Accept", "application/json")
 	cookie, _, _ := strings.Cut(got.header.Get("Set-Cookie"), ";")
 	seconds := strings.Split(cookie, ".")[1]

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// keysOrInsecure are the flags that allow requests through a proxy.
+// keysOrInsecure is the argument flag of OnRefused: with one of these flags, the hub
+// allows requests through a proxy.
 const keysOrInsecure = "--keys FILE or --insecure"
 
 // checkProxy refuses a request that a proxy has forwarded, if RefuseProxies is set.

@@ -145,12 +145,13 @@ func (a *API) resumeID(r *http.Request, query url.Values) string {
 		return at.String()
 	}
 	if _, err := sse.AppendEvent(nil, sse.Event{ID: id}); err != nil {
-		return "" // no event has this ID, and the hub will report a gap
+		return "" // no event can have this ID, so a stream cannot contain it
 	}
 	return id
 }
 
-// parseCursor parses the parameter cursor.
+// parseCursor parses the parameter cursor: the form in which the client receives its
+// position. Its value is "block" for an event, "comment", or "off".
 func parseCursor(query url.Values) (sse.CursorForm, error) {
 	switch query.Get("cursor") {
 	case "", "block":

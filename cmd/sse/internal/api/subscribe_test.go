@@ -238,7 +238,7 @@ func TestNothingAfterTheEnd(t *testing.T) {
 	})
 }
 
-// A response that cannot be flushed cannot carry a stream.
+// A request for a stream fails with status 500 if the ResponseWriter cannot flush.
 func TestResponseWithoutFlush(t *testing.T) {
 	for _, set := range []func(*api.Options){closed, func(*api.Options) {}} {
 		a, _ := newBroker(t, set)
