@@ -22,9 +22,9 @@ import (
 //   - A request that writes must come from the hub's own origin, from one of
 //     Options.Origins, or from a program that is not a browser.
 //     http.CrossOriginProtection checks this rule.
-//   - A request that reads must come from there, too. A browser hides the response
-//     from a page of another site, but the page could hold many streams open. A
-//     person may follow a link from a page of another site to the hub.
+//   - A request that reads must have one of these sources, too. A browser hides the
+//     response from a page of another site, but the page could hold many streams
+//     open. A person may follow a link from a page of another site to the hub.
 //
 // If Options.Origins contains "*", the pages of all sites may send requests, but
 // the hub ignores the cookies of these requests.

@@ -58,8 +58,8 @@ func checkBodyForm(r *http.Request) error {
 	return nil
 }
 
-// The buffers of readBody. It begins with a small buffer, and continues with a
-// large buffer if a read fills the small one. A small buffer does not count as
+// The buffers of readBody. readBody begins with a small buffer, and continues with
+// a large buffer if a read fills the small one. A small buffer does not count as
 // memory in flight, because net/http has similar buffers for each connection.
 var (
 	smallBodyBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}

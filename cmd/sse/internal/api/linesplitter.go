@@ -22,6 +22,7 @@ const (
 //	                       start                    n
 //
 // The splitter does not know the end of the next line yet.
+//
 // Invariants: 0 ≤ start ≤ n ≤ len(buf).
 type lineSplitter struct {
 	r      io.Reader

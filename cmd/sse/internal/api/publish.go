@@ -165,9 +165,10 @@ func parseRetry(value string) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// check refuses an event with data that a stream cannot carry unchanged, with an ID
-// that only the hub may assign, or with more than limit bytes on the wire. If p.toLF
-// is set, it converts the line ends of the data. The broker checks the other fields.
+// check refuses an event with an ID that only the hub may assign, with data that a
+// stream cannot carry unchanged, or with data of more than limit bytes on the wire. If
+// p.toLF is true, check converts the line ends of the data to LF. The broker checks the
+// other fields.
 func (p *publishRequest) check(entry *sse.Entry, limit int) error {
 	if id := entry.Event.ID; strings.HasPrefix(id, "~") {
 		// If the ID were a position, the broker would ignore it and assign another.

@@ -17,10 +17,10 @@ var (
 	targetParameters  = []string{"topic", "pattern"}
 )
 
-// parseQuery parses the query of a request. An unknown parameter is an error, and a
-// parameter that the query has twice, too. Otherwise a mistake in the query, such as
-// ?tpye=x, would have no effect that the client notices. If withTarget is true, the
-// query may also have topics and patterns, each several times.
+// parseQuery parses the query of a request. An unknown parameter is an error, and so is
+// a parameter that occurs twice. Otherwise the client would not notice a mistake, such
+// as ?tpye=x. If withTarget is true, the query may also have topics and patterns, each
+// of them several times.
 func parseQuery(r *http.Request, withTarget bool, parameters ...string) (url.Values, error) {
 	if r.URL.RawQuery == "" {
 		return nil, nil

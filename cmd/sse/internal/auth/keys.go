@@ -26,7 +26,7 @@ type Key struct {
 //
 //	NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
 //
-// At least one of the three actions is needed. The error does not contain the secret.
+// At least one of the three actions is needed. The error does not contain SECRET.
 func ParseKey(line string) (Key, error) {
 	words := strings.Fields(line)
 	if len(words) < 2 {
