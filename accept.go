@@ -16,7 +16,8 @@ const (
 	defaultWriteTimeout = 30 * time.Second
 )
 
-// The heartbeats that are comments.
+// The wire form of a heartbeat that is a comment, without and with an empty line
+// after it.
 const (
 	heartbeatLine  = ":\n"
 	heartbeatBlock = ":\n\n"
@@ -24,54 +25,58 @@ const (
 
 // AcceptOptions configures a [Stream]. The zero value works.
 type AcceptOptions struct {
-	// Heartbeat is the time of silence after which a heartbeat is sent, so that
-	// clients and proxies do not mistake silence for a lost connection. If zero,
-	// 15 seconds. If negative, the stream sends no heartbeats. Then proxies may
-	// close an idle stream, and the server may not notice a peer that has
+	// Heartbeat is the time without a write after which the stream sends a
+	// heartbeat: a comment, or an event if HeartbeatEvent is set. Heartbeats
+	// prevent clients and proxies from mistaking silence for a lost connection. If
+	// zero, 15 seconds. If negative, the stream sends no heartbeats. Then proxies
+	// may close an idle stream, and the server may not notice a peer that has
 	// vanished.
 	Heartbeat time.Duration
 
-	// HeartbeatEvent, if not empty, is the type of the heartbeats: they are
-	// events with empty data. A script in a browser can listen for this type, and
-	// notice when heartbeats stop. It must not begin with "sse.". If empty,
+	// HeartbeatEvent, if not empty, is the type of the heartbeats: they are events
+	// with empty data. A script in a browser can listen for this type, and notice
+	// when heartbeats stop. The type must not begin with "sse.". If empty,
 	// heartbeats are comments, which clients ignore.
 	HeartbeatEvent string
 
-	// HeartbeatBlock adds an empty line after each comment that is a heartbeat,
-	// for clients that read whole blocks. HeartbeatEvent must then be empty.
+	// HeartbeatBlock adds an empty line after each heartbeat. Some clients process
+	// their input only when an empty line arrives. If HeartbeatBlock is set,
+	// HeartbeatEvent must be empty.
 	HeartbeatBlock bool
 
-	// WriteTimeout limits the time that the peer takes to accept each 16 KiB
-	// that are sent to it. If the peer exceeds the limit, the stream ends with
-	// [ErrPeerGone]. If zero, 30 seconds. If negative, there is no limit.
+	// WriteTimeout limits how long the peer may take to accept each 16 KiB of a
+	// write. If the peer exceeds the limit, the stream ends with [ErrPeerGone]. If
+	// zero, 30 seconds. If negative, there is no limit.
 	//
 	// When a peer vanishes without closing the connection, the kernel's buffers
-	// still accept small events and heartbeats until the buffers are full. That
-	// may take days. Install [ConnContext] so that the server notices such a
-	// peer after Heartbeat + WriteTimeout.
+	// still accept small events and heartbeats until the buffers are full. That may
+	// take days. If [ConnContext] is installed, the server notices such a peer
+	// after Heartbeat + WriteTimeout, but only on Linux and for HTTP/1.
 	WriteTimeout time.Duration
 
 	// Retry is the time that the client should wait before it reconnects. The
-	// stream begins with it. If zero, the client decides. A server with many
-	// clients should draw a random time for each client, so that the clients do
-	// not all reconnect at once.
+	// stream begins with a retry field that has this value. If zero, the client
+	// decides. A server with many clients should draw a random time for each
+	// client, so that the clients do not all reconnect at once.
 	Retry time.Duration
 
-	// Done ends the stream with [ErrShutdown] when the channel is closed. Close
-	// it in a function for [http.Server.RegisterOnShutdown]: otherwise
-	// [http.Server.Shutdown] waits for every open stream. If nil, the
-	// stream does not end when the server shuts down.
+	// Done ends the stream with [ErrShutdown] when the channel is closed. Close the
+	// channel in a function that you register with
+	// [http.Server.RegisterOnShutdown]. Otherwise [http.Server.Shutdown] waits for
+	// every open stream. If Done is nil, the stream does not end when the server
+	// shuts down.
 	Done <-chan struct{}
 
 	// Final, if not nil, is the last event. [Stream.Close] sends Final, and so does
 	// the stream when Done is closed. [Stream.Abort] does not send it. If Final
 	// means that the answer is complete, a handler must call Abort after an error
-	// or a panic, and Done must be nil.
+	// or a panic. Done must then be nil, because a shutdown would send Final in the
+	// middle of an answer.
 	Final *Event
 
-	// Logger receives a record when a stream cannot be opened, or when a
-	// stalled or vanished peer will not be noticed in time. If nil, nothing is
-	// logged.
+	// Logger receives a record when a stream cannot be opened, when a stalled or
+	// vanished peer will not be noticed in time, and when a handler has returned
+	// without calling Close or Abort. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -94,36 +99,38 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 	return opts
 }
 
-// Accept responds to the request with an event stream. It sends the response
-// header and a first byte at once, because some proxies wait for one. From then
-// on, the stream sends heartbeats, and the WriteTimeout of [http.Server] no
-// longer applies. A nil opts means the zero AcceptOptions.
+// Accept responds to the request with an event stream. It sends the response header
+// and the first bytes of the body at once, because some proxies forward the header
+// only together with a part of the body. From then on, the stream sends heartbeats,
+// and the WriteTimeout of [http.Server] no longer applies. A nil opts means the
+// zero AcceptOptions.
 //
-// Call Accept once for a request, before anything else is written. A handler
-// that needs the request's body must read the body before it calls Accept. On
-// HTTP/1, net/http discards the part that the handler has not read. If that
-// part is too large to discard, net/http does not notice that the peer
-// disconnects.
+// Call Accept once for a request, before anything else is written. A handler that
+// needs the request's body must read the body before it calls Accept. On HTTP/1,
+// net/http discards the part of the body that the handler has not read. If that
+// part is too large to discard, net/http does not notice when the peer disconnects.
 //
-// If Accept fails, it has already written the response, so the handler should
-// just return. The status is 500 if the stream cannot begin. It is 200 if the
-// stream began and then failed, and for a HEAD request with which nothing else is
-// wrong. The error is a [*WriterError] if middleware has wrapped w in a type that
-// cannot stream. Accept follows the Unwrap methods of such types. The innermost
-// writer must be able to flush, and so must a writer that compresses. If the
-// server has a WriteTimeout, one of the writers must have a method
-// SetWriteDeadline.
+// If Accept fails, it has already written the response, so the handler should just
+// return. The status is 500 if the stream cannot begin, and 200 if the stream began
+// and then failed. For a HEAD request, Accept sends the header of a stream with
+// status 200, and returns an error that wraps [http.ErrBodyNotAllowed].
 //
-// The response also carries the header fields that the handler has set, but
-// Accept sets Content-Type, Cache-Control, X-Accel-Buffering and Incremental
-// itself.
+// The error is a [*WriterError] if middleware has wrapped w in a type that cannot
+// stream. If w has an Unwrap method, Accept also uses the methods of the writer
+// that Unwrap returns, and so on. The innermost writer must be able to flush, and
+// so must a writer that compresses. If the server has a WriteTimeout, one of the
+// writers must have a method SetWriteDeadline.
+//
+// The response also carries the header fields that the handler has set. But Accept
+// removes Content-Length, and sets Content-Type, Cache-Control, X-Accel-Buffering
+// and Incremental itself.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Stream, error) {
 	options := opts.withDefaults()
 	return accept(w, r, &options, &Stream{}, nil)
 }
 
-// accept is Accept for the new stream s. It sends initial with the first bytes.
-// The options must have their defaults.
+// accept does the work of Accept: it begins the new stream s. initial is sent at
+// the end of the stream's first bytes. The defaults of opts must be filled in.
 func accept(
 	w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, initial []byte,
 ) (*Stream, error) {
@@ -143,9 +150,9 @@ func accept(
 	header.Set("Incremental", "?1")       // RFC 10036: for all other proxies
 	header.Del("Content-Length")
 	if s.brokerOwned && r.ProtoMajor == 1 && r.Method != http.MethodHead {
-		// The end of a parked stream, and Shutdown, close the connection. A proxy must
-		// not put it into a pool. (On HTTP/2, the field would close the connection of
-		// other streams.)
+		// The broker closes the connection when a parked stream ends, and at
+		// Shutdown. So a proxy must not put the connection into a pool. (On HTTP/2,
+		// the field would close a connection that carries other streams, too.)
 		header.Set("Connection", "close")
 	}
 	s.hasBody = r.ProtoMajor == 1 && r.ContentLength != 0
@@ -214,18 +221,18 @@ func (o *AcceptOptions) heartbeatBytes() ([]byte, error) {
 	return heartbeat, nil
 }
 
-// findFlushers returns the functions to call, in order, to flush all written
-// bytes to the network. It is not always enough to flush the outermost writer
-// that can flush: many wrappers forward the call only if the next writer has a
-// Flush method, and do nothing if that writer has an Unwrap method instead.
+// findFlushers returns the functions to call, in order, to flush all written bytes
+// to the network. It is not always enough to flush the outermost writer that can
+// flush. Many wrappers forward a flush only if the writer that they wrap has a
+// Flush method. If that writer has an Unwrap method instead, they do nothing.
 //
 //	gin: Flush  →  a logger: Unwrap  →  the server's own: Flush
 //	     called                                           called, too
 //
-// So findFlushers returns the first writer that can flush, and each further
-// writer that can flush and comes right after a writer that cannot. The
-// innermost writer must be able to flush; otherwise the writers around it would
-// report success although nothing is flushed.
+// So findFlushers returns the flush function of the first writer that can flush,
+// and of each further writer that can flush and comes right after a writer that
+// cannot. The innermost writer must be able to flush; otherwise the writers around
+// it would report success although nothing is flushed.
 func findFlushers(w http.ResponseWriter) ([]func() error, error) {
 	var flushers []func() error
 	flushable, lastFlushes := 0, false // how many writers can flush, and whether the last one can
@@ -245,7 +252,9 @@ func findFlushers(w http.ResponseWriter) ([]func() error, error) {
 	case !lastFlushes:
 		return nil, &WriterError{Type: fmt.Sprintf("%T", innermost), Missing: "Flush"}
 	case flushable == 1 && len(writers) > 1 && len(contentCodings(w.Header())) > 0:
-		// One of the wrappers compresses, and Unwrap would bypass it.
+		// The response has a content coding, so one of the wrappers compresses. But
+		// only the innermost writer can flush: the bytes in the buffer of that
+		// wrapper would stay there.
 		return nil, &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush", compresses: true}
 	}
 	return flushers, nil
@@ -275,9 +284,9 @@ func flushMethod(w http.ResponseWriter) func() error {
 	return nil
 }
 
-// probeDeadlines detects whether write deadlines work. If they do not work and
-// the server has a WriteTimeout, it returns an error; without a WriteTimeout, it
-// only logs the problem.
+// probeDeadlines sets s.deadlines to whether write deadlines work. If they do not
+// work and the server has a WriteTimeout, it returns an error, because that timeout
+// would end the stream. If the server has no WriteTimeout, it only logs a warning.
 func (s *Stream) probeDeadlines(r *http.Request) error {
 	err := s.rc.SetWriteDeadline(time.Time{})
 	if s.deadlines = !errors.Is(err, http.ErrNotSupported); s.deadlines {
@@ -295,10 +304,10 @@ func (s *Stream) probeDeadlines(r *http.Request) error {
 	return nil
 }
 
-// limitBody limits how long net/http waits for a request body that the handler
-// has not read. On HTTP/1, net/http waits before it sends the response header,
-// and again when the handler has returned; after that it sets its own
-// deadlines.
+// limitBody limits how long net/http waits for a request body that the handler has
+// not read. On HTTP/1, net/http reads the rest of the body before it sends the
+// response header, and again when the handler has returned. For the next request,
+// net/http sets its own deadlines.
 func (s *Stream) limitBody() {
 	if s.hasBody && s.opts.WriteTimeout > 0 {
 		// Without deadlines there is no limit; probeDeadlines has logged that.
@@ -306,7 +315,8 @@ func (s *Stream) limitBody() {
 	}
 }
 
-// removeBodyLimit removes the deadline, which would otherwise end the stream.
+// removeBodyLimit removes the deadline that limitBody has set, because this
+// deadline would end the stream.
 func (s *Stream) removeBodyLimit() {
 	if s.hasBody && s.opts.WriteTimeout > 0 {
 		_ = s.rc.SetReadDeadline(time.Time{})

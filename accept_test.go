@@ -17,12 +17,13 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The kinds of wrappers in middleware.
+// The types in which middleware wraps a ResponseWriter differ in the optional
+// methods that they have, such as Unwrap, Flush and SetWriteDeadline.
 type (
-	plain   struct{ w http.ResponseWriter } // hides the optional methods
-	unwraps struct{ http.ResponseWriter }   // hides them, but has Unwrap
-	flushes struct{ http.ResponseWriter }   // forwards Flush, hides the others
-	asserts struct{ unwraps }               // forwards Flush if the wrapped writer has it, as gin does
+	plain   struct{ w http.ResponseWriter } // has none of these methods
+	unwraps struct{ http.ResponseWriter }   // has only Unwrap
+	flushes struct{ http.ResponseWriter }   // has only Flush
+	asserts struct{ unwraps }               // has Unwrap and Flush; see its Flush
 )
 
 func (p plain) Header() http.Header         { return p.w.Header() }
@@ -33,21 +34,24 @@ func (u unwraps) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 func (f flushes) Flush() { f.ResponseWriter.(http.Flusher).Flush() }
 
+// Flush does nothing if the wrapped writer has no Flush, as in gin.
 func (a asserts) Flush() {
 	if next, ok := a.ResponseWriter.(http.Flusher); ok {
 		next.Flush()
 	}
 }
 
-// squeezes compresses, as gorilla/handlers does through httpsnoop: it has Flush
-// only if the wrapped writer has it, and it always has Unwrap.
+// squeezes is the writer of a compressor if the wrapped writer has no Flush.
 type squeezes struct {
 	unwraps
 	gzip *gzip.Writer
 }
 
+// squeezesAndFlushes is the writer of a compressor if the wrapped writer has Flush.
 type squeezesAndFlushes struct{ squeezes }
 
+// squeeze returns the writer of a compressor around w. It chooses between the two types
+// as gorilla/handlers does (with package httpsnoop).
 func squeeze(w http.ResponseWriter) http.ResponseWriter {
 	w.Header().Set("Content-Encoding", "gzip")
 	s := squeezes{unwraps{w}, gzip.NewWriter(w)}
@@ -64,13 +68,16 @@ func (s squeezesAndFlushes) Flush() {
 	s.ResponseWriter.(http.Flusher).Flush()
 }
 
+// Accept succeeds if it can flush the server's own writer, and the stream then
+// outlives the server's WriteTimeout. Otherwise the error names the type that lacks
+// a method.
 func TestWrappers(t *testing.T) {
 	identity := func(w http.ResponseWriter) http.ResponseWriter { return w }
 	for _, tt := range []struct {
 		name         string
 		wrap         func(http.ResponseWriter) http.ResponseWriter
 		writeTimeout time.Duration // of the http.Server
-		culprit      string        // the type that Accept names; "" if it works
+		culprit      string        // the type that Accept's error names; "" if none
 		missing      string
 	}{
 		{"none", identity, 2 * time.Second, "", ""},
@@ -137,14 +144,15 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
-// Each event reaches the client before the next one is sent, for any mix of
-// wrappers that forward Flush and wrappers that only unwrap.
+// Each event reaches the client before the next event is sent, for any mix of
+// wrappers that have Flush and wrappers that have only Unwrap. Accept fails if a flush
+// cannot reach the network, or if it would bypass a compressor.
 func TestEveryWrapperIsFlushed(t *testing.T) {
 	type writer = http.ResponseWriter
 	for _, tt := range []struct {
 		name    string
 		wrap    func(writer) writer
-		culprit string // the type that Accept names; "" if it works
+		culprit string // the type that Accept's error names; "" if none
 	}{
 		{"asserts", func(w writer) writer { return asserts{unwraps{w}} }, ""},
 		{"asserts around unwraps", func(w writer) writer {
@@ -166,8 +174,9 @@ func TestEveryWrapperIsFlushed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 				next := make(chan struct{})
-				// Without heartbeats, an event that a wrapper buffers is never
-				// flushed, and the test deadlocks.
+				// A heartbeat would flush an event that a wrapper has buffered, and
+				// hide the fault. Without heartbeats, such an event makes the test
+				// deadlock.
 				accept := &sse.AcceptOptions{Heartbeat: -1}
 				stream, ended := streamHandler(accept, func(stream *sse.Stream) {
 					for range next {
@@ -209,8 +218,8 @@ func TestEveryWrapperIsFlushed(t *testing.T) {
 	}
 }
 
-// Accept fails behind http.TimeoutHandler, because its writer buffers the
-// response, and has no Unwrap method.
+// Accept fails behind http.TimeoutHandler, because the writer of that handler
+// buffers the response, and has neither Flush nor Unwrap.
 func TestTimeoutHandler(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, ended := streamHandler(nil, untilDone)
@@ -226,7 +235,7 @@ func TestTimeoutHandler(t *testing.T) {
 	})
 }
 
-// A recorder has no deadlines. Accept logs that and works.
+// A httptest.ResponseRecorder has no write deadlines. Accept logs that, and succeeds.
 func TestAcceptOnATestRecorder(t *testing.T) {
 	var log bytes.Buffer
 	handler, ended := streamHandler(
@@ -272,8 +281,8 @@ func TestAcceptRefusesBadOptions(t *testing.T) {
 	}
 }
 
-// Accept retains the headers of the handler, except headers that would break a
-// stream.
+// The response has the header fields that the handler set before Accept, with two
+// exceptions: Accept removes Content-Length, and replaces Cache-Control.
 func TestAcceptKeepsHeaders(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	handler, _ := streamHandler(nil, func(*sse.Stream) {})
@@ -294,8 +303,8 @@ func TestAcceptKeepsHeaders(t *testing.T) {
 	}
 }
 
-// If the client has disconnected before Accept, Accept or the stream fails, and
-// no goroutine is left.
+// If the client disconnects before the handler calls Accept, either Accept returns
+// ErrPeerGone, or the stream ends with ErrPeerGone. No goroutine is left.
 func TestAcceptAfterDisconnect(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		done := make(chan struct{})

@@ -15,14 +15,15 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 
-// maxNames is the budget in CONTRIBUTING: another name needs an ADR.
+// maxNames is the limit of exported names. A name above the limit needs an ADR, a
+// page in docs/adr (CONTRIBUTING.md, invariant 16).
 const maxNames = 111
 
 // maxFields is the limit of exported fields in one struct.
 const maxFields = 21
 
-// CONTRIBUTING 16: the budget counts the functions, methods, types, constants
-// and variables that go doc -all lists.
+// The package has at most maxNames exported names: the functions, methods, types,
+// constants and variables that go doc -all lists. Fields are limited separately.
 func TestExportedNames(t *testing.T) {
 	var names []string
 	for _, typ := range publicAPI(t).Types {

@@ -2,16 +2,18 @@ package sse
 
 import "sync"
 
-// logAppends counts the calls of the log's Append, and holds the publishers
-// that wait until their entries are visible. state.mu guards all fields except
-// running.
+// logAppends counts the running calls of EventLog.Append. It also holds the
+// publishers that wait until their entries are visible, that is, until the window
+// (the broker's memory of recent events) has the entries. state.mu guards all
+// fields except running.
 type logAppends struct {
-	running      sync.WaitGroup             // calls of Append; none begins once the broker is closed
-	waiters      map[Position]chan struct{} // by position without Check; closed when visible
-	lastReleased uint64                     // the last sequence that was released
+	running      sync.WaitGroup             // calls of Append; no new ones after close
+	waiters      map[Position]chan struct{} // by position with a zero Check; closed when visible
+	lastReleased uint64                     // sequence of the last call of release
 }
 
-// wait returns a channel that is closed when a position is visible.
+// wait returns a channel that is closed when the position p is visible, or when no
+// publisher need wait for p any more.
 func (a *logAppends) wait(p Position) <-chan struct{} {
 	p.Check = 0
 	visible := a.waiters[p]
@@ -22,11 +24,12 @@ func (a *logAppends) wait(p Position) <-chan struct{} {
 	return visible
 }
 
-// release unblocks the publishers that wait for p. Before p, the log may have
-// left out entries that it has removed already, and all entries of another
-// epoch. So release also unblocks the publishers that wait for such an entry.
-// It looks for them if p is not the next sequence, and otherwise only once in
-// 1024 sequences.
+// release unblocks the publishers that wait for p, a position that is visible now.
+// Other publishers may wait for an entry that will never be visible: the log has
+// removed the entry before it was visible, or has begun a new epoch. So release
+// also unblocks all publishers that wait for an earlier sequence or for another
+// epoch. To save time, release looks for such publishers only if p does not follow
+// the last released sequence, and once in 1024 sequences.
 func (a *logAppends) release(p Position) {
 	if visible := a.waiters[p]; visible != nil {
 		close(visible)
@@ -45,7 +48,7 @@ func (a *logAppends) release(p Position) {
 	}
 }
 
-// releaseAll unblocks all publishers.
+// releaseAll unblocks all publishers that wait.
 func (a *logAppends) releaseAll() {
 	for p, visible := range a.waiters {
 		close(visible)

@@ -15,10 +15,10 @@ type attachment struct {
 	drain    func(context.Context) error // Broker.Shutdown
 	once     sync.Once                   // closes isClosed
 	isClosed chan struct{}               // closed when the server has closed its listeners
-	shutting atomic.Bool                 // shutdown was called, and shuts down the broker
+	shutting atomic.Bool                 // shutdown was called, so it ends the broker
 }
 
-// attach is Broker.Attach.
+// attach implements Broker.Attach. drain is Broker.Shutdown.
 func attach(server *http.Server, drain func(context.Context) error) (
 	shutdown func(context.Context) error) {
 	a := &attachment{server: server, drain: drain, isClosed: make(chan struct{})}
@@ -27,8 +27,8 @@ func attach(server *http.Server, drain func(context.Context) error) (
 	return a.shutdown
 }
 
-// withConnContext returns a function that calls next, unless it is nil, and then
-// ConnContext.
+// withConnContext returns a value for http.Server.ConnContext: a function that
+// first calls next, unless next is nil, and then ConnContext.
 func withConnContext(next func(context.Context, net.Conn) context.Context) func(
 	context.Context, net.Conn) context.Context {
 	if next == nil {
@@ -39,8 +39,9 @@ func withConnContext(next func(context.Context, net.Conn) context.Context) func(
 	}
 }
 
-// onShutdown runs when the server has closed its listeners. If the application has
-// called the server's own Shutdown, no context limits the time of the broker's.
+// onShutdown runs when Shutdown of the server has closed the listeners. If the
+// application has called that method itself, onShutdown shuts down the broker,
+// without a time limit.
 func (a *attachment) onShutdown() {
 	a.once.Do(func() { close(a.isClosed) })
 	if !a.shutting.Load() {

@@ -17,20 +17,21 @@ const (
 	maxErrorBody     = 4 << 10         // bytes in ResponseError.Body
 	errorBodyTimeout = 5 * time.Second // for reading that body
 
-	maxDrain     = 4 << 10                // bytes after the terminal event
-	drainTimeout = 100 * time.Millisecond // for reading them
+	maxDrain     = 4 << 10                // bytes that drain reads after the terminal event
+	drainTimeout = 100 * time.Millisecond // for reading these bytes
 )
 
-// isFinal reports whether another attempt cannot help.
+// isFinal reports whether err is final: another attempt would fail, too.
 func isFinal(err error) bool {
 	var final *finalError
 	var refusal *ResponseError
 	return errors.As(err, &final) || errors.As(err, &refusal) && !refusal.retryable
 }
 
-// attempt sends the request and yields the events of the response. It returns
-// errStopped, errTerminal, a final error, or the reason why the stream was
-// lost. It returns nil if the server ended the stream properly.
+// attempt sends the request and yields the events of the response. It returns nil
+// if the server ended the stream between two events, errTerminal after the terminal
+// event, and errStopped if the caller has left its loop. Otherwise the error is the
+// reason why the stream was not opened or was lost.
 func (s *session) attempt(ctx context.Context, yield func(Event, error) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -70,9 +71,9 @@ func (s *session) readEvents(
 	})
 	for {
 		raw, err := d.Next()
-		// After a cancellation no event is yielded, even if it was read before.
-		// The caller's context is checked too, because it is done a moment
-		// before ctx.
+		// After a cancellation no event is yielded, even if the event was read
+		// before. The caller's context is checked too, because it is done a moment
+		// before ctx, which is derived from it.
 		if s.ctx.Err() != nil || ctx.Err() != nil {
 			s.lastID = undeliveredID(d, err)
 			return preferCause(s.ctx, context.Cause(ctx))
@@ -81,9 +82,9 @@ func (s *session) readEvents(
 		s.lastID = d.lastEventID()
 		switch skipped := d.skipped(err); {
 		case err == nil && string(raw.Type) == typeCursor:
-			// A cursor carries nothing but its ID. It is not progress, so that
-			// a server that crashes after each cursor is not flooded with
-			// requests.
+			// A cursor carries nothing but its ID. It does not reset s.failures,
+			// which determines the delay. Otherwise a server that crashes after
+			// each cursor would be flooded with requests.
 			if s.c.OnCursor != nil && s.lastID != previous {
 				s.c.OnCursor(s.lastID)
 			}
@@ -92,8 +93,8 @@ func (s *session) readEvents(
 				return err
 			}
 		case skipped != nil:
-			// Without an ID, it is not progress: the next request may get the same
-			// event again.
+			// Without a new ID, the event does not reset s.failures: the next
+			// request may get the same event again.
 			if s.lastID != previous {
 				s.failures = 0
 			}
@@ -108,10 +109,11 @@ func (s *session) readEvents(
 	}
 }
 
-// undeliveredID returns the last event ID if the result of Decoder.Next is not
-// delivered. The event is not lost: the next request asks for the events after this
-// ID. An ID without an event does count, because every event before it has been
-// yielded.
+// undeliveredID returns the ID for the next request if the result of Decoder.Next
+// is not delivered. err is the error of this result. If the result is an event or a
+// skipped event, the ID is the last event ID before it, so that the server sends it
+// again. Otherwise the ID is the newest, even if a block without data has set it,
+// because every event before this block has been yielded.
 func undeliveredID(d *Decoder, err error) string {
 	if err == nil || d.skipped(err) != nil {
 		return d.previousID()
@@ -119,8 +121,8 @@ func undeliveredID(d *Decoder, err error) string {
 	return d.lastEventID()
 }
 
-// deliver yields an event. It returns errTerminal if this event ends the stream by
-// agreement, and otherwise errStopped if the loop has ended.
+// deliver yields an event. It returns errTerminal if Client.Terminal accepts the
+// event. Otherwise it returns errStopped if the caller has left its loop.
 func (s *session) deliver(event Event, yield func(Event, error) bool) error {
 	s.failures = 0
 	terminal := s.c.Terminal != nil && s.c.Terminal(event)
@@ -134,13 +136,14 @@ func (s *session) deliver(event Event, yield func(Event, error) bool) error {
 	return nil
 }
 
-// drain reads the rest of a body after the terminal event. If the body ends soon,
-// the transport can use the connection again. Otherwise drain calls cancel.
+// drain reads the rest of a body after the terminal event, at most maxDrain bytes.
+// If the body ends within drainTimeout, the transport can use the connection again.
+// After drainTimeout, drain calls cancel, which ends the read.
 func drain(body io.Reader, cancel context.CancelCauseFunc) {
 	wd := newWatchdog(drainTimeout, cancel)
 	wd.start()
 	defer wd.stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxDrain)) // the stream is complete in any case
+	_, _ = io.Copy(io.Discard, io.LimitReader(body, maxDrain)) // the stream is complete anyway
 }
 
 // preferCause returns the cause of ctx if ctx is done, and otherwise err.
@@ -172,7 +175,7 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 		return nil
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		content = http.NoBody // it is the connection itself, which no context closes
+		content = http.NoBody // the body is the connection itself, which no context closes
 	}
 	var body []byte
 	if decodable {
@@ -193,7 +196,8 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 	}
 }
 
-// butIs returns the end of a sentence about the value of a header field.
+// butIs returns the end of an error text, with the value that a header field has
+// instead. For example: `, not "text/html"`.
 func butIs(resp *http.Response, name string) string {
 	value := strings.Join(resp.Header.Values(name), ", ")
 	if value == "" {
@@ -203,7 +207,8 @@ func butIs(resp *http.Response, name string) string {
 }
 
 // readErrorBody returns the beginning of the body of a response that is not a
-// stream. It calls cancel if the rest of the body does not arrive in time.
+// stream: at most maxErrorBody bytes. After errorBodyTimeout, it calls cancel,
+// which ends the read, and returns the bytes that have arrived.
 func readErrorBody(r io.Reader, cancel context.CancelCauseFunc) []byte {
 	wd := newWatchdog(errorBodyTimeout, cancel)
 	wd.start()
@@ -212,7 +217,7 @@ func readErrorBody(r io.Reader, cancel context.CancelCauseFunc) []byte {
 	return body
 }
 
-// isRetryable reports whether a later attempt may get another status.
+// isRetryable reports whether a later attempt may get a status other than this one.
 func isRetryable(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -221,14 +226,14 @@ func isRetryable(status int) bool {
 	return status >= 500
 }
 
-// retryAfter returns how long the server asks the client to wait, at most
-// maxRetry.
+// retryAfter returns how long the server asks the client to wait, at most maxRetry.
+// The result is not positive if the client need not wait.
 //
 // RFC 9110 10.2.3: "The Retry-After field value can be either an HTTP-date or a
 // number of seconds …"
 func retryAfter(header http.Header) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
-	seconds, err := strconv.ParseUint(value, 10, 64) // out of range, it is the largest number
+	seconds, err := strconv.ParseUint(value, 10, 64) // if out of range, the largest uint64
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(maxRetry/time.Second))) * time.Second
 	}

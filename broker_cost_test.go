@@ -15,9 +15,11 @@ import (
 )
 
 // These tests check that the cost of a subscriber depends on the events that it
-// receives, not on the number of other events.
+// receives, not on the number of other events. The last tests check the memory of
+// the window. The window is the recent part of the log, in the broker's memory.
 
-// fill publishes events on many topics, "group/topic", in turn.
+// fill publishes events, each on the next of groups × topicsEach topics. A topic is
+// a group and a number in the group, for example "3/42".
 func fill(tb testing.TB, b *Broker, events, groups, topicsEach int) {
 	tb.Helper()
 	topics := make([]string, groups*topicsEach)
@@ -38,8 +40,8 @@ func mustPublish(tb testing.TB, b *Broker, topic string) Position {
 	return p
 }
 
-// publishRare publishes 10 events on the topic "rare", evenly among foreign
-// events.
+// publishRare publishes 10 events on the topic "rare", and a number of foreign events
+// evenly between them. Foreign events are on 100 other topics.
 func publishRare(tb testing.TB, b *Broker, foreign int) {
 	tb.Helper()
 	for range 10 {
@@ -63,7 +65,8 @@ func take(tb testing.TB, b *Broker, sel Selection, start Start, n int) {
 	}
 }
 
-// resumes returns subscriptions that each start before 10 stored events.
+// resumes returns subscriptions of several kinds. Each starts in the past, and
+// selects at least 10 stored events from there on.
 func resumes(tb testing.TB, b *Broker) []resume {
 	tb.Helper()
 	pattern := func(text string) Selection {
@@ -123,8 +126,8 @@ func BenchmarkResumeRare(b *testing.B) {
 }
 
 // BenchmarkPublishToOne has n parked subscribers, each with its own topic. It
-// publishes events to one of the subscribers, and waits until the subscriber has
-// received each event. The network accepts all bytes.
+// publishes events on one of the topics. After each event, it waits until the broker
+// has written the event. The network accepts all bytes.
 func BenchmarkPublishToOne(b *testing.B) {
 	for _, n := range []int{10, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -146,8 +149,8 @@ func BenchmarkPublishToOne(b *testing.B) {
 	}
 }
 
-// A resumed stream receives exactly its events, and allocations do not grow
-// with the number of other events.
+// A subscriber that starts in the past receives exactly the events that it selects.
+// The number of allocations does not grow with the number of other events.
 func TestResumeCost(t *testing.T) {
 	measure := func(groups int) map[string]float64 {
 		b := &Broker{Retention: Retention{Events: -1, Bytes: -1}}
@@ -165,7 +168,7 @@ func TestResumeCost(t *testing.T) {
 	}
 	few, many := measure(5), measure(50) // both have more topics than maxSelected
 	for name, cost := range many {
-		if cost > few[name]+3 { // slices grow in steps
+		if cost > few[name]+3 { // a few more are no fault, because slices grow in steps
 			t.Errorf("%s: %v allocations, but %v with a tenth of the other events",
 				name, cost, few[name])
 		}
@@ -187,8 +190,8 @@ func receive(t *testing.T, b *Broker, r resume, n int) []string {
 	return ids
 }
 
-// scanWindow returns the ids that receive must return. It reads the whole
-// window.
+// scanWindow returns the ids that receive must return. It finds them without the
+// broker's indexes: it looks at every entry of the window.
 func scanWindow(t *testing.T, b *Broker, r resume, n int) []string {
 	t.Helper()
 	var ids []string
@@ -203,7 +206,7 @@ func scanWindow(t *testing.T, b *Broker, r resume, n int) []string {
 	return ids[:n]
 }
 
-// An event is written only to the subscribers that have selected it.
+// An event is written only to the subscribers of its topic.
 func TestPublishReachesOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := newNowhere()
@@ -224,8 +227,8 @@ func TestPublishReachesOne(t *testing.T) {
 	})
 }
 
-// BenchmarkPublish publishes without subscribers, and with a subscriber that
-// calls Subscribe.
+// BenchmarkPublish publishes without subscribers, and with one subscription by
+// Broker.Subscribe.
 func BenchmarkPublish(b *testing.B) {
 	event := Event{Data: strings.Repeat("x", 100)}
 	b.Run("nobody", func(b *testing.B) {
@@ -261,8 +264,9 @@ func BenchmarkPublish(b *testing.B) {
 	})
 }
 
-// The limit of bytes bounds what the window holds, also if most of it is topics.
-// This test is not parallel, because it measures the heap.
+// The window takes at most about twice Retention.Bytes, even if topics need most of
+// this memory. The second half is for topics and bookkeeping. This test is not
+// parallel, because it measures the heap.
 func TestWindowMemory(t *testing.T) {
 	const limit, events = 8 << 20, 60
 	for _, lossless := range []bool{true, false} {
@@ -286,7 +290,9 @@ func TestWindowMemory(t *testing.T) {
 		}
 		most := int64(2 * limit)
 		if !lossless {
-			most += 2 * maxUnusedBytes // topics with a loss mark
+			// Without a log, the window also stores topics that have only a loss
+			// mark: the position of the newest event that was lost.
+			most += 2 * maxUnusedBytes
 		}
 		if used := heap() - before; used > most || w.live < 2 {
 			t.Errorf("lossless %t: %d events with %d new topics each take %d bytes, "+
@@ -297,7 +303,8 @@ func TestWindowMemory(t *testing.T) {
 	}
 }
 
-// The window counts the memory of entries and topics as long as it has them.
+// The overhead of the window is its memory in addition to the encoded events. After each
+// event, it is the sum for the entries and topics that the window has at that time.
 func TestWindowCountsMemory(t *testing.T) {
 	t.Parallel()
 	rng := testrand.New(t)
@@ -345,8 +352,9 @@ func TestWindowCountsMemory(t *testing.T) {
 	}
 }
 
-// There are at most a million topics: then the oldest events are removed, even
-// without limits of retention, and a subscriber is refused.
+// A broker has at most a million topics. An event on one more topic removes the
+// oldest events, even if Retention has no limits. A subscriber with one more topic is
+// refused.
 func TestLimitOfAllTopics(t *testing.T) {
 	w := newWindow(Retention{Events: -1, Bytes: -1}, nil)
 	publish := func(topics ...string) {
@@ -356,7 +364,7 @@ func TestLimitOfAllTopics(t *testing.T) {
 	}
 	publish("a")
 	publish("b")
-	w.usedTopics += maxAllTopics - 2 // as if other events had these topics
+	w.usedTopics += maxAllTopics - 2 // as if other events had all the other topics
 	if publish("a"); w.live != 3 {
 		t.Errorf("at the limit, %d events are retained, want 3", w.live)
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// Shutdown sends each stream its own reconnection delay, and ends the streams
-// one after the other over DrainOver.
+// Shutdown ends the streams one after the other, spread over DrainOver. It sends each
+// client a different reconnection delay.
 func TestDrain(t *testing.T) {
 	clients := 600
 	if testing.Short() {
@@ -82,8 +82,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// A stream that has its response while the broker shuts down receives a
-// reconnection delay too.
+// A stream whose response begins while the broker shuts down receives a reconnection
+// delay too. This also holds for a stream that was about to be parked.
 func TestDrainLate(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
@@ -114,8 +114,9 @@ func TestDrainLate(t *testing.T) {
 	}
 }
 
-// checkLate checks that the body of a stream is a cursor, because some clients lose
-// their position after a stream without an ID, and a reconnection delay.
+// checkLate checks that the body of a stream consists of a cursor and a reconnection
+// delay. (The cursor is an event with only the client's position, as its ID. Without
+// any ID in the stream, some clients lose their position.)
 func checkLate(t *testing.T, f *brokertest.Fixture) {
 	t.Helper()
 	f.Serve()
@@ -131,8 +132,8 @@ func checkLate(t *testing.T, f *brokertest.Fixture) {
 	}
 }
 
-// Clients move from one broker to its successor on the same log, and no event
-// is lost.
+// When a broker shuts down, its clients reconnect to its successor, another broker
+// with the same log. They receive every event once.
 func TestDrainToSuccessor(t *testing.T) {
 	clients := 100
 	if testing.Short() {
@@ -150,7 +151,8 @@ func TestDrainToSuccessor(t *testing.T) {
 			b.DrainOver = 30 * time.Second
 		}
 		rng := testrand.New(t)
-		// The load balancer does not know that one of the brokers drains.
+		// This load balancer does not know that one of the brokers shuts down: it
+		// selects a broker at random for each request.
 		f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if rng.IntN(2) == 0 {
 				f.Broker.ServeHTTP(w, r)
@@ -199,8 +201,7 @@ func TestDrainToSuccessor(t *testing.T) {
 	})
 }
 
-// delayedWriter is a response whose first flush waits until a channel is
-// closed.
+// delayedWriter is a response whose flushes wait until a channel is closed.
 type delayedWriter struct {
 	http.ResponseWriter
 	until <-chan struct{}
@@ -211,8 +212,8 @@ func (w delayedWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Shutdown waits for a stream whose header is being written, because its client
-// considers the stream open.
+// Shutdown waits for a stream whose header is still being written, because the client
+// considers the stream open as soon as the header has arrived.
 func TestShutdownWaitsForStartingStream(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		until := make(chan struct{})
@@ -231,7 +232,7 @@ func TestShutdownWaitsForStartingStream(t *testing.T) {
 	})
 }
 
-// Shutdown returns as soon as no stream is left.
+// Shutdown returns as soon as no stream is left, even before DrainOver has passed.
 func TestDrainEndsWithTheLastStream(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.DrainOver = time.Hour
@@ -248,12 +249,12 @@ func TestDrainEndsWithTheLastStream(t *testing.T) {
 	})
 }
 
-// attachKey is the key of a value that the application's ConnContext sets.
+// attachKey is the context key of a value that the application's own ConnContext sets.
 type attachKey struct{}
 
-// attachBroker serves the broker of f on a server to which it is attached. The server
-// has a ConnContext of its own. It returns the HTTP server and the function that
-// Attach has returned.
+// attachBroker starts a server for the broker of f. It sets the server's ConnContext
+// to a function of the application, and then calls Attach. It returns the HTTP server
+// and the function that Attach has returned.
 func attachBroker(t *testing.T, f *brokertest.Fixture) (
 	server *http.Server, shutdown func(context.Context) error) {
 	t.Helper()
@@ -270,7 +271,7 @@ func attachBroker(t *testing.T, f *brokertest.Fixture) (
 // dials reports whether the server still accepts connections.
 func dials(f *brokertest.Fixture) bool {
 	client := f.Server.Client()
-	transport := client.Transport.(*http.Transport).Clone() // without open connections
+	transport := client.Transport.(*http.Transport).Clone() // has no open connection to reuse
 	defer transport.CloseIdleConnections()
 	client.Transport = transport
 	resp, err := client.Get(f.Server.URL())
@@ -281,14 +282,14 @@ func dials(f *brokertest.Fixture) bool {
 }
 
 // The function that Attach returns closes the listeners before the first stream
-// ends. The streams end one by one, each with a reconnection delay. The function and
-// http.Server.Shutdown return when all have ended.
+// ends. The streams end one by one, each with a reconnection delay. The function
+// returns when all streams have ended. A second call returns nil.
 func TestAttach(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.DrainOver = 10 * time.Second
 		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
 			if got := r.Context().Value(attachKey{}); got != "set before" {
-				t.Errorf("the connection has the value %v, want the value of its own ConnContext", got)
+				t.Errorf("got the value %v, want the value of the application's ConnContext", got)
 			}
 			return sse.Selection{}, nil
 		}
@@ -324,8 +325,8 @@ func TestAttach(t *testing.T) {
 	})
 }
 
-// If the application calls http.Server.Shutdown itself, the streams end too, and it
-// does not block.
+// If the application calls http.Server.Shutdown itself, the streams end too, spread
+// over DrainOver. The call returns at most a second after that time.
 func TestAttachAndServerShutdown(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.DrainOver = 10 * time.Second
@@ -350,9 +351,10 @@ func TestAttachAndServerShutdown(t *testing.T) {
 	})
 }
 
-// If the context ends first, the function that Attach returns cuts off the streams,
-// and returns the cause. It returns the error of http.Server.Shutdown if only other
-// requests are left.
+// If the context is done before the streams have ended, the function that Attach
+// returns cuts off the streams, and returns the cause of the context. If no stream is
+// left but another request is still running, the function returns the error of
+// http.Server.Shutdown.
 func TestAttachTimeout(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.DrainOver = time.Hour
@@ -393,12 +395,13 @@ func TestAttachTimeout(t *testing.T) {
 	})
 }
 
-// Attach installs ConnContext: on a connection without a socket, the broker logs that
-// it cannot set an option of the socket.
+// Attach installs ConnContext. With ConnContext, the broker sets an option of the
+// socket of each connection. The connections of this test are in memory and have no
+// socket, so the broker logs that it cannot set the option.
 func TestAttachInstallsConnContext(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		if f.Options.HTTP2 {
-			return // ConnContext has no effect
+			return // on HTTP/2, the broker sets no option of the socket
 		}
 		var log bytes.Buffer
 		level := &slog.HandlerOptions{Level: slog.LevelDebug}

@@ -19,9 +19,11 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// The ways in which a broker ends a stream, and the next request on its connection.
+// These tests check when and how a broker ends streams, and that a connection accepts
+// the next request after its stream has ended.
 
-// bubbleStart is the time at which a bubble of testing/synctest begins.
+// bubbleStart is the time at which every bubble begins. (A bubble is a test with a fake
+// clock: see testing/synctest.)
 var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // ending is a way in which a broker ends a stream.
@@ -29,7 +31,7 @@ type ending struct {
 	name      string
 	configure func(*sse.Broker)
 	sel       sse.Selection
-	end       func(*brokertest.Fixture) // the client reads nothing meanwhile
+	end       func(*brokertest.Fixture) // makes the stream end, while the client reads nothing
 }
 
 var endings = []ending{
@@ -73,9 +75,10 @@ var endings = []ending{
 	}},
 }
 
-// When a stream has ended, its connection accepts the next request, unless the
-// response has said that the connection will be closed, or was cut. Otherwise a proxy
-// would send somebody's POST into a closed connection (RFC 9112 9.6).
+// When a stream has ended, its connection accepts the next request. There are two
+// exceptions: the header has announced that the connection will be closed, or the
+// response was cut. A proxy reuses every other connection. If the broker closed such a
+// connection, the POST of another client would be lost (RFC 9112 9.6).
 func TestRequestAfterEnd(t *testing.T) {
 	waits := []brokertest.Wait{brokertest.Held()[0], brokertest.Parked(sse.ParkInMemory)}
 	for _, e := range endings {
@@ -121,7 +124,7 @@ func testRequestAfter(t *testing.T, f *brokertest.Fixture, e ending) {
 		t.Fatalf("%d streams have ended, want 1", ended)
 	}
 	if resp.Close || err != nil {
-		return // no client puts the connection into a pool
+		return // no client or proxy uses the connection again
 	}
 	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
 	if _, err := http.ReadResponse(r, nil); err != nil {
@@ -136,7 +139,7 @@ func TestExpiry(t *testing.T) {
 	for _, test := range []struct {
 		name              string
 		maxAge, expires   time.Duration
-		earliest, longest time.Duration // the stream ends between them, or never
+		earliest, longest time.Duration // limits of the duration, if the stream ends
 	}{
 		{"neither", 0, 0, 0, 0},
 		{"only MaxAge", 100 * minute, 0, 90 * minute, 100 * minute},
@@ -180,7 +183,8 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// A time beyond the range of nanoseconds since 1970 does not overflow.
+// The nanoseconds from 1970 to the year 9999 do not fit into an int64. A stream with
+// such an Expires does not end.
 func TestExpiresFarAway(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		expires := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
@@ -202,15 +206,17 @@ func TestExpiresFarAway(t *testing.T) {
 	})
 }
 
-// expiresAt makes every stream of a fixture expire at a time.
+// expiresAt makes every stream of a fixture expire at a time. No stream ends earlier
+// because it lags.
 func expiresAt(f *brokertest.Fixture, expires time.Time) {
 	f.Broker.Select = func(*http.Request) (sse.Selection, error) {
 		return sse.Selection{Expires: expires, MaxLag: -1, MaxLagBytes: -1}, nil
 	}
 }
 
-// A stream ends at Expires exactly, and in order. An event that is published then or
-// later is not received.
+// A stream ends exactly at Expires, and its last event is Streams.Final. The client
+// receives an event that is published a nanosecond before Expires, but no event that is
+// published at Expires or later.
 func TestNoEventAfterExpiry(t *testing.T) {
 	for _, after := range []time.Duration{0, 1, time.Millisecond, time.Second} {
 		for _, heartbeat := range []time.Duration{0, -1} {
@@ -239,15 +245,15 @@ func TestNoEventAfterExpiry(t *testing.T) {
 }
 
 // A write that is blocked when the stream expires is cut: the client does not receive
-// the rest of the event, although it reads again at once.
+// the rest of the event, although the client begins to read at that moment.
 func TestExpiryCutsBlockedWrite(t *testing.T) {
 	for _, test := range []struct {
 		writeTimeout time.Duration
-		sizes        [2]int // of an event that the connection has room for, and of another
+		sizes        [2]int // of two events; there is room for the first only
 	}{
 		{0, [2]int{1 << 10, 1 << 20}},
 		{-1, [2]int{1 << 10, 1 << 20}},
-		{0, [2]int{58 << 10, 16_000}}, // one deadline for the whole event
+		{0, [2]int{58 << 10, 16_000}}, // a held stream writes the second event in one piece
 		{-1, [2]int{58 << 10, 16_000}},
 	} {
 		inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
@@ -275,8 +281,8 @@ func TestExpiryCutsBlockedWrite(t *testing.T) {
 	}
 }
 
-// A stream that expires between the moment at which it takes an event and the moment
-// at which the event would be written does not write it. Here a Filter takes long.
+// A stream may expire after it has taken an event and before the event is written. The
+// event is then not written. Here a slow Filter delays the write.
 func TestExpiryDuringFilter(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		expires := time.Now().Add(time.Minute)
@@ -297,8 +303,9 @@ func TestExpiryDuringFilter(t *testing.T) {
 	})
 }
 
-// The same for parked streams: here the hook of another stream of the loop takes long,
-// after the loop has taken an event for this stream.
+// The same for parked streams. A loop is a goroutine that writes to many parked
+// streams. Here a loop takes an event for a stream, and then a slow hook of another
+// stream delays the write.
 func TestExpiryDuringHook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &brokertest.Fixture{T: t}
@@ -350,8 +357,8 @@ func TestExpiryDuringHook(t *testing.T) {
 	})
 }
 
-// The loop over Broker.Subscribe ends when the subscription has expired, even if it
-// has taken more events before.
+// A subscription by Broker.Subscribe ends when it has expired: the caller's loop does
+// not receive the events that the subscription has taken before but not yet yielded.
 func TestExpiryDuringLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var broker sse.Broker
@@ -376,8 +383,8 @@ func TestExpiryDuringLoop(t *testing.T) {
 	})
 }
 
-// Each of many streams ends at its own time, in whatever order they begin, and although
-// some leave before.
+// Each of many streams ends exactly at its own Expires, although these times are in
+// random order, and although some clients disconnect before.
 func TestExpiryOfMany(t *testing.T) {
 	rng := testrand.New(t)
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {

@@ -14,8 +14,10 @@ import (
 	"github.com/sse-go/sse/internal/brokertest"
 )
 
-// A gap is sent before the stored events that follow the lost events, so that a
-// client whose connection ends after such an event has received the gap too.
+// A gap is sent before all stored events, even before events that are older than some
+// of the lost events. Here the events 2 and 4 are lost, and the gap precedes event 3.
+// So a client whose connection ends after event 3 has received the gap. When the
+// client resumes, it receives a second gap for the rest, event 4.
 func TestGapComesFirst(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "short"), Events: 1}}
@@ -60,8 +62,8 @@ func TestGapComesFirst(t *testing.T) {
 	})
 }
 
-// Two subscribers select the same pattern. If the second starts at an earlier
-// position than the first, it receives a gap for the events that were removed.
+// Two subscribers select the same pattern. If the second subscriber starts at an
+// earlier position than the first, the second receives a gap for the removed events.
 func TestSecondSubscriberOfPatternStartsEarlier(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Retention.Events = 3
@@ -113,8 +115,8 @@ func TestGapAfterEarliestStart(t *testing.T) {
 	})
 }
 
-// If the log does not return the position of a loss, the gap has the position
-// of the subscriber.
+// The ID and the field Available of a gap are the position at which the stream begins,
+// even if the log has returned a gap without Available.
 func TestGapWithoutLostPosition(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		log := brokertest.NewFakeLog()
@@ -192,7 +194,8 @@ func TestOnGap(t *testing.T) {
 }
 
 // When a lag policy skips events, OnDrop receives their number, and OnGap the gap
-// that covers them. Subscriber counts the events that a subscriber has not received.
+// that covers them. Before that, Lag and LagBytes in a Subscriber count the events that
+// the subscriber has not received.
 func TestOnDrop(t *testing.T) {
 	for _, test := range []struct {
 		lag     sse.LagPolicy
@@ -265,7 +268,8 @@ func TestOnDrop(t *testing.T) {
 	}
 }
 
-// Every field of Subscriber describes the stream, in each way of waiting.
+// Broker.Subscribers returns the right value in every field of Subscriber, for held
+// and for parked streams.
 func TestSubscriberFields(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		pattern := mustPattern(t, "b/*")
@@ -281,7 +285,7 @@ func TestSubscriberFields(t *testing.T) {
 		time.Sleep(time.Minute)
 		f.Publish("1", "b/1")
 		synctest.Wait()
-		at := f.Publish("2", "other") // does not wake the first stream
+		at := f.Publish("2", "other") // not selected: the first stream's position stays before it
 		open(t, f, "remote=pipe")
 		list := f.Broker.Subscribers()
 		if len(list) != 2 {

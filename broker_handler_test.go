@@ -17,7 +17,8 @@ import (
 	"github.com/sse-go/sse/internal/brokertest"
 )
 
-// PublishJSON publishes the JSON encoding of a value, or nothing.
+// PublishJSON publishes the JSON encoding of a value. It publishes nothing if it
+// returns an error.
 func TestPublishJSON(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Serve()
@@ -42,7 +43,7 @@ func TestPublishJSON(t *testing.T) {
 }
 
 // Handler serves fixed topics. It does not call Select, and no query selects other
-// topics. The limits and the start apply.
+// topics. The limits of the broker, and the start that the query asks for, apply.
 func TestBrokerHandler(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.MaxSubscribers = 2
@@ -72,8 +73,8 @@ func TestBrokerHandler(t *testing.T) {
 	})
 }
 
-// Handler refuses all requests if a topic is invalid, and each request whose query
-// is malformed.
+// If a topic is invalid, the handler refuses every request, and only the log has the
+// reason. If the query of a request is malformed, the handler refuses that request.
 func TestBrokerHandlerRefuses(t *testing.T) {
 	var log bytes.Buffer
 	broker := sse.Broker{Logger: slog.New(slog.NewTextHandler(&log, nil))}
@@ -116,7 +117,8 @@ func TestBrokerLogger(t *testing.T) {
 	})
 }
 
-// Validate names every invalid field, and accepts the values at the limits.
+// Validate names every invalid field. It accepts a negative value if the field's
+// documentation defines its meaning.
 func TestBrokerValidate(t *testing.T) {
 	all := mustPattern(t, "**")
 	for _, test := range []struct {
@@ -224,7 +226,7 @@ func TestBrokerInvalid(t *testing.T) {
 	})
 }
 
-// The named constants of the default forms and policies are accepted.
+// CursorEvent and LossRetained, which are the defaults, can also be set by name.
 func TestDefaultsByName(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Retention.Events = 1
@@ -241,8 +243,8 @@ func TestDefaultsByName(t *testing.T) {
 	})
 }
 
-// Comment refuses a long text, and returns ErrShutdown after Shutdown. A
-// subscription by Subscribe receives no comment, and continues.
+// Comment refuses a text of more than 16 KiB, and returns ErrShutdown after Shutdown.
+// A subscription by Broker.Subscribe receives no comment, and continues.
 func TestCommentRefused(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Serve()
@@ -285,8 +287,9 @@ func TestCommentRefused(t *testing.T) {
 	}
 }
 
-// Each limit refuses the stream above it, counts separately for each key and each
-// IP address, and counts neither a refused stream nor a stream that has ended.
+// The broker refuses a stream above a limit. MaxPerKey counts the streams of each key
+// separately, and MaxPerRemote the streams of each IP address. No limit counts a
+// refused stream, or a stream that has ended.
 func TestStreamLimits(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -352,7 +355,7 @@ func TestStreamLimits(t *testing.T) {
 					}
 				}
 				_ = first.Body.Close()
-				f.Publish("x") // the broker notices at a write at the latest
+				f.Publish("x") // a write lets the broker notice that the client has disconnected
 				time.Sleep(20 * time.Second)
 				synctest.Wait()
 				if resp := open(test.refused); resp.StatusCode != http.StatusOK {
@@ -364,8 +367,8 @@ func TestStreamLimits(t *testing.T) {
 	}
 }
 
-// serveRemotes starts the server. The query parameter remote of a request is the
-// network address of its peer.
+// serveRemotes starts the server. The query parameter remote of a request, if it is
+// set, replaces the network address of the peer.
 func serveRemotes(f *brokertest.Fixture) {
 	f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if remote := r.URL.Query().Get("remote"); remote != "" {

@@ -57,7 +57,7 @@ func TestPanicEndsOneStream(t *testing.T) {
 		f.Publish("1")
 		synctest.Wait()
 		bad.Stop()
-		f.Listen("") // the limit of two allows it
+		f.Listen("") // within the limit of two, because the bad stream has ended
 		f.Publish("2")
 		good.Want(t, "1", "2")
 		if got := len(f.Broker.Subscribers()); got != 2 {
@@ -204,15 +204,15 @@ func testKick(t *testing.T, f *brokertest.Fixture, match func(sse.Subscriber) bo
 	}
 }
 
-// A stream that Select has accepted before the user was revoked is kicked in
-// OnConnect. Kick also ends subscriptions by Subscribe.
+// If a user's access is revoked after Select has accepted the user's stream, OnConnect
+// can kick the stream. Kick also ends subscriptions by Broker.Subscribe.
 func TestKickInOnConnect(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		kickUser := func() int {
 			return f.Broker.Kick(func(s sse.Subscriber) bool { return s.Key == "ann" })
 		}
 		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
-			if n := kickUser(); n != 0 { // the user is revoked while Select decides
+			if n := kickUser(); n != 0 { // the access is revoked while Select decides
 				t.Errorf("Kick has ended %d streams that have not begun", n)
 			}
 			return sse.Selection{Key: "ann"}, nil
@@ -235,7 +235,7 @@ func TestKickInOnConnect(t *testing.T) {
 	})
 }
 
-// Shutdown waits for OnDisconnect until its context ends.
+// Shutdown waits for OnDisconnect, but not after the context of Shutdown is done.
 func TestShutdownWaitsForHooks(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		const each = time.Minute
@@ -261,16 +261,17 @@ func TestShutdownWaitsForHooks(t *testing.T) {
 	})
 }
 
-// unfollowedLog is a log that accepts events but whose Follow yields none, as
-// when its server is unreachable.
+// unfollowedLog is a log that stores events, but whose Follow yields none of them. So
+// no event becomes visible to the broker.
 type unfollowedLog struct{ *brokertest.FakeLog }
 
 func (unfollowedLog) Follow(ctx context.Context, _ sse.ReadRequest) iter.Seq2[sse.Entry, error] {
 	return func(func(sse.Entry, error) bool) { <-ctx.Done() }
 }
 
-// During Shutdown, a hook that publishes does not block until the event is
-// followed, because no subscriber will receive it.
+// Publish blocks until Follow has yielded the event. A hook that publishes during
+// Shutdown is blocked only until all streams have ended, because no subscriber will
+// receive the event.
 func TestShutdownWhileHookPublishes(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Log = unfollowedLog{brokertest.NewFakeLog()}
@@ -290,13 +291,14 @@ func TestShutdownWhileHookPublishes(t *testing.T) {
 	})
 }
 
-// rawStream is the raw bytes of a stream.
+// rawStream collects the body of a stream, as bytes.
 type rawStream struct {
 	mu   sync.Mutex // guards body
 	body []byte
 }
 
-// listenRaw collects the bytes of a stream, up to its end.
+// listenRaw requests a stream and collects its bytes, up to its end. If begin is not
+// nil, the client reads nothing until begin is closed.
 func listenRaw(t *testing.T, f *brokertest.Fixture, query string, begin <-chan struct{}) *rawStream {
 	t.Helper()
 	resp, err := f.Server.Client().Get(f.Server.URL() + "/" + query)
@@ -326,7 +328,9 @@ func (s *rawStream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take waits until the bubble is idle, and returns the bytes since the last call.
+// take waits until all other goroutines of the bubble are blocked, and returns the
+// bytes since the last call. (A bubble is a test with a fake clock: see
+// testing/synctest.)
 func (s *rawStream) take() string {
 	synctest.Wait()
 	s.mu.Lock()
@@ -337,7 +341,7 @@ func (s *rawStream) take() string {
 }
 
 // Every stream that is connected receives a comment once, after the events that
-// were published before it.
+// were published before the comment.
 func TestBrokerComment(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
@@ -352,7 +356,7 @@ func TestBrokerComment(t *testing.T) {
 		}
 		f.Serve()
 		var streams []*rawStream
-		for range 150 { // more than are woken at once
+		for range 150 { // more than the broker wakes while it holds its lock once
 			streams = append(streams, listenRaw(t, f, "?topic=a", nil))
 		}
 		other, filtered := listenRaw(t, f, "?topic=b", nil), listenRaw(t, f, "?filter=1&topic=a", nil)
@@ -378,7 +382,7 @@ func TestBrokerComment(t *testing.T) {
 		}
 		for _, s := range []*rawStream{other, filtered} {
 			if got := s.take(); got != comment {
-				t.Errorf("a stream of no event got %q, want %q", got, comment)
+				t.Errorf("a stream that selects no event got %q, want %q", got, comment)
 			}
 		}
 		if got := late.take(); strings.Contains(got, comment) || !strings.HasSuffix(got, event(second, "2")) {
@@ -395,7 +399,8 @@ func TestBrokerComment(t *testing.T) {
 	})
 }
 
-// A comment postpones neither a heartbeat nor the cursor that replaces it.
+// A comment does not postpone the next heartbeat. Here a cursor replaces the heartbeat
+// after 15 seconds, because the position has changed.
 func TestCommentPostponesNoCursor(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Serve()
@@ -414,8 +419,8 @@ func TestCommentPostponesNoCursor(t *testing.T) {
 	})
 }
 
-// A stream whose client does not read receives only the last 16 comments, between
-// the events that were published before and after them.
+// The broker stores only the last 16 comments. A client that reads again after a while
+// receives only these, between the events that were published before and after them.
 func TestCommentToSlowStream(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Options.BufferSize = 4 << 10
@@ -425,7 +430,7 @@ func TestCommentToSlowStream(t *testing.T) {
 		p := f.Publish(strings.Repeat("x", 8<<20)) // more than an HTTP/2 client reads ahead
 		synctest.Wait()
 		pad := strings.Repeat("y", 10<<10)
-		large := strings.Repeat("z", 70<<10) // more than a batch
+		large := strings.Repeat("z", 70<<10) // more than the broker writes to a stream at once
 		var want strings.Builder
 		fmt.Fprintf(&want, "\n\nid: %v\ndata: %s\n\n", f.Publish(large), large)
 		for i := range 20 {
@@ -433,7 +438,7 @@ func TestCommentToSlowStream(t *testing.T) {
 				t.Error(err)
 			}
 			synctest.Wait()
-			if i >= 5 { // the last 15, and one more below
+			if i >= 5 { // the last 15 of these; the comment "end" below is the 16th
 				fmt.Fprintf(&want, ": %d %s\n", i, pad)
 			}
 		}

@@ -15,7 +15,8 @@ import (
 	"github.com/sse-go/sse/internal/heap"
 )
 
-// Stalled subscribers delay neither publishers nor healthy subscribers.
+// Stalled subscribers, which read nothing, delay neither publishers nor healthy
+// subscribers, which read everything at once.
 func TestStallDelaysNoOther(t *testing.T) {
 	subscribers, events := 1000, 10
 	switch {
@@ -62,8 +63,8 @@ func TestStallDelaysNoOther(t *testing.T) {
 	})
 }
 
-// Subscribers that stay stalled need no more memory as time passes. When they
-// read again, each receives one gap, or its stream has ended.
+// Subscribers that read nothing need no more memory as time passes. When they read
+// again, each of them receives one gap, or its stream has ended.
 func TestStallForTenMinutes(t *testing.T) {
 	subscribers := 200
 	switch {
@@ -77,8 +78,8 @@ func TestStallForTenMinutes(t *testing.T) {
 		name   string
 		lag    sse.LagPolicy
 		maxLag int
-		want   []string // after the events that fitted the buffers
-		reason error
+		want   []string // after the events that were in the buffers of the connection
+		reason error    // why the streams have ended; nil if they have not
 	}{
 		{"disconnect", sse.LagDisconnect, retained / 2, nil, sse.ErrLagging},
 		{"disconnect, a limit above the retention", sse.LagDisconnect, 0,
@@ -137,8 +138,9 @@ func numbers(from, to int) []string {
 	return texts
 }
 
-// A subscriber that accepts no bytes for WriteTimeout is removed. If it is
-// parked, that happens at the next tick of the timer wheel.
+// A subscriber that accepts no bytes for WriteTimeout is removed. The broker checks
+// parked streams only about once a second (at each tick of the timer wheel), so a
+// parked subscriber may be removed up to a second later.
 func TestStallIsFreed(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Streams.WriteTimeout = 5 * time.Second
@@ -164,8 +166,8 @@ func TestStallIsFreed(t *testing.T) {
 	})
 }
 
-// LagSkip and LagLatest skip nothing if no event comes before the newest one,
-// however large that event is.
+// LagSkip and LagLatest skip nothing if a subscriber is only one event behind, however
+// large that event is.
 func TestSkipOfNothing(t *testing.T) {
 	for _, lag := range []sse.LagPolicy{sse.LagSkip, sse.LagLatest} {
 		synctest.Test(t, func(t *testing.T) {
@@ -246,8 +248,8 @@ func TestLagInBytes(t *testing.T) {
 	}
 }
 
-// A subscriber that catches up with stored events does not lag, although it is
-// more than MaxLag events behind.
+// MaxLag does not apply to a subscriber that has not caught up yet: such a subscriber
+// may be more than MaxLag stored events behind.
 func TestCatchingUpIsNoLag(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = selectLag(sse.LagDisconnect, 3)
@@ -267,7 +269,7 @@ func TestCatchingUpIsNoLag(t *testing.T) {
 	})
 }
 
-// selectLag returns a Broker.Select for the topic a.
+// selectLag returns a Broker.Select for the topic a. most is the MaxLag.
 func selectLag(lag sse.LagPolicy, most int) func(*http.Request) (sse.Selection, error) {
 	return func(*http.Request) (sse.Selection, error) {
 		return sse.Selection{Topics: []string{"a"}, Lag: lag, MaxLag: most}, nil

@@ -19,8 +19,8 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// When a stream ends while the broker reads the log for it, the read is
-// canceled, and the reason is not an error of the log.
+// When a stream ends while the broker reads the log for it, the read is canceled.
+// OnDisconnect receives the reason for the end, not the error of that read.
 func TestEndWhileTheLogIsRead(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -68,8 +68,8 @@ func TestEndWhileTheLogIsRead(t *testing.T) {
 	}
 }
 
-// When a log begins a new epoch, positions of the old epoch are invalid:
-// publishers do not block, and subscribers receive a gap.
+// When a log begins a new epoch, the positions of the old epoch become invalid. Still,
+// no publisher blocks. The clients reconnect and receive a gap.
 func TestLogResets(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		log := brokertest.NewFakeLog()
@@ -111,8 +111,9 @@ func (deadLog) Locate(context.Context, sse.Start, sse.Selection) (sse.Page, erro
 	return sse.Page{}, errors.New("secret.internal: connection refused")
 }
 
-// A start at a time reads the log for events that became too old for the window
-// after the last cleanup.
+// A stream that starts at a time, such as since=1m, receives events from the log if
+// they are too old for the window, the broker's memory. In this test, the window
+// removes these events only when the stream starts.
 func TestSinceBeforeTheWindow(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Log = reflog.New(&reflog.Options{})
@@ -127,7 +128,8 @@ func TestSinceBeforeTheWindow(t *testing.T) {
 	})
 }
 
-// An event that the log removes before the broker has followed it makes a gap.
+// If the log removes an event before its Follow has yielded the event to the broker,
+// subscribers receive a gap.
 func TestLossBeforeFollow(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		log := reflog.New(&reflog.Options{Retention: []reflog.Retention{{Entries: 1}}})
@@ -149,8 +151,8 @@ func TestLossBeforeFollow(t *testing.T) {
 	})
 }
 
-// A start at a time is exact with a log too. Events that the log has lost since
-// that time make a gap.
+// With a log, too, a stream that starts at a time begins with the first event since
+// then. If the log has lost events since then, the stream begins with a gap.
 func TestSinceWithLog(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		log := reflog.New(&reflog.Options{Retention: []reflog.Retention{{Entries: 1}}})
@@ -160,7 +162,8 @@ func TestSinceWithLog(t *testing.T) {
 			f.Publish(data, "a")
 			time.Sleep(10 * time.Second)
 		}
-		// The broker has all three events, the log only the last.
+		// The memory of the broker has all three events, the log only the last. The
+		// second broker has only the log.
 		f.Listen("?topic=a&since=25s").Want(t, "2", "3")
 		f.Listen("?topic=a&since=15s").Want(t, "3")
 		second := brokertest.Fixture{T: t, Options: f.Options}
@@ -172,7 +175,8 @@ func TestSinceWithLog(t *testing.T) {
 	})
 }
 
-// A page of the log is read again if no byte of it could be written.
+// A page is the result of one read of the log. If the connection of a parked stream has
+// no room for any byte of a page, the broker reads the page again later.
 func TestPageWithoutRoom(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		log := reflog.New(nil)
@@ -193,8 +197,9 @@ func TestPageWithoutRoom(t *testing.T) {
 	})
 }
 
-// A held stream holds its permit for a page in memory, so that not all streams
-// have a page at the same time, but not until a slow peer has read the page.
+// At most 16 streams may have a page of the log in memory, until they have written it.
+// After 100 ms, a page that is still being written to a held stream no longer counts,
+// so that slow peers do not block the other streams.
 func TestPagesOfHeldStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &brokertest.Fixture{T: t}
@@ -214,7 +219,8 @@ func TestPagesOfHeldStreams(t *testing.T) {
 	})
 }
 
-// generousLog returns a position for an entry that it was not given.
+// generousLog is a log whose Append returns one position more than the request has
+// entries.
 type generousLog struct{ sse.EventLog }
 
 func (l generousLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
@@ -225,8 +231,8 @@ func (l generousLog) Append(ctx context.Context, r sse.AppendRequest) (sse.Appen
 	return result, err
 }
 
-// A log that returns more positions than entries is an error. The publisher does
-// not wait for a position that never becomes visible.
+// If a log returns more positions than entries, Publish returns an error. It does not
+// wait for the last position, which never becomes visible.
 func TestLogReturnsTooManyPositions(t *testing.T) {
 	b := &sse.Broker{Log: generousLog{reflog.New(nil)}}
 	defer func() { _ = b.Shutdown(t.Context()) }()
@@ -237,8 +243,8 @@ func TestLogReturnsTooManyPositions(t *testing.T) {
 	}
 }
 
-// A log whose Follow repeats entries, and begins again after each error, does not
-// make subscribers receive an event twice.
+// Subscribers receive each event once, even if the log's Follow repeats entries, and
+// begins at the start of the log after each error.
 func TestLogRepeatsItself(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Log = &repeatingLog{FakeLog: brokertest.NewFakeLog()}

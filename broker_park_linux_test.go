@@ -82,8 +82,8 @@ func TestParkOnSockets(t *testing.T) {
 	}
 }
 
-// tap is a connection whose Write and Close do more than those of the socket: it
-// counts the written bytes. Its SyscallConn is hidden.
+// tap is a connection that counts the bytes that are written to it. It has no
+// SyscallConn, because it embeds only a net.Conn.
 type tap struct {
 	net.Conn
 	written *atomic.Int64
@@ -102,10 +102,10 @@ type tcpTap struct {
 
 func (c *tcpTap) Write(p []byte) (int, error) { return c.tap.Write(p) }
 
-// tcpTapValue is a tcpTap that is not a pointer.
+// tcpTapValue is a tap whose type is not a pointer.
 type tcpTapValue struct{ *tcpTap }
 
-// netConnTap is a tap that shows the connection that it wraps.
+// netConnTap is a tap whose NetConn returns the connection that it wraps.
 type netConnTap struct{ *tap }
 
 func (c netConnTap) NetConn() net.Conn { return c.Conn }
@@ -175,7 +175,8 @@ func (l *wrappingListener) Accept() (net.Conn, error) {
 	return l.wrap(conn), nil
 }
 
-// pipe returns a connection in memory, and copies its bytes from and to conn.
+// pipe returns one end of a connection in memory, and copies bytes between the other
+// end and conn.
 func pipe(conn net.Conn) net.Conn {
 	ours, theirs := net.Pipe()
 	go func() { // ends when the peer has closed conn
@@ -189,12 +190,12 @@ func pipe(conn net.Conn) net.Conn {
 	return theirs
 }
 
-// wrappers are kinds of connections that listeners return. A connection that is
-// not wrapped is parked.
+// wrappers are kinds of connections that the Accept of a listener may return. The
+// broker parks the stream of the first kind, and holds the streams of all others.
 var wrappers = []struct {
 	name string
 	wrap func(*tap) net.Conn // nil if the connection is not wrapped
-	why  string
+	why  string              // the end of Subscriber.Why, or "" if the stream is parked
 }{
 	{"none", nil, ""},
 	{"embeds net.Conn and counts", func(t *tap) net.Conn { return t }, "*sse_test.tap"},
@@ -214,8 +215,8 @@ var wrappers = []struct {
 		"*sse_test.tap"},
 }
 
-// Only a socket of the system is parked. If the listener wraps its connections, the
-// stream is held, and no byte passes the wrapper by.
+// A stream is parked only if its connection is a socket of the system. If the listener
+// wraps its connections, the stream is held, and every byte goes through the wrapper.
 func TestParkInListenerWrappers(t *testing.T) {
 	for _, test := range wrappers {
 		t.Run(test.name, func(t *testing.T) {
@@ -235,8 +236,9 @@ func TestParkInListenerWrappers(t *testing.T) {
 	})
 }
 
-// testParkBehind receives an event from a broker behind a listener, lets the broker
-// end the stream, and counts the bytes.
+// testParkBehind receives an event from a broker behind a listener, and then lets the
+// broker end the stream. The wrapper must have written as many bytes as the client has
+// received.
 func testParkBehind(t *testing.T, listener net.Listener, wrap func(*tap) net.Conn, why string) {
 	t.Helper()
 	var written, received atomic.Int64

@@ -21,8 +21,9 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// A middleware sees a whole stream, or with Park only its beginning. A stream
-// that cannot be parked is held, and Subscribers returns the reason.
+// These tests check parked streams behind middleware. While a stream is held, the call
+// of the middleware lasts as long as the stream. When a stream is parked, the call
+// returns at once. Subscribers returns the reason why a stream is held.
 
 // limiter is a middleware that limits the number of concurrent requests.
 type limiter struct {
@@ -39,8 +40,8 @@ func (l *limiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.Handler.ServeHTTP(w, r)
 }
 
-// inParkModes runs a test in fake time with a handler around the broker,
-// without Park and with it.
+// inParkModes runs a test in fake time, without Park and with Park. around returns the
+// middleware around the broker.
 func inParkModes(t *testing.T, around func(http.Handler) http.Handler,
 	test func(t *testing.T, f *brokertest.Fixture)) {
 	t.Helper()
@@ -58,7 +59,8 @@ func inParkModes(t *testing.T, around func(http.Handler) http.Handler,
 	}
 }
 
-// wantWait checks that there is one subscriber, and how it waits.
+// wantWait checks that there is one subscriber, and compares the fields Wait and Why
+// of its description.
 func wantWait(t *testing.T, broker *sse.Broker, wait, why string) {
 	t.Helper()
 	list := broker.Subscribers()
@@ -306,9 +308,9 @@ func TestFilterDelaysNoOtherStream(t *testing.T) {
 	})
 }
 
-// A loop collects the output of many streams before it writes. Each stream
-// receives its own events, even if the output is larger than the loop's buffer,
-// and even if the filter of another stream panics.
+// A loop, a goroutine for many parked streams, collects their output before it writes.
+// Each stream receives its own events, even if the output is larger than the loop's
+// buffer, and even if the filter of another stream panics.
 func TestLargeBatches(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = selectForBatches
@@ -401,7 +403,9 @@ func testLargeBatches(t *testing.T, broker *sse.Broker, url string, httpClient *
 	}
 }
 
-// The tests of internal/property run the same programs with held streams.
+// This test runs the random programs of package property with parked streams. (A
+// program publishes, subscribes, reconnects and so on.) The tests of that package run
+// the same programs with held streams.
 func TestResumePropertyParked(t *testing.T) {
 	steps := 34_000
 	if testing.Short() {

@@ -117,7 +117,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// With a log, Forget also removes events from the broker's window.
+// With a log, too, Forget removes events from the broker's memory, and a subscriber
+// receives a gap for them.
 func TestForgetWithLog(t *testing.T) {
 	b := &sse.Broker{Log: reflog.New(nil)}
 	defer func() { _ = b.Shutdown(t.Context()) }()
@@ -149,7 +150,8 @@ func appendAll(t *testing.T, b *sse.Broker, entries ...sse.Entry) ([]sse.Positio
 	return result.Positions, err
 }
 
-// Without a log that stores keys, a request with a key publishes nothing.
+// Append refuses a request with a key, and publishes nothing, if the broker has no log
+// or a log that does not store keys.
 func TestAppendWithKeyNeedsLog(t *testing.T) {
 	for name, log := range map[string]sse.EventLog{"no log": nil, "no keys": keylessLog{reflog.New(nil)}} {
 		t.Run(name, func(t *testing.T) {
@@ -187,9 +189,9 @@ func TestReadNegativeLimit(t *testing.T) {
 	}
 }
 
-// An event is removed when it is as old as its topic's limit or the limit of all
-// topics, even if it is the last event of the topic. A start before it then has a
-// gap.
+// An event is removed when it is older than its topic's limit or the limit of all
+// topics, even if it is the last event of the topic. A page that begins before the
+// event then has the event's position in Lost.
 func TestRetentionByAge(t *testing.T) {
 	for name, set := range map[string]func(*sse.Broker){
 		"topic": func(b *sse.Broker) {
@@ -226,8 +228,9 @@ func TestRetentionByAge(t *testing.T) {
 	}
 }
 
-// The loss of an older event after the loss of a newer one moves no loss mark back:
-// a subscriber between the two receives a gap.
+// The loss mark of a topic is the position of its newest lost event. If an older event
+// is lost later, the mark does not move back: a subscriber whose position is between
+// the two events still receives a gap.
 func TestLossMarkOnlyRises(t *testing.T) {
 	b := &sse.Broker{TopicRetention: []sse.TopicRetention{
 		{Pattern: mustPattern(t, "short"), Events: 1},
@@ -237,7 +240,8 @@ func TestLossMarkOnlyRises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Event 3 is lost. Events 1 and 2 are lost later.
+	// Event 3 is lost now, because topic short retains only event 4. (Event 2 is also on
+	// topic b.) Events 2 and 1 are lost next.
 	if err := b.Forget(t.Context(), "b", at[1]); err != nil {
 		t.Fatal(err)
 	}
@@ -263,10 +267,11 @@ func TestLossMarkOnlyRises(t *testing.T) {
 	}
 }
 
-// TestPositionsRevealNothing plays a subscriber of news that tries to find out
-// which of 1,000 values an event of another topic has. The subscriber knows
-// everything else about the event, even its time, and everything about this
-// package. It lacks the key of the log.
+// TestPositionsRevealNothing is an attack by a subscriber of the topic news. The
+// attacker tries to find out which of 1,000 values is the data of an event on another
+// topic. To do so, the attacker uses the position of that event, which subscribers of
+// news receive too. The attacker knows everything else about the event, even its time,
+// and everything about this package, but not the secret key of the log.
 func TestPositionsRevealNothing(t *testing.T) {
 	inLogs(t, func(t *testing.T, b *sse.Broker) {
 		const trials, values = 100, 1000
@@ -276,7 +281,8 @@ func TestPositionsRevealNothing(t *testing.T) {
 			if _, err := b.Publish(t.Context(), sse.Event{Data: value}, "secret"); err != nil {
 				t.Fatal(err)
 			}
-			// The subscriber may not read this page, but learns the time from it.
+			// In this test, the attacker knows the time of the event from this page.
+			// A real subscriber of news could not read the page.
 			secret, err := b.Read(t.Context(), sse.Selection{Topics: []string{"secret"}},
 				sse.Start{Last: 1}, 1)
 			if err != nil {
@@ -290,16 +296,17 @@ func TestPositionsRevealNothing(t *testing.T) {
 				found++
 			}
 		}
-		// A subscriber that guesses finds more than four of the values in one of 13
-		// million runs of this test.
+		// An attacker that only guesses finds more than four of the values in one of
+		// 13 million runs of this test.
 		if found > 4 {
 			t.Errorf("the positions revealed %d of %d values", found, trials)
 		}
 	})
 }
 
-// guessValue returns the value with which the check of an entry is the check of a
-// position, or any other value. It does not look at the entry's data or position.
+// guessValue tries each value as the data of the entry. It returns the value with which
+// the check of the entry is the check of the position seen, or "value 0" if there is
+// none. It does not use the entry's own data and position.
 func guessValue(entry sse.Entry, seen sse.Position, values int) string {
 	entry.Position = seen
 	for i := range values {
@@ -311,7 +318,8 @@ func guessValue(entry sse.Entry, seen sse.Position, values int) string {
 	return "value 0"
 }
 
-// checkWithoutKey is the function that positions contained before they had a key.
+// checkWithoutKey is another hash that a position might contain as its check: it needs
+// no key.
 func checkWithoutKey(e *sse.Entry) uint32 {
 	crc := uint32(1)
 	number := func(n int64) {

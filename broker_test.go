@@ -53,8 +53,9 @@ func TestBrokerTopics(t *testing.T) {
 	})
 }
 
-// An event on several topics reaches the subscribers of each, although waking one of
-// them looks at its own topics.
+// An event on several topics reaches the subscribers of each topic. The broker loops
+// over the topics of the event. In this loop it wakes subscribers, and looks up the
+// topics of each of them. The look-up must not disturb the loop.
 func TestEventOnSeveralTopics(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Serve()
@@ -131,8 +132,8 @@ func TestBrokerHeartbeat(t *testing.T) {
 	})
 }
 
-// The heartbeat is a comment, a comment that is a block, or an event. A client
-// receives the event even if it receives its position at the same time.
+// A heartbeat is a comment, a comment with an empty line after it (a block), or an
+// event. A cursor, the client's new position, replaces a comment but not an event.
 func TestBrokerHeartbeatForm(t *testing.T) {
 	for _, test := range []struct {
 		name, want string
@@ -177,7 +178,8 @@ func TestBrokerHeartbeatForm(t *testing.T) {
 	}
 }
 
-// A selection has its own form of the cursor, beside streams with other forms.
+// Selection.Cursor sets the form of the cursor for one stream. Streams with other forms
+// are not affected.
 func TestSelectionCursor(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Cursor = sse.CursorBlock
@@ -247,9 +249,9 @@ func readFull(resp *http.Response, p []byte) (int, error) {
 	return n, nil
 }
 
-// A received event can be published again unchanged. The broker ignores the
-// field Topic, which another kind of server may have set to an invalid topic, and
-// LastEventID, ClearID, and an ID that is a position.
+// A received event can be published again unchanged. The broker ignores the fields
+// Topic, LastEventID and ClearID, even if a value is invalid because the event comes
+// from another kind of server. It also ignores an ID that is the text of a position.
 func TestPublishReceivedEvent(t *testing.T) {
 	id := sse.Position{Epoch: 7, Seq: 42, Check: 1}.String()
 	for _, event := range []sse.Event{
@@ -262,8 +264,8 @@ func TestPublishReceivedEvent(t *testing.T) {
 	}
 }
 
-// publishReceived checks that event is published as the data x without another
-// field.
+// publishReceived publishes event with Publish and with Append. It checks that the
+// published events have the data x, and no other field of event.
 func publishReceived(t *testing.T, broker *sse.Broker, event sse.Event) {
 	t.Helper()
 	if _, err := broker.Publish(t.Context(), event, "news"); err != nil {
@@ -295,8 +297,8 @@ func publishReceived(t *testing.T, broker *sse.Broker, event sse.Event) {
 	}
 }
 
-// An ID that only looks like a position is refused, and so are both an ID and
-// ClearID.
+// Publish refuses an ID that begins with "~" but is not a position. It also refuses an
+// event that has both an ID and ClearID.
 func TestPublishRefusesID(t *testing.T) {
 	id := sse.Position{Epoch: 7, Seq: 42, Check: 1}.String()
 	inLogs(t, func(t *testing.T, b *sse.Broker) {
@@ -312,8 +314,8 @@ func TestPublishRefusesID(t *testing.T) {
 	})
 }
 
-// A program can publish the events of one broker on another one. Each event gets
-// a position of the second broker, unless the application has set its ID.
+// A program can publish the events of one broker on another broker. There, the ID of
+// each event is a position of the second broker, unless the application has set the ID.
 func TestRelay(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Serve()
@@ -351,8 +353,8 @@ func TestRelay(t *testing.T) {
 	})
 }
 
-// Retention frees the memory of removed events even if the broker still stores
-// an older event on another topic.
+// The memory of removed events is released even if the broker still stores an older
+// event on another topic.
 func TestRetentionBehindAnOldEvent(t *testing.T) {
 	var broker sse.Broker
 	broker.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "hot"), Events: 10}}
@@ -408,8 +410,9 @@ func TestHeartbeatBetweenFilteredEvents(t *testing.T) {
 	})
 }
 
-// inWaits runs a test of a broker in fake time, in each of the ways in which
-// streams wait.
+// inWaits runs a test of a broker in fake time for each way in which a stream can wait:
+// held, in the goroutine of its handler, with HTTP/1.1 and with HTTP/2; and parked,
+// without a goroutine.
 func inWaits(t *testing.T, test func(t *testing.T, f *brokertest.Fixture)) {
 	t.Helper()
 	waits := append(brokertest.Held(), brokertest.Parked(sse.ParkInMemory))

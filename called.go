@@ -7,18 +7,19 @@ import (
 	"time"
 )
 
-// called is a subscription by [Broker.Subscribe], which waits in the caller's
-// loop.
+// called is the transport (see subscriber.go) of a subscription by
+// [Broker.Subscribe], which waits in the goroutine of the caller's loop.
 type called struct {
 	st          *state
 	s           *subscriber
 	woken       chan struct{}      // bound: 1; one element for each time that s stops being idle
-	stopReading context.CancelFunc // cancels the read of a page; nil if none is in progress
+	stopReading context.CancelFunc // cancels the read of a page of the log, or nil
 }
 
 func (l *called) wake() { l.woken <- struct{}{} }
 
-// interrupt does not interrupt the body of the caller's loop.
+// interrupt cancels a read of the log. It cannot interrupt the body of the caller's
+// loop.
 func (l *called) interrupt(error) {
 	if l.stopReading != nil {
 		l.stopReading()
@@ -31,8 +32,8 @@ func (l *called) stalledSince() int64 { return 0 }
 
 func (l *called) kind() (_, _ string) { return "called", "" }
 
-// call serves Broker.Subscribe. It returns nil if yield returned false, and
-// otherwise the reason why the subscription ended.
+// call runs a subscription for Broker.Subscribe. It returns nil if yield has
+// returned false, and otherwise the reason why the subscription ended.
 func call(ctx context.Context, st *state, sel Selection, start Start,
 	yield func(Event, error) bool) error {
 	s, err := st.admit(ctx, &sel, start, "", "")
@@ -55,9 +56,9 @@ func call(ctx context.Context, st *state, sel Selection, start Start,
 			cause = b.endCause
 			return b.endCause
 		}
-		b.permit.release() // the body of the loop may take any time
+		b.permit.release() // not after the loop, because its body may take any time
 		for event := range l.events(&b) {
-			if s.expires() != 0 && s.expired(time.Now()) { // while the body ran
+			if s.expires() != 0 && s.expired(time.Now()) { // while yield ran
 				cause = ErrExpired
 				return ErrExpired
 			}

@@ -21,8 +21,8 @@ const (
 
 // Client receives one stream of events. When the stream is lost, the client
 // reconnects and asks for the events that it missed. By default, the number of
-// attempts has no limit, but some responses, such as 404, are final. Only URL
-// must be set.
+// attempts has no limit, but some responses, such as 404, are final: the client
+// does not try again. Only URL must be set.
 //
 // The fields must not be changed while Events runs.
 type Client struct {
@@ -33,7 +33,7 @@ type Client struct {
 	Method string
 
 	// Body is the body of each request. If nil, requests have no body, unless
-	// GetBody is set. The client does not change it.
+	// GetBody is set. The client does not modify Body.
 	Body []byte
 
 	// GetBody, if not nil, is called for each request and returns its body, for
@@ -42,51 +42,56 @@ type Client struct {
 	GetBody func() (io.Reader, error)
 
 	// Header is sent with each request. It may replace the defaults of Accept,
-	// Accept-Encoding and Cache-Control. The client asks servers not to compress
-	// the stream, because most servers then send each event at once. It decodes
+	// Accept-Encoding and Cache-Control. By default, the client asks servers not to
+	// compress the stream, because compression often delays events. It decodes
 	// gzip, and no other coding.
 	Header http.Header
 
 	// Prepare, if not nil, is called with each request before it is sent, for
-	// example to set a fresh token. If Prepare returns an error, the attempt
-	// fails, and the client retries as after a failure of the network.
+	// example to set a fresh token. If Prepare returns an error, the attempt fails,
+	// and the client retries as it does when the network fails.
 	//
 	// If a redirect leads to another origin, that origin does not receive the
-	// header fields that Prepare and Header have set, except harmless ones such
+	// header fields that Prepare and Header have set, except harmless fields such
 	// as Accept and User-Agent.
 	Prepare func(*http.Request) error
 
-	// HTTPClient sends the requests. Its Timeout must be zero, because it would
-	// end every stream; set IdleTimeout instead. If nil, a client with
+	// HTTPClient sends the requests. Its Timeout must be zero, because a Timeout
+	// would end every stream; set IdleTimeout instead. If nil, a client with
 	// [http.DefaultTransport] is used.
 	HTTPClient *http.Client
 
-	// LastEventID is the ID of the event after which Events begins, for example
-	// the [Event.LastEventID] that an earlier run of the program has stored. If
-	// empty, the Last-Event-ID in Header is used; without it, the server decides
-	// where to begin. Events does not change it.
+	// LastEventID is the ID of the event after which Events begins, for example the
+	// [Event.LastEventID] that an earlier run of the program has stored. If empty,
+	// the Last-Event-ID in Header is used. If that is empty too, the server decides
+	// where to begin. Events does not change this field.
 	LastEventID string
 
 	// RetryDelay is the time to wait before the first attempt to reconnect. If
-	// zero, 1 second. A retry field from the server replaces RetryDelay. A field
-	// below 10 milliseconds counts as 10 milliseconds, or as RetryDelay if
-	// RetryDelay is shorter; a field above a day counts as a day. A Retry-After
-	// header lengthens the delay, to at most a day.
+	// zero, 1 second. A retry field from the server replaces RetryDelay. If that
+	// field is below 10 milliseconds, the delay is 10 milliseconds, or RetryDelay
+	// if RetryDelay is shorter. If that field is above a day, the delay is a day. A
+	// Retry-After header lengthens the delay, to at most a day.
 	RetryDelay time.Duration
 
-	// MaxRetryDelay limits how far the delay grows. If zero, 30 seconds. The
-	// first delay after progress is exactly RetryDelay, or the server's retry
-	// field if there was one; only a Retry-After header lengthens it. Each
-	// further delay is random, between one half and the whole of a value that
-	// doubles with every attempt without progress, so that clients do not all
-	// reconnect at once. The doubling starts at the first delay, or at 100
-	// milliseconds if the first delay is shorter. If MaxRetryDelay is negative,
-	// or not greater than the first delay, every delay equals the first one. But
-	// each delay after the first is at least 100 milliseconds, or at least
-	// RetryDelay if that is shorter. An attempt makes progress if it receives an
-	// event other than sse.cursor, if it skips an event that has a new ID, or if
-	// its stream stays open for at least the longest of MaxRetryDelay, the first
-	// delay and 1 second.
+	// MaxRetryDelay limits how far the delay grows. If zero, 30 seconds.
+	//
+	// The first delay after progress (see below) is RetryDelay, or the server's
+	// retry field if there was one. Further delays come from a value that begins at
+	// the first delay, or at 100 milliseconds if the first delay is shorter, and
+	// doubles with every attempt without progress, up to MaxRetryDelay. Each of
+	// these delays is random, between one half of the value and the value, so that
+	// clients do not all reconnect at once. A Retry-After header lengthens any
+	// delay.
+	//
+	// If MaxRetryDelay is negative, or not greater than the first delay, the delay
+	// does not grow: every delay equals the first delay. In this case, each delay
+	// after the first is still at least 100 milliseconds, or at least RetryDelay if
+	// RetryDelay is shorter.
+	//
+	// An attempt makes progress if it receives an event other than sse.cursor, if
+	// it skips an event that has a new ID, or if its stream stays open for at least
+	// the longest of MaxRetryDelay, the first delay and 1 second.
 	MaxRetryDelay time.Duration
 
 	// MaxRetries limits the number of consecutive retries without progress. If
@@ -108,20 +113,21 @@ type Client struct {
 	// false, 408, 425, 429 and every status from 500 on are retried.
 	LikeBrowser bool
 
-	// Resend, if not nil, reports whether the client may repeat a request that
-	// might cost twice: a request whose method is not GET or, if Terminal is set,
-	// any request whose stream has begun. If refused is true, the server has not
-	// processed the request: no connection was established, or the status is 408,
-	// 425, 429 or 503. If Resend is nil, the client repeats no such request. Most
-	// programs need one of these two functions:
+	// Resend, if not nil, reports whether the client may send a request again
+	// although its effect, or its price, might then count twice. Such a request is
+	// a request whose method is not GET and, if Terminal is set, any request whose
+	// stream has begun. If refused is true, the server has not processed the
+	// request: no connection was established, or the status is 408, 425, 429 or
+	// 503. If Resend is nil, the client repeats no such request. Most programs need
+	// one of these two functions:
 	//
 	//	func(refused bool) bool { return refused } // for an answer that costs money
 	//	func(refused bool) bool { return true }    // if the server can resume
 	Resend func(refused bool) bool
 
-	// Terminal, if not nil, reports whether an event ends the stream by
-	// agreement, such as an event with the data "[DONE]". Events yields that event
-	// too, because in some protocols it has data, and then ends. If a stream ends
+	// Terminal, if not nil, reports whether an event ends the stream by agreement,
+	// for example an event with the data "[DONE]". Events yields that event too,
+	// because in some protocols it has data, and then ends. If a stream ends
 	// without that event, and the client does not retry, Events yields
 	// [ErrTruncated].
 	Terminal func(Event) bool
@@ -146,16 +152,16 @@ type Client struct {
 	// [slog.Default] if Logger is nil.
 	OnSkip func(*TooLargeError)
 
-	// Logger receives a record whenever a stream is opened, and whenever the
-	// client will retry after a lost stream or a failed attempt. If nil, nothing
-	// is logged, except skipped events and a last event ID that is too long to be
-	// sent.
+	// Logger receives a record whenever a stream is opened, and whenever the client
+	// will retry after a lost stream or a failed attempt. If nil, the client logs
+	// only two warnings, with [slog.Default]: an event was skipped and OnSkip is
+	// nil, or the last event ID is too long to be sent.
 	Logger *slog.Logger
 
 	running atomic.Bool
 
 	mu            sync.Mutex              // guards the following
-	cancelAttempt context.CancelCauseFunc // ends the attempt, or the wait for the next one
+	cancelAttempt context.CancelCauseFunc // ends the attempt, or the wait for the next attempt
 }
 
 // State is the state of a Client, for example "open".
@@ -175,7 +181,7 @@ const (
 	// before it reconnects.
 	StateRetrying State = "retrying"
 
-	// StateClosed: Events ends.
+	// StateClosed: Events ends, and the client does not reconnect.
 	StateClosed State = "closed"
 )
 
@@ -183,7 +189,7 @@ const (
 type StateChange struct {
 	State State
 
-	// Attempt is the number of the request, 1 for the first.
+	// Attempt is the number of the attempt to connect, 1 for the first.
 	Attempt int
 
 	// LastEventID is the ID after which the client continues: the LastEventID of
@@ -191,12 +197,13 @@ type StateChange struct {
 	// sse.cursor. It is empty if the server decides where to begin.
 	LastEventID string
 
-	// Err is the reason why the stream was lost (StateRetrying) or why Events
-	// ends (StateClosed). It is nil if the server ended the stream properly, or
-	// if the caller broke out of the loop. In StateConnecting, Err is a
-	// [*FieldError] if LastEventID has more than 8 KiB, so that the request does
-	// not contain it: events may then be missing or arrive twice. Otherwise it is
-	// nil.
+	// Err is the reason why the stream was lost or not opened (StateRetrying), or
+	// why Events ends (StateClosed). It is nil if the server ended the stream
+	// between two events, or if the caller broke out of the loop.
+	//
+	// In StateConnecting, Err is nil or a [*FieldError]. The *FieldError says that
+	// LastEventID has more than 8 KiB, so that the request does not contain it.
+	// Events may then be missing or arrive twice.
 	Err error
 
 	// Delay is the time that the client waits (StateRetrying).
@@ -221,22 +228,22 @@ var errReconnect = errors.New("sse: Client.Reconnect was called")
 //
 //   - a [*ResponseError], if the response is final;
 //   - [ErrTruncated], if the stream ended before it was complete;
-//   - [ErrGaveUp], after MaxRetries, and the reason why the last attempt failed;
-//   - the reason why the only attempt failed, if MaxRetries or Resend allows no
-//     other;
+//   - [ErrGaveUp] and the reason why the last attempt failed, after MaxRetries
+//     retries without progress;
+//   - the reason why an attempt failed, if MaxRetries or Resend does not allow
+//     another attempt;
 //   - the cause of ctx;
 //   - [ErrInUse], or an error that names an invalid field of the Client.
 //
-// An event over MaxEventSize is
-// not an error: it is skipped and reported to OnSkip.
+// An event over MaxEventSize is not an error: it is skipped and reported to OnSkip.
 //
-// Of the event types that are reserved for this package, Events yields every
-// type except sse.cursor. The ID of an sse.cursor is the current position in
-// the server's log. When the client reconnects, it asks for the events after
-// this position.
+// Of the event types that are reserved for this package, such as "sse.gap", Events
+// yields every type except "sse.cursor". The ID of an sse.cursor is the current
+// position in the server's log. When the client reconnects, it asks for the events
+// after this position.
 //
-// A Client is one stream: if Events is already running, a second call yields an
-// error. Each call begins after the event with the ID LastEventID.
+// A Client receives one stream at a time: if Events is already running, a second
+// call yields [ErrInUse]. Each call begins after the event with the ID LastEventID.
 func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if !c.running.CompareAndSwap(false, true) {
@@ -260,9 +267,9 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 // Reconnect closes the connection, or ends the wait for the next attempt, and
-// connects again at once, even if Method is not GET. Call it when the program
-// learns, for example, that the network has changed. It does not block, does
-// nothing if Events is not running, and is safe for concurrent use.
+// connects again at once, even if Method is not GET. Call it, for example, when the
+// program learns that the network has changed. Reconnect does not block. It does
+// nothing if Events is not running. It is safe for concurrent use.
 func (c *Client) Reconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -279,8 +286,8 @@ func (c *Client) method() string {
 	return c.Method
 }
 
-// setCancelAttempt sets the function that Reconnect calls; nil if there is
-// none.
+// setCancelAttempt sets the function that Reconnect calls. cancel is nil if no
+// attempt can be canceled.
 func (c *Client) setCancelAttempt(cancel context.CancelCauseFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

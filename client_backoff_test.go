@@ -14,8 +14,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// failures makes a client fail n times in a row and returns the delay after
-// each failure. It checks that the client waited for that delay.
+// failures makes a client fail n times in a row, and returns the delay that the client
+// reported after each failure. It checks that the client then waited for this delay.
 func failures(t *testing.T, n int, set func(*sse.Client)) []time.Duration {
 	t.Helper()
 	f := newFixture(t, append(times(n, refusal(503)), held("data: a\n\n"))...)
@@ -30,8 +30,8 @@ func failures(t *testing.T, n int, set func(*sse.Client)) []time.Duration {
 	return got
 }
 
-// By default, the first delay is 1 s. Further delays grow to a limit, which is
-// 30 s by default, and each delay is partly random.
+// The first delay is RetryDelay, by default 1 s. Each further delay is random, between
+// a half and the whole of a value that doubles up to MaxRetryDelay, by default 30 s.
 func TestBackoff(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -64,8 +64,8 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// A server that asks for no delay gets 10 ms, as RetryDelay documents. If the
-// server is then down, the delay grows.
+// If a server asks for a delay of 0 or 1 ms, the client waits for 10 ms. If the server
+// is then down, the delay grows.
 func TestBackoffFromZero(t *testing.T) {
 	for _, retry := range []string{"0", "1"} {
 		inBubble(t, retry, func(t *testing.T) {
@@ -80,8 +80,8 @@ func TestBackoffFromZero(t *testing.T) {
 	}
 }
 
-// Jitter: no two clients reconnect at the same time, and the delays are spread
-// over their range.
+// The delays of many clients differ, and are spread over the whole range from 15 s to
+// 30 s, so that the clients do not reconnect at the same time.
 func TestBackoffVaries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients = 50
@@ -105,7 +105,7 @@ func TestBackoffVaries(t *testing.T) {
 	})
 }
 
-// One setting, MaxRetryDelay, makes the delay constant.
+// All delays are equal if MaxRetryDelay is negative, or not greater than RetryDelay.
 func TestBackoffConstant(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -129,8 +129,8 @@ func TestBackoffConstant(t *testing.T) {
 	}
 }
 
-// The delays start again at RetryDelay only after progress. Progress is an
-// event, or a stream that stays open for as long as the longest delay.
+// The delays start again at RetryDelay only after progress. Progress is an event, a
+// skipped event with a new ID, or a stream that stays open for MaxRetryDelay (30 s).
 func TestBackoffReset(t *testing.T) {
 	open := func(d time.Duration) ssetest.Response {
 		return ssetest.Response{Chunks: []string{":\n", ":\n"}, Pause: d}
@@ -176,7 +176,7 @@ func TestMaxRetries(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		r    ssetest.Response
-		want error // nil: a *ResponseError
+		want error // compared only if it is ECONNREFUSED
 	}{
 		{"refused", refusal(503), nil},
 		{"cut", broken(), sse.ErrTruncated},
@@ -201,7 +201,7 @@ func TestMaxRetries(t *testing.T) {
 				case test.want == syscall.ECONNREFUSED:
 					wantError(t, err, test.want)
 				case test.name == "clean end" && retries < 0:
-					if err != nil { // "Events ends with the stream"
+					if err != nil { // MaxRetries: "Events ends when the stream ends."
 						t.Errorf("got the error %v, want none", err)
 					}
 				case err == nil:
@@ -238,7 +238,8 @@ func TestMaxRetriesCountsAnewAfterProgress(t *testing.T) {
 	})
 }
 
-// Without a limit the delay doubles until it reaches the largest Duration.
+// If MaxRetryDelay is the largest Duration, the delays double up to that Duration, and
+// do not overflow.
 func TestBackoffWithoutLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, refusal(503))
@@ -250,7 +251,7 @@ func TestBackoffWithoutLimit(t *testing.T) {
 			case change.Attempt == 100:
 				cancel()
 			case change.State == sse.StateRetrying:
-				f.client.Reconnect() // skips the wait, but counts as a retry
+				f.client.Reconnect() // ends the wait at once; the attempt still counts
 			}
 		}
 		_, err := f.receive(ctx, 0)
@@ -263,8 +264,9 @@ func TestBackoffWithoutLimit(t *testing.T) {
 	})
 }
 
-// With a constant delay, too, the server's delay of 10 ms applies once; the
-// retries after it wait 100 ms.
+// If the server asks for a delay of 0, the first delay is 10 ms. With a negative
+// MaxRetryDelay, every delay after the first is 100 ms, so that a server that is down
+// does not receive a request every 10 ms.
 func TestConstantBackoffFromZero(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, append([]ssetest.Response{answer("retry: 0\ndata: a\n\n")},

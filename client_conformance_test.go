@@ -15,8 +15,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The client passes all 73 cases that need no browser. Each case is run with
-// whole streams, byte by byte, and cut at every offset.
+// The client passes all 73 cases of testdata/conformance that need no browser. Each
+// case is run with the streams whole, byte by byte, and cut at every offset.
 func TestConformanceClient(t *testing.T) {
 	ran := 0
 	for _, v := range loadVectors(t) {
@@ -97,10 +97,12 @@ func (r *vectorResponse) script(self string, cut func([]byte) []string) ssetest.
 	}
 }
 
+// errVectorDone is the cause with which a run cancels its client.
 var errVectorDone = errors.New("the run is complete")
 
-// vectorRun is one run of a case as a script in a browser would see it: the
-// states have the names of EventSource, and some changes are error events.
+// vectorRun is one run of a case, as a script in a browser would see it: the states
+// have the names of EventSource. The loss of a stream, and a final error, are error
+// events.
 type vectorRun struct {
 	v      *vector
 	script *ssetest.Script
@@ -110,7 +112,7 @@ type vectorRun struct {
 	events  []vectorEvent
 	states  []string
 	errors  []string      // the state at each error event
-	reached bool          // the stream has ended after exactly the expected events
+	reached bool          // a stream was lost after exactly the expected events
 	delay   time.Duration // the delay before the last attempt, as reported
 	lost    time.Time     // when the stream was lost
 	waited  time.Duration // the actual delay
@@ -128,7 +130,7 @@ func (r *vectorRun) run(ctx context.Context) string {
 	}
 	var timer *time.Timer
 	switch {
-	case r.v.Expect.Outcome == "open": // and stays open
+	case r.v.Expect.Outcome == "open": // the stream must still be open after an hour
 		timer = time.AfterFunc(time.Hour, func() { r.cancel(errVectorDone) })
 		defer timer.Stop()
 	case r.v.Expect.CloseAt == "connecting":
@@ -198,8 +200,8 @@ func (r *vectorRun) onState(change sse.StateChange) {
 	}
 }
 
-// compare describes the first mismatch, or returns "", after Events has ended
-// with err.
+// compare compares the result of the run with the expected result, after Events has
+// ended with err. It describes the first mismatch, or returns "".
 func (r *vectorRun) compare(err error) string {
 	expect := &r.v.Expect
 	done := errors.Is(err, errVectorDone)

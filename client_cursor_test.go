@@ -11,13 +11,14 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// cursor returns an event with a position of the server's log.
+// cursor returns an event of type sse.cursor, in wire form. Its ID is a position of the
+// server's log. The event carries nothing else.
 func cursor(id string) string {
 	return "id: " + id + "\nevent: sse.cursor\ndata: \n\n"
 }
 
-// Client.Events: "An event of type sse.cursor is not yielded". Other types that
-// begin with "sse." are yielded, and a Decoder yields all types.
+// Client.Events does not yield events of type sse.cursor. It yields all other types,
+// even if they begin with "sse.". A Decoder yields all types.
 func TestCursorIsHidden(t *testing.T) {
 	for _, test := range []struct {
 		name, in string
@@ -67,7 +68,8 @@ func TestCursorIsHidden(t *testing.T) {
 	}
 }
 
-// A position may be any text, including text that a header cannot contain.
+// The ID of a cursor may be any text. If a header cannot carry the text unchanged, the
+// client sends it in the query.
 func TestCursorOfAnyID(t *testing.T) {
 	for id, want := range map[string]string{
 		"7-42-abcdef": "7-42-abcdef",
@@ -111,8 +113,8 @@ func TestCursorIsNoProgress(t *testing.T) {
 	})
 }
 
-// A stream that stays open is progress, even if it contains only cursors. Each
-// cursor restarts IdleTimeout.
+// A stream that stays open for MaxRetryDelay is progress, even if it contains only
+// cursors. Each cursor restarts IdleTimeout.
 func TestCursorKeepsAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quiet := answer(cursor("1"), cursor("2"), cursor("3"))
@@ -130,7 +132,7 @@ func TestCursorKeepsAlive(t *testing.T) {
 }
 
 // StateChange.LastEventID is the ID after which the client continues. OnCursor is
-// called for each cursor that changes it, and for nothing else.
+// called for each cursor that changes this ID, and for nothing else.
 func TestStateLastEventID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		large := "id: 6\ndata: " + xs(100) + "\n\n"

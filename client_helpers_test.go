@@ -45,13 +45,12 @@ func times(n int, r ssetest.Response) []ssetest.Response {
 	return slices.Repeat([]ssetest.Response{r}, n)
 }
 
-// always and ifRefused are for Client.Resend.
+// always and ifRefused are functions for Client.Resend.
 func always(bool) bool            { return true }
 func ifRefused(refused bool) bool { return refused }
 
-// tooMany is the number of attempts that fails a test. Without a limit, a
-// client that wrongly does not give up would continue until the fake clock
-// overflows.
+// tooMany is the number of attempts above which a test fails. Without this limit, a
+// client that wrongly does not give up would continue until the fake clock overflows.
 const tooMany = 5000
 
 // fixture is a client, its scripted server, and its state changes.
@@ -62,7 +61,8 @@ type fixture struct {
 	client *sse.Client
 	start  time.Time
 	states []sse.StateChange
-	// onState, if not nil, is called for each state change too.
+	// onState, if not nil, is called for each state change, after the change was
+	// added to states.
 	onState func(sse.StateChange)
 }
 
@@ -90,7 +90,8 @@ func newFixtureWith(t *testing.T, opts *ssetest.ServerOptions,
 	return f
 }
 
-// inBubble runs a subtest in a separate bubble.
+// inBubble runs a subtest in a bubble of its own, and so with a fake clock: see
+// testing/synctest.
 func inBubble(t *testing.T, name string, test func(t *testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
@@ -99,8 +100,9 @@ func inBubble(t *testing.T, name string, test func(t *testing.T)) {
 	})
 }
 
-// receive returns the first n events, or all events and the last error if the
-// stream ends before. It fails the test if anything follows the error.
+// receive runs Events until it has yielded n events, or, if n is 0, until Events ends.
+// It returns the events and the error that Events has yielded. The test fails if
+// anything follows the error.
 func (f *fixture) receive(ctx context.Context, n int) (events []sse.Event, last error) {
 	f.t.Helper()
 	for event, err := range f.client.Events(ctx) {
@@ -145,7 +147,8 @@ func (f *fixture) receiveUntil(last string) (data []string) {
 	return data
 }
 
-// mustFail is like receive, but fails the test unless there is only an error.
+// mustFail returns the error that Events yields. The test fails if Events yields an
+// event, or no error.
 func (f *fixture) mustFail() error {
 	f.t.Helper()
 	events, err := f.receive(f.t.Context(), 0)
@@ -181,7 +184,8 @@ func (f *fixture) wantElapsed(want time.Duration) {
 	}
 }
 
-// wantStates checks the states that OnState has received, as text.
+// wantStates checks the state changes that OnState has received. A state change has a
+// text such as "open 1": the state and the number of the attempt.
 func (f *fixture) wantStates(want ...string) {
 	f.t.Helper()
 	var got []string
@@ -193,11 +197,12 @@ func (f *fixture) wantStates(want ...string) {
 	}
 }
 
-// wantNoConnection checks that the client has no open connection, except idle
-// connections of its transport, which it closes first.
+// wantNoConnection closes the idle connections of the client's transport, and then
+// checks that the client has no open connection.
 func (f *fixture) wantNoConnection() {
 	f.t.Helper()
-	// From Go 1.27 on, net/http reads a body for a moment after it was closed.
+	// From Go 1.27 on, net/http continues to read a body for up to 50 ms after the
+	// client has closed it. During that time, the connection stays open.
 	time.Sleep(time.Second)
 	f.server.Client().CloseIdleConnections()
 	synctest.Wait()
@@ -217,7 +222,8 @@ func (f *fixture) delays() []time.Duration {
 	return delays
 }
 
-// sentIDs returns the Last-Event-ID of each request, or "-" if it has none.
+// sentIDs returns the last event ID that each request contains: the value of the
+// header, or "query " and the value in the query, or "-" if there is neither.
 func (f *fixture) sentIDs() []string {
 	var ids []string
 	for _, r := range f.script.Requests() {

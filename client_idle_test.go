@@ -73,8 +73,9 @@ func TestNoIdleTimeout(t *testing.T) {
 	})
 }
 
-// The time in which the caller is busy does not count. When the caller
-// continues, the server has the whole timeout again.
+// IdleTimeout does not include time during which the caller is busy: in the body of
+// its loop, or in a function that the client calls. When the caller continues, the
+// server has the whole timeout again.
 func TestIdleTimeoutNotWhileTheCallerIsBusy(t *testing.T) {
 	busy := func(http.Header) { time.Sleep(time.Hour) }
 	for _, test := range []struct {
@@ -191,9 +192,9 @@ func TestIdleTimeoutLeaksNothing(t *testing.T) {
 	})
 }
 
-// After a timeout the client opens a new connection, even on HTTP/2. There the
-// transport would use the old connection again, because a canceled stream leaves
-// its connection in the pool.
+// After a timeout, and after Reconnect, the client opens a new connection, even on
+// HTTP/2. (On HTTP/2, the transport by itself would use the old connection again,
+// because a canceled stream leaves its connection in the pool.)
 func TestDeadConnectionIsReplaced(t *testing.T) {
 	for _, trigger := range []string{"IdleTimeout", "Reconnect"} {
 		t.Run(trigger, func(t *testing.T) {

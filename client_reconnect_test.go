@@ -83,7 +83,8 @@ func TestServerStopsAndStarts(t *testing.T) {
 	})
 }
 
-// RFC 9110 10.2.3: Retry-After. The bubble's clock starts at a full second.
+// RFC 9110 10.2.3: Retry-After is a number of seconds, or a date. The fake clock starts
+// at a full second, so the client can wait until exactly that date.
 func TestRetryAfter(t *testing.T) {
 	in := func(d time.Duration, layout string) string {
 		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).Format(layout)
@@ -129,7 +130,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// Retry-After does not shorten a delay that has grown, and applies to one wait.
+// Retry-After does not shorten a delay that has grown, and lengthens only one delay.
 func TestRetryAfterAndBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		responses := append(times(8, refusal(503)),
@@ -192,8 +193,8 @@ func TestRetryFieldPersists(t *testing.T) {
 	}
 }
 
-// A retry that is too large for a Duration must not become a short delay: it
-// means a day, the longest delay that RetryDelay allows a server to set.
+// A retry field that is too large for a Duration must not become a short delay. It
+// counts as a day, the longest delay that a server can set.
 func TestRetryFieldOfManyDigits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, answer("retry: "+strings.Repeat("9", 30)+"\n\n"))
@@ -297,7 +298,7 @@ func TestReconnect(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "POST"} {
 			if method == "POST" && test.first.Status == 503 && !test.first.Stall {
-				continue // Events has ended, because a POST is not retried
+				continue // Events would end before Reconnect, because a POST is not retried
 			}
 			inBubble(t, method+" "+test.name, func(t *testing.T) {
 				responses := []ssetest.Response{test.first, held("data: end\n\n")}
@@ -387,7 +388,8 @@ func TestReconnectConcurrently(t *testing.T) {
 		}()
 		events, err := f.receive(ctx, 0)
 		wantError(t, err, context.DeadlineExceeded)
-		// Only the fourth response takes longer than the time between two calls.
+		// Nearly every call opens a stream that has one event. Only the fourth
+		// response takes longer than the time between two calls.
 		if len(events) < 500 {
 			t.Errorf("got %d events, want one for each of about 850 streams", len(events))
 		}
@@ -397,7 +399,8 @@ func TestReconnectConcurrently(t *testing.T) {
 	})
 }
 
-// Reconnect requests a stream again even if it would not be retried.
+// Reconnect requests a stream again even if the client would not retry the stream after
+// a failure.
 func TestReconnectWithTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("data: a\n\n"), answer(done))

@@ -19,9 +19,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// newOrigins is like newFixture, with a server that is every host on every
-// port, with https as well (but without TLS). hosts returns the Host of each
-// request.
+// newOrigins is like newFixture, but its server answers requests for every host and
+// port, and for https URLs too (without TLS). hosts returns the Host of each request.
 func newOrigins(t *testing.T, responses ...ssetest.Response) (f *fixture, hosts func() []string) {
 	t.Helper()
 	f = newFixture(t)
@@ -44,8 +43,9 @@ func redirect(status int, location string) ssetest.Response {
 	return refusal(status, "Location", location)
 }
 
-// Fetch 4.4, "HTTP-redirect fetch": a POST becomes a GET with 301 and 302, all
-// but GET and HEAD do with 303; the body goes with the method.
+// Fetch 4.4, "HTTP-redirect fetch": after 301 and 302, a POST becomes a GET. After 303,
+// every method except HEAD becomes GET. A request whose method has changed has no body,
+// and no header fields that describe a body.
 func TestRedirectMethods(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, method := range []string{"GET", "POST", "REPORT", "PUT"} {
@@ -143,7 +143,7 @@ func TestRedirectsThatFail(t *testing.T) {
 	for _, location := range []string{"http://a b/", "/%zz", ":"} {
 		inBubble(t, location, func(t *testing.T) {
 			f := newFixture(t, redirect(302, location))
-			f.client.MaxRetries = -1 // net/http itself returns this error
+			f.client.MaxRetries = -1 // because the client would retry after this error of net/http
 			if err := f.mustFail(); !strings.Contains(err.Error(), location) {
 				t.Errorf("got the error %v, want an error that names %q", err, location)
 			}
@@ -157,13 +157,13 @@ func TestRedirectsThatFail(t *testing.T) {
 	})
 }
 
-// A redirect to another origin does not carry the credentials there. (The client
+// After a redirect to another origin, the request contains no credentials. (The client
 // of donovanhide/eventsource sends Authorization to the other origin.)
 func TestRedirectCredentials(t *testing.T) {
 	for _, test := range []struct {
 		location string
 		host     string // of the second request
-		same     bool   // it is the same origin
+		same     bool   // the location has the origin of the client's URL
 	}{
 		{"/x", "one.example", true},
 		{"x?y", "one.example", true},
@@ -199,7 +199,7 @@ func TestRedirectCredentials(t *testing.T) {
 				if got := hosts()[1]; got != test.host {
 					t.Errorf("the second request is for the host %q, want %q", got, test.host)
 				}
-				for i, want := range []bool{true, test.same, true} { // the last is a new attempt
+				for i, want := range []bool{true, test.same, true} { // the third request is a new attempt
 					for _, name := range []string{"Authorization", "Cookie", "X-Api-Key", "X-Lower",
 						"Proxy-Authorization", "X-Fresh"} {
 						got := requests[i].Header.Get(name)
@@ -219,7 +219,7 @@ func TestRedirectCredentials(t *testing.T) {
 	}
 }
 
-// 443 is the port of https.
+// An https URL with the port 443 has the same origin as the URL without a port.
 func TestRedirectDefaultPort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := newOrigins(t, redirect(307, "https://one.example:443/x"),
@@ -251,7 +251,8 @@ func TestRedirectBack(t *testing.T) {
 	})
 }
 
-// A user in the URL is a credential of its origin, too.
+// The user and the password in the client's URL are credentials, too: a request to
+// another origin does not contain them.
 func TestRedirectUserInURL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, _ := newOrigins(t, redirect(307, "/x"), redirect(307, "//two.example/x"),
@@ -266,8 +267,8 @@ func TestRedirectUserInURL(t *testing.T) {
 	})
 }
 
-// A Host that Prepare has set applies to all requests to the origin, as in
-// net/http.
+// A Host that Prepare has set applies to all requests to the origin of the client's
+// URL, as in net/http.
 func TestRedirectHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, hosts := newOrigins(t, redirect(307, "/x"), redirect(307, "http://two.example/"),
@@ -284,8 +285,9 @@ func TestRedirectHost(t *testing.T) {
 	})
 }
 
-// Each hop sends the cookies that the jar has at that time: a login that
-// redirects replaces a session, and a path has its own cookies.
+// After each redirect, the request contains the cookies that the jar has then for its
+// URL. Here the response of /login replaces the cookie "session", removes the cookie
+// "old", and sets the cookie "here", which is for the path /login only.
 func TestRedirectCookies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		login := redirect(302, "/events")
@@ -319,7 +321,9 @@ func TestRedirectCookies(t *testing.T) {
 	})
 }
 
-// CheckRedirect of the caller's http.Client applies.
+// The client calls CheckRedirect of the caller's http.Client before each redirect. As
+// in net/http, CheckRedirect decides whether the client follows the redirect, fails, or
+// uses the last response.
 func TestCheckRedirect(t *testing.T) {
 	refused := errors.New("not there")
 	for _, test := range []struct {

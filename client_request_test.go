@@ -31,7 +31,7 @@ func TestRequestDefaults(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"Accept":          "text/event-stream", // HTML 9.2.2
-			"Cache-Control":   "no-cache",          // HTML 9.2.2: the cache mode no-store
+			"Cache-Control":   "no-cache",          // HTML 9.2.2, for the cache mode no-store
 			"Accept-Encoding": "identity",
 			"Last-Event-Id":   "",
 			"Content-Type":    "",
@@ -118,8 +118,8 @@ func (failingTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("failed")
 }
 
-// Body is the body of every request, also after a redirect that preserves the
-// method. It has a Content-Length. An empty Body is a body of no bytes.
+// Client.Body is the body of every request, also after a redirect that preserves the
+// method. Content-Length is the length of Body, even if Body is empty.
 func TestRequestConstantBody(t *testing.T) {
 	for _, body := range []string{"question", ""} {
 		inBubble(t, body, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestRequestBody(t *testing.T) {
 		name   string
 		method string
 		body   func(string) io.Reader
-		length int64
+		length int64 // the Content-Length that the server sees; -1 if there is none
 	}{
 		{"strings.Reader", "REPORT", func(s string) io.Reader { return strings.NewReader(s) }, 6},
 		{"bytes.Buffer", "POST", func(s string) io.Reader { return bytes.NewBufferString(s) }, 6},
@@ -254,8 +254,8 @@ func TestPostIsNotReplayed(t *testing.T) {
 	}
 }
 
-// A failure of GetBody is like a network error: a POST is not replayed, unless
-// Resend is set.
+// A failure of GetBody is like a network error: the client does not send a POST again,
+// unless Resend allows it.
 func TestGetBodyFails(t *testing.T) {
 	for _, resend := range []bool{false, true} {
 		inBubble(t, fmt.Sprintf("Resend %v", resend), func(t *testing.T) {
@@ -328,7 +328,8 @@ func TestPrepare(t *testing.T) {
 	})
 }
 
-// A request that cannot be sent is not retried.
+// If Prepare sets an invalid header field, the request cannot be sent. The client does
+// not retry.
 func TestPrepareSetsAnInvalidHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("data: a\n\n"))
@@ -345,7 +346,8 @@ func TestPrepareSetsAnInvalidHeader(t *testing.T) {
 	})
 }
 
-// Prepare may block: its context ends with the context of Events.
+// Prepare may block: the context of its request is done as soon as the context of
+// Events is done.
 func TestPrepareIsCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("data: a\n\n"))

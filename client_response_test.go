@@ -28,7 +28,7 @@ func TestFinalStatus(t *testing.T) {
 	} {
 		inBubble(t, strconv.Itoa(status), func(t *testing.T) {
 			first := refusal(status, "X-Why", "because", "Content-Type", "text/event-stream",
-				"Retry-After", "1") // although it looks like a stream
+				"Retry-After", "1") // the client gives up in spite of these fields
 			first.Chunks = []string{"data: no event\n\n"}
 			f := newFixture(t, first, held("data: a\n\n"))
 			err := f.mustFail()
@@ -88,7 +88,7 @@ func TestContentType(t *testing.T) {
 		{[]string{"application/json"}, false},
 		{[]string{"application/x-ndjson"}, false},
 		{[]string{"x bogus"}, false},
-		// Several values, as one line or as several.
+		// Several values, in one header line or in several.
 		{[]string{"text/plain", "text/event-stream"}, true},
 		{[]string{"text/event-stream", "text/plain"}, false},
 		{[]string{"text/plain, text/event-stream"}, true},
@@ -140,8 +140,8 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-// A value that names no coding is no coding. Any coding except gzip ends the client
-// at once, although the stream does not end.
+// Some values name no coding, for example "identity" and "none". If the body has any
+// other coding than a single gzip, Events ends at once, although the stream goes on.
 func TestContentEncoding(t *testing.T) {
 	for _, test := range []struct {
 		values []string
@@ -196,8 +196,8 @@ func gzipped(parts ...string) (chunks []string, end string) {
 	return chunks, b.String()
 }
 
-// The client decodes gzip, although it has not asked for it, and yields each event
-// as soon as the server has flushed it.
+// The client decodes gzip, although it does not ask for gzip. It yields each event as
+// soon as the server has flushed the event.
 func TestGzip(t *testing.T) {
 	for _, coding := range []string{"gzip", "x-gzip", "GZIP", "identity, gzip"} {
 		inBubble(t, coding, func(t *testing.T) {
@@ -233,8 +233,8 @@ func TestGzip(t *testing.T) {
 	}
 }
 
-// A body that is not gzip although the header says so ends the client. A body that
-// is damaged later is retried.
+// If the header declares gzip but the body does not begin as gzip, Events ends with an
+// error. If the body is damaged later, the client retries.
 func TestGzipDamaged(t *testing.T) {
 	header := http.Header{"Content-Encoding": {"gzip"}}
 	synctest.Test(t, func(t *testing.T) {
@@ -329,7 +329,8 @@ func TestResponseErrorBodyStalls(t *testing.T) {
 	}
 }
 
-// A temporary error whose body stalls is retried after 5 s and the delay.
+// If the body of a temporary error stalls, the client waits for the body for 5 s, and
+// then retries after the usual delay.
 func TestRetriedBodyStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := refusal(503)
@@ -357,8 +358,8 @@ func TestLikeBrowser(t *testing.T) {
 	}
 }
 
-// After 101 the body is the connection itself. It does not end, and no context
-// closes it.
+// After the status 101, the body is the connection itself. It does not end, and no
+// context closes it. Therefore the client must not read it: it gives up at once.
 func TestSwitchingProtocolsIsFinal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := ssetest.NewServer(t, http.HandlerFunc(

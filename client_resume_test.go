@@ -15,7 +15,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The four sequences that other clients handle wrongly, and similar ones.
+// resumeTests have streams, and the IDs that the client must send in the requests for
+// them and in one more request. Other clients fail in four of these situations:
 //
 //   - An initial ID is sent until an event changes it. (tmaxmax/go-sse drops it.)
 //   - After an empty id field, no ID is sent. (LaunchDarkly sends the old ID.)
@@ -25,7 +26,7 @@ var resumeTests = []struct {
 	name    string
 	initial string
 	streams []string // one for each connection
-	want    []string // Last-Event-ID of each request, "-" if none
+	want    []string // see fixture.sentIDs
 }{
 	{"none", "", []string{"data: a\n\n"}, []string{"-", "-"}},
 	{"of an event", "", []string{"id: 1\ndata: a\n\n"}, []string{"-", "1"}},
@@ -94,7 +95,7 @@ var resumeTests = []struct {
 	{"tab inside", "", []string{"id: a\tb\ndata: a\n\n"}, []string{"-", "a\tb"}},
 }
 
-// The next request has the same ID, however the stream is lost.
+// The next request has the ID that resumeTests lists, however the stream is lost.
 func TestResume(t *testing.T) {
 	for _, loss := range []struct {
 		name string
@@ -167,12 +168,12 @@ func TestResumeOverRefusals(t *testing.T) {
 	}
 }
 
-// Invariant: the last event ID is the ID of the last event delivered to the
-// caller. Events that are received and buffered behind that event do not count.
-// The exception is a block with only an id directly behind a delivered event,
-// because no undelivered event precedes it. It may be the only id that a client
-// receives.
+// The client continues after the last event that was delivered to the caller. The IDs of
+// later events, which the client has received but not delivered, do not count. There is
+// one exception: a block with only an id counts if it directly follows a delivered
+// event, because no undelivered event precedes it.
 func TestResumeAfterDeliveredEvents(t *testing.T) {
+	// behind follows the delivered event; id is the ID that the client sends then.
 	for _, test := range []struct{ name, behind, id string }{
 		{"event", "id: 2\ndata: b\n\n", "1"},
 		{"several", "id: 2\ndata: b\n\nid: 3\ndata: c\n\n", "1"},
@@ -212,7 +213,8 @@ func TestResumeAfterDeliveredEvents(t *testing.T) {
 // Wherever the network cuts a stream, the next request continues after the last
 // event that the caller has received.
 func TestResumeAfterAnyPrefix(t *testing.T) {
-	parts := []struct{ text, data, id string }{ // id: the last event ID after it
+	// data is the data of the event, if the part is one; id is the last event ID after it.
+	parts := []struct{ text, data, id string }{
 		{"id: 1\ndata: a\n\n", "a", "1"},
 		{"data: b\n\n", "b", "1"},
 		{"id: 2\n\n", "", "2"},
@@ -323,7 +325,7 @@ func roundTrip(t *testing.T, opts *ssetest.ServerOptions, id string, inHeader bo
 			}
 			err = stream.Send(sse.Event{Data: "end"})
 			if errors.Is(err, sse.ErrPeerGone) {
-				err = nil // the client may leave before Send returns
+				err = nil // the client may disconnect before Send returns
 			}
 		}
 		if err != nil {
@@ -338,7 +340,8 @@ func roundTrip(t *testing.T, opts *ssetest.ServerOptions, id string, inHeader bo
 	}
 }
 
-// LastEventID may contain any bytes.
+// Client.LastEventID may contain any bytes. The server receives them unchanged, and
+// cannot mistake them for another header field.
 func TestResumeInitialIDOfAnyBytes(t *testing.T) {
 	for _, id := range []string{"a\nb", "a\r\nX-Evil: 1", "\x00", "\xFF"} {
 		inBubble(t, id, func(t *testing.T) {
@@ -356,8 +359,8 @@ func TestResumeInitialIDOfAnyBytes(t *testing.T) {
 	}
 }
 
-// An ID of up to 8 KiB is sent. If the ID of a foreign server is longer, the
-// caller learns from OnState and from the log that the client cannot resume.
+// The client sends an ID of up to 8 KiB. If an ID is longer, the client does not send
+// it: OnState and the log report that the client cannot resume.
 func TestResumeLongID(t *testing.T) {
 	for _, test := range []struct {
 		size int
@@ -386,8 +389,8 @@ func TestResumeLongID(t *testing.T) {
 	}
 }
 
-// A later call of Events does not use the last ID of an earlier call; see
-// Client.LastEventID.
+// A later call of Events does not continue after the events of an earlier call. It
+// begins after Client.LastEventID.
 func TestResumeIsOfOneRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("id: 1\ndata: a\n\n"))

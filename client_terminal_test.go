@@ -31,14 +31,14 @@ func forMethod(c *sse.Client, method string) {
 	}
 }
 
-// Terminal reports which event completes a stream. The end of a stream without
-// such an event is always an error: the stream is truncated.
+// Terminal reports which event completes a stream. If the stream ends without such an
+// event, Events yields ErrTruncated, however the stream ends.
 func TestTerminal(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		stream ssetest.Response
 		data   []string
-		errs   []error // the error is all of these; if none, the stream is complete
+		errs   []error // the error wraps each of these; nil if the stream is complete
 	}{
 		{"complete", answer("data: a\n\n" + done), []string{"a", "[DONE]"}, nil},
 		{"complete and open", held("data: a\n\n" + done), []string{"a", "[DONE]"}, nil},
@@ -79,7 +79,8 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// Before the stream has begun, a retry cannot repeat any part of the answer.
+// With Terminal and without Resend, the client retries a GET only before the stream has
+// begun. Until then, a retry cannot repeat any part of the answer.
 func TestTerminalRetriesBeforeTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, refusal(503), refusal(429), answer(done))
@@ -187,8 +188,9 @@ func TestResendIfRefused(t *testing.T) {
 	})
 }
 
-// After the terminal event, the client reads the end of a body that ends soon, so
-// that many answers need one connection. It does not wait for other bodies.
+// After the terminal event, the client reads the rest of the body, so that the next
+// answer can use the same connection. If the rest has more than 4 KiB, or does not end
+// within 100 ms, the client closes the connection.
 func TestTerminalReusesConnection(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -210,7 +212,7 @@ func TestTerminalReusesConnection(t *testing.T) {
 				conns := 0
 				f := newFixtureWith(t, &ssetest.ServerOptions{Configure: func(s *http.Server) {
 					s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-						conns++ // the server calls it in the goroutine that accepts
+						conns++ // without a lock, because only the goroutine that accepts runs this
 						return ctx
 					}
 				}}, test.answer)
@@ -236,8 +238,8 @@ func TestTerminalReusesConnection(t *testing.T) {
 	}
 }
 
-// A client that gives up without the terminal event must report that a part is
-// missing.
+// If the client gives up, and the terminal event has not arrived, the error must also
+// be ErrTruncated, because a part of the answer is missing.
 func TestTerminalResendGivesUp(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -269,8 +271,8 @@ func TestTerminalBreak(t *testing.T) {
 	})
 }
 
-// Without Terminal, the client detects that a POST was cut only by how the
-// stream ended.
+// Without Terminal, the client reports a truncated answer to a POST only if the
+// connection was cut, or if the stream ended within an event.
 func TestPostWithoutTerminal(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -296,7 +298,8 @@ func TestPostWithoutTerminal(t *testing.T) {
 	}
 }
 
-// The client yields events that report an error like other events.
+// An event may report an error of the server, for example with the type "error". The
+// client yields such an event like any other.
 func TestInBandError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("data: a\n\nevent: error\ndata: {\"message\":\"overloaded\"}\n\n"))
@@ -313,13 +316,14 @@ func TestInBandError(t *testing.T) {
 	})
 }
 
-// chunk contains the fields of an event that this test reads, for all APIs.
+// chunk has the fields that this test reads from the data of an event, for the APIs of
+// all model servers together.
 type chunk struct {
 	Choices []struct {
 		Delta struct {
 			Content string `json:"content"`
 		} `json:"delta"`
-	} `json:"choices"` // chat completions
+	} `json:"choices"` // OpenAI chat completions
 	Candidates []struct {
 		Content struct {
 			Parts []struct {
@@ -327,14 +331,15 @@ type chunk struct {
 			} `json:"parts"`
 		} `json:"content"`
 	} `json:"candidates"` // Gemini
-	Delta deltaText `json:"delta"` // responses: a string, messages: an object with text
+	Delta deltaText `json:"delta"` // OpenAI responses: a string; Anthropic: an object
 	Error *struct {
 		Message string `json:"message"`
 	} `json:"error"`
 	Message any `json:"message"`
 }
 
-// deltaText is a text, or an object that may have one.
+// deltaText is a text. In JSON, it is a string, or an object that may have a field
+// text.
 type deltaText string
 
 func (d *deltaText) UnmarshalJSON(b []byte) error {
@@ -399,8 +404,9 @@ func ask(client *sse.Client, t *testing.T) (a llmAnswer) {
 	return a
 }
 
-// The answer of a language model that is cut at any byte, in any way, is always
-// truncated. The caller can always read an error within the stream.
+// If the answer of a language model is cut at any byte, Events yields ErrTruncated. If
+// a whole answer contains an error of the model's server, the caller can read the
+// error.
 func TestLanguageModels(t *testing.T) {
 	files, err := filepath.Glob("testdata/llm/*.txt")
 	if err != nil || len(files) != 8 {
@@ -425,7 +431,7 @@ func TestLanguageModels(t *testing.T) {
 			if testing.Short() {
 				step = 37
 			}
-			// After the CR of an empty line, the LF is not missed.
+			// An answer that ends with CRLF is already complete at the CR.
 			complete := len(bytes.TrimSuffix(body, []byte("\n")))
 			if !bytes.HasSuffix(body, []byte("\r\n")) {
 				complete = len(body)
@@ -446,8 +452,8 @@ func TestLanguageModels(t *testing.T) {
 	}
 }
 
-// askPart asks a server that sends body, a part of its answer, and then ends
-// the response or cuts the connection.
+// askPart reads the answer of a server that sends body. After body, the server cuts the
+// connection if broken is true, and otherwise ends the response properly.
 func askPart(t *testing.T, body []byte, broken bool) (a llmAnswer) {
 	synctest.Test(t, func(t *testing.T) {
 		server := ssetest.NewServer(t, &ssetest.Script{Responses: []ssetest.Response{

@@ -129,7 +129,8 @@ func TestClientCancel(t *testing.T) {
 	}
 }
 
-// Buffered events are not yielded after the caller has canceled.
+// After the caller has canceled the context, Events yields no event, although the client
+// has already received one.
 func TestClientCancelInTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, held("data: a\n\ndata: b\n\n"))
@@ -203,7 +204,8 @@ func TestClientInUse(t *testing.T) {
 	})
 }
 
-// A later call of Events starts from the fields of the Client.
+// A later call of Events starts from the fields of the Client. It uses neither the last
+// event ID nor the retry field of an earlier call.
 func TestClientEventsTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, answer("retry: 50000\nid: 7\ndata: a\n\n"), held("data: b\n\n"))
@@ -300,8 +302,8 @@ func TestClientDecode(t *testing.T) {
 }
 
 // An event that is too large is reported to OnSkip, and the stream continues with
-// the next event. The client also stores the ID of the event that is too large;
-// otherwise it would ask for the same event after each reconnect.
+// the next event. The ID of the skipped event becomes the last event ID. Otherwise the
+// client would ask for the same event after each reconnect.
 func TestClientTooLarge(t *testing.T) {
 	large := "id: 2\ndata: " + strings.Repeat("x", 100) + "\n\n"
 	for _, test := range []struct {
@@ -390,8 +392,8 @@ func TestClientTooLargeLogged(t *testing.T) {
 	}
 }
 
-// OnState and the logger report state changes. Log lines contain no secrets: the
-// user and the query of a URL are left out.
+// The Logger receives a line for each stream that is opened and for each retry. No line
+// contains secrets: the user and the query of the URL are left out.
 func TestClientLogger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, answer("data: a\n\n"), refusal(503), broken(), held("data: b\n\n"))
@@ -425,7 +427,8 @@ func TestClientLogger(t *testing.T) {
 	})
 }
 
-// Event.Topic: "of this event only", however the network cuts the stream.
+// Event.Topic: "The topic applies to this event only." The network may cut the stream
+// into pieces at any byte.
 func TestClientTopic(t *testing.T) {
 	stream := "topic: news\nid: 1\ndata: a\n\ndata: b\n\n" +
 		"topic: room/é\ntopic: \xFF\nevent: x\ndata: c\n\n" +
@@ -441,7 +444,7 @@ func TestClientTopic(t *testing.T) {
 		"whole": {stream}, "byte by byte": strings.Split(stream, ""),
 	} {
 		inBubble(t, name, func(t *testing.T) {
-			half := "topic: cut off\n"
+			half := "topic: cut off\n" // of an event that never ends
 			f := newFixture(t, broken(append(chunks, half)...), held("data: end\n\n"))
 			if got := f.mustReceive(len(want)); !slices.Equal(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -450,7 +453,7 @@ func TestClientTopic(t *testing.T) {
 	}
 }
 
-// An event whose topic is too large is skipped, and its ID counts.
+// An event whose topic is too large is skipped. Its ID becomes the last event ID.
 func TestClientTopicTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, broken("id: 1\ntopic: "+xs(100)+"\ndata: a\n\ntopic: b\ndata: c\n\n"),

@@ -23,8 +23,8 @@ func measureAlloc(fn func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
-// endlessStreams are streams that never end: a head, and then a unit again and
-// again. A decoder must not retain their bytes for long.
+// endlessStreams are streams that never end: a head, and then a unit that repeats. A
+// decoder must not retain their bytes for long. Ill-formed means: not valid UTF-8.
 var endlessStreams = []struct{ name, head, unit string }{
 	{"line", "", xs(1000)},
 	{"data line", "data: ", xs(1000)},
@@ -68,8 +68,8 @@ func TestDecodeMemoryBound(t *testing.T) {
 				r := io.MultiReader(strings.NewReader(test.head), tail)
 				n := int64(0)
 				got := measureAlloc(func() { n = drain(r, limit) })
-				// Most of the memory is one buffer that doubles. Errors
-				// allocate too.
+				// Most of the memory is for one buffer, whose size doubles several
+				// times. Each TooLargeError needs memory, too.
 				if want := int64(4*limit+256<<10) + 512*n; got > want {
 					t.Errorf("limit %d: got %d bytes allocated for %d, want at most %d",
 						limit, got, size, want)
@@ -79,7 +79,7 @@ func TestDecodeMemoryBound(t *testing.T) {
 	}
 }
 
-// drain reads all of r and returns the number of oversized events.
+// drain reads all of r and returns the number of events over the limit.
 func drain(r io.Reader, limit int) (tooLarge int64) {
 	d := sse.NewDecoder(r, &sse.DecoderOptions{MaxEventSize: limit})
 	for {
@@ -109,9 +109,9 @@ func TestDecodeMemoryBoundComments(t *testing.T) {
 	}
 }
 
-// A decoder needs memory of a few times the size of an event, and reads more
-// than a few bytes at a time. If the decoder's time is not linear in the size of
-// the event, it exceeds one of these two limits.
+// The time of a decoder is linear in the size of an event. This test does not measure
+// time. It limits two numbers instead: the bytes that the decoder allocates, and its
+// reads. If the time is not linear, one of these numbers is too large.
 func TestDecodeLinear(t *testing.T) {
 	const size = 4 << 20
 	units := []struct{ name, unit string }{
@@ -169,7 +169,8 @@ func TestDecodeBuffer(t *testing.T) {
 	}
 }
 
-// The decoder releases the memory of a huge event, well-formed or not.
+// The decoder releases the memory of a huge event, whether or not the event is valid
+// UTF-8.
 func TestDecodeBufferShrinks(t *testing.T) {
 	const huge = 8 << 20
 	tests := []struct {
@@ -302,8 +303,8 @@ func TestEventsAllocations(t *testing.T) {
 	}
 }
 
-// A decoder that searched or moved the same bytes again for each read would
-// need 4 Mi × 2 MiB of work here, which takes hours.
+// If the decoder searched or moved the same bytes again for each read, it would process
+// 4 Mi times about 2 MiB. That takes hours, so the test would exceed its time limit.
 func TestDecodeHugeLineByteByByte(t *testing.T) {
 	size := 4 << 20
 	if testing.Short() {
@@ -336,9 +337,9 @@ var benchStreams = []struct {
 	{"ill-formed", "data: " + strings.Repeat("x", 50) + "\xFF" + strings.Repeat("x", 50) + "\n\n", 0},
 }
 
-// BenchmarkDecode decodes one event per iteration: with Next and with Events.
-// The case bound only copies the bytes once and calls bytes.IndexByte. No
-// decoder of lines can be faster.
+// BenchmarkDecode decodes one event per iteration: with Next and with Events. The
+// sub-benchmark "bound" decodes nothing: it only copies the bytes once, and searches
+// for line ends with bytes.IndexByte. No decoder of lines can be faster.
 func BenchmarkDecode(b *testing.B) {
 	for _, bench := range benchStreams {
 		stream := func() io.Reader {

@@ -1,17 +1,17 @@
 package sse
 
 const (
-	// maxComments is how many comments are stored for subscribers that have not
-	// received them yet.
+	// maxComments is the number of comments that are stored for subscribers that
+	// have not received them yet.
 	maxComments = 16
 
-	// maxCommentSize limits the text of a comment, in bytes, because a stalled
-	// stream stores one comment.
+	// maxCommentSize limits the text of a comment, in bytes, because each parked
+	// stream that is blocked in the middle of a comment stores the rest of it.
 	maxCommentSize = 16 << 10
 )
 
-// comments are the newest comments of [Broker.Comment], by number modulo
-// maxComments. state.mu guards them.
+// comments is a ring of the newest comments of [Broker.Comment]: the comment with
+// number n is at index n modulo maxComments. state.mu guards the ring.
 type comments struct {
 	newest [maxComments]comment
 	last   uint32 // number of the newest comment, from 1; it may wrap around
@@ -20,17 +20,17 @@ type comments struct {
 // comment is a comment in wire format.
 type comment struct {
 	wire  []byte
-	after uint64 // sequence of the newest event when the comment was sent
+	after uint64 // sequence of the event that the comment follows in each stream
 }
 
-// add adds a comment.
+// add stores a comment. It overwrites the oldest comment if the ring is full.
 func (c *comments) add(wire []byte, after uint64) {
 	c.last++
 	c.newest[c.last%maxComments] = comment{wire, after}
 }
 
-// next returns the oldest stored comment after a number, and its number. It returns
-// nil if there is none.
+// next returns the oldest stored comment after the comment with a number, and its
+// own number. If there is none, it returns nil and the same number.
 func (c *comments) next(number uint32) (*comment, uint32) {
 	missing := c.last - number
 	if missing == 0 {

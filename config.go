@@ -22,7 +22,8 @@ func (e *configError) Error() string {
 
 func (e *configError) Unwrap() []error { return e.fields }
 
-// add reports a field that breaks a rule. value may be an error.
+// add adds a field that breaks a rule. value is the value of the field, or a text
+// or an error that says what is wrong with it.
 func (e *configError) add(field, rule string, value any) {
 	format := "%s %s: %v"
 	if _, ok := value.(error); ok {
@@ -31,7 +32,7 @@ func (e *configError) add(field, rule string, value any) {
 	e.fields = append(e.fields, fmt.Errorf(format, field, rule, value))
 }
 
-// checkNotNegative reports a field that is negative.
+// checkNotNegative adds the field to e if its value is negative.
 func checkNotNegative[T cmp.Ordered](e *configError, field string, value T) {
 	var zero T
 	if value < zero {

@@ -14,12 +14,12 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// vector is one case of testdata/conformance; its README explains the members.
+// vector is one case of testdata/conformance. The README there explains the members.
 type vector struct {
 	Name, Source, Group, What string
 
 	BrowserOnly  bool // only a browser can run it
-	CallerCloses bool // the caller stops at Expect.CloseAt
+	CallerCloses bool // the caller closes the stream in the state Expect.CloseAt
 	Response     *vectorResponse
 	Then         []vectorResponse // to later requests; the last response is repeated
 	Expect       vectorExpect
@@ -36,15 +36,15 @@ func (v *vector) responses() []vectorResponse {
 // vectorResponse is a response of the server.
 type vectorResponse struct {
 	Status   int
-	Headers  map[string]string // "{{SELF}}" in one is the server's own address
+	Headers  map[string]string // "{{SELF}}" in a value is the server's own address
 	Body     []byte
 	Chunks   [][]byte // the body, to be written one by one
 	DelayMs  int      // before the headers
 	KeepOpen bool     // the response does not end
 }
 
-// vectorExpect is the expected result. A case does not specify a field that is
-// nil or empty.
+// vectorExpect is the expected result. If Events is empty, no event is expected. Any
+// other field that is nil or empty is not compared.
 type vectorExpect struct {
 	Events             []vectorEvent
 	Outcome            string // such as "reconnect", "fatal" or "open"
@@ -58,7 +58,7 @@ type vectorExpect struct {
 	Open               bool
 	ReadyState         string
 	States             []string
-	CloseAt            string // when the caller stops: connecting, open
+	CloseAt            string // the state in which the caller closes the stream: connecting, open
 	URL                string // an invalid URL to use
 	Preflight          *bool
 	Note               string
@@ -83,7 +83,7 @@ func loadVectors(tb testing.TB) []vector {
 	}
 	defer file.Close()
 	decoder := json.NewDecoder(file)
-	decoder.DisallowUnknownFields() // so that every member is checked
+	decoder.DisallowUnknownFields() // so that no member of a case is overlooked
 	var vectors []vector
 	if err := decoder.Decode(&vectors); err != nil {
 		tb.Fatal(err)
@@ -92,8 +92,8 @@ func loadVectors(tb testing.TB) []vector {
 }
 
 // decodable returns the bodies of a case that are event streams, in order. It
-// returns none for a case whose caller stops, because that case is not about
-// decoding.
+// returns none for a case that only a browser can run, and none for a case whose
+// caller closes the stream, because such a case is not about decoding.
 func (v *vector) decodable() (bodies [][]byte) {
 	if v.BrowserOnly || v.CallerCloses {
 		return nil
@@ -155,7 +155,7 @@ func TestConformanceDecoder(t *testing.T) {
 // decodeVector decodes the bodies of a case and describes the first mismatch,
 // or returns "".
 func decodeVector(v *vector, bodies []io.Reader) string {
-	const initial = 3000
+	const initial = 3000 // the reconnection time, in ms, before a retry field sets it
 	var got []vectorEvent
 	lastEventID, reconnectionTime := "", initial
 	for _, body := range bodies {

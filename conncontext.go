@@ -22,28 +22,30 @@ type connKey struct{}
 //
 // [Broker.Attach] sets it, too.
 //
-// With ConnContext, a stream on HTTP/1 can reach its socket, also below TLS. On
-// Linux, the peer must then acknowledge all sent bytes within the WriteTimeout of
-// the stream (TCP_USER_TIMEOUT, RFC 5482). Unless Heartbeat is negative, a stream
-// is never silent for longer than Heartbeat, so there are always bytes to
-// acknowledge.
+// With ConnContext, a stream on HTTP/1 can reach its socket, even if the connection
+// uses TLS. On Linux, the stream sets the socket option TCP_USER_TIMEOUT (RFC 5482)
+// to its WriteTimeout: the kernel closes the connection when sent bytes were not
+// acknowledged for this time. Unless Heartbeat is negative, a stream is never
+// silent for longer than Heartbeat, so there are always bytes to acknowledge.
 //
 // The kernel has no such option for Multipath TCP, and Go's listeners accept
-// Multipath TCP by default. To accept only plain TCP, create the listener with
-// a [net.ListenConfig] after SetMultipathTCP(false).
+// Multipath TCP by default. To accept only plain TCP, call SetMultipathTCP(false)
+// on a [net.ListenConfig], and create the listener with it.
 //
-// Without ConnContext, and on other systems, the server notices such a peer
-// only when TCP stops retransmitting, after about 15 minutes on Linux. An
-// HTTP/2 connection carries many streams, so there the server itself should
-// ping the peer: set SendPingTimeout and PingTimeout in http.Server.HTTP2.
+// Without ConnContext, and on other systems, the server notices such a peer only
+// when TCP stops retransmitting, after about 15 minutes on Linux.
+//
+// ConnContext has no effect on HTTP/2, because many streams share a connection
+// there. Set SendPingTimeout and PingTimeout in http.Server.HTTP2 instead, so that
+// the server pings the peer.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
 // limitUnacknowledged limits the time that data may stay unacknowledged on the
-// connection that ConnContext put into ctx. It returns a function that restores
-// the previous limit, because the connection may outlive the stream, or nil if
-// it changed nothing.
+// connection that ConnContext put into ctx. It returns a function that restores the
+// previous limit, because the connection may outlive the stream. If it changed
+// nothing, it returns nil.
 func limitUnacknowledged(ctx context.Context, d time.Duration, log *slog.Logger) func() {
 	conn, ok := ctx.Value(connKey{}).(net.Conn)
 	if !ok {

@@ -17,16 +17,16 @@ const defaultMaxEventSize = 16 << 20
 
 // DecoderOptions configures a [Decoder]. The zero value works.
 type DecoderOptions struct {
-	// MaxEventSize limits the size of one event in bytes: its data, type, ID
-	// and topic together, as UTF-8. A larger event is reported with a
-	// [*TooLargeError] as soon as it exceeds the limit, even if it never ends, and
-	// the rest of it is skipped. Its ID still becomes the last event ID, unless
-	// the ID alone exceeds the limit. If zero, 16 MiB.
+	// MaxEventSize limits the size of one event in bytes: its data, type, ID and
+	// topic together, after invalid UTF-8 was replaced. A larger event is reported
+	// with a [*TooLargeError] as soon as it exceeds the limit, even if it never
+	// ends, and the rest of it is skipped. Its ID still becomes the last event ID,
+	// unless the ID alone exceeds the limit. If zero, 16 MiB.
 	MaxEventSize int
 
-	// OnSkip is called by [Decoder.Events] for each event that is skipped
-	// because it exceeds MaxEventSize, as soon as it does. If nil, Events logs a warning with
-	// [slog.Default]. [Decoder.Next] returns the error instead.
+	// OnSkip is called by [Decoder.Events] as soon as an event exceeds MaxEventSize
+	// and is therefore skipped. If nil, Events logs a warning with [slog.Default].
+	// [Decoder.Next] does not call OnSkip, but returns the error.
 	OnSkip func(*TooLargeError)
 
 	// LastEventID is the last event ID at the beginning of the stream. It is the
@@ -67,28 +67,28 @@ type Decoder struct {
 	opts  DecoderOptions
 	lines lineReader
 
-	// The following fields describe the event that is being read. The data of
-	// the event is lines.buf[dataStart:dataEnd], because the decoder moves its
-	// lines together. If a line of data is not valid UTF-8, the data is in
-	// repaired instead. The other values are copies, because moving the lines
+	// The following fields describe the event that is being read. The decoder moves
+	// the event's lines of data together within lines.buf, so the data is
+	// lines.buf[dataStart:dataEnd]. If a line of data is not valid UTF-8, the data
+	// is in repaired instead. The other values are copies, because moving the lines
 	// of data overwrites the bytes between them.
 	dataStart, dataEnd int
 	hasData            bool
 	isRepaired         bool
 	repaired           []byte
-	id                 []byte // becomes raw.LastEventID at dispatch
+	id                 []byte // becomes raw.LastEventID in applyID
 	hasID              bool   // the event has an id field, which may be empty
 	eventStart         int64  // offset of the event's first byte, or noOffset
 	tooLarge           bool   // the event exceeds the limit, so it is skipped
 	returned           bool   // the caller has the event; the next call begins another
 
-	// skip is the error with which the caller was informed that the event is too
-	// large, or nil.
+	// skip is the error that has reported to the caller that the event is too
+	// large, or nil if no error has.
 	skip *TooLargeError
 
-	// raw is the event that Next returns. Its Data is set when the event is
-	// dispatched. Its LastEventID changes when an event with an id field is
-	// dispatched. Its ID is either nil or the same slice.
+	// raw is the event that Next returns. Its Data is set at the end of the event.
+	// Its LastEventID changes when an event with an id field ends or is reported as
+	// too large. Its ID is either nil or the same slice as LastEventID.
 	raw RawEvent
 
 	lastIDText string // the last result of lastEventID
@@ -113,7 +113,8 @@ func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
 }
 
 // lastEventID returns the current last event ID. It may be newer than the last
-// event that was returned, because a block without data sets it too.
+// event that was returned, because a block with an id field but without data, which
+// is no event, sets it too.
 func (d *Decoder) lastEventID() string {
 	if string(d.raw.LastEventID) != d.lastIDText {
 		d.lastIDText = string(d.raw.LastEventID)
@@ -121,8 +122,8 @@ func (d *Decoder) lastEventID() string {
 	return d.lastIDText
 }
 
-// previousID returns the last event ID as it was before the most recent event, for
-// an event that was read but not delivered.
+// previousID returns the last event ID before the most recent event. The client
+// continues after this ID if it has read the event but not delivered it.
 func (d *Decoder) previousID() string {
 	if d.hasID {
 		return string(d.id)
@@ -131,9 +132,10 @@ func (d *Decoder) previousID() string {
 }
 
 // Events returns an iterator over the events of the stream, in order. It ends at
-// the end of the stream, or yields the error of the reader and then ends. An
-// event over the limit is skipped and reported to [DecoderOptions.OnSkip]. After
-// a break, the next call continues with the next event.
+// the end of the stream, or yields the error of the reader and then ends. An event
+// over the limit is skipped and reported to [DecoderOptions.OnSkip]. After the
+// caller has broken out of the loop, another call of Events continues with the next
+// event.
 //
 // Each event needs at most one allocation for its Data, and one for each of
 // LastEventID, Type and Topic if it differs from the value in the previous event.
@@ -156,9 +158,9 @@ func (d *Decoder) Events() iter.Seq2[Event, error] {
 	}
 }
 
-// skipped returns the error of advance if it reports an event that was skipped,
-// and otherwise nil. The reader may return a *TooLargeError of its own: that
-// error ends the stream.
+// skipped returns err, an error of advance, if it reports an event that was
+// skipped, and otherwise nil. If the reader itself returns a *TooLargeError, that
+// error ends the stream, so skipped compares err with d.skip.
 func (d *Decoder) skipped(err error) *TooLargeError {
 	//nolint:errorlint // advance returns the error unwrapped
 	if tooLarge, ok := err.(*TooLargeError); ok && tooLarge == d.skip {
@@ -176,7 +178,8 @@ func reportSkipped(skipped *TooLargeError, onSkip func(*TooLargeError), logger *
 	logger.Warn("sse: an event was skipped", "error", skipped)
 }
 
-// toEvent converts raw, and shares the strings that repeat from event to event.
+// toEvent converts raw to an Event. If LastEventID, Type or Topic has not changed
+// since the previous event, toEvent uses the previous string again.
 func (d *Decoder) toEvent(raw *RawEvent) Event {
 	event := Event{
 		LastEventID: d.lastEventID(), ClearID: raw.ClearID,
@@ -201,11 +204,10 @@ func (d *Decoder) toEvent(raw *RawEvent) Event {
 }
 
 // Next returns the next event without allocating. It blocks while the reader
-// blocks. At the end of the stream the error is [io.EOF], even if the stream
-// ends within an event. A [*TooLargeError] reports an event that exceeds the
-// limit; the next call skips the rest of it and returns the event after it. Any
-// other error means that reading failed, and every further call returns it
-// again.
+// blocks. At the end of the stream the error is [io.EOF], even if the stream ends
+// within an event. A [*TooLargeError] reports an event that exceeds the limit. The
+// next call skips the rest of that event and returns the event after it. Any other
+// error means that reading failed, and every further call returns it again.
 func (d *Decoder) Next() (RawEvent, error) {
 	if err := d.advance(); err != nil {
 		return RawEvent{}, err
@@ -244,15 +246,15 @@ func (d *Decoder) advance() error {
 	}
 }
 
-// beginEvent records that the event begins at buf[start], unless an earlier line
-// belongs to it.
+// beginEvent records that the event begins at lines.buf[start], unless an earlier
+// line has begun it.
 func (d *Decoder) beginEvent(start int) {
 	if d.eventStart == noOffset {
 		d.eventStart = d.lines.offset(start)
 	}
 }
 
-// endEvent completes the event, and reports whether it is to be returned. If not,
+// endEvent completes the event, and reports whether Next should return it. If not,
 // endEvent prepares for the next event.
 //
 // HTML 9.2.6: "If the line is empty (a blank line): Dispatch the event"
@@ -266,7 +268,8 @@ func (d *Decoder) endEvent() bool {
 	return d.returned
 }
 
-// applyID makes the ID of the event, if it has one, the last event ID.
+// applyID makes the ID of the event the last event ID, if the event has an id
+// field. Afterwards d.id is the previous last event ID.
 func (d *Decoder) applyID() {
 	if !d.hasID {
 		return
@@ -277,8 +280,8 @@ func (d *Decoder) applyID() {
 	}
 }
 
-// reportTooLarge returns the error for an event that has exceeded the limit. The
-// ID takes effect now, and not at the end of the event, which may never come.
+// reportTooLarge returns the error for an event that has exceeded the limit. The ID
+// takes effect now, because the end of the event may never come.
 func (d *Decoder) reportTooLarge() error {
 	d.applyID()
 	d.skip = &TooLargeError{
@@ -359,8 +362,9 @@ func (d *Decoder) setText(text *[]byte, value []byte) {
 	}
 }
 
-// setID sets the ID of the event, even if the event is too large: its ID must
-// become the last event ID, or a client would request the same event forever.
+// setID sets the ID of the event, even if the event is too large. Otherwise a
+// client would request the same event forever. Only an ID that alone exceeds the
+// limit is ignored.
 func (d *Decoder) setID(value []byte) {
 	if len(value) > d.opts.MaxEventSize {
 		d.discardEvent()
@@ -405,9 +409,9 @@ func (d *Decoder) appendData(value []byte) {
 	d.hasData = true
 }
 
-// reserve reports whether the event stays within the limit with n more bytes.
-// If not, it discards the event. The caller may pass the size of a value that
-// is not yet made valid UTF-8, because a value never becomes shorter by this.
+// reserve reports whether the event stays within the limit with n more bytes. If
+// not, it discards the event. n may be the size of a value before its invalid UTF-8
+// is replaced, because the replacement never makes a value shorter.
 func (d *Decoder) reserve(n int) bool {
 	if d.tooLarge {
 		return false
@@ -442,8 +446,9 @@ func (d *Decoder) readMore() error {
 	return d.lines.fill()
 }
 
-// discardPartialLine discards the beginning of a line if the event is too large
-// with it, or if the buffer is full and the line need not be preserved.
+// discardPartialLine is called when the end of a line has not been read. It
+// discards the beginning of the line if the line need not be preserved (see
+// canDiscard), and if the event is too large or the buffer is full.
 func (d *Decoder) discardPartialLine() {
 	if d.canDiscard(d.lines.partialLine()) && (d.tooLarge || d.lines.isFull()) {
 		d.beginEvent(d.lines.pos) // the discarded line may be the event's first
@@ -451,11 +456,11 @@ func (d *Decoder) discardPartialLine() {
 	}
 }
 
-// canDiscard reports whether the beginning of a line need not be preserved,
-// because the line has no effect or is too large. It must make the same
+// canDiscard reports whether the beginning of a line need not be preserved, because
+// the line has no effect or makes the event too large. It must make the same
 // decision as processField would make with the complete line.
 func (d *Decoder) canDiscard(line []byte) bool {
-	const minLen = len("event: ") // the longest name: with this many bytes, the field is known
+	const minLen = len("event: ") // after the longest name, the field is known
 	if len(line) < minLen && bytes.IndexByte(line, ':') < 0 {
 		return false
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// runDecoder returns the journal of a Decoder that reads r.
+// runDecoder returns the journal of a Decoder that reads r to its end. A journal has a
+// line of text for each event, comment, retry field and error, in order.
 func runDecoder(tb testing.TB, r io.Reader, opts sse.DecoderOptions) []string {
 	tb.Helper()
 	var journal []string
@@ -42,8 +43,8 @@ func runDecoder(tb testing.TB, r io.Reader, opts sse.DecoderOptions) []string {
 }
 
 // received returns events as a Decoder returns them: with the LastEventID that
-// follows from their ID and ClearID, unless it is set. Before the first event,
-// the last event ID is last.
+// follows from their ID and ClearID, unless LastEventID is set. The argument last is
+// the last event ID before the first event.
 func received(last string, events ...sse.Event) []sse.Event {
 	events = slices.Clone(events)
 	for i := range events {
@@ -120,8 +121,8 @@ func inPieces(stream []byte, sizes []byte) io.Reader {
 	return p
 }
 
-// forAnyPieces calls fn with readers of the same stream: whole, byte by byte,
-// cut in two at every offset, and cut at random.
+// forAnyPieces calls fn with many readers of the same stream. They return it whole,
+// byte by byte, cut in two at every offset, cut at random, and so on.
 func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
 	whole := func() io.Reader { return bytes.NewReader(stream) }
 	fn("whole", whole())
@@ -143,8 +144,9 @@ func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
 	}
 }
 
-// forSomePieces is like forAnyPieces, for a stream too long to be cut at every
-// offset. It is cut near the sizes at which a buffer is likely to end.
+// forSomePieces is like forAnyPieces, but for a stream that is too long to be cut at
+// every offset. It cuts the stream into pieces whose size is close to a likely size of
+// a buffer.
 func forSomePieces(stream []byte, fn func(name string, r io.Reader)) {
 	fn("whole", bytes.NewReader(stream))
 	fn("byte by byte", iotest.OneByteReader(bytes.NewReader(stream)))
@@ -155,14 +157,14 @@ func forSomePieces(stream []byte, fn func(name string, r io.Reader)) {
 	}
 }
 
-// cycle is an endless stream that repeats a unit.
+// cycle is a reader of a stream that repeats a unit.
 type cycle struct {
 	unit  []byte
 	buf   []byte // the unit several times, so that a Read is one copy
 	pos   int    // offset in the unit
 	left  int64  // bytes until io.EOF
 	read  int    // limit of bytes for one Read, or 0
-	calls int
+	calls int    // number of calls of Read
 }
 
 func newCycle(unit string, size int64) *cycle {

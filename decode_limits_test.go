@@ -25,8 +25,8 @@ func xs(n int) string { return strings.Repeat("x", n) }
 var limitCases = []struct {
 	name, in string
 	tooLarge bool
-	id       string // the last event id after it
-	reported string // the last event id when it is reported
+	id       string // the last event id after the event
+	reported string // if tooLarge, the LastEventID of the TooLargeError
 }{
 	{"data at the limit", "data: " + xs(10), false, "", ""},
 	{"data over the limit", "data: " + xs(11), true, "", ""},
@@ -128,8 +128,9 @@ func checkTooLarge(t *testing.T, name string, err error, tooLarge bool, want sse
 	}
 }
 
-// Offset is the offset of the event's first byte, whichever line contains it,
-// and however many bytes were skipped before the event exceeded the limit.
+// TooLargeError.Offset is the offset of the event's first byte. The first line of the
+// event may be any line, even a long line that the decoder has discarded before the
+// event exceeded the limit.
 func TestTooLargeOffset(t *testing.T) {
 	const limit = 20_000 // several times the first read
 	long := xs(3 * limit)
@@ -181,12 +182,12 @@ func TestTooLargeOffset(t *testing.T) {
 	}
 }
 
-// An event is reported when it exceeds the limit, although its end never comes. It
-// is reported once, and its ID counts if it came before.
+// An event is reported once, as soon as it exceeds the limit, although its end never
+// comes. Its ID becomes the last event ID only if the id line came before that moment.
 func TestTooLargeEndless(t *testing.T) {
 	stalled := errors.New("the reader has no more bytes")
 	for _, test := range []struct {
-		in, id string
+		in, id string // id: the last event ID; "" stands for 0, the ID before, and "-" for none
 		isOver bool
 	}{
 		{"data: 1234567890", "", false},
@@ -296,8 +297,9 @@ func textLogger(w io.Writer) *slog.Logger {
 	}))
 }
 
-// A reader may return a *TooLargeError of its own, for example because another
-// Decoder is its source. It is the last error, as any error of the reader.
+// A reader may return a *TooLargeError of its own, for example if it reads from another
+// Decoder. This error ends the stream, as any error of the reader does. It is not
+// reported to OnSkip.
 func TestTooLargeFromReader(t *testing.T) {
 	want := &sse.TooLargeError{Limit: 7}
 	skips := 0
@@ -314,7 +316,7 @@ func TestTooLargeFromReader(t *testing.T) {
 	}
 }
 
-// DecoderOptions: "A comment longer than MaxEventSize is skipped."
+// DecoderOptions: "Comments longer than MaxEventSize are skipped."
 func TestCommentLimit(t *testing.T) {
 	for _, limit := range []int{1, 10, 5000, 100_000} {
 		in := ":" + xs(limit) + "\n: " + xs(limit) + "\n:" + xs(limit+1) + "\n: " + xs(limit+1) + "\n"
@@ -329,8 +331,8 @@ func TestCommentLimit(t *testing.T) {
 	}
 }
 
-// DecoderOptions: "If zero, 16 MiB." The decoder does not allocate the limit in
-// advance.
+// DecoderOptions: "If zero, 16 MiB." A limit of math.MaxInt works too, because the
+// decoder does not allocate memory for the limit in advance.
 func TestDefaultLimit(t *testing.T) {
 	const size = 16 << 20
 	for _, test := range []struct {
@@ -350,8 +352,8 @@ func TestDefaultLimit(t *testing.T) {
 	}
 }
 
-// The limit is exact for a line that ends exactly at the end of a read or of a
-// buffer: the test puts the line after comments of every length.
+// The limit is exact even if a line ends at the end of a read or of the buffer. To
+// produce these situations, the test puts each line after comments of many lengths.
 func TestLimitAtBufferEnd(t *testing.T) {
 	const limit = 100
 	positions := 8400
@@ -375,7 +377,7 @@ func TestLimitAtBufferEnd(t *testing.T) {
 			for _, more := range []bool{false, true} {
 				stream := ":" + xs(200+n) + "\n" + test.line
 				if more {
-					stream += "1" // a digit, for the retry field
+					stream += "1" // one byte over the limit; a digit, so that the retry changes too
 				}
 				opts := sse.DecoderOptions{MaxEventSize: limit}
 				got := runDecoder(t, strings.NewReader(stream+"\n\n"), opts)[0]

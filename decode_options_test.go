@@ -120,7 +120,8 @@ func TestDecodeReaderError(t *testing.T) {
 	}
 }
 
-// The reader's error is final: the decoder does not read again.
+// The reader's error is final: the decoder does not read again. A TimeoutReader
+// fails only at its second read, so a third read would return the next byte.
 func TestDecodeErrorPersists(t *testing.T) {
 	r := iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("\ndata: a\n\n")))
 	d := sse.NewDecoder(r, nil)
@@ -145,7 +146,7 @@ func TestDecodeEOFPersists(t *testing.T) {
 	if _, err := d.Next(); err != nil {
 		t.Fatal(err)
 	}
-	for range 200 { // more than any limit of empty reads
+	for range 200 { // more than the empty reads after which fill returns io.ErrNoProgress
 		if _, err := d.Next(); err != io.EOF {
 			t.Fatalf("after the end: got %v, want %v", err, io.EOF)
 		}
@@ -170,8 +171,8 @@ func TestDecodeNoProgress(t *testing.T) {
 	}
 }
 
-// A reader that violates the contract of io.Reader must not make the decoder
-// return bytes that were never read.
+// If a reader returns an impossible count of bytes, the decoder panics. Otherwise it
+// might return bytes that were never read.
 func TestDecodeImpossibleCount(t *testing.T) {
 	for _, n := range []int{-1, 1 << 30} {
 		func() {
@@ -186,7 +187,7 @@ func TestDecodeImpossibleCount(t *testing.T) {
 	}
 }
 
-// Empty reads are allowed between reads that return bytes.
+// Between reads that return bytes, a reader may return 0 bytes and no error.
 func TestDecodeEmptyReads(t *testing.T) {
 	stream := strings.Repeat("data: a\n\n", 100)
 	calls := 0
@@ -256,8 +257,9 @@ func TestDecodeJSON(t *testing.T) {
 	}
 }
 
-// DecodeEvents yields the values of the events, calls onGap, leaves out the other
-// events of the package, and ends after the first error.
+// DecodeEvents yields the decoded data of each event. For an event of type sse.gap
+// it calls onGap, or yields a *Gap as the error if onGap is nil. It leaves out other
+// events whose type begins with "sse.". It ends after the first error.
 func TestDecodeEvents(t *testing.T) {
 	type price struct{ N, M int }
 	broken := errors.New("broken")
@@ -311,7 +313,8 @@ func TestDecodeEvents(t *testing.T) {
 	}
 }
 
-// A break out of DecodeEvents, and an error, end the iteration over the events.
+// When the caller of DecodeEvents stops after a value or an error, DecodeEvents has
+// taken no further event: the decoder still returns the second one.
 func TestDecodeEventsStops(t *testing.T) {
 	for _, in := range []string{"data: 1\n\ndata: 2\n\n", "data: x\n\ndata: 2\n\n"} {
 		d := sse.NewDecoder(strings.NewReader(in), nil)
@@ -324,7 +327,8 @@ func TestDecodeEventsStops(t *testing.T) {
 	}
 }
 
-// Events that were yielded do not change.
+// An event that Events has yielded does not change when the decoder reuses its
+// buffers for later events.
 func TestDecodeEventsUnchanged(t *testing.T) {
 	var want, got []sse.Event
 	var stream []byte

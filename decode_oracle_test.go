@@ -15,11 +15,12 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// This file contains a second decoder, the oracle, written only from the text
-// of HTML 9.2, DecoderOptions and Event.Topic. It is slow and needs the whole
-// stream in memory. Its result is a journal: a line of text for each result of
-// a Decoder, in order. A generator writes random streams. For each stream, the
-// Decoder and the oracle must have the same journal.
+// This file contains a second decoder, the oracle. It is written only from the text
+// of HTML 9.2 and the documentation of DecoderOptions and Event.Topic. It is slow
+// and needs the whole stream in memory. The results of both decoders are written as
+// a journal: one line of text for each event, comment, retry value and error, in
+// order. A generator writes random streams. For each stream, the Decoder and the
+// oracle must have the same journal.
 
 func journalEvent(id, lastID, typ, data string, retry time.Duration) string {
 	return fmt.Sprintf("event: id %q, last id %q, type %q, data %q, retry %v",
@@ -53,13 +54,13 @@ func journalEnd(err error, lastEventID string) string {
 	return fmt.Sprintf("end: %v, last event id %q", err, lastEventID)
 }
 
-// char is a code point and the number of its bytes in the stream.
+// char is a code point and the number of bytes in the stream from which it was decoded.
 type char struct {
 	r    rune
 	size int64
 }
 
-// decodeUTF8 decodes the whole stream after the BOM.
+// decodeUTF8 decodes a stream whose BOM, if it had one, is already removed.
 //
 // Encoding 8.1.1: "UTF-8's decoder's handler, given ioQueue and byte …"
 func decodeUTF8(queue []byte) []char {
@@ -129,14 +130,14 @@ func rawSize(chars []char) (n int64) {
 	return n
 }
 
-// oracleLine is a line with the offset of its start.
+// oracleLine is a line, and the offset in the stream at which it begins.
 type oracleLine struct {
 	chars []char
 	start int64
 }
 
-// splitLines cuts the stream at each CRLF, LF and CR. The rest is an incomplete
-// line at the end, which may be empty.
+// splitLines cuts chars, which begin at offset in the stream, at each CRLF, LF and
+// CR. The rest is the text after the last line end. It may be empty.
 func splitLines(chars []char, offset int64) (lines []oracleLine, rest oracleLine) {
 	line := oracleLine{start: offset}
 	for i, c := range chars {
@@ -155,7 +156,8 @@ func splitLines(chars []char, offset int64) (lines []oracleLine, rest oracleLine
 }
 
 // oracle is the state of HTML 9.2.6: "… a data buffer, an event type buffer,
-// and a last event ID buffer". The other fields are for DecoderOptions.
+// and a last event ID buffer". The other fields are for the options, the topic and
+// the journal.
 type oracle struct {
 	data, eventType, lastEventIDBuffer string
 	lastEventID                        string // the event source's "last event ID string"
@@ -164,10 +166,10 @@ type oracle struct {
 	hasID                              bool   // this event has an id field
 
 	limit    int64
-	idSize   int64 // size of the id that this event sets
+	idSize   int64 // bytes of the id that this event sets
 	retry    time.Duration
-	tooLarge bool  // the event has been reported
-	start    int64 // offset of the event's block
+	tooLarge bool  // the event was reported as too large
+	start    int64 // offset of the event's first line; -1 until that line is known
 	journal  []string
 }
 
@@ -212,7 +214,8 @@ func runOracle(stream []byte, opts sse.DecoderOptions, err error) []string {
 	return append(o.journal, journalEnd(err, o.lastEventID))
 }
 
-// reportTooLarge reports the event when it exceeds the limit, once.
+// reportTooLarge writes into the journal that the event is too large, unless it has
+// done so before.
 func (o *oracle) reportTooLarge() {
 	if o.tooLarge {
 		return
@@ -224,8 +227,8 @@ func (o *oracle) reportTooLarge() {
 	}))
 }
 
-// restIsOver reports whether the event exceeds the limit with a line whose end is
-// missing, however that line goes on.
+// restIsOver reports whether chars, an incomplete line, makes the event exceed the
+// limit. The rest of that line could not change this.
 func (o *oracle) restIsOver(chars []char) bool {
 	name, value, hasColon := cutField(chars)
 	if !hasColon {
@@ -255,8 +258,8 @@ func cutField(chars []char) (name string, value []char, hasColon bool) {
 	return name, value, true
 }
 
-// line processes a line that is not blank. It reports whether the line alone
-// exceeds the limit.
+// line processes a line that is not blank. It reports whether the line is an id
+// field whose value alone exceeds the limit.
 func (o *oracle) line(chars []char) bool {
 	name, value, hasColon := cutField(chars)
 	if !hasColon || name != "" {
@@ -270,7 +273,8 @@ func (o *oracle) line(chars []char) bool {
 
 // field processes a field. HTML 9.2.6: "The steps to process the field given a
 // field name and a field value depend on the field name, as given in the
-// following list." It reports whether an ID alone exceeds the limit.
+// following list." It reports whether the field is an id whose value alone exceeds
+// the limit.
 func (o *oracle) field(name string, chars []char) bool {
 	value := textOf(chars)
 	switch name {
@@ -317,9 +321,9 @@ func (o *oracle) dispatch() {
 	o.idSize, o.retry, o.tooLarge, o.start = 0, 0, false, -1
 }
 
-// generator writes streams that are mostly valid, so that they reach more code
-// than random bytes do: lines of all kinds, with lengths near the limit and
-// near the sizes of buffers.
+// generator writes streams of lines. Most lines are valid fields, because such
+// streams reach more code than random bytes do. Some lengths are near the limit or
+// near the size of a buffer.
 type generator struct {
 	*rand.Rand
 	limit int
@@ -328,8 +332,9 @@ type generator struct {
 
 func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
 
-// size returns a small size, or a size near the limit or near the size of a
-// buffer.
+// size returns a random length in bytes. Most lengths are less than 6. The others
+// are near the limit, near half of the limit, near the size of a buffer, or anything
+// below twice the limit.
 func (g *generator) size() int {
 	near := g.IntN(21) - 10
 	switch g.IntN(12) {
@@ -376,7 +381,7 @@ func (g *generator) line() {
 	g.buf.WriteString(g.value())
 }
 
-// generate returns a random stream and a limit.
+// generate returns a random stream, and the MaxEventSize to decode it with.
 func generate(rng *rand.Rand) ([]byte, int) {
 	g := &generator{Rand: rng}
 	g.limit = pick(g, 1, 2, 8, 30, 200, 2000, 4096-6, 5000, 9000)
@@ -431,7 +436,8 @@ func TestDecodeEqualsOracle(t *testing.T) {
 	}
 }
 
-// The oracle passes the cases that are written by hand.
+// The oracle passes the hand-written cases of the Decoder, so it can be trusted in
+// TestDecodeEqualsOracle.
 func TestOracle(t *testing.T) {
 	for _, test := range decodeCases {
 		var want []string

@@ -11,8 +11,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// decodeCase is a stream and the events that a browser dispatches for it. The
-// LastEventID of an event is omitted; see received.
+// decodeCase is a stream and the events that a browser dispatches for it. A
+// LastEventID that follows from the ID of an event, or of an earlier event, is
+// omitted: the function received adds it.
 type decodeCase struct {
 	name, source string
 	in           string
@@ -208,7 +209,8 @@ func TestDecode(t *testing.T) {
 }
 
 // The decoder returns an event as soon as it has read the CR or LF that ends
-// the blank line. The next byte may come an hour later.
+// the blank line. It must not wait for the next byte, because that byte may come an
+// hour later.
 func TestDecodeWithoutDelay(t *testing.T) {
 	early := errors.New("read before the event was returned")
 	for _, in := range []string{
@@ -223,8 +225,9 @@ func TestDecodeWithoutDelay(t *testing.T) {
 	}
 }
 
-// A comment shows the state in the middle of an event: the id does not apply
-// before the event is complete.
+// The id of an event becomes the last event ID when the event is complete, and not
+// earlier. Each comment in the stream calls OnComment, which records the last event
+// ID at this point, also in the middle of an event.
 //
 // HTML 9.2.6: "Set the last event ID string of the event source to the value
 // of the last event ID buffer" is the first step of dispatch.

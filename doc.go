@@ -29,16 +29,16 @@
 //		}
 //	})
 //
-// Accept sends the response header and a first byte at once. Each Send writes
-// one event and flushes it, so the client receives each word at once. When
-// the handler returns, the stream ends. Browsers and most other clients then
-// reconnect, so the handler runs again. "Finite streams" below describes
-// streams that must end.
+// Accept sends the response header and a first byte at once. Each Send writes one
+// event and flushes it, so the client receives each word at once. When the handler
+// returns, the stream ends. Browsers and most other clients then reconnect, so the
+// handler runs again. "Finite streams" below describes how a client recognizes that
+// an answer is complete.
 //
-// A stream that stays silent for 15 seconds sends a heartbeat. The context of
-// the stream, [Stream.Context], is canceled when the client disconnects, when a
-// write to the client is blocked for 30 seconds, and, if [AcceptOptions.Done]
-// is set, when the server shuts down.
+// A stream that stays silent for 15 seconds sends a heartbeat: a comment, which
+// clients ignore. The context of the stream, [Stream.Context], is canceled when the
+// client disconnects, when a write to the client is blocked for 30 seconds, and, if
+// [AcceptOptions.Done] is set, when the server shuts down.
 //
 // # Many subscribers
 //
@@ -111,8 +111,8 @@
 //	}
 //
 // The client does not repeat a POST unless [Client.Resend] allows it. With the
-// function above, the client waits and tries again while the server refuses the
-// request, for example with status 429, and never sends a request again that the
+// function above, the client tries again, after a delay, while the server refuses
+// the request, for example with status 429. It never repeats a request that the
 // server may have processed. The examples of [Client] read the streams of OpenAI,
 // Anthropic and Gemini.
 //
@@ -122,10 +122,10 @@
 // # Delivery
 //
 // A client that reconnects sends the ID of its last event in the Last-Event-ID
-// header. In a handler, [Stream.LastEventID] returns this ID. No event is lost
-// if the handler continues with the event after this ID. A Broker does so. A
-// Client sends the ID of the last event that its caller received. The server
-// then sends again the events that the Client had read but not delivered.
+// header. In a handler, [Stream.LastEventID] returns this ID. No event is lost if
+// the handler continues with the event after this ID. A Broker does so. A Client
+// sends the ID of the last event that Events has yielded. If the Client had read
+// further events but not yielded them, the server sends these events again.
 //
 // A program that resumes after a restart stores the [Event.LastEventID] of each
 // event and the IDs that [Client.OnCursor] receives, and sets
@@ -140,26 +140,29 @@
 //
 // # Limits
 //
-// A broker retains up to 16384 events and up to 64 MiB, unless
-// [Broker.Retention] sets other limits. A subscriber that had caught up may
-// fall behind by 4096 events or 16 MiB ([Selection.MaxLag]). A topic of a
-// broker has at most 1024 bytes.
+// A broker retains up to 16384 events and up to 64 MiB, unless [Broker.Retention]
+// sets other limits. Once a subscriber has received all retained events, it may
+// fall behind by 4096 events or 16 MiB ([Selection.MaxLag]). A topic of a broker
+// has at most 1024 bytes.
 //
-// A Client and a Decoder skip each event of more than 16 MiB and report it with
-// a [TooLargeError] to their OnSkip. The server closes a stream whose peer
-// accepts bytes too slowly. The limit is [AcceptOptions.WriteTimeout], or
-// [StreamOptions.WriteTimeout] for a stream of a broker. If a network path can
-// fail silently, install [ConnContext] so that the server notices the failure
-// ([Broker.Attach] does so), and set [Client.IdleTimeout] so that the client
-// notices the failure.
+// A Client and a Decoder skip each event of more than 16 MiB and report it with a
+// [TooLargeError] to their OnSkip. The server closes a stream whose peer accepts
+// bytes too slowly. The limit is [AcceptOptions.WriteTimeout], or
+// [StreamOptions.WriteTimeout] for a stream of a broker.
+//
+// A network path can fail without closing the connection. To notice such a failure
+// on the server, install [ConnContext] ([Broker.Attach] does so). To notice it on
+// the client, set [Client.IdleTimeout].
 //
 // # Security
 //
 // No field of an event can inject another field or event: [AppendEvent] rejects
-// topics, IDs and types that contain line ends, and splits data into lines. If
-// a redirect leads a client to another origin, the client does not send
-// credentials or other header fields of the caller to that origin, except
-// harmless fields such as Accept and User-Agent. The package logs nothing unless
-// a Logger is set, except a warning for each skipped event if OnSkip is nil, and
-// for a last event ID that is too long to be sent.
+// topics, IDs and types that contain line ends, and splits data into lines. If a
+// redirect leads a client to another origin, the client does not send credentials
+// or other header fields of the caller to that origin, except harmless fields such
+// as Accept and User-Agent.
+//
+// The package logs nothing unless a Logger is set, with two exceptions: a warning
+// for each skipped event if OnSkip is nil, and a warning if a last event ID is too
+// long to be sent.
 package sse

@@ -8,24 +8,26 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// draft is an event that is encoded except for the parts that need its position.
-// Making a draft needs no lock.
+// draft is an event in wire format, without the parts that need its position.
+// newDraft needs no lock. Under the lock, entry writes these parts before body,
+// from the back to the front, because their lengths vary.
 //
 //	buf   │ room │ size CR LF │ id: … LF │ event: … data: … LF LF │ CR LF │
 //	             start        data       body
 //
-// The parts before body are written from the back to the front.
+// The size in hexadecimal and the CR LF at both ends make the event a chunk of
+// HTTP/1.1. The draft of an event that has its own ID has no other id line.
 type draft struct {
 	buf   []byte
 	body  int  // index of the part that newDraft has encoded
 	ownID bool // the application has set the ID, which is part of body
 }
 
-// newDraft encodes an event, except for a generated ID. The event must have been
-// checked and normalized.
+// newDraft encodes an event, except an ID that the broker generates. The event must
+// have been checked (Event.check) and normalized (normalize).
 func newDraft(event *Event) draft {
 	d := draft{ownID: event.ID != ""}
-	// The buffer has no spare room, because the entry may be stored for a long
+	// The buffer has little spare room, because the entry may be stored for a long
 	// time.
 	lineEnds := strings.Count(event.Data, "\n")
 	size := maxWireLen(event, lineEnds)
@@ -43,7 +45,8 @@ func newDraft(event *Event) draft {
 	return d
 }
 
-// entry completes the draft.
+// entry returns the entry of the draft with a position and a time. It must be
+// called only once, because the entry uses the draft's buffer.
 func (d *draft) entry(p Position, unixNano int64) *entry {
 	e := &entry{seq: p.Seq, check: p.Check, time: unixNano, ownID: d.ownID}
 	start := d.body
@@ -64,8 +67,8 @@ func (d *draft) entry(p Position, unixNano int64) *entry {
 	return e
 }
 
-// normalize returns the event in the form in which subscribers receive it, so that
-// it is the same in memory, in a log and in wire format.
+// normalize returns the event in the form in which subscribers receive it. So the
+// event is the same in memory, in a log and in wire format.
 func normalize(event Event) Event {
 	event.Topic, event.LastEventID, event.ClearID = "", "", false
 	if strings.IndexByte(event.Data, '\r') >= 0 {
@@ -99,9 +102,10 @@ func maxWireLen(event *Event, lineEnds int) int {
 	return n
 }
 
-// entryFromLog makes an entry of an entry of a log. It leaves out an ID or a type
-// that cannot be sent, for example because of a line end: Publish accepts no such
-// value, and it would end the stream of every subscriber that replays the event.
+// entryFromLog converts an Entry of a log to an entry. It leaves out an ID or a
+// type that the wire format cannot carry. Publish accepts no such value, but
+// another program may have written the log. A line end, for example, would inject
+// another field into the stream of every subscriber that replays the event.
 func entryFromLog(x *Entry) *entry {
 	event := normalize(x.Event)
 	if checkField("id", event.ID) != nil {

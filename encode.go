@@ -20,9 +20,9 @@ const fieldOverhead = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \
 // If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, if Retry is
 // negative, or if both ID and ClearID are set, AppendEvent returns dst unchanged
 // and a [*FieldError]. Therefore the value of a field can never inject another
-// field. It also returns a [*FieldError] if ID or Type has more than 1,024 bytes,
-// or if ID contains a control character or begins or ends with a space: a header
-// field could not carry such a character or space back unchanged.
+// field. AppendEvent returns the same error if ID or Type has more than 1,024
+// bytes, or if ID contains a control character or begins or ends with a space. A
+// client could not send such an ID back unchanged in the header Last-Event-ID.
 func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	if err := event.check(); err != nil {
 		return dst, err
@@ -37,7 +37,7 @@ func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	return appendFields(dst, &event), nil
 }
 
-// appendFields appends an event that has been checked.
+// appendFields appends an event that has passed Event.check.
 func appendFields(dst []byte, event *Event) []byte {
 	dst = appendMetaFields(dst, event)
 	dst = wire.AppendLines(dst, "data", event.Data)
@@ -109,8 +109,9 @@ func (e *Encoder) Encode(events ...Event) error {
 	return e.write(buf)
 }
 
-// Comment writes text as a comment, with one comment line for each line of
-// text. Clients ignore comments. A comment does not end an event.
+// Comment writes text as a comment, with one comment line for each line of text.
+// Clients ignore comments. No empty line follows the comment, because only an event
+// ends with an empty line.
 func (e *Encoder) Comment(text string) error {
 	if e.w == nil {
 		return errZeroEncoder

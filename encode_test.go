@@ -68,9 +68,8 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// The decoder returns each event as it was before it was encoded. (Some of
-// these events change in the libraries that internal/compare/behaviour
-// examines.)
+// The decoder returns each event as it was before it was encoded. (Some other
+// libraries change some of these events: see internal/compare/behaviour.)
 func TestRoundTripData(t *testing.T) {
 	texts := []string{
 		"", "a", "a\n", "\n", "\n\n", "\na", " x", "  x", " ", ":x", ": x", ":", "\t", "\x00",
@@ -98,7 +97,8 @@ func TestRoundTripData(t *testing.T) {
 	}
 }
 
-// Every topic is decoded as it was encoded, and only on its own event.
+// A topic is decoded unchanged, and belongs only to the event with which it was
+// encoded, not to the next event.
 func TestRoundTripTopic(t *testing.T) {
 	var events []sse.Event
 	var stream []byte
@@ -130,8 +130,8 @@ func TestRoundTripTopic(t *testing.T) {
 	})
 }
 
-// Event: CR "is a line end on the wire, as CRLF is, so both arrive as LF", and
-// "bytes of Data that are not UTF-8 arrive as U+FFFD".
+// Event: "CR and CRLF in Data arrive as LF", and "bytes of Data that are not valid
+// UTF-8 arrive as U+FFFD".
 func TestRoundTripChanges(t *testing.T) {
 	tests := []struct{ data, want string }{
 		{"a\rb", "a\nb"}, {"a\r\nb", "a\nb"}, {"\r", "\n"}, {"\r\n", "\n"}, {"a\r", "a\n"},
@@ -170,11 +170,11 @@ func TestRoundTripRetry(t *testing.T) {
 	}
 }
 
-// forged lists events that cannot be encoded, most of them because a value
-// would be decoded as another field or event.
+// forged lists events that the encoder refuses. In some of them a value would be
+// decoded as another field or event, in others it would be decoded with a change.
 var forged = []struct {
 	event         sse.Event
-	field, reason string // reason is a part of Reason
+	field, reason string // reason is a part of FieldError.Reason
 }{
 	{sse.Event{ID: "1\ndata: x"}, "id", "LF"},
 	{sse.Event{ID: "1\rdata: x"}, "id", "CR"},
@@ -225,7 +225,8 @@ func TestEncodeRefuses(t *testing.T) {
 			t.Errorf("AppendEvent(%+v): got dst %q, want it unchanged", test.event, got)
 		}
 
-		if test.field != "topic" && !test.event.ClearID { // Publish ignores both
+		// Publish ignores Topic. The event with ClearID is not tested with Publish.
+		if test.field != "topic" && !test.event.ClearID {
 			var b sse.Broker
 			event := test.event
 			event.Topic = ""
@@ -292,8 +293,8 @@ func TestZeroCodec(t *testing.T) {
 	}
 }
 
-// Each line of a comment is decoded as a comment and as nothing else. A comment
-// does not end an event.
+// Each line of a comment is decoded as a comment, and never as a field or as the
+// blank line that ends an event.
 func TestComment(t *testing.T) {
 	tests := []struct {
 		in   string
@@ -323,7 +324,7 @@ func TestComment(t *testing.T) {
 	}
 }
 
-// Encode: "writes all events with a single Write".
+// Encode: "writes all events with a single call of Write".
 func TestEncodeBatch(t *testing.T) {
 	var writes []string
 	e := sse.NewEncoder(writeFunc(func(p []byte) (int, error) {
@@ -393,9 +394,10 @@ func TestEncodeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Encoding an event of one line is one allocation, for any size of its fields.
+// AppendEvent to a nil slice allocates once if the data is one line, for any size of
+// the topic.
 func TestAppendEventAllocatesOnce(t *testing.T) {
-	// Under the race detector slices.Grow needs two.
+	// With the race detector, slices.Grow itself allocates twice.
 	want := max(1, testing.AllocsPerRun(1, func() { _ = slices.Grow[[]byte](nil, 300) }))
 	for n := range 300 {
 		event := sse.Event{

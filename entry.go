@@ -7,16 +7,18 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// entry is an event in the window. It is encoded once, and all subscribers share
-// it. After it was appended, it is read-only except for retainedBy and removed.
+// entry is an event in the window (the broker's memory of recent events) or in a
+// page that was read from the log. The event is encoded once, and all subscribers
+// share the entry. After it was appended to the window, it is read-only except for
+// retainedBy and removed.
 type entry struct {
 	seq          uint64
-	time         int64 // in nanoseconds since 1970
-	check        uint32
-	retainedBy   int32 // number of its topics that retain it
-	chunkHeadLen uint8 // length of the chunk's size line in framed
-	ownID        bool  // the application has set the ID
-	removed      bool  // removed from the window
+	time         int64  // in nanoseconds since 1970
+	check        uint32 // see Position.Check
+	retainedBy   int32  // number of its topics whose TopicRetention, if any, still retains it
+	chunkHeadLen uint8  // length of the chunk's size line in framed
+	ownID        bool   // the application has set the ID
+	removed      bool   // removed from the window
 	topics       []*topicState
 
 	// framed is the event in wire format, as a chunk of HTTP/1.1.
@@ -37,9 +39,10 @@ func (e *entry) bytes(chunked bool) []byte {
 	return e.wire()
 }
 
-// overhead returns about how much memory the entry takes in addition to framed.
+// overhead returns about how many bytes of memory the entry takes in addition to
+// framed.
 func (e *entry) overhead() int64 {
-	const entry, perTopic, ownID = 144, 32, 96 // with the places in slices and maps
+	const entry, perTopic, ownID = 144, 32, 96 // with elements of slices and maps
 	n := int64(entry + perTopic*len(e.topics))
 	if e.ownID {
 		n += ownID
@@ -63,7 +66,7 @@ func (e *entry) topicNames() []string {
 	return names
 }
 
-// id returns the event's ID. The wire format begins with it.
+// id returns the event's ID. The wire format of an entry always begins with the ID.
 func (e *entry) id() string {
 	line, _, _ := strings.Cut(wire.Text(e.wire()), "\n")
 	return strings.TrimPrefix(line, idPrefix)
@@ -96,7 +99,9 @@ func (e *entry) event() Event {
 	return event
 }
 
-// eventOfLines completes event when data has a second line. No field follows data.
+// eventOfLines completes an event whose data has several lines: event.Data is the
+// first line, second is the second, and rest is the wire format after the second.
+// No field follows data.
 func (e *entry) eventOfLines(event Event, second, rest string) Event {
 	var data strings.Builder
 	data.Grow(len(event.Data) + len(second) + len(rest))
@@ -131,7 +136,8 @@ const (
 	maxIDLineLen = len(idPrefix) + maxPositionLen + len("\n") // of a generated ID
 )
 
-// appendTopicLine appends the field that names an event's topic, if it has one.
+// appendTopicLine appends the field that names an event's topic, unless it is the
+// default topic.
 func appendTopicLine(dst []byte, topic string) []byte {
 	if topic == defaultTopic {
 		return dst
@@ -139,7 +145,10 @@ func appendTopicLine(dst []byte, topic string) []byte {
 	return wire.AppendField(dst, "topic", topic)
 }
 
-// lossMark is the place of the newest entry that was lost.
+// lossMark is the place of the newest entry that a topic, a pattern or the whole
+// window has lost. An entry is lost when subscribers can no longer get it from the
+// window or from a log. A subscriber whose cursor is before the mark may have
+// missed entries.
 type lossMark struct {
 	seq   uint64
 	check uint32

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// The reasons why a stream ends. If a stream has ended, the methods Send,
-// SendJSON and Comment of [Stream] return an error that wraps one of these
-// errors, and so does [context.Cause] for the stream's context. There is one
-// exception: if something else, such as a timeout, has canceled the context of
-// the request, the error is the cause of that context. Compare with [errors.Is].
+// The reasons why a stream ends. If a stream has ended, the methods Send, SendJSON
+// and Comment of [Stream] return an error that wraps one of these errors.
+// [context.Cause] of the stream's context returns such an error, too. There is one
+// exception: if something else, such as a timeout, has canceled the context of the
+// request, the error is the cause of that context. Compare with [errors.Is].
 var (
-	// ErrClosed: the server itself has closed the stream.
+	// ErrClosed: the server itself has closed the stream, for example with
+	// [Stream.Close].
 	ErrClosed = errors.New("sse: stream closed")
 
 	// ErrPeerGone: the client disconnected, or exceeded
@@ -44,13 +45,14 @@ var ErrTruncated = errors.New("sse: stream truncated")
 // without progress. The error also wraps the reason why the last attempt failed.
 var ErrGaveUp = errors.New("sse: gave up")
 
-// ErrInUse is the error of [Client.Events] if an earlier call still runs, because
-// a Client receives one stream at a time. Use another Client.
+// ErrInUse is the error of [Client.Events] if an earlier call of Events has not
+// ended, because a Client receives one stream at a time. Use another Client.
 var ErrInUse = errors.New("sse: Client.Events is already running; use another Client")
 
-// FieldError reports a field of an event that the wire format cannot carry, an
-// ID that a request cannot carry, an invalid topic or pattern, or an idempotency
-// key that was used for another request. No part of the event has been written.
+// FieldError reports a field of an event that the wire format cannot carry, an ID
+// that a request cannot carry, an invalid topic or pattern, or an
+// [AppendRequest.Key] that was used for a request with another content. No part of
+// the event has been written.
 type FieldError struct {
 	Field  string // "id", "event", "retry", "topic", "pattern" or "key"
 	Value  string
@@ -62,17 +64,18 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("sse: %s %q %s", e.Field, shorten(e.Value), e.Reason)
 }
 
-// TooLargeError reports an event that is skipped because it exceeds the limit.
-// The error is reported once, when the limit is exceeded: the event may go on, or
+// TooLargeError reports an event that is skipped because it exceeds the limit. The
+// error is reported once, as soon as the limit is exceeded, because the event may
 // never end. The stream continues with the event after it. [DecoderOptions.OnSkip]
-// and [Client.OnSkip] receive a TooLargeError; in this package, only [Decoder.Next] returns it.
+// and [Client.OnSkip] receive a TooLargeError; in this package, only [Decoder.Next]
+// returns it.
 type TooLargeError struct {
 	Offset int64 // of the event's first byte in the stream
 	Limit  int   // the MaxEventSize that the event exceeds, in bytes
 
-	// LastEventID is the last event ID. It is the event's own ID if the event has
-	// one and its line came before the event exceeded the limit. A later line
-	// takes effect at the end of the event.
+	// LastEventID is the last event ID when the error is reported. It is the ID of
+	// the skipped event if the id line of that event came before the event exceeded
+	// the limit. A later id line takes effect at the end of the event.
 	LastEventID string
 }
 
@@ -82,15 +85,15 @@ func (e *TooLargeError) Error() string {
 		"it has more than %d bytes, the limit MaxEventSize", e.Offset, e.Limit)
 }
 
-// WriterError reports an [http.ResponseWriter] that cannot carry a stream. In
-// most cases, middleware has wrapped the server's writer in a type that does
-// not have a method that streams need. The remedy is an Unwrap method on that
-// type.
+// WriterError reports an [http.ResponseWriter] that cannot carry a stream. In most
+// cases, middleware has wrapped the server's writer in a type that does not have a
+// method that streams need. The remedy is to add a method Unwrap to that type or,
+// if the type compresses, the missing method.
 type WriterError struct {
 	Type    string // the writer's Go type, for example "*http.timeoutWriter"
 	Missing string // the method that it lacks, for example "Flush"
 
-	compresses bool // so that Unwrap would bypass the bytes that it buffers
+	compresses bool // the writer compresses: Unwrap would bypass the bytes that it buffers
 }
 
 // Error returns the writer's type and the method that it must have.
@@ -107,18 +110,18 @@ func (e *WriterError) Error() string {
 // yields a ResponseError. [Broker.Select] returns a ResponseError to refuse or
 // redirect a request. The broker then responds with
 //
-//   - StatusCode, for example 307 with a Location; or 403, if StatusCode is neither
-//     204 nor from 300 to 599;
+//   - StatusCode, for example 307 with a Location; or 403, if StatusCode is
+//     neither 204 nor from 300 to 599;
 //   - the fields of Header except Content-Length. Unless Header sets them,
-//     Cache-Control is no-store, Content-Type is text/plain, and
-//     X-Content-Type-Options is nosniff;
-//   - the bytes of Body, or, if Body is empty, Reason and a line end. The responses
-//     204 and 304 have no body.
+//     Cache-Control is no-store and, if there is a body, Content-Type is
+//     text/plain and X-Content-Type-Options is nosniff;
+//   - the bytes of Body, or, if Body is empty, Reason and a line end. The
+//     responses 204 and 304 have no body.
 type ResponseError struct {
 	StatusCode int         // for example 404
 	Status     string      // for example "404 Not Found"
 	Header     http.Header // of the response
-	Body       []byte      // the first bytes of the body, decoded, at most 4 KiB
+	Body       []byte      // from a server: the first 4 KiB at most, without Content-Encoding
 	Reason     string      // why the response is not an event stream
 
 	retryable  bool          // the next attempt may get another response
@@ -140,8 +143,8 @@ type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
 
-// stripURL returns err without the URL of the request, whose query may be
-// secret.
+// stripURL returns err without the URL of the request, because the query of the URL
+// may be secret.
 func stripURL(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
@@ -150,8 +153,9 @@ func stripURL(err error) error {
 	return err
 }
 
-// parseError returns an error of url.Parse without the URL. If the URL may contain
-// a password, parseError also removes the parts of the URL that net/url quotes.
+// parseError returns err, an error of url.Parse, without the URL. If the URL may
+// contain a password, parseError also removes each part of the URL that the text of
+// err quotes.
 func parseError(rawURL string, err error) error {
 	err = stripURL(err)
 	text := err.Error()

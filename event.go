@@ -12,8 +12,8 @@ import (
 // Types that begin with reservedPrefix belong to the events of this package.
 const reservedPrefix = "sse."
 
-// typeCursor is the type of an event whose ID is the server's current position.
-// A client needs the position to reconnect; its caller never sees the event.
+// typeCursor is the type of an event whose ID is the server's current position. A
+// Client uses this position when it reconnects, and does not yield the event.
 const typeCursor = reservedPrefix + "cursor"
 
 // Event is one event of a stream.
@@ -24,15 +24,15 @@ const typeCursor = reservedPrefix + "cursor"
 // arrive as U+FFFD.
 type Event struct {
 	// ID is the ID of this event itself. A client that reconnects after the event
-	// sends it as Last-Event-ID. If empty, the event has no ID. In an event to
+	// sends this ID as Last-Event-ID. If empty, the event has no ID. In an event to
 	// send or publish, ID must be empty or a value that a header field can carry:
 	// at most 1,024 bytes, no control characters, and no space at either end.
 	ID string
 
 	// LastEventID is set only in a received event: it is the last event ID after
 	// the event. If the event has an ID, LastEventID is this ID, otherwise the ID
-	// that an earlier event has set. A program that resumes later stores it.
-	// Browsers call it lastEventId. Sending and publishing ignore it.
+	// that an earlier event has set. A program that resumes later stores
+	// LastEventID. Browsers call it lastEventId. Sending and publishing ignore it.
 	LastEventID string
 
 	// ClearID resets the client's last event ID: the event is sent with an empty
@@ -56,10 +56,10 @@ type Event struct {
 	// current setting remains.
 	Retry time.Duration
 
-	// Topic is the topic on which the event was published. It is empty unless
-	// the server sends it. On the wire, the topic is a field of its own. Other
-	// clients ignore this field (HTML 9.2.6). The topic applies to this event
-	// only.
+	// Topic is the topic on which the event was published. In a received event, it
+	// is empty unless the server sends it (see [Selection.WithTopic]). On the wire,
+	// the topic is a field that HTML 9.2.6 does not define, so browsers ignore it.
+	// The topic applies to this event only.
 	Topic string
 }
 
@@ -83,8 +83,8 @@ func Decode[T any](event Event) (T, error) {
 //
 // After an error, the iteration ends. The error comes from the argument events, or
 // it says that the data of an event is not JSON for T, or it is a [*Gap] (see
-// below). Leave out events that are not JSON, such as a "[DONE]", before
-// DecodeEvents receives them.
+// below). An event whose data is not JSON, such as "[DONE]", is an error: leave it
+// out before DecodeEvents receives it.
 //
 // If an event has the type "sse.gap", DecodeEvents calls onGap with the [Gap] and
 // continues. If onGap is nil, the iteration ends with the *Gap as its error. All
@@ -159,10 +159,10 @@ func (e *Event) check() error {
 // maxNameLen limits the length of an ID or a type, in bytes.
 const maxNameLen = 1 << 10
 
-// checkID rejects an ID that the wire format cannot carry, or that a client
-// cannot send back unchanged in the header field Last-Event-ID. RFC 9110 5.5
-// excludes control characters except the tab, which a recipient may replace by a
-// space (5.2: "line folding"), and excludes white space at the ends.
+// checkID rejects an ID that the wire format cannot carry, or that a client cannot
+// send back unchanged in the header field Last-Event-ID. RFC 9110 5.5 excludes
+// control characters except the tab, and white space at both ends. checkID also
+// rejects the tab, because a recipient may replace it by a space.
 func checkID(id string) error {
 	reason := ""
 	switch {
@@ -180,7 +180,8 @@ func checkID(id string) error {
 	return &FieldError{Field: "id", Value: id, Reason: reason}
 }
 
-// checkType rejects a type that the wire format cannot carry, and a long one.
+// checkType rejects a type that the wire format cannot carry, or that has more than
+// maxNameLen bytes.
 func checkType(kind string) error {
 	if len(kind) > maxNameLen {
 		return &FieldError{Field: "event", Value: kind, Reason: "has more than 1024 bytes"}
@@ -188,9 +189,9 @@ func checkType(kind string) error {
 	return checkField("event", kind)
 }
 
-// checkField rejects a value with a line end, which would begin another field,
-// with NUL, which makes clients ignore the field, and with invalid UTF-8, which
-// would not arrive unchanged.
+// checkField rejects a value that the wire format cannot carry: with a line end,
+// because it would begin another field; with NUL, because clients ignore an ID that
+// contains NUL; and with invalid UTF-8, because it would not arrive unchanged.
 func checkField(field, value string) error {
 	reason := ""
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// EventLog stores events in one total order. A [Broker] reads from it the
+// EventLog stores events in one total order. A [Broker] reads from its EventLog the
 // events that are no longer in memory, for example after a restart.
 //
 // The methods must be safe for concurrent use. Every implementation must pass
@@ -19,29 +19,31 @@ import (
 //
 // # Positions
 //
-// The log numbers its entries upwards from 1. The log may leave out numbers. It
-// must not use a number twice in an epoch, as far as it can know: a backup that
-// is restored can make it do so, and the check reveals that. An entry's position
-// consists of the epoch, the number, and a check. The log draws the epoch at
-// random when it is created, and draws a new one when it detects that it has lost
-// stored entries.
+// The position of an entry consists of an epoch, a number, and a check. The epoch
+// identifies one lifetime of the log. The log draws it at random when it is
+// created, and draws a new one when it detects that it has lost stored entries.
 //
-// The check is 32 bits that depend on the number and the content of the entry,
-// and on a secret of the log: [Entry.Check] with the same random key for all
-// entries, or another function. Subscribers of one topic receive positions of
-// events of other topics, and could find out their content if the check needed no
-// secret. The log stores the key with its entries, and a backup must include it.
-// If the log has lost the key, it must begin a new epoch. A log that cannot be
-// set back to an earlier state, for example because it is only in memory, may
-// compute the check without the content.
+// Within an epoch, the log numbers its entries upwards from 1. It may leave out
+// numbers, but must not use a number twice. A log that was restored from an old
+// backup cannot know which numbers it has used since. The check reveals a number
+// that was used twice.
+//
+// The check is 32 bits that depend on the number and the content of the entry, and
+// on a secret of the log. The log can use [Entry.Check] with the same random key
+// for all entries, or another function. Subscribers of one topic receive positions
+// of events of other topics. They could find out the content of these events if the
+// check needed no secret. The log stores the key with its entries, and a backup
+// must include it. If the log has lost the key, it must begin a new epoch. A log
+// that cannot be set back to an earlier state, for example because it is only in
+// memory, may compute the check without the content.
 //
 // # Retention
 //
-// A log may remove entries, but must report the loss. For each topic, or for
-// all topics together, the log stores the position of the newest entry that it
-// has removed. [Page.Lost] reports this position to a reader of older entries.
-// A log that does not know exactly which entries it has removed must report too
-// many rather than too few.
+// A log may remove entries, but must report the loss. For each topic, or for all
+// topics together, the log stores the position of the newest entry that it has
+// removed. If a reader begins before this position, [Page.Lost] reports the
+// position. A log that does not know exactly which entries it has removed must
+// report too many rather than too few.
 type EventLog interface {
 	// Append stores the entries of the request, in order, and returns their
 	// positions. Entries of concurrent calls may be stored between them. Append
@@ -49,10 +51,10 @@ type EventLog interface {
 	// entry is stored, Read and Follow must not return it; from then on they
 	// must. Append ignores the Position of an entry and stores its Time.
 	//
-	// On error, the result has the positions of the entries that were stored.
-	// These are the first entries of the request, or none. The log must not
-	// store the others, not even later. If the request has a Key, a log that
-	// cannot store keys stores nothing and returns an error that wraps
+	// On error, the result has the positions of the entries that were stored. These
+	// are the first entries of the request, or none. The log must not store the
+	// other entries, not even later. If the request has a Key, a log that cannot
+	// store keys stores nothing and returns an error that wraps
 	// [errors.ErrUnsupported].
 	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
 
@@ -64,27 +66,28 @@ type EventLog interface {
 	// zero Seq, it is the place before the first entry, and Read returns no
 	// entries.
 	//
-	// The log must hold no resources for the reader between calls.
+	// Between calls of Read, the log must hold no resources for the reader.
 	Read(ctx context.Context, r ReadRequest) (Page, error)
 
 	// Follow returns an iterator over every entry after r.After: first the stored
 	// entries, then new ones as they are stored. It ignores the other fields of r.
 	// The iterator ends when ctx is done, or after it has yielded an error. It need
-	// not yield the error of ctx. It leaves out only entries that are removed
-	// before it reaches them.
+	// not yield the error of ctx. It leaves out an entry only if the log removes
+	// the entry before the iterator reaches it.
 	Follow(ctx context.Context, r ReadRequest) iter.Seq2[Entry, error]
 
-	// Locate returns, as Page.Next, the position to pass as After to Read, for
-	// a reader that begins at start. The page has no entries. If the log has no
-	// such place, Page.Gap has the reason: [GapUnknown], [GapEpoch],
-	// [GapFuture] or [GapCheck]. Next is then the position at which the log
-	// begins for sel, as with [Start.Earliest], and Gap.Available is its text.
-	// Locate also accepts the position of a removed entry, although it can no
-	// longer compare its Check. The later Read reports the entries missing
-	// after that position in Page.Lost.
+	// Locate returns, as Page.Next, the position to pass as After to Read, for a
+	// reader that begins at start. The page has no entries. If the log cannot begin
+	// at start, Page.Gap has the reason: [GapUnknown], [GapEpoch], [GapFuture] or
+	// [GapCheck]. Next is then the position at which the log begins for sel, as
+	// with [Start.Earliest], and Gap.Available is the text of Next.
 	//
-	// Locate must accept, as Start.After, every position that the log has
-	// returned.
+	// If start.After is the position of an entry that the log has removed, Locate
+	// accepts it, although the log can no longer compare the Check. The later Read
+	// reports the entries missing after that position in Page.Lost.
+	//
+	// Locate must accept, as Start.After, every position of the current epoch that
+	// the log has returned, for example as Page.Next.
 	Locate(ctx context.Context, start Start, sel Selection) (Page, error)
 }
 
@@ -94,20 +97,19 @@ type AppendRequest struct {
 	Entries []Entry
 
 	// Key, if not empty, makes the request idempotent: if the log has stored a
-	// request with the same Owner and Key before, Append stores nothing and
-	// returns the positions of that request. If a concurrent call uses the same
-	// Key, Append blocks until that call has ended. How long a log remembers a
-	// key is up to the log. A request with a Key is stored as a whole or not at
-	// all.
+	// request with the same Owner and Key before, Append stores nothing and returns
+	// the positions of that request. If a concurrent call uses the same Owner and
+	// Key, Append blocks until that call has ended. Each log decides how long it
+	// remembers a key. A request with a Key is stored as a whole or not at all.
 	Key string
 
 	// Owner is the party that has chosen Key, for example a client. The keys of
 	// different owners are independent of each other.
 	Owner string
 
-	// Digest identifies the content of a request with a Key. If the log has stored
-	// another Digest with the Key, the error is a [*FieldError] for the field
-	// "key".
+	// Digest identifies the content of a request with a Key, for example as its
+	// SHA-256. If the log has stored another Digest with the Key, the error is a
+	// [*FieldError] for the field "key".
 	Digest [32]byte
 }
 
@@ -123,8 +125,8 @@ type AppendResult struct {
 
 // ReadRequest is the argument of [EventLog.Read] and [EventLog.Follow].
 type ReadRequest struct {
-	// After is the position before the first entry to read. The zero Position
-	// stands for the beginning of the log.
+	// After is the position after which the first entry to read comes. The zero
+	// Position stands for the beginning of the log.
 	After Position
 
 	// Through is the last position to read. If zero, the end of the log.
@@ -150,9 +152,9 @@ type Entry struct {
 	// the topic of events that are published without a topic.
 	Topics []string
 
-	// Event is the published event. Its ID is the ID that the application gave
-	// to it. If the ID is empty, subscribers receive the text of Position in
-	// its place. The event's Topic is empty.
+	// Event is the published event. Its ID is the ID that the application gave to
+	// it. If the ID is empty, subscribers receive the text of Position as the ID.
+	// The event's Topic is empty.
 	Event Event
 }
 
@@ -161,7 +163,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Check returns a hash of the entry, including the Seq of its position, for
 // [Position.Check]. Without the key, nobody can predict the hash, or find out
-// anything about the entry from it. With the same key and Seq, two different
+// anything about the entry from the hash. With the same key and Seq, two different
 // entries have the same hash with a probability of one in 4 billion.
 //
 // The key is a secret of the log: 16 bytes from crypto/rand.
@@ -170,8 +172,9 @@ func (e *Entry) Check(key [16]byte) uint32 {
 }
 
 // keyedCheck returns the check of an entry with a sequence, a time, and a
-// contentChecksum. The checksum needs no key: a log uses no sequence twice with the
-// same key, except after it has lost entries, so each hash is of another input.
+// contentChecksum. The checksum itself needs no key: a log uses a sequence twice
+// with the same key only after it has lost entries. In all other cases no two
+// hashes have the same input.
 func keyedCheck(key *[16]byte, seq uint64, unixNano int64, checksum uint32) uint32 {
 	return uint32(siphash.Sum(key, seq, uint64(unixNano), uint64(checksum)))
 }
@@ -198,9 +201,9 @@ func hashText(crc uint32, text string) uint32 {
 	return crc32.Update(crc, castagnoli, wire.Bytes(text))
 }
 
-// hashNumber adds a number to the checksum. Numbers that differ in their lower
-// half never give the same result. A CRC of the number's bytes would cost as
-// much as the CRC of a short text.
+// hashNumber adds a number to the checksum. Two numbers with the same upper 32 bits
+// and different lower 32 bits never give the same result. (A CRC of the number's
+// bytes would cost as much as the CRC of a short text.)
 func hashNumber(crc uint32, n int64) uint32 {
 	const golden = 0x9E3779B1 // odd, so that the multiplication can be inverted
 	return bits.RotateLeft32(crc, 13) ^ (uint32(n)+uint32(n>>32)*31)*golden
@@ -213,16 +216,18 @@ type Page struct {
 	// be modified.
 	Entries []Entry
 
-	// Next is the position to pass as After to the next Read. If the log does not
-	// know whether a matching entry follows, Next is the position of the last of
-	// Entries. If it knows that none follows up to Through, for example because
-	// Entries is empty, Next is Through or the log's last position, whichever is
-	// earlier, but never earlier than the After of this Read.
+	// Next is the position to pass as After to the next Read. There are two cases.
+	// If the log does not know whether a matching entry follows, Next is the
+	// position of the last of Entries. If the log knows that none follows up to
+	// Through, for example because Entries is empty, Next is Through or the log's
+	// last position, whichever is earlier. But Next is never earlier than the After
+	// of this Read.
 	Next Position
 
 	// Lost is the newest position at which the log may have removed a matching
-	// entry, if that position is later than the After of this Read. Lost need
-	// not lie within this page. If zero, no matching entry after After was removed.
+	// entry, if that position is later than the After of this Read. Lost may also
+	// be later than all Entries of this page. If zero, no matching entry after
+	// After was removed.
 	Lost Position
 
 	// Gap is not nil if the reader asked for a place that does not exist. Only

@@ -9,10 +9,11 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// testKey is the key of all checks in this file.
+// testKey is the secret key with which the tests compute Entry.Check, a hash of an
+// entry.
 var testKey = [16]byte{15: 1}
 
-// checkedEntry returns an entry in which every field that Check covers is set.
+// checkedEntry returns an entry in which every field that Check hashes is set.
 func checkedEntry() sse.Entry {
 	return sse.Entry{
 		Position: sse.Position{Epoch: 1, Seq: 2, Check: 3},
@@ -22,8 +23,8 @@ func checkedEntry() sse.Entry {
 	}
 }
 
-// These values must not change: clients and logs on disk have positions that
-// contain them.
+// The values of Check must not change, because clients and logs on disk have stored
+// positions that contain them.
 func TestEntryCheckValues(t *testing.T) {
 	full, unnamed := checkedEntry(), sse.Entry{Time: time.Unix(0, 0), Topics: []string{""}}
 	for _, test := range []struct {
@@ -90,8 +91,9 @@ func TestEntryCheckDiffers(t *testing.T) {
 	}
 }
 
-// A published entry and the entry that is later read from a log have the same
-// check.
+// Check depends on the content of an entry, and not on how the entry is represented
+// in memory. So an entry that is read from a log has the check that it had when it
+// was published.
 func TestEntryCheckSame(t *testing.T) {
 	want := checkedEntry()
 	for _, test := range []struct {
@@ -116,7 +118,7 @@ func TestEntryCheckSame(t *testing.T) {
 		}
 	}
 
-	now := time.Now() // with the monotonic clock's reading
+	now := time.Now() // has a reading of the monotonic clock; Round(0) removes it
 	with, without := sse.Entry{Time: now}, sse.Entry{Time: now.Round(0)}
 	if with.Check(testKey) != without.Check(testKey) {
 		t.Error("the monotonic clock is part of the check")
@@ -141,7 +143,7 @@ func TestGapError(t *testing.T) {
 	}
 }
 
-// Clients read a gap from the JSON in an event.
+// A client decodes a Gap from the JSON in the data of an event of type sse.gap.
 func TestGapDecode(t *testing.T) {
 	want := sse.Gap{Asked: "7", Available: "~1.AAAAAAAAAAEAAAAA", Why: "unknown"}
 	got, err := sse.Decode[sse.Gap](sse.Event{
@@ -153,7 +155,8 @@ func TestGapDecode(t *testing.T) {
 	}
 }
 
-// The window of a broker is an EventLog and passes the conformance kit.
+// The window is the part of the log that a broker has in memory. As an EventLog, it
+// passes the tests for implementations of EventLog.
 func TestWindowIsAnEventLog(t *testing.T) {
 	t.Run("topics", func(t *testing.T) { testWindowLog(t, func(*sse.WindowLog) {}) })
 	t.Run("entries", func(t *testing.T) { testWindowLog(t, (*sse.WindowLog).SearchEntries) })

@@ -48,10 +48,10 @@ func ExampleBroker() {
 }
 
 // A client fetches a snapshot of the state and then receives every later
-// change. The server takes the position before it reads the state. So no change
-// is missed, but an event may repeat a change that the snapshot already
-// contains. Publish the new value instead of the difference, so that a repeated
-// event does no harm.
+// change. The server takes the position before it reads the state, so the client
+// misses no change. But the first events may repeat changes that the snapshot
+// already contains. Publish the new value instead of the difference, so that a
+// repeated event does no harm.
 func ExampleBroker_Position() {
 	type snapshot struct {
 		Value int    `json:"value"`
@@ -97,7 +97,7 @@ func ExampleBroker_Position() {
 
 	set(3) // before the client connects
 	client := &sse.Client{
-		URL:         server.URL() + "/events", // in a browser: /events?lastEventId=…
+		URL:         server.URL() + "/events", // in a browser, add ?lastEventId= and state.After
 		HTTPClient:  server.Client(),
 		LastEventID: state.After,
 	}
@@ -110,9 +110,9 @@ func ExampleBroker_Position() {
 	// then: 3
 }
 
-// Select decides which topics each request may receive. Here every user
-// receives the topics below their own name, and the topic "news", which is for
-// all users.
+// Select decides which topics each request may receive. Here the user ann receives
+// the topics that begin with "user/ann/", and the topic "news". Every other user
+// receives "news" and the topics with their own name.
 func ExampleBroker_select() {
 	users := map[string]string{"Bearer 1234": "ann"} // by token
 	broker := sse.Broker{Select: func(r *http.Request) (sse.Selection, error) {
@@ -194,7 +194,8 @@ func ExampleGap() {
 		if event.Type == "sse.gap" {
 			gap, err := sse.Decode[sse.Gap](event)
 			fmt.Println("gap:", gap.Why, gap.Asked == seen.String(), err)
-			// Read the state again here, if there is one. The stream continues.
+			// A client that began with a snapshot reads the snapshot again here. The
+			// stream continues with the stored events.
 			continue
 		}
 		fmt.Println(event.Data)
@@ -245,10 +246,10 @@ func ExampleBroker_Subscribe() {
 	// true sse: context canceled
 }
 
-// Attach returns the function that shuts down the server and the broker. It closes
-// the listener before the streams end. So the clients that reconnect reach the next
-// process instead of a server that refuses them. An EventSource would not try again
-// after a refusal.
+// Attach returns a function that shuts down the server and the broker. The function
+// closes the listener before it ends the streams, so a client that reconnects
+// reaches the next process. Otherwise this process might respond with 503, and an
+// EventSource does not reconnect after that status.
 func ExampleBroker_Attach() {
 	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	broker := sse.Broker{
@@ -290,8 +291,8 @@ func ExampleBroker_Attach() {
 	// publish: sse: server shutting down
 }
 
-// A program checks its configuration before it starts. Without this call, the first
-// use of the broker fails with the same error.
+// A program calls Validate at its start to find errors in its configuration. Without
+// this call, the first use of the broker fails with the same error.
 func ExampleBroker_Validate() {
 	broker := sse.Broker{MaxPerKey: -1, MaxAge: -time.Hour}
 	fmt.Println(broker.Validate())
@@ -326,8 +327,9 @@ func ExampleStreamOptions() {
 	// type "ping", data "", <nil>
 }
 
-// A user loses access: Select refuses the user from now on, and Kick ends the user's
-// streams. OnConnect finds a stream that Select has accepted just before.
+// When a user loses access, Select must refuse the user's requests, and Kick ends the
+// user's open streams. If Select accepted a request a moment before, the stream may
+// not be open yet, so Kick may miss it. Therefore OnConnect checks the user again.
 func ExampleBroker_Kick() {
 	var revoked sync.Map // by user
 	isRevoked := func(user string) bool {
@@ -378,7 +380,7 @@ func ExampleBroker_Kick() {
 	// ended: 1
 }
 
-// The data of an event is often JSON. Decode reads it.
+// PublishJSON publishes an event whose data is JSON, and Decode decodes the data.
 func ExampleBroker_PublishJSON() {
 	type price struct {
 		Symbol string  `json:"symbol"`
@@ -406,7 +408,8 @@ func ExampleBroker_PublishJSON() {
 	// GOPH 12.5 <nil>
 }
 
-// Each path has its own topics, and no request can select others.
+// Each path serves a fixed list of topics. The query of a request cannot select
+// other topics.
 func ExampleBroker_Handler() {
 	var broker sse.Broker
 	mux := http.NewServeMux()
@@ -430,7 +433,8 @@ func ExampleBroker_Handler() {
 	// /all?since=earliest 3 : 1 <nil>
 }
 
-// A comment is for people who watch the bytes of a stream. Clients ignore it.
+// A comment is for a person who reads the bytes of a stream, for example with curl.
+// Clients ignore it.
 func ExampleBroker_Comment() {
 	broker := sse.Broker{Cursor: sse.CursorOff}
 	connected := make(chan struct{})
@@ -450,7 +454,7 @@ func ExampleBroker_Comment() {
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
 		fmt.Println(lines.Text())
-		if lines.Text() != ":" { // the first byte of every stream
+		if lines.Text() != ":" { // this stream begins with an empty comment
 			break
 		}
 	}
@@ -459,8 +463,10 @@ func ExampleBroker_Comment() {
 	// : maintenance at noon
 }
 
-// A relay publishes the events of one broker on another. It decides itself about
-// gaps, because Publish refuses the types of this package.
+// A relay publishes the events of one broker on another. If events are missing, the
+// client yields an event of type sse.gap. Publish refuses types that begin with
+// "sse.", so the relay publishes an event of another type instead. Publish also
+// replaces an ID that the first broker has generated.
 func ExampleClient_relay() {
 	var upstream, downstream sse.Broker
 	server := httptest.NewServer(&upstream)
@@ -477,7 +483,7 @@ func ExampleClient_relay() {
 				return
 			}
 			if strings.HasPrefix(event.Type, "sse.") {
-				event = sse.Event{Type: "incomplete"} // a gap: events are missing
+				event = sse.Event{Type: "incomplete"}
 			}
 			downstream.Publish(ctx, event, "news")
 		}

@@ -22,9 +22,10 @@ func recordedAnswers(files ...string) *httptest.Server {
 	}))
 }
 
-// An answer of OpenAI ends with the data [DONE], which is not JSON. The loop must
-// expect it, because Events yields the terminal event. An error in the middle of an
-// answer is an event with a member "error". The second answer has such an error.
+// An answer of OpenAI ends with an event whose data is [DONE]. This is the terminal
+// event, and Events yields it too. Its data is not JSON, so the loop must not decode
+// it. An error in the middle of an answer is an event with a member "error". The
+// second answer has such an error.
 func ExampleClient_openAI() {
 	server := recordedAnswers("openai-chat.txt", "openai-chat-error.txt")
 	defer server.Close()
@@ -39,7 +40,7 @@ func ExampleClient_openAI() {
 		Body: []byte(`{"model": "gpt-4o", "stream": true,
 			"messages": [{"role": "user", "content": "Write a list."}]}`),
 		Terminal:   func(event sse.Event) bool { return event.Data == "[DONE]" },
-		Resend:     func(refused bool) bool { return refused }, // wait after 429, never pay twice
+		Resend:     func(refused bool) bool { return refused }, // repeat after 429, but never pay twice
 		MaxRetries: 5,
 	}
 	type chunk struct {
@@ -85,8 +86,9 @@ func ExampleClient_openAI() {
 	// the model failed: The server had an error processing your request. Sorry about that!
 }
 
-// An answer of Anthropic ends with an event of type message_stop, or with one of
-// type error. The second answer has such an error. A ping is of no interest.
+// An answer of Anthropic ends with an event of type message_stop or error. The second
+// answer ends with an error. The loop ignores events of other types, for example
+// ping.
 func ExampleClient_anthropic() {
 	server := recordedAnswers("anthropic-messages.txt", "anthropic-messages-error.txt")
 	defer server.Close()
@@ -104,7 +106,7 @@ func ExampleClient_anthropic() {
 		Terminal: func(event sse.Event) bool {
 			return event.Type == "message_stop" || event.Type == "error"
 		},
-		Resend:     func(refused bool) bool { return refused }, // wait after 429, never pay twice
+		Resend:     func(refused bool) bool { return refused }, // repeat after 429, but never pay twice
 		MaxRetries: 5,
 	}
 	type message struct {
@@ -145,8 +147,9 @@ func ExampleClient_anthropic() {
 	// the model failed: Overloaded
 }
 
-// An answer of Gemini ends with an event that has a finishReason, and also the last
-// text: the loop must use the terminal event. The second answer has an error.
+// The last event of an answer of Gemini has a finishReason. It also has the last part
+// of the text, so the loop must print the text of this terminal event, too. The
+// second answer has an error.
 func ExampleClient_gemini() {
 	server := recordedAnswers("gemini-generate.txt", "gemini-generate-error.txt")
 	defer server.Close()
@@ -174,7 +177,7 @@ func ExampleClient_gemini() {
 			return err == nil && (a.Error != nil ||
 				len(a.Candidates) > 0 && a.Candidates[0].FinishReason != "")
 		},
-		Resend:     func(refused bool) bool { return refused }, // wait after 429, never pay twice
+		Resend:     func(refused bool) bool { return refused }, // repeat after 429, but never pay twice
 		MaxRetries: 5,
 	}
 	for range 2 {

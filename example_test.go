@@ -146,8 +146,10 @@ func ExampleDecodeEvents() {
 	// GOPH 42
 }
 
-// A program that resumes after a restart stores the last event ID: of each event,
-// and of each cursor, which moves the position without an event.
+// A program that resumes after a restart stores the last event ID after each event
+// that the client yields. It also stores the last event ID of each cursor. A cursor
+// is an event of type sse.cursor: it changes the last event ID, and the client does
+// not yield it.
 func ExampleClient_lastEventID() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -178,8 +180,8 @@ func ExampleClient_lastEventID() {
 	// at the end: stored "9"
 }
 
-// With MaxRetries, the client gives up after some attempts without progress. The
-// error still contains the reason of the last failure.
+// After MaxRetries retries without progress, the client gives up. The error wraps
+// ErrGaveUp, and also the error of the last attempt.
 func ExampleClient_maxRetries() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "maintenance", http.StatusServiceUnavailable)
@@ -218,8 +220,8 @@ func ExampleClient_inUse() {
 	// true
 }
 
-// With Terminal, the answer of a language model is complete, or the client
-// reports ErrTruncated.
+// Terminal recognizes the event that ends the answer of a language model. If the
+// stream ends without this event, the client yields ErrTruncated.
 func ExampleClient_terminal() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -249,8 +251,8 @@ func ExampleClient_terminal() {
 }
 
 // The server checks the token before it accepts the stream. The client sets a
-// fresh token before every attempt. It retries after status 503; after 401 or
-// 403 it gives up.
+// fresh token before every attempt. The client retries after status 503. After 401
+// or 403 it would give up.
 func ExampleClient_authentication() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer token 2" {
@@ -285,8 +287,8 @@ func ExampleClient_authentication() {
 	// welcome <nil>
 }
 
-// Final tells the client that the answer is complete. After an error, Abort ends
-// the stream without it.
+// Close sends the event Final. Here this event means that the answer is complete.
+// After an error, the handler calls Abort, because Abort does not send Final.
 func ExampleStream_Abort() {
 	generate := func() (string, error) { return "Once upon", errors.New("out of memory") }
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -342,8 +344,8 @@ func ExampleStream_Context() {
 	// hello gopher
 }
 
-// Done ends the streams when the server shuts down. Without it, Shutdown waits
-// for the handler, and the handler waits for the client.
+// Closing the channel Done ends the streams when the server shuts down. Without
+// Done, Shutdown would wait for the handler, and the handler for the client.
 func ExampleAcceptOptions_shutdown() {
 	done := make(chan struct{})
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -358,7 +360,7 @@ func ExampleAcceptOptions_shutdown() {
 	}
 	server := &http.Server{
 		Handler:     http.HandlerFunc(handler),
-		ConnContext: sse.ConnContext, // detects clients that vanish
+		ConnContext: sse.ConnContext, // detects clients that vanish without closing the connection
 	}
 	server.RegisterOnShutdown(func() { close(done) })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -392,7 +394,7 @@ func ExampleAcceptOptions_shutdown() {
 	// shutdown: <nil>
 }
 
-// t stands for the *testing.T of a test.
+// t takes the place of the *testing.T of a test, because an example has none.
 var t = exampleT{}
 
 type exampleT struct{ testing.TB }
@@ -401,8 +403,8 @@ func (exampleT) Context() context.Context { return context.Background() }
 func (exampleT) Helper()                  {}
 func (exampleT) Cleanup(func())           {}
 
-// A test of a handler needs no network. The test may read the recorder while
-// the handler still writes.
+// A test of a handler needs no network. The test can read the events of the recorder
+// while the handler is still running.
 func Example_testing() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := sse.Accept(w, r, nil)
@@ -440,7 +442,8 @@ func ExampleDecoder() {
 	// "log" "line 1\nline 2" <nil>
 }
 
-// An event over MaxEventSize is not an error. Without OnSkip, it is logged.
+// Events skips an event that is larger than MaxEventSize, calls OnSkip, and continues.
+// If OnSkip is nil, Events logs a warning instead.
 func ExampleDecoderOptions_onSkip() {
 	file := strings.NewReader("data: too long\n\ndata: short\n\n")
 	decoder := sse.NewDecoder(file, &sse.DecoderOptions{
@@ -455,8 +458,8 @@ func ExampleDecoderOptions_onSkip() {
 	// short <nil>
 }
 
-// An event with ClearID resets the client's last event ID: the next request of the
-// client asks for no earlier events.
+// An event with ClearID resets the client's last event ID. So a client that
+// reconnects after this event does not ask for the events after an earlier one.
 func ExampleEvent_clearID() {
 	wire, err := sse.AppendEvent(nil, sse.Event{ClearID: true, Data: "new game"})
 	fmt.Printf("%q %v\n", wire, err)
@@ -464,8 +467,8 @@ func ExampleEvent_clearID() {
 	// "id: \ndata: new game\n\n" <nil>
 }
 
-// An Encoder writes events in the wire format, and refuses an id that would
-// forge other fields.
+// An Encoder writes events in the wire format. It refuses an ID with a line end,
+// because the rest of that ID would be read as another field.
 func ExampleEncoder() {
 	encoder := sse.NewEncoder(os.Stdout)
 	data, _ := json.Marshal(map[string]int{"answer": 42})

@@ -1,6 +1,6 @@
 package sse
 
-// These variables give private functions to the tests in package sse_test.
+// These variables make private functions available to the tests in package sse_test.
 var (
 	CheckTopic   = checkTopic
 	RequestStart = requestStart

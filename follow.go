@@ -15,8 +15,8 @@ const followRetryDelay = time.Second
 // reconnect and receive a gap.
 var errNewEpoch = fmt.Errorf("%w: the log has begun a new epoch", ErrClosed)
 
-// follower copies the entries of the log into the window, where subscribers see
-// them.
+// follower copies new entries of the log into the window, the broker's memory of
+// recent events. Subscribers see an entry when it is in the window.
 type follower struct {
 	st   *state
 	stop context.CancelFunc // ends run
@@ -31,7 +31,8 @@ func (f *follower) start(st *state, after Position) {
 	f.done.Go(func() { f.run(ctx, after) })
 }
 
-// run follows the log until ctx is done. It follows again after an error.
+// run follows the log until ctx is done. If Follow ends before that, for example
+// after an error, run waits for followRetryDelay and calls Follow again.
 func (f *follower) run(ctx context.Context, after Position) {
 	for ctx.Err() == nil {
 		for x, err := range f.st.log.Follow(ctx, ReadRequest{After: after}) {
@@ -52,7 +53,8 @@ func (f *follower) run(ctx context.Context, after Position) {
 	}
 }
 
-// insert makes an entry of the log visible.
+// insert appends an entry of the log to the window, wakes the subscribers that have
+// selected it, and unblocks the publishers that wait for it.
 func (f *follower) insert(x *Entry) {
 	st := f.st
 	e := entryFromLog(x)
@@ -62,11 +64,12 @@ func (f *follower) insert(x *Entry) {
 	case x.Position.Epoch != st.window.epoch:
 		f.restartWindow(x.Position)
 	case x.Position.Seq <= st.window.last.Seq:
-		return // the log repeats itself
+		return // the window already has the entry
 	case x.Position.Seq > st.window.last.Seq+1:
-		// The log has left out numbers, or has removed entries before they could
-		// be followed. Only the log knows which of the two, so subscribers read
-		// everything before x from it.
+		// The log has left out numbers, or has removed entries before the follower
+		// received them. Only the log knows which of the two has happened.
+		// Therefore the window now begins right before x, and subscribers read all
+		// earlier entries from the log.
 		st.window.base = Position{Epoch: st.window.epoch, Seq: x.Position.Seq - 1}
 	}
 	st.window.append(e, x.Topics)
@@ -74,8 +77,9 @@ func (f *follower) insert(x *Entry) {
 	st.appends.release(Position{Epoch: st.window.epoch, Seq: e.seq})
 }
 
-// restartWindow replaces the window by an empty window that begins right before p, a
-// position of another epoch. It ends all streams.
+// restartWindow replaces the window by an empty window that begins right before p,
+// a position of another epoch. It ends all streams, because their cursors belong to
+// the old epoch.
 func (f *follower) restartWindow(p Position) {
 	st := f.st
 	for _, s := range st.subscribers {

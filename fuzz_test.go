@@ -14,7 +14,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// seedStreams returns the streams of the tables and of the conformance cases.
+// seedStreams returns the streams of decodeCases, limitCases and the conformance
+// cases.
 func seedStreams(f *testing.F) (streams [][]byte) {
 	for _, test := range decodeCases {
 		streams = append(streams, []byte(test.in))
@@ -28,8 +29,9 @@ func seedStreams(f *testing.F) (streams [][]byte) {
 	return streams
 }
 
-// expand replaces each \x01 of the input with a run of bytes, so that a short
-// input reaches the sizes at which buffers end and grow.
+// expand replaces each byte \x01 of the input with run bytes "x", or with fewer if
+// they would be more than 64 KiB together. So a short input can become a stream that
+// fills a buffer.
 func expand(input []byte, run uint16) []byte {
 	const most = 64 << 10
 	if n := bytes.Count(input, []byte{1}); n*int(run) > most {
@@ -38,10 +40,12 @@ func expand(input []byte, run uint16) []byte {
 	return bytes.ReplaceAll(input, []byte{1}, bytes.Repeat([]byte("x"), int(run)))
 }
 
-// fuzzLimit makes small limits as likely as large limits. Zero is the default.
+// fuzzLimit returns a MaxEventSize for a random number. It makes small limits as
+// likely as large limits. Zero stands for the default limit.
 func fuzzLimit(limit uint16) int { return int(limit) >> (limit % 13) }
 
-// The result is the same for any pieces: events, errors, comments and retries.
+// The decoder returns the same events, errors, comments and retries, regardless of the
+// pieces in which it reads a stream.
 func FuzzDecodeChunking(f *testing.F) {
 	for i, stream := range seedStreams(f) {
 		f.Add(stream, []byte{byte(i), 1, 0, 7}, uint16(i), uint16(i*i))
@@ -66,8 +70,8 @@ func FuzzOracle(f *testing.F) {
 		f.Add(stream, []byte{255}, uint16(i), uint16(i*i))
 	}
 	f.Add([]byte("data: \x01\xE2\x82\nid: \x01\n\n"), []byte{0}, uint16(2048), uint16(60000))
-	// A first line that the decoder drops before it has read its end. The event's
-	// offset is still the start of that line.
+	// The decoder discards the first line of this stream before it has read the end
+	// of the line. The event's offset must still be the start of that line.
 	f.Add([]byte("\x01\ndata: \x01\n\n"), []byte{0}, uint16(9000), uint16(130))
 	f.Add([]byte("\n:\x01\nid: 1\ndata: \x01\n\n"), []byte{200}, uint16(9000), uint16(130))
 	f.Fuzz(func(t *testing.T, input, sizes []byte, run, limit uint16) {
@@ -82,8 +86,8 @@ func FuzzOracle(f *testing.F) {
 }
 
 // An encoded event is decoded as the same event and nothing else: no value can
-// forge a field or an event. Values that cannot be decoded unchanged are
-// refused.
+// forge a field or an event. AppendEvent refuses a topic, an ID or a type that would
+// be decoded with a change. In data, line ends and invalid UTF-8 may change.
 func FuzzRoundTrip(f *testing.F) {
 	for _, test := range forged {
 		f.Add(test.event.Topic, test.event.ID, test.event.Type, "data", int64(test.event.Retry))
@@ -98,7 +102,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic, id, typ, data string, retry int64) {
 		event := sse.Event{
 			Topic: topic, ID: id, Type: typ, Data: data, Retry: time.Duration(retry),
-			ClearID: id == "" && len(data)%2 == 0, // both values with every other field
+			ClearID: id == "" && len(data)%2 == 0, // so that both values occur
 		}
 		good := sse.Event{ID: "last", Data: "good"}
 		stream, err := sse.AppendEvent(nil, event)
@@ -106,7 +110,8 @@ func FuzzRoundTrip(f *testing.F) {
 		carried := func(s string) bool {
 			return utf8.ValidString(s) && !strings.ContainsAny(s, "\r\n\x00")
 		}
-		// Last-Event-ID carries the ID back.
+		// The client sends the ID back in the header Last-Event-ID, so the ID must be a
+		// valid value of a header field.
 		returned := len(id) <= 1024 && strings.Trim(id, " ") == id &&
 			!strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7F })
 		if !carried(topic) || !carried(id) || !carried(typ) || retry < 0 ||
@@ -143,8 +148,8 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// wireRetry returns d in whole milliseconds, rounded up if the result fits a
-// Duration.
+// wireRetry returns d rounded up to milliseconds, or rounded down if the result
+// would be too large for a Duration.
 func wireRetry(d time.Duration) time.Duration {
 	whole := d.Truncate(time.Millisecond)
 	if whole == d || whole > math.MaxInt64-time.Millisecond {
@@ -157,7 +162,7 @@ func wireRetry(d time.Duration) time.Duration {
 // limit allows.
 func FuzzNoPanicBounded(f *testing.F) {
 	for i, stream := range seedStreams(f) {
-		if i%8 == 0 { // each is a megabyte
+		if i%8 == 0 { // the target repeats each of them up to 1 MiB
 			f.Add([]byte("data: "), stream, uint16(i*i))
 		}
 	}
@@ -174,15 +179,16 @@ func FuzzNoPanicBounded(f *testing.F) {
 		most := fuzzLimit(limit) | 1
 		tooLarge := int64(0)
 		got := measureAlloc(func() { tooLarge = drain(r, most) })
-		// Errors and their IDs belong to the caller. The fuzzer itself allocates
-		// a little at the same time.
+		// The buffers grow with the limit. Each TooLargeError has a copy of an ID,
+		// which may be as long as the limit. The fuzzer itself also allocates.
 		if want := int64(4*most+512<<10) + (256+4*int64(most))*tooLarge; got > want {
 			t.Errorf("limit %d: got %d bytes allocated, want at most %d", most, got, want)
 		}
 	})
 }
 
-// A position has exactly one text.
+// A position has exactly one text: ParsePosition accepts only the text that String
+// returns.
 func FuzzParsePosition(f *testing.F) {
 	for _, test := range positions {
 		f.Add(test.text)
@@ -207,7 +213,8 @@ func FuzzParsePosition(f *testing.F) {
 	})
 }
 
-// Parsing and matching agree with references written from the documentation.
+// ParsePattern, Match and the check of a topic agree with reference implementations
+// that are written only from the documentation.
 func FuzzParsePattern(f *testing.F) {
 	for _, test := range matchCases {
 		for _, topic := range append(test.yes, test.no...) {
@@ -223,6 +230,7 @@ func FuzzParsePattern(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, topic string) {
 		comparePattern(t, text, topic)
+		// A topic obeys the rules of a pattern, except that "*" is an ordinary character.
 		isTopic := referenceParse(strings.ReplaceAll(topic, "*", "+"))
 		if err := sse.CheckTopic(topic); (err == nil) != isTopic {
 			t.Errorf("topic %q: got error %v, want one: %v", topic, err, !isTopic)
@@ -230,7 +238,7 @@ func FuzzParsePattern(f *testing.F) {
 	})
 }
 
-// A parsed start has one field set, with a value that a log can represent.
+// ParseStart sets at most one field of a Start, to a value that a log can represent.
 func FuzzParseStart(f *testing.F) {
 	for _, test := range starts {
 		f.Add(test.text)

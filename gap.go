@@ -54,7 +54,8 @@ func (g *Gap) marshal() string {
 	return string(data)
 }
 
-// Error makes *Gap an error, for [Broker.Subscribe] with [LossRefuse].
+// Error makes *Gap an error. [Broker.Subscribe] yields it with [LossRefuse], and
+// [DecodeEvents] if its argument onGap is nil.
 func (g *Gap) Error() string {
 	return "sse: gap after " + strconv.Quote(shorten(g.Asked)) + ": " + string(g.Why)
 }

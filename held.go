@@ -9,34 +9,36 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// held is a stream that waits in the goroutine of its handler.
+// held is the transport (see subscriber.go) of a stream that waits in the goroutine
+// of its handler.
 //
-// To wake it, the broker pulls its next batch, because it holds the lock anyway:
-// the goroutine then writes without it. Otherwise a thousand goroutines that are
-// woken at once would wait for the lock in turn.
+// wake itself pulls the next batch, that is, the next entries to write, because the
+// caller of wake holds the broker's lock anyway. The goroutine then writes the
+// batch without the lock. Otherwise a thousand goroutines that are woken at once
+// would wait for the lock in turn.
 //
 //	waiting ── wake: pull, woken ──► working ── wake ──► behind
 //	   ▲                                │                  │
 //	   └──────── written, no more ──────┘◄─── pull ────────┘
 //
-// Invariants: while the phase is waiting, s is idle. Only a wake changes waiting to
-// working, and only wake changes working to behind; the goroutine does the rest.
+// Invariants: while the phase is waiting, s is idle. Only wake changes waiting to
+// working, and working to behind. The goroutine makes all other changes.
 type held struct {
 	st          *state
 	s           *subscriber
 	stream      *Stream
 	why         string
 	phase       atomic.Int32
-	batch       batch              // of the goroutine, except while the phase is waiting
+	batch       batch              // of wake in the phase waiting, else of the goroutine
 	single      [1]*entry          // memory for batch.entries
 	woken       chan struct{}      // bound: 1; one element for each wake of a waiting stream
-	stopReading context.CancelFunc // cancels the read of a page; nil if none is in progress
+	stopReading context.CancelFunc // cancels the read of a page of the log, or nil
 }
 
 // The phases of a held stream.
 const (
 	heldWorking int32 = iota // the goroutine pulls, or writes batch
-	heldBehind               // likewise, and must pull again
+	heldBehind               // as heldWorking, but the goroutine must then pull again
 	heldWaiting              // the goroutine waits for woken
 )
 
@@ -50,8 +52,9 @@ func (h *held) wake() {
 	}
 }
 
-// interrupt leaves a write that is in progress a little time, unless the peer is
-// known to be too slow. Stream.Close waits for the goroutine.
+// interrupt ends a write that is in progress after shutdownGrace, or at once if the
+// peer is known to be too slow. Stream.Close waits for the goroutine that interrupt
+// starts.
 func (h *held) interrupt(cause error) {
 	if h.stopReading != nil {
 		h.stopReading()
@@ -91,7 +94,7 @@ func (h *held) run() error {
 			return b.endCause
 		}
 		if err := h.writeWithPermit(b); err != nil {
-			h.sendRetry(err) // no byte is sent if a write has failed halfway
+			h.sendRetry(err) // sends nothing if a failed write has ended the stream
 			return err
 		}
 		clear(b.entries)
@@ -100,7 +103,7 @@ func (h *held) run() error {
 		}
 		b.entries = h.single[:0]
 		if !h.phase.CompareAndSwap(heldWorking, heldWaiting) {
-			h.phase.Store(heldWorking) // no wake comes while s is not idle
+			h.phase.Store(heldWorking) // until s is idle again, wake is not called
 			pulled = false
 			continue
 		}
@@ -108,8 +111,8 @@ func (h *held) run() error {
 	}
 }
 
-// endWithRequest ends the subscriber when the context of the request is done. The
-// goroutine of the stream then waits for one channel instead of two.
+// endWithRequest ends the subscriber when the context of the request is done. So
+// the goroutine of the stream need wait for only one channel, woken.
 func (h *held) endWithRequest() {
 	h.st.mu.Lock()
 	defer h.st.mu.Unlock()
@@ -118,7 +121,9 @@ func (h *held) endWithRequest() {
 	}
 }
 
-// writeWithPermit is write for a batch that may hold the permit of a page.
+// writeWithPermit writes a batch. If the batch holds the permit of a page of the
+// log, writeWithPermit releases it after the write, or after pagePermitGrace if the
+// write takes longer.
 func (h *held) writeWithPermit(b *batch) error {
 	if b.permit != nil {
 		defer b.permit.release()
@@ -127,7 +132,8 @@ func (h *held) writeWithPermit(b *batch) error {
 	return h.write(b)
 }
 
-// writeBuffers are for writes of more than one event.
+// writeBuffers has buffers for batches that are not written directly from one
+// entry, for example several events.
 var writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // write writes a batch to the stream.
@@ -141,7 +147,7 @@ func (h *held) write(b *batch) error {
 	buf := writeBuffers.Get().(*[]byte)
 	out := h.st.renderer.append((*buf)[:0], h.s, b)
 	b.passedFilter = len(b.entries) > 0 && len(out) > 0 && h.s.opts.filter != nil
-	clear(b.entries) // the write may take long
+	clear(b.entries) // so that a long write does not retain them
 	err := h.stream.sendRaw(out)
 	if cap(out) <= 2*heldBatch {
 		*buf = out
@@ -150,8 +156,9 @@ func (h *held) write(b *batch) error {
 	return err
 }
 
-// sendRetry sends the time after which the client should reconnect, if the broker
-// shuts down. It ignores errors: without that time, the client uses its own.
+// sendRetry sends the time after which the client should reconnect, if cause is a
+// shutdown of the broker. It ignores errors, because a client that does not receive
+// this time uses its own.
 func (h *held) sendRetry(cause error) {
 	if retry := h.st.retryFor(cause); retry > 0 {
 		_ = h.stream.sendLast(append(wire.AppendRetry(nil, retry), '\n'))

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// read is Broker.Read for a selection that was checked.
+// read implements Broker.Read for a selection that was checked.
 func (st *state) read(ctx context.Context, sel Selection, start Start, limit int) (Page, error) {
 	if sel.isDefault() {
 		sel.Topics = defaultTopics
@@ -17,12 +17,12 @@ func (st *state) read(ctx context.Context, sel Selection, start Start, limit int
 	}
 	page, err := read(ctx, sel, start, limit)
 	if start.Earliest || start.Last > 0 {
-		page.Lost = Position{} // such a start asks for no certain event, so none is missing
+		page.Lost = Position{} // such a start names no event that can be missing
 	}
 	return page, err
 }
 
-// readLog is read with a log.
+// readLog reads from the log, even if the window has the entries too.
 func (st *state) readLog(ctx context.Context, sel Selection, start Start, limit int) (
 	Page, error) {
 	at, err := st.log.Locate(ctx, start, sel)
@@ -37,7 +37,7 @@ func (st *state) readLog(ctx context.Context, sel Selection, start Start, limit 
 	return page, nil
 }
 
-// readWindow is read without a log.
+// readWindow reads from the window, the memory of a broker without a log.
 func (st *state) readWindow(_ context.Context, sel Selection, start Start, limit int) (
 	Page, error) {
 	st.mu.Lock()
@@ -49,7 +49,8 @@ func (st *state) readWindow(_ context.Context, sel Selection, start Start, limit
 	return page, nil
 }
 
-// forget is Broker.Forget.
+// forget implements Broker.Forget. It does nothing if through belongs to another
+// epoch.
 func (st *state) forget(topic string, through Position) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -68,7 +69,8 @@ func (st *state) forget(topic string, through Position) {
 	}
 	for _, e := range removed {
 		for _, chain := range st.window.chainsOf(e) {
-			// Do this even with a log, because the log has lost the entry too.
+			// Also with a log: the application has removed the entry from the log
+			// as well.
 			st.window.markLost(chain, e)
 		}
 		st.window.remove(e)

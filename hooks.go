@@ -6,22 +6,23 @@ import (
 	"sync"
 )
 
-// hooks calls the hooks of a broker. The caller of its methods must not hold
-// state.mu.
+// hooks calls the hooks of a broker, which are functions such as Broker.OnConnect.
+// The caller of its methods must not hold state.mu.
 type hooks struct {
 	broker *Broker
 	mu     *sync.Mutex // state.mu, which guards subscribers
 }
 
-// callOnConnect calls OnConnect, after the response of a stream has begun.
+// callOnConnect calls OnConnect. If the subscriber has a response, the response has
+// begun.
 func (h *hooks) callOnConnect(s *subscriber) {
 	if h.broker.OnConnect != nil {
 		h.broker.OnConnect(h.describe(s))
 	}
 }
 
-// callOnDropAndOnGap calls OnDrop if a batch has dropped events, and OnGap if
-// it has a gap.
+// callOnDropAndOnGap calls OnDrop if the lag policy has skipped events before a
+// batch, and OnGap if the batch is a gap.
 func (h *hooks) callOnDropAndOnGap(s *subscriber, b *batch) {
 	if b.dropped > 0 && h.broker.OnDrop != nil {
 		h.broker.OnDrop(h.describe(s), b.dropped)
@@ -31,7 +32,7 @@ func (h *hooks) callOnDropAndOnGap(s *subscriber, b *batch) {
 	}
 }
 
-// hasHookFor reports whether handling a batch calls a hook.
+// hasHookFor reports whether the broker has a hook that must be called for a batch.
 func (h *hooks) hasHookFor(b *batch) bool {
 	return b.endCause != nil && h.broker.OnDisconnect != nil ||
 		b.gap != nil && h.broker.OnGap != nil || b.dropped > 0 && h.broker.OnDrop != nil
@@ -43,9 +44,9 @@ func (h *hooks) describe(s *subscriber) Subscriber {
 	return s.describe()
 }
 
-// disconnectReason returns cause, wrapped if necessary so that it is one of the
-// reasons that [Broker] documents for OnDisconnect. A nil cause means that a hook
-// or a filter has panicked.
+// disconnectReason returns the error for OnDisconnect. This is cause if cause wraps
+// one of the reasons that [Broker] documents. Otherwise the error wraps ErrClosed
+// and cause. A nil cause means that a hook or a filter has panicked.
 func disconnectReason(cause error) error {
 	if cause == nil {
 		return ErrClosed
@@ -57,5 +58,5 @@ func disconnectReason(cause error) error {
 			return cause
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrClosed, cause) // cause is an error of the application's context
+	return fmt.Errorf("%w: %w", ErrClosed, cause) // from the application's context
 }

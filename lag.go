@@ -17,8 +17,9 @@ func (s *subscriber) checkLag(w *window, b *batch) {
 	}
 }
 
-// behind reports whether the subscriber exceeds its lag limits. A subscriber that
-// has never reached the end is catching up, and exceeds none.
+// behind reports whether the subscriber exceeds its lag limits. A subscriber
+// exceeds no limit while it is idle, or as long as it has never reached the newest
+// event.
 func (s *subscriber) behind(w *window) bool {
 	if !s.caughtUp || s.idle {
 		return false
@@ -29,7 +30,8 @@ func (s *subscriber) behind(w *window) bool {
 	}
 	seq := max(s.cursor.Seq, s.conflateThrough)
 	if links := s.links(); len(links) == 1 {
-		// In most cases these counts already show that no limit is exceeded.
+		// These counts are never too low, and take no search. In most cases they
+		// already show that no limit is exceeded.
 		after := w.last.Seq - min(seq, w.last.Seq)
 		if (maxLag < 0 || after <= uint64(maxLag)) && (maxBytes < 0 || links[0].size() <= maxBytes) {
 			return false
@@ -39,7 +41,9 @@ func (s *subscriber) behind(w *window) bool {
 	return maxLag >= 0 && events > maxLag || maxBytes >= 0 && bytes > maxBytes
 }
 
-// lag returns the number of events after a sequence, and their bytes.
+// lag returns the number of events after a sequence, and their bytes. An event
+// counts once for each of the subscriber's chains that contain it (one chain for
+// each selected topic or pattern).
 func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
 	for i := range s.links() {
 		e, b := s.links()[i].countAfter(seq)
@@ -48,7 +52,7 @@ func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
 	return events, bytes
 }
 
-// skipToNewest skips every event before the newest.
+// skipToNewest skips every selected event before the newest, and sets a gap.
 func (s *subscriber) skipToNewest(w *window, b *batch) {
 	w.merge.start(s.chains(w), s.cursor.Seq)
 	first := w.merge.next()
@@ -59,16 +63,18 @@ func (s *subscriber) skipToNewest(w *window, b *batch) {
 	}
 	if b.dropped--; newest == first {
 		b.dropped = 0
-		return // there is nothing to skip; if events were removed, checkLoss finds the loss
+		return // nothing to skip; if events were removed, checkLoss finds the loss
 	}
 	before := w.positionBefore(newest)
 	s.skipTo(before, before)
 }
 
-// skipToLatest skips every event that is superseded.
+// skipToLatest skips every event that is superseded (all of its selected topics
+// have a newer event), and sets a gap.
 func (s *subscriber) skipToLatest(w *window, b *batch) {
 	if s.cursor.Seq < w.base.Seq {
-		// The latest event of a topic may be in the log only.
+		// The latest event of a topic may be in the log only. So the cursor does
+		// not move, and dropSuperseded skips events after they were read.
 		s.skipTo(s.cursor, w.last)
 		s.conflateThrough = w.last.Seq
 		return
@@ -89,9 +95,10 @@ func (s *subscriber) skipToLatest(w *window, b *batch) {
 	s.conflateThrough = w.last.Seq
 }
 
-// skipTo moves the cursor to a position, and sets a gap up to through, unless the
-// client knows of losses up to there. If there is a gap already, it covers the
-// skipped events.
+// skipTo moves the cursor to a position, and sets a gap that ends at through. It
+// sets no gap if the client has already received a gap up to through, or accepts
+// such losses. If another gap is still to be sent, that gap covers the skipped
+// events.
 func (s *subscriber) skipTo(to, through Position) {
 	if s.gap == nil && through.Seq > s.knownLossSeq {
 		s.gap = &Gap{Asked: s.gapStart(), Available: through.String(), Why: GapLagging}
@@ -103,7 +110,8 @@ func (s *subscriber) skipTo(to, through Position) {
 	s.conflateThrough = 0
 }
 
-// dropSuperseded removes from b the superseded entries up to conflateThrough.
+// dropSuperseded removes from b the superseded entries up to the sequence
+// conflateThrough.
 func (s *subscriber) dropSuperseded(b *batch) {
 	b.entries = slices.DeleteFunc(b.entries, func(e *entry) bool {
 		if e.seq > s.conflateThrough || !s.superseded(e) {
@@ -114,7 +122,8 @@ func (s *subscriber) dropSuperseded(b *batch) {
 	})
 }
 
-// superseded reports whether every selected topic of an entry has a newer entry.
+// superseded reports whether every selected topic of an entry has a newer entry in
+// the window.
 func (s *subscriber) superseded(e *entry) bool {
 	for _, t := range e.topics {
 		if last := t.last(); (last == nil || last.seq <= e.seq) && s.selects(t) {

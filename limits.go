@@ -19,8 +19,8 @@ type streamLimits struct {
 }
 
 // acquire counts a stream from an IP address. It returns an error, and counts
-// nothing, if a limit is reached. It is the first thing that a request costs, so
-// it does next to nothing.
+// nothing, if a limit is reached. Even a request that is refused calls acquire, so
+// acquire must be cheap.
 func (l *streamLimits) acquire(remote string) error {
 	switch {
 	case l.maxTotal > 0 && l.total >= l.maxTotal:
@@ -70,7 +70,8 @@ func decrement(m map[string]int, key string) {
 	}
 }
 
-// hostOf returns the host of a network address, in one form for each host.
+// hostOf returns the host of a network address. For two texts of the same IP
+// address, such as 192.0.2.1 and ::ffff:192.0.2.1, it returns the same host.
 func hostOf(address string) string {
 	if p, ok := parsePeer(address); ok {
 		address = p.String()
@@ -81,7 +82,8 @@ func hostOf(address string) string {
 	return address
 }
 
-// limitReached returns the error of a request above a limit.
+// limitReached returns the error for a request above a limit. counted is the noun
+// for the error text, in the plural.
 func limitReached(counted string, limit int) error {
 	return unavailable(fmt.Errorf("sse: there are %d %s already, which is the limit", limit, counted))
 }

@@ -12,7 +12,7 @@ const (
 	maxEmptyReads   = 100       // consecutive reads without a byte or an error
 	shrinkThreshold = 64        // the value of underused at which a large buffer shrinks
 	fieldNameRoom   = 64        // bytes; more than a field's name, colon, space and line end
-	noOffset        = int64(-1) // in place of an offset
+	noOffset        = int64(-1) // stands for an unknown offset
 )
 
 // lineReader splits a stream into lines that end in CR, LF or CRLF, and removes
@@ -22,14 +22,14 @@ const (
 //	      │  used   │ first line … │   …    │  free  │
 //	      0        pos          lf or cr   end    len(buf)
 //
-// Invariants: 0 ≤ pos ≤ end ≤ len(buf). If lf ≥ pos, lf is the index of the
-// first LF in buf[pos:end], or end if there is none. The same holds for cr and
-// the first CR, and for nonASCII and the first byte that is not ASCII. So no
-// byte is searched twice, however small the reads are, and one search serves
-// many lines.
+// Invariants: 0 ≤ pos ≤ end ≤ len(buf). If lf ≥ pos, lf is the index of the first
+// LF in buf[pos:end], or end if there is none. The same holds for cr and the first
+// CR, and for nonASCII and the first byte that is not ASCII. So no byte is searched
+// twice, however small the reads are. If the stream contains no CR, for example,
+// one search for CR serves all lines in the buffer.
 type lineReader struct {
 	r   io.Reader
-	err error // from r; returned when all lines have been used
+	err error // from r; fill returns it when all lines have been used
 
 	buf      []byte
 	pos, end int
@@ -40,7 +40,7 @@ type lineReader struct {
 	bytesRead    int64 // bytes read from r
 	bomChecked   bool  // a leading byte order mark has been removed, or there was none
 	afterCR      bool  // an LF at pos belongs to the preceding line end
-	discarding   bool  // the beginning of the line at pos was discarded, and the rest must be, too
+	discarding   bool  // the line at pos was discarded in part; its rest must be, too
 	bufferFilled bool  // the last read filled the buffer
 	underused    int   // how often in a row a large buffer was nearly empty
 }
@@ -51,9 +51,9 @@ func (l *lineReader) offset(i int) int64 { return l.bytesRead - int64(l.end-i) }
 // partialLine returns the beginning of a line whose end has not been read.
 func (l *lineReader) partialLine() []byte { return l.buf[l.pos:l.end] }
 
-// next returns the next complete line without its line end, or false if more
-// must be read first. The line is valid until the next call of fill or
-// makeRoom.
+// next returns the next complete line without its line end. It returns false if the
+// buffer has no complete line, so that the caller must call fill. The line is valid
+// until the next call of fill or makeRoom.
 func (l *lineReader) next() ([]byte, bool) {
 	for {
 		if !l.bomChecked && !l.stripBOM() || l.pos == l.end {
@@ -112,8 +112,8 @@ func (l *lineReader) isASCII(start int) bool {
 	return l.nonASCII >= l.lineEnd
 }
 
-// stripBOM removes a leading byte order mark. It returns false if more must be
-// read to decide whether there is one.
+// stripBOM removes a leading byte order mark. It returns false if more bytes must
+// be read to decide whether there is one.
 //
 // HTML 9.2.6: "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order
 // Mark (BOM), if any."
@@ -140,10 +140,10 @@ func (l *lineReader) discardLine() {
 // isFull reports whether the buffer has no free space.
 func (l *lineReader) isFull() bool { return l.end == len(l.buf) }
 
-// makeRoom makes free space in the buffer, which may be replaced. It moves
-// buf[from:to], which lies before pos, to the start of the buffer, and the
-// partial line at pos after it. The buffer grows no larger than limit bytes and
-// room for a read, unless the preserved bytes need more.
+// makeRoom makes free space in the buffer, or replaces the buffer. It preserves
+// buf[from:to], which lies before pos, and the partial line at pos: it moves them,
+// in this order, to the start of the buffer. The buffer grows no larger than limit
+// bytes, a field name and room for a read, unless the preserved bytes need more.
 //
 // It must only be called after next has returned false.
 func (l *lineReader) makeRoom(from, to, limit int) {
@@ -154,8 +154,8 @@ func (l *lineReader) makeRoom(from, to, limit int) {
 	if size != len(buf) {
 		buf = make([]byte, size)
 	}
-	// Bytes that are already in place are not moved, so that each byte is moved
-	// a bounded number of times even if little space is free.
+	// Bytes that are already in place are not moved. So each byte is moved a
+	// bounded number of times even if little space is free.
 	if size != len(l.buf) || from != 0 {
 		copy(buf, l.buf[from:to])
 	}
@@ -165,8 +165,9 @@ func (l *lineReader) makeRoom(from, to, limit int) {
 	l.lf, l.cr = needed, needed
 }
 
-// chooseSize returns the size that the buffer should have, given the number of
-// bytes that it needs to preserve.
+// chooseSize returns the size that the buffer should have. needed is the number of
+// bytes that the buffer must preserve. limit is the size at which the buffer stops
+// growing, unless needed is greater.
 func (l *lineReader) chooseSize(needed, limit int) int {
 	size := len(l.buf)
 	switch {
@@ -182,10 +183,11 @@ func (l *lineReader) chooseSize(needed, limit int) int {
 	return size
 }
 
-// shouldCompact reports whether makeRoom should check if a large buffer is
-// still needed. Of the bytes before pos, it needs to preserve retained. Without
-// this check, a stream whose reads end within events would occupy the buffer of
-// a huge event until that buffer is full.
+// shouldCompact reports whether the caller should call makeRoom although the buffer
+// is not full. makeRoom then checks whether a large buffer is still needed.
+// retained is the number of bytes before pos that must be preserved. Without this
+// check, a stream whose reads end within events would occupy the buffer of a huge
+// event until that buffer is full.
 func (l *lineReader) shouldCompact(retained int) bool {
 	if len(l.buf) <= maxRetainedBuffer {
 		return false
@@ -197,8 +199,8 @@ func (l *lineReader) shouldCompact(retained int) bool {
 	return l.pos-retained > maxRetainedBuffer
 }
 
-// shouldShrink reports whether the buffer has been far too large for a long
-// time.
+// shouldShrink reports whether a large buffer has been nearly empty at
+// shrinkThreshold checks in a row.
 func (l *lineReader) shouldShrink(needed int) bool {
 	if len(l.buf) <= maxRetainedBuffer {
 		return false
@@ -214,8 +216,9 @@ func (l *lineReader) shouldShrink(needed int) bool {
 	return true
 }
 
-// fill reads once into the free space. It returns the reader's error only after
-// all bytes that the reader returned before it have been used.
+// fill reads into the free space until the reader returns at least one byte or an
+// error. It returns the reader's error only at the next call, when all bytes that
+// came before the error have been used.
 func (l *lineReader) fill() error {
 	for range maxEmptyReads {
 		if l.err != nil {

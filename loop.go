@@ -10,11 +10,13 @@ import (
 	"github.com/sse-go/sse/internal/poll"
 )
 
-// loop is a goroutine that writes to parked streams, and its state.
+// loop writes to a part of the parked streams: streams that wait without a goroutine
+// of their own. A loop has two goroutines. One runs poll: it waits until a socket has
+// room for more bytes, or until a peer disconnects. The other runs run:
 //
 //	ready ──gather──► jobs ──perform──► outs ──write──► sockets
-//	                   ▲                                   │
-//	                   └──────────────finish◄──────────────┘
+//	  ▲                                                    │
+//	  └─────── finish, if the stream has more work ────────┘
 type loop struct {
 	st     *state
 	pages  *pageWorkers
@@ -23,7 +25,7 @@ type loop struct {
 
 	// Guarded by state.mu.
 	ready       []*parked // streams that have work, without duplicates
-	streams     []*parked // table of all streams of the loop; the index is parked.tableIndex
+	streams     []*parked // table of the loop's streams, by parked.tableIndex; nil at a free index
 	generations []uint32  // how many streams have used each index
 	freeIndexes []uint32
 	asleep      bool // run waits for wakeup
@@ -32,29 +34,32 @@ type loop struct {
 	// Used by run only.
 	jobs          []job
 	outs          []*poll.Output // outputs of jobs, written together
-	buf           []byte         // data of the outputs, except of outputs with a single entry
-	shared        []byte         // part of buf: the bytes of sharedEntries, for other streams
-	sharedEntries []*entry       // entries of the last output that other streams can share
-	sharedChunked bool
+	buf           []byte         // data of the outputs that had to be put together: see data
+	shared        []byte         // part of buf that streams with the same entries can share
+	sharedEntries []*entry       // the entries whose bytes are in shared
+	sharedChunked bool           // shared has the chunks of HTTP/1.1
 }
 
-// job is the loop's work for one stream, done without the lock.
+// job is the loop's next work for one stream: to write a batch (see batch), or to end
+// the stream. The loop does this work while it does not hold state.mu.
 type job struct {
 	*parked
 	batch
 	out         poll.Output
-	resumePoint resumePoint // of the stream before the batch
+	resumePoint resumePoint // state of the stream before the batch
 	unsent      []byte      // rest of a gap, a comment or a heartbeat that was written in part
-	silent      bool        // nothing may be written before the descriptor is closed
-	late        bool        // the stream has expired before its output was written
+	silent      bool        // end without a write, because an earlier write is incomplete
+	late        bool        // the output was not written, because the stream has expired
 }
 
-// loopBytes is the size of buf at which a loop writes before it continues.
+// loopBytes is the size of buf at which a loop writes the outputs of the jobs so far,
+// before it performs the next job.
 const loopBytes = 128 << 10
 
-// add adds a stream to the table and returns its token: the index and its
-// generation, so that an event of an earlier stream with that index is not mistaken
-// for an event of this one.
+// add adds a stream to the table and returns the stream's token: its index and the
+// generation of the index. The poller reports the events of a socket by token. An
+// event of an earlier stream with the same index has an older generation, so lookup
+// ignores it.
 func (l *loop) add(p *parked) uint64 {
 	if n := len(l.freeIndexes); n > 0 {
 		p.tableIndex = l.freeIndexes[n-1]
@@ -73,7 +78,7 @@ func (l *loop) add(p *parked) uint64 {
 func (l *loop) remove(p *parked) {
 	l.streams[p.tableIndex] = nil
 	if l.freeIndexes = append(l.freeIndexes, p.tableIndex); l.stopping {
-		l.wake() // the loop ends after its last stream
+		l.wake() // run must end if this was the last stream
 	}
 }
 
@@ -81,7 +86,7 @@ func (l *loop) remove(p *parked) {
 // streams.
 func (l *loop) mustEnd() bool { return l.stopping && len(l.freeIndexes) == len(l.streams) }
 
-// lookup returns the stream with a token, or nil.
+// lookup returns the stream with a token, or nil if the stream was removed.
 func (l *loop) lookup(token uint64) *parked {
 	index, generation := uint32(token), token>>32
 	if int(index) >= len(l.streams) || uint64(l.generations[index]) != generation {
@@ -98,7 +103,8 @@ func (l *loop) wake() {
 	}
 }
 
-// poll passes the events of the poller to the streams, until the poller is stopped.
+// poll waits for events of the sockets, and passes each event to its stream, until
+// the poller is stopped.
 func (l *loop) poll() {
 	events := make([]poll.Readiness, 128)
 	for {
@@ -139,7 +145,7 @@ func (l *loop) run() {
 		first := 0
 		for i := range l.jobs {
 			if l.st.hooks.hasHookFor(&l.jobs[i].batch) {
-				l.write(l.jobs[first:i]) // so that no write waits for a hook
+				l.write(l.jobs[first:i]) // first, so that these writes do not wait for the hook
 				first = i
 			}
 			l.perform(&l.jobs[i])
@@ -151,7 +157,9 @@ func (l *loop) run() {
 	}
 }
 
-// gather makes jobs for the streams in the ready list. The caller holds state.mu.
+// gather removes streams from the ready list, and makes a job for each stream that has
+// something to write or must end. It makes at most poll.Batch jobs. The caller holds
+// state.mu.
 func (l *loop) gather() {
 	now := time.Now()
 	l.jobs = l.jobs[:0]
@@ -169,8 +177,9 @@ func (l *loop) gather() {
 		if !p.prepare(j, now) {
 			l.jobs = l.jobs[:len(l.jobs)-1]
 		} else if j.batch.endCause != nil {
-			// From now on the stream ignores all events. So it ends only once:
-			// a second Close might close the descriptor of another connection.
+			// From now on the stream ignores the events of its socket, so that it
+			// ends only once. A second Close might close another connection, if the
+			// system has given the descriptor to that connection.
 			p.ending = true
 			j.silent = p.backlog != nil || p.broken
 		}
@@ -180,7 +189,8 @@ func (l *loop) gather() {
 	}
 }
 
-// perform calls the hooks and sets the output of a job, or ends the stream.
+// perform ends the stream if the batch has an endCause. Otherwise perform calls OnDrop if
+// the batch has skipped events, calls OnGap if it has a gap, and sets the job's output.
 func (l *loop) perform(j *job) {
 	defer l.recoverPanic(j)
 	if j.batch.endCause != nil {
@@ -191,7 +201,7 @@ func (l *loop) perform(j *job) {
 	j.out = poll.Output{FD: int(j.parked.fd), Data: l.data(j)}
 }
 
-// write writes the outputs of jobs.
+// write writes the outputs of jobs, except the outputs of streams that have expired.
 func (l *loop) write(jobs []job) {
 	if len(jobs) == 0 {
 		return
@@ -226,9 +236,9 @@ func (l *loop) write(jobs []job) {
 	}
 }
 
-// recoverPanic recovers from a panic of a hook, and ends the stream that called
-// it. The other streams of the loop continue. net/http does the same if a handler
-// panics.
+// recoverPanic recovers from a panic of a hook, and ends the stream for which the
+// hook was called. The other streams of the loop continue, as the other requests of
+// an http.Server continue after a handler has panicked.
 func (l *loop) recoverPanic(j *job) {
 	cause := recover()
 	if cause == nil {
@@ -246,8 +256,10 @@ func (l *loop) recoverPanic(j *job) {
 	j.out.Err = ErrClosed
 }
 
-// data returns the bytes that a job writes. They stay unchanged until l.buf is
-// reset, even when l.buf grows into a new array.
+// data returns the bytes that a job writes: the bytes of its only entry, the rest of
+// an earlier write, or bytes that data appends to l.buf. The result stays unchanged
+// until write resets l.buf. If l.buf grows into a new array, the result is still in
+// the old array.
 func (l *loop) data(j *job) []byte {
 	start := len(l.buf)
 	switch {
@@ -255,7 +267,7 @@ func (l *loop) data(j *job) []byte {
 		return j.rest
 	case len(j.entries) == 0:
 		l.buf = l.st.renderer.appendFramed(l.buf, &j.subscriber, &j.batch, j.chunked)
-	case j.opts.withTopic: // other streams cannot share the bytes
+	case j.opts.withTopic: // not shared: for another stream, the topic line may be different
 		for _, e := range j.entries {
 			l.buf = j.parked.appendEntry(l.buf, e)
 		}
@@ -282,7 +294,8 @@ func (l *loop) releaseShared() {
 	l.shared, l.sharedEntries = nil, l.sharedEntries[:0]
 }
 
-// finish updates a stream with the result of its job. The caller holds state.mu.
+// finish updates a stream with the result of its job, and puts the stream back into
+// the ready list if it has more work. The caller holds state.mu.
 func (l *loop) finish(j *job) {
 	p := j.parked
 	switch {
@@ -317,14 +330,14 @@ func (l *loop) finish(j *job) {
 	clear(j.entries)
 }
 
-// end ends a stream: it writes the end, unless an event was written in part, closes
-// the descriptor, and removes the subscriber. finish then removes the stream from
-// the table.
+// end ends a stream: it writes the end of the response, unless j.silent is set, closes
+// the descriptor, and removes the subscriber from the broker. It does not remove the
+// stream from the table: finish does that.
 func (l *loop) end(j *job) {
 	p, cause := j.parked, j.batch.endCause
 	if !j.silent {
 		last := l.st.renderer.appendEnd(nil, l.st.retryFor(cause), p.chunked)
-		l.poller.Write(&poll.Output{FD: int(p.fd), Data: last}) // only the bytes that fit
+		l.poller.Write(&poll.Output{FD: int(p.fd), Data: last}) // bytes that do not fit are dropped
 	}
 	l.poller.Close(int(p.fd))
 	defer func() { // runs even if OnDisconnect panics

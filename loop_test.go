@@ -19,7 +19,8 @@ import (
 	"github.com/sse-go/sse/internal/poll/polltest"
 )
 
-// loopHost is a server whose broker parks streams with a given poller.
+// loopHost is a server in memory whose broker parks its streams: the goroutines called
+// loops write to all streams, by means of a given poller.
 type loopHost struct {
 	broker   *Broker
 	listener *memnet.Listener
@@ -35,7 +36,8 @@ func newLoopHost(b *Broker, p poll.Poller) *loopHost {
 	return h
 }
 
-// listen subscribes and collects the bytes of the stream.
+// listen opens a stream and returns a sink that collects its bytes. Before it returns,
+// the broker has parked the stream, unless a hook blocks.
 func (h *loopHost) listen(t *testing.T) *sink {
 	t.Helper()
 	conn, err := h.listener.Dial(t.Context())
@@ -51,7 +53,8 @@ func (h *loopHost) listen(t *testing.T) *sink {
 	return s
 }
 
-// close shuts down the broker and the server and returns the error of Shutdown.
+// close shuts down the broker, closes the server and the connections of sinks, and
+// returns the error of Broker.Shutdown.
 func (h *loopHost) close(sinks ...*sink) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
@@ -84,8 +87,8 @@ func (s *sink) has(text string) bool {
 	return bytes.Contains(s.buf, []byte(text))
 }
 
-// The output for one stream is written before the hook of another stream in the
-// same batch returns.
+// A loop does the work for several streams in one batch. Before it calls a hook, it
+// writes the output of the streams that come earlier in the batch.
 func TestHookDelaysNoOtherStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
@@ -95,7 +98,7 @@ func TestHookDelaysNoOtherStream(t *testing.T) {
 		c := &broker.state
 		event := Event{Data: "before the hook"}
 		d := newDraft(&event)
-		c.mu.Lock() // so that both are in one batch
+		c.mu.Lock() // until both streams have work, so that both are in one batch
 		c.window.publish(&d, defaultTopics, time.Now())
 		c.wakeSubscriber(c.subscribers[0])
 		c.endLocked(c.subscribers[1], ErrKicked)
@@ -140,6 +143,7 @@ func TestShutdownDuringOnConnect(t *testing.T) {
 	})
 }
 
+// freePoller counts the calls of Free.
 type freePoller struct {
 	*polltest.Fake
 	freed *int
@@ -147,10 +151,10 @@ type freePoller struct {
 
 func (f freePoller) Free() { *f.freed++ }
 
-// If the system has no poller for one of the loops, the other pollers are
-// freed.
+// If the poller of the third loop cannot be created, the pollers of the first two
+// loops are freed.
 func TestStartLoopsFails(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // for three loops
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // so that there are three loops
 	full := errors.New("no more pollers")
 	made, freed := 0, 0
 	var broker Broker
@@ -172,11 +176,11 @@ func TestStartLoopsFails(t *testing.T) {
 	}
 }
 
-// leavingPoller is a poller whose peers disconnect while the end of the stream
-// is being written.
+// leavingPoller is a poller whose peer disconnects at the worst time: just before the
+// end of its stream is written. It also counts the calls of Close.
 type leavingPoller struct {
 	*polltest.Fake
-	handled chan struct{} // bound: 1; has an element once all reports of wait are handled
+	handled chan struct{} // bound: 1; gets an element when Wait's earlier events are handled
 
 	mu     sync.Mutex // guards the following
 	token  uint64     // of the connection adopted last
@@ -215,13 +219,14 @@ func (l *leavingPoller) Close(fd int) {
 	first := l.closes == 0
 	l.closes++
 	l.mu.Unlock()
-	if first { // the system might have reused the descriptor before a second close
+	if first { // a second close is only counted: it could close another connection
 		l.Fake.Close(fd)
 	}
 }
 
-// However a stream ends, and even if its peer disconnects at the same time, the
-// descriptor is closed once, and its slot in the table is freed once.
+// However a parked stream ends, and even if its peer disconnects at the same time,
+// the loop closes its descriptor once, and frees its slot in the loop's table of
+// streams once.
 func TestParkedEndsOnce(t *testing.T) {
 	for name, end := range map[string]func(*Broker){
 		"pulled": func(b *Broker) {
@@ -256,7 +261,8 @@ func TestParkedEndsOnce(t *testing.T) {
 	}
 }
 
-// A parked stream needs 240 bytes, so that a million of them fit a small server.
+// On a system of 64 bits, the struct of a parked stream has 240 bytes. A larger struct
+// would be noticed in a server with a million streams.
 func TestParkedSize(t *testing.T) {
 	const want = 240
 	if is64 := unsafe.Sizeof(uintptr(0)) == 8; is64 && unsafe.Sizeof(parked{}) != want {

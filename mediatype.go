@@ -8,19 +8,21 @@ import (
 	"strings"
 )
 
-// errNotGzip ends a session whose server declares a coding that it does not use.
+// errNotGzip ends Client.Events, because the server would send such a response to the
+// next request, too.
 var errNotGzip = &finalError{errors.New("Content-Encoding is gzip, but the body is not")}
 
-// isEventStream reports whether the MIME type of a header is text/event-stream. It
-// ignores the parameters.
+// isEventStream reports whether Content-Type is text/event-stream. It ignores
+// parameters such as charset.
 func isEventStream(header http.Header) bool { return mimeEssence(header) == "text/event-stream" }
 
-// mimeEssence returns the type and the subtype of the MIME type of a header, in
-// lower case, or "" if the header has no valid one.
+// mimeEssence returns the MIME type in Content-Type without its parameters, in lower
+// case. For "Text/HTML; charset=utf-8" it returns "text/html". It returns "" if the
+// header has no valid MIME type.
 //
-// Fetch, "extract a MIME type": the last valid value counts, and "*/*" is not
-// valid. An event stream is always UTF-8, so the steps for the parameter charset,
-// which may come from an earlier value, have no effect.
+// Fetch Standard, "extract a MIME type": if Content-Type has several values, the last
+// valid value counts, and "*/*" is not valid. The steps for the parameter charset are
+// left out, because an event stream is always UTF-8.
 func mimeEssence(header http.Header) string {
 	essence := ""
 	for _, value := range splitValues(header.Values("Content-Type")) {
@@ -31,10 +33,10 @@ func mimeEssence(header http.Header) string {
 	return essence
 }
 
-// splitValues splits the values of a header field at the commas that are not
-// within quotes.
+// splitValues splits the lines of a header field at the commas that are not within
+// quotes. The line `a;b="1,2", c` has the values `a;b="1,2"` and `c`.
 //
-// Fetch, "get, decode, and split"
+// Fetch Standard, "get, decode, and split"
 func splitValues(lines []string) (values []string) {
 	if len(lines) == 0 {
 		return nil
@@ -55,10 +57,10 @@ func splitValues(lines []string) (values []string) {
 	return append(values, strings.Trim(text[start:], " \t"))
 }
 
-// parseEssence returns the type and the subtype of one MIME type, in lower case, or
-// "" if it is not valid. The parameters need not be valid.
+// parseEssence returns a MIME type without its parameters, in lower case. It returns
+// "" if the type or the subtype is not valid. It does not check the parameters.
 //
-// MIME Sniffing, "parse a MIME type"
+// MIME Sniffing Standard, "parse a MIME type"
 func parseEssence(value string) string {
 	const space = " \t\r\n"
 	essence, _, _ := strings.Cut(value, ";")
@@ -69,9 +71,9 @@ func parseEssence(value string) string {
 	return strings.ToLower(typ + "/" + subtype)
 }
 
-// contentCodings returns the codings that a header declares, in lower case and in
-// the order in which they were applied. Some servers declare "none" or "identity",
-// although neither is a coding.
+// contentCodings returns the codings in Content-Encoding, for example "gzip", in lower
+// case and in the order in which the server applied them. It leaves out "none" and
+// "identity", because some servers send these words for a body without a coding.
 //
 // RFC 9110 8.4
 func contentCodings(header http.Header) (codings []string) {
@@ -87,9 +89,9 @@ func contentCodings(header http.Header) (codings []string) {
 	return codings
 }
 
-// decodeContent returns a reader of the body without the codings, or false if one
-// of them is unknown. The client does not ask for a coding, but some servers use
-// gzip nevertheless.
+// decodeContent returns a reader of the decoded body. It returns false unless there is
+// no coding, or gzip is the only one. By default the client asks servers for a body
+// without a coding, but some servers use gzip nevertheless.
 func decodeContent(body io.Reader, codings []string) (io.Reader, bool) {
 	switch {
 	case len(codings) == 0:
@@ -100,11 +102,12 @@ func decodeContent(body io.Reader, codings []string) (io.Reader, bool) {
 	return nil, false
 }
 
-// gzipReader decodes a body whose first byte may come much later than the header.
-// If the server flushes after each event, each event can be read at once.
+// gzipReader decodes gzip. It reads nothing before the first call of Read, because the
+// first byte of the body may arrive much later than the response header. If the server
+// flushes the compressed bytes after each event, Read returns each event at once.
 type gzipReader struct {
 	src io.Reader
-	zr  *gzip.Reader // nil before the first read
+	zr  *gzip.Reader // nil until Read has read the gzip header
 }
 
 // Read implements io.Reader.

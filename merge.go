@@ -1,13 +1,14 @@
 package sse
 
-// merger iterates over the entries of several chains in order. It skips removed
-// entries, and returns an entry that is in several chains once.
+// merger iterates over the entries of several chains, in the order of their sequence
+// numbers. A chain has the entries of one topic or pattern (see chain). The merger
+// skips removed entries, and returns an entry only once even if several chains have it.
 type merger struct {
-	cursors   []mergeCursor // a heap; the first cursor is at the next entry
+	cursors   []mergeCursor // a heap: cursors[0] is at the entry to return next
 	backwards bool          // iterates from the newest entry to the oldest
 }
 
-// mergeCursor is the position of a merger in one chain.
+// mergeCursor is the place that a merger has reached in one chain.
 type mergeCursor struct {
 	chain *chain
 	index int // index in chain.items of an entry that was not removed
@@ -15,7 +16,8 @@ type mergeCursor struct {
 
 func (c mergeCursor) seq() uint64 { return c.chain.items[c.index].seq }
 
-// start prepares the merger to iterate forward over the entries after seq.
+// start prepares the merger to iterate forward, from the first entry whose sequence
+// number is greater than seq.
 func (m *merger) start(chains []*chain, seq uint64) {
 	m.cursors, m.backwards = m.cursors[:0], false
 	for _, c := range chains {
@@ -39,6 +41,8 @@ func (m *merger) each(yield func(*entry) bool) {
 	}
 }
 
+// push adds a cursor, unless no entry is left in its chain. It leaves the heap
+// unordered until heapify is called.
 func (m *merger) push(c mergeCursor) {
 	if c, ok := m.skipRemoved(c); ok {
 		m.cursors = append(m.cursors, c)
@@ -51,8 +55,8 @@ func (m *merger) heapify() {
 	}
 }
 
-// skipRemoved moves a cursor to the nearest entry that was not removed, and
-// reports whether there is one.
+// skipRemoved moves a cursor past removed entries, in the direction of the merger. It
+// reports false if no entry is left in that direction.
 func (m *merger) skipRemoved(c mergeCursor) (mergeCursor, bool) {
 	for c.index >= c.chain.first && c.index < len(c.chain.items) && c.chain.items[c.index].removed {
 		c.index = m.step(c.index)
@@ -68,7 +72,7 @@ func (m *merger) step(i int) int {
 	return i + 1
 }
 
-// next returns the next entry, or nil.
+// next returns the next entry, or nil if there are no more.
 func (m *merger) next() *entry {
 	if len(m.cursors) == 0 {
 		return nil
@@ -80,7 +84,8 @@ func (m *merger) next() *entry {
 	return e
 }
 
-// advance moves the first cursor to its next entry, or removes it at the end.
+// advance moves the first cursor to the next entry of its chain, or removes the cursor
+// if the chain has no more entries.
 func (m *merger) advance() {
 	c := m.cursors[0]
 	c.index = m.step(c.index)

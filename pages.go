@@ -9,21 +9,24 @@ import (
 )
 
 const (
-	// maxPages is how many pages of the log are in memory at the same time, for
-	// all subscribers together.
+	// maxPages is how many pages may be in memory at the same time, for all
+	// subscribers of a broker together. A page is the result of one call of
+	// EventLog.Read.
 	maxPages = 16
 
-	// pageSize is the number of bytes of a page, unless one event has more.
+	// pageSize is the limit of a page in bytes. A page has at least one event, even
+	// if that event is larger.
 	pageSize = 32 << 10
 
-	// pagePermitGrace is how long a page that is being written to a held stream
-	// counts as a page in memory. After that time another page may be read, so
-	// that a peer which takes nothing does not block other subscribers.
+	// pagePermitGrace limits how long the write of a page to a held stream (a stream
+	// that its handler's goroutine writes) retains the permit of the page. After
+	// this time the permit is released although the write continues, because a peer
+	// that accepts no bytes must not block the pages of other subscribers.
 	pagePermitGrace = 100 * time.Millisecond
 )
 
-// pageReader reads pages of the log for subscribers whose cursor is before the
-// window.
+// pageReader reads pages of Broker.Log for subscribers whose cursor is before the window
+// (the part of the log that the broker has in memory).
 type pageReader struct {
 	log      EventLog
 	logger   *slog.Logger
@@ -33,7 +36,8 @@ type pageReader struct {
 	permits  chan struct{} // semaphore, bound: maxPages
 }
 
-// acquire blocks until a permit is available or ctx is done.
+// acquire returns a permit for one page. It blocks until a permit is available. If ctx
+// is done first, it returns the cause of ctx.
 func (r *pageReader) acquire(ctx context.Context) (*pagePermit, error) {
 	select {
 	case r.permits <- struct{}{}:
@@ -43,10 +47,14 @@ func (r *pageReader) acquire(ctx context.Context) (*pagePermit, error) {
 	}
 }
 
-// next sets b to the next batch of s: it is pull, unless b was pulled already,
-// followed by read if the events are no longer in the window. It blocks only while
-// it reads. ctx is the stream's context. During a read, *stop cancels it; state.mu
-// guards stop.
+// next sets b to the next batch of s. If pulled is true, b is already the result of
+// subscriber.pull; otherwise next calls pull. If b asks for a page because the events
+// are no longer in the window, next reads that page. If the page has nothing for s,
+// next starts again with pull.
+//
+// ctx is the context of the stream. next blocks only while it reads a page, and *stop
+// is then the function that cancels the read; otherwise *stop is nil. state.mu guards
+// *stop.
 func (r *pageReader) next(ctx context.Context, s *subscriber, b *batch, stop *context.CancelFunc,
 	pulled bool) {
 	for again := true; again; pulled = false {
@@ -72,9 +80,10 @@ func (r *pageReader) next(ctx context.Context, s *subscriber, b *batch, stop *co
 	}
 }
 
-// read reads the page that b asks for, and sets b to its content. It reports
-// whether the page had nothing for s, so that the caller should pull again. If b
-// has entries afterwards, the caller must release b.permit.
+// read reads the page that b asks for, and sets b to the entries of the page, to a gap,
+// or to the reason why s ends. If the page has none of these for s, read returns true,
+// and the caller should pull again. If b has entries afterwards, the caller must
+// release b.permit.
 func (r *pageReader) read(ctx context.Context, s *subscriber, b *batch) (again bool) {
 	r.mu.Lock()
 	sel, end := s.selection(), s.endCause

@@ -14,22 +14,22 @@ import (
 	"github.com/sse-go/sse/internal/poll"
 )
 
-// loops are the goroutines that write to parked streams. state.mu guards it,
-// except wait.
+// loops has the loops of a broker. They write to the parked streams: the streams that
+// wait without a goroutine of their own. state.mu guards the fields except wait.
 type loops struct {
 	st        *state
-	newPoller func() (poll.Poller, error) // nil for the system's; tests replace it
-	all       []*loop
-	next      int            // index in all of the loop that gets the next stream
-	wait      sync.WaitGroup // all goroutines of the loops
-	allEnded  chan struct{}  // made by stop, closed when wait is done
+	newPoller func() (poll.Poller, error) // poll.New if nil; tests set a fake
+	all       []*loop                     // nil until start has succeeded
+	next      int                         // streams so far; all[next%len(all)] has the newest
+	wait      sync.WaitGroup              // all goroutines of the loops
+	allEnded  chan struct{}               // made by stop, closed when wait is done
 
 	pages pageWorkers
 }
 
-// accept reports whether the loops accept a stream on a connection of a type, and
-// starts the loops if they are not running. If they do not accept it, why is the
-// reason. The type is nil if it is unknown.
+// accept reports whether the loops can write to a stream whose connection has the type
+// conn. If they cannot, why is the reason. A nil conn means that the type is unknown.
+// accept starts the loops if they are not running.
 func (l *loops) accept(st *state, conn reflect.Type) (why string, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -48,8 +48,8 @@ func (l *loops) accept(st *state, conn reflect.Type) (why string, ok bool) {
 	return "", true
 }
 
-// start starts one loop for each processor but one, because loops on all of them
-// would leave no time to publishers. The caller holds state.mu.
+// start starts one loop fewer than there are processors, but at least one. Loops on
+// all processors would leave no time to publishers. The caller holds state.mu.
 func (l *loops) start(st *state) error {
 	if l.all != nil {
 		return nil
@@ -81,9 +81,9 @@ func (l *loops) start(st *state) error {
 	return nil
 }
 
-// stop ends the loops once they have no more streams, and blocks until they have
-// ended, or until a little after ctx is done. The caller does not hold mu, which
-// is state.mu.
+// stop makes each loop end after its last stream, and blocks until all loops have
+// ended. If they have not ended shutdownGrace after ctx is done, stop returns an error
+// that wraps the cause of ctx. mu is state.mu, and the caller does not hold it.
 func (l *loops) stop(ctx context.Context, mu *sync.Mutex) error {
 	mu.Lock()
 	for _, loop := range l.all {
@@ -98,7 +98,7 @@ func (l *loops) stop(ctx context.Context, mu *sync.Mutex) error {
 	if ended == nil {
 		ended = make(chan struct{})
 		l.allEnded = ended
-		go func() { // ends when the application's last hook has returned
+		go func() { // ends when the last stream has ended and no hook or call of the log runs
 			l.wait.Wait()
 			for _, loop := range l.all {
 				loop.poller.Free()
@@ -113,7 +113,7 @@ func (l *loops) stop(ctx context.Context, mu *sync.Mutex) error {
 	case <-ctx.Done():
 	}
 	select {
-	case <-ended: // the streams that were cut off are closed now
+	case <-ended: // Shutdown has aborted the last streams, so they end soon
 		return nil
 	case <-time.After(shutdownGrace):
 		return fmt.Errorf("sse: a hook or Broker.Log is still running at shutdown: %w",
@@ -121,9 +121,9 @@ func (l *loops) stop(ctx context.Context, mu *sync.Mutex) error {
 	}
 }
 
-// park begins the response of a stream, takes its connection from net/http, and
-// gives it to a loop. If it returns an error, the request was answered or its
-// connection closed.
+// park begins the response of a stream, takes the connection from net/http, and gives
+// the connection to a loop. Even if park returns an error, the caller must not write a
+// response: park has begun one.
 func (l *loops) park(w http.ResponseWriter, r *http.Request, pending *pendingStream) error {
 	st := l.st
 	defer st.streamBegun(pending)
@@ -150,8 +150,8 @@ func (l *loops) park(w http.ResponseWriter, r *http.Request, pending *pendingStr
 	return nil
 }
 
-// adopt makes a connection the connection of a parked subscriber. On error, the
-// caller closes conn.
+// adopt gives conn to a loop, adds the subscriber p to the broker, and calls OnConnect.
+// If adopt returns an error, the caller must close conn.
 func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 	st := l.st
 	st.mu.Lock()
@@ -172,7 +172,7 @@ func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 		closed := st.closed
 		st.mu.Unlock()
 		if closed {
-			return l.endUnparked(conn, p.chunked) // the poller of the loop is closed
+			return l.endUnparked(conn, p.chunked) // Adopt failed because stop has stopped the poller
 		}
 		return err
 	}
@@ -182,7 +182,7 @@ func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 			end := st.renderer.appendEnd(nil, retry, p.chunked)
 			p.loop.poller.Write(&poll.Output{FD: fd, Data: end})
 		}
-		p.loop.poller.Close(fd) // the loop does not use it yet
+		p.loop.poller.Close(fd) // the loop does not use fd yet
 		st.mu.Lock()
 		p.loop.remove(p)
 		st.mu.Unlock()
@@ -190,7 +190,7 @@ func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 	}
 	defer func() {
 		if !p.connected { // OnConnect has panicked
-			p.loop.poller.Close(fd) // the loop does not use it yet
+			p.loop.poller.Close(fd) // the loop does not use fd yet
 			st.disconnect(&p.subscriber, nil)
 			st.mu.Lock()
 			p.loop.remove(p)
@@ -201,12 +201,13 @@ func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	p.connected = true
-	p.enqueue() // an event may have been published since admit has set the cursor
+	p.enqueue() // an event may have been published since admit set the cursor
 	return nil
 }
 
-// endUnparked ends a stream whose response has begun, and which cannot be parked
-// because the broker shuts down. It returns ErrShutdown.
+// endUnparked writes the end of the response to conn, after the response of a stream
+// has begun but the broker has shut down before the stream was parked. It returns
+// ErrShutdown.
 func (l *loops) endUnparked(conn net.Conn, chunked bool) error {
 	_ = conn.SetWriteDeadline(time.Now().Add(shutdownGrace))
 	_, _ = conn.Write(l.st.renderer.appendEnd(nil, l.st.retryFor(ErrShutdown), chunked))

@@ -9,17 +9,19 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// parked is a stream that waits without a goroutine. Its loop owns the descriptor:
-// only the loop writes to it and closes it.
+// parked is a stream that waits without a goroutine. Once the stream is connected,
+// only its loop writes to the descriptor of the socket and closes the descriptor.
 //
-//	   ┌──── all written, and no more ───► idle ──┐
+//	   ┌──── all events written ────► idle ───────┐
 //	   │                                          │ wake
 //	writing ◄──────────────────────────────── queued
 //	   │                                          ▲
-//	   └──── no room: a backlog ────► blocked ────┘ readiness
+//	   └──── no room: a backlog ────► blocked ────┘ the socket has room
 //
-// The broker's lock guards all fields, except that the loop uses backlog without the
-// lock between gather and finish: nothing else uses backlog and page then.
+// A stream that has more events after a write is queued again at once.
+//
+// The broker's lock guards the fields. While the loop performs a job, between gather
+// and finish, it also reads backlog without the lock: only finish changes backlog.
 type parked struct {
 	subscriber
 	loop       *loop
@@ -28,18 +30,18 @@ type parked struct {
 	chunked    bool         // HTTP/1.1 frames the body; HTTP/1.0 ends it with the connection
 	queued     bool         // in loop.ready
 	blocked    bool         // the socket had too little room for the last write
-	hasRoom    bool         // the socket has had room again since the write began
+	hasRoom    bool         // the socket has reported room since the current job was made
 	broken     bool         // no further write can succeed
-	ending     bool         // its last job has begun
+	ending     bool         // the job that ends the stream was made
 	*backlog                // rest of a write that the socket had no room for, or nil
-	page       *fetchedPage // page of the log that it waits for or writes, or nil
+	page       *fetchedPage // page of the log that the stream waits for or writes, or nil
 }
 
 // backlog is the rest of a write for which the socket had too little room: the rest of
-// one event, gap, comment or heartbeat. The cursor was moved back to before an event
-// that was written in part.
+// one event, gap, comment or heartbeat. While the rest of an event is in the backlog,
+// the subscriber's cursor is before that event.
 type backlog struct {
-	rest         []byte
+	rest         []byte   // nil if the part that was written ends between two events
 	after        Position // the cursor to set once rest is written; zero if rest is no event
 	lastProgress int64    // when the socket last accepted bytes, in nanoseconds since 1970
 }
@@ -65,8 +67,8 @@ func (p *parked) abort() {
 
 func (p *parked) kind() (wait, why string) { return "parked", "" }
 
-// stalledSince returns the time of the last progress of a write that is blocked, or
-// 0.
+// stalledSince returns the time at which the socket last accepted bytes of a write that
+// is blocked now, in nanoseconds since 1970. It returns 0 if no write is blocked.
 func (p *parked) stalledSince() int64 {
 	if !p.blocked {
 		return 0
@@ -93,7 +95,8 @@ func (p *parked) handleReadiness(event poll.Readiness) {
 	}
 }
 
-// prepare sets up the next job of the stream. It reports whether there is one.
+// prepare sets j to the next job of the stream. It returns false if the stream has
+// nothing to do now: it is idle, waits for a page of the log, or has had its last job.
 func (p *parked) prepare(j *job, now time.Time) bool {
 	p.hasRoom = false
 	switch {
@@ -106,7 +109,7 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 		return true
 	case p.page != nil:
 		if p.page.written == nil {
-			return false // a worker is reading it, or will
+			return false // a worker reads the page, or will read it
 		}
 		//nolint:gocritic // the job's array is reused
 		own := append(j.entries[:0], p.page.entries...)
@@ -126,8 +129,8 @@ func (p *parked) prepare(j *job, now time.Time) bool {
 	return j.batch.endCause != nil || !j.empty()
 }
 
-// appendEntry appends an entry as this stream receives it, with its topic if the
-// selection asks for it.
+// appendEntry appends an entry as the stream writes it: in chunks if the stream is
+// chunked, and after a line with its topic if Selection.WithTopic is set.
 func (p *parked) appendEntry(dst []byte, e *entry) []byte {
 	if p.opts.withTopic {
 		if line := appendTopicLine(nil, p.topicOf(e)); p.chunked {
@@ -139,7 +142,8 @@ func (p *parked) appendEntry(dst []byte, e *entry) []byte {
 	return append(dst, e.bytes(p.chunked)...)
 }
 
-// clearBacklog is called when the stream has written everything.
+// clearBacklog removes the backlog, all of which was written. If it was the rest of an
+// event, clearBacklog moves the cursor past that event.
 func (p *parked) clearBacklog() {
 	if p.backlog != nil && p.backlog.after != (Position{}) {
 		p.cursor = p.backlog.after
@@ -148,10 +152,11 @@ func (p *parked) clearBacklog() {
 	p.backlog = nil
 }
 
-// storeBacklog stores the rest of a write for which the socket had too little
-// room. Of a batch it stores only the event that was written in part. The
-// cursor moves back to before that event, so that the event counts as lag until
-// all of it is written; the events after it are then looked up again.
+// storeBacklog stores the rest of a write for which the socket had too little room. If
+// the write had several events, storeBacklog stores only the rest of the event that was
+// written in part. It moves the cursor back to before that event, so that the event
+// counts as lag until all of it is written. The events after it are not stored, because
+// a later pull returns them again.
 func (p *parked) storeBacklog(j *job, timers *timers) {
 	now := time.Now().UnixNano()
 	if p.backlog != nil {
@@ -172,7 +177,9 @@ func (p *parked) storeBacklog(j *job, timers *timers) {
 	}
 }
 
-// storeRest finds the event that was written in part, and stores the rest of it.
+// storeRest stores the rest of the event that was written in part, and moves the cursor
+// back to before that event. If the job wrote a gap, a comment or a heartbeat instead of
+// events, storeRest stores the rest of that.
 func (p *parked) storeRest(j *job) {
 	n, at := 0, j.resumePoint.cursor
 	for _, e := range j.entries {
@@ -184,7 +191,7 @@ func (p *parked) storeRest(j *job) {
 			p.cursor, p.sentSeq = at, at.Seq
 			p.conflateThrough, p.caughtUp = j.resumePoint.conflateThrough, j.resumePoint.caughtUp
 			if j.out.N == n {
-				// No byte of it was written, so it is looked up again.
+				// No byte of e was written, so the next pull returns e again.
 				p.backlog.rest = nil
 				return
 			}
@@ -198,17 +205,17 @@ func (p *parked) storeRest(j *job) {
 	p.backlog.rest = j.unsent // a gap, a comment or a heartbeat
 }
 
-// fetchedPage is a page of the log for one parked stream. The worker that has read
-// it holds a permit until the page was written or discarded, which bounds the
-// number of pages in memory.
+// fetchedPage is a page for one parked stream: the result of one EventLog.Read. The
+// worker that has read the page holds a permit until the page is written or discarded,
+// so that at most maxPages pages are in memory.
 type fetchedPage struct {
 	batch
 	resumePoint resumePoint   // of the stream before the page
-	written     chan struct{} // made when the page was read, closed when it was written or discarded
+	written     chan struct{} // nil until the page is read; closed when written or discarded
 }
 
-// requestPage asks the page workers for the page that b names. The caller holds
-// the broker's lock.
+// requestPage asks the page workers for a page of the events after b.after, up to
+// b.through. The caller holds the broker's lock.
 func (p *parked) requestPage(b *batch) {
 	p.page = &fetchedPage{
 		batch:       batch{after: b.after, through: b.through, fetch: true},
@@ -217,7 +224,8 @@ func (p *parked) requestPage(b *batch) {
 	p.loop.pages.request(p)
 }
 
-// releasePage discards the page, and lets its worker continue.
+// releasePage removes the page, if there is one, and unblocks the worker that has read
+// it.
 func (p *parked) releasePage() {
 	if p.page != nil && p.page.written != nil {
 		close(p.page.written)
@@ -225,14 +233,14 @@ func (p *parked) releasePage() {
 	p.page = nil
 }
 
-// pageWorkers are goroutines that read pages of the log for parked streams.
-// state.mu guards the fields, except ctx and stop.
+// pageWorkers are goroutines that read pages of the log for parked streams. state.mu
+// guards waiting and running; init sets the other fields.
 type pageWorkers struct {
 	reader  *pageReader
 	group   *sync.WaitGroup // waits for the workers
 	ctx     context.Context // canceled by stop
 	stop    context.CancelFunc
-	waiting []*parked // streams that wait for a page, first come first served
+	waiting []*parked // streams that wait for a page; the first one has waited longest
 	running int       // workers; bound: maxPages
 }
 
@@ -250,8 +258,8 @@ func (w *pageWorkers) request(p *parked) {
 	}
 }
 
-// run reads pages while streams wait for one. It reads the next page only when the
-// last one was written.
+// run reads pages until no stream waits for a page. After each page it blocks until the
+// stream has written or discarded that page.
 func (w *pageWorkers) run() {
 	mu := w.reader.mu
 	mu.Lock()

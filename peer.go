@@ -2,10 +2,10 @@ package sse
 
 import "net/netip"
 
-// peer is the network address of a subscriber's peer, in a compact form because
-// there may be a million subscribers.
+// peer is the network address of the other end of a subscriber's connection. The form
+// is compact, because there may be a million subscribers.
 type peer struct {
-	ip   [16]byte
+	ip   [16]byte // an IPv4 address is stored as an IPv4-mapped IPv6 address
 	port uint16
 }
 
@@ -19,8 +19,8 @@ func parsePeer(text string) (peer, bool) {
 	return peer{a.Addr().As16(), a.Port()}, true
 }
 
-// String returns the address, or "" for the zero peer. An IPv4 address has its
-// IPv4 form.
+// String returns the address and the port, for example "192.0.2.1:5000" or
+// "[2001:db8::1]:5000". It returns "" for the zero peer.
 func (p peer) String() string {
 	if p == (peer{}) {
 		return ""
@@ -31,8 +31,8 @@ func (p peer) String() string {
 // subscriberInfo holds rarely set attributes of a subscriber. It is allocated only
 // if one of them is set.
 type subscriberInfo struct {
-	key         string
-	remote      string // the peer, if it is not an IP address and a port
+	key         string // Selection.Key
+	remote      string // the peer's address, if parsePeer cannot parse it; otherwise empty
 	expires     int64  // when the stream ends, in nanoseconds since 1970, or 0; never changes
 	expiryIndex int    // index in expiries.queue, or -1
 }

@@ -13,20 +13,21 @@ import (
 	"github.com/sse-go/sse/internal/poll/polltest"
 )
 
-// ParkInMemory makes a broker park the streams of connections in memory. The
-// caller must call it before the broker is used.
+// ParkInMemory makes a broker park streams whose connections are in memory. It must be
+// called before the broker is used.
 func ParkInMemory(b *Broker) {
 	b.Park = true
 	b.state.loops.newPoller = func() (poll.Poller, error) { return polltest.NewFake(), nil }
 }
 
-// ParkInMemoryAfter is ParkInMemory, and calls f for each stream when the head of
-// its response has been sent, before anything else happens to it.
+// ParkInMemoryAfter is ParkInMemory, and also calls f for each stream: after the
+// header of its response was sent, and before the poller takes its connection over.
 func ParkInMemoryAfter(b *Broker, f func()) {
 	b.Park = true
 	b.state.loops.newPoller = func() (poll.Poller, error) { return latePoller{polltest.NewFake(), f}, nil }
 }
 
+// latePoller calls a function before it takes a connection over.
 type latePoller struct {
 	*polltest.Fake
 	before func()
@@ -37,11 +38,11 @@ func (l latePoller) Adopt(conn net.Conn, token uint64, timeout time.Duration) (i
 	return l.Fake.Adopt(conn, token, timeout)
 }
 
-// nowhere is a poller without connections. Every write succeeds, so only the
-// cost of the broker itself remains.
+// nowhere is a poller without connections: it discards the bytes, and every write
+// succeeds. So a benchmark with it measures only the cost of the broker.
 type nowhere struct {
 	written atomic.Int64
-	reached chan struct{} // receives an element when the number of writes reaches want
+	reached chan struct{} // receives an element when written reaches want
 	want    int64
 	once    sync.Once
 	done    chan struct{}
@@ -76,8 +77,8 @@ func (n *nowhere) WriteAll(outs []*poll.Output) {
 
 func (n *nowhere) Free() {}
 
-// subscribeNowhere adds n parked subscribers, each with the topic that topic
-// returns.
+// subscribeNowhere adds n parked subscribers without connections to a broker whose
+// pollers are of type nowhere. Subscriber i receives the events of topic(i).
 func subscribeNowhere(tb testing.TB, b *Broker, n int, topic func(int) string) {
 	tb.Helper()
 	st, err := b.start(context.Background())

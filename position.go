@@ -11,8 +11,8 @@ import (
 // Position is a place in an [EventLog], directly after one event. Its text is
 // the ID that a broker gives to that event.
 //
-// The zero Position is not a place. A Position with an Epoch and a zero Seq is
-// the place before the first event of that epoch.
+// The zero Position is not a place. A Position whose Seq is zero but whose Epoch is not
+// is the place before the first event of that epoch.
 type Position struct {
 	// Epoch identifies one lifetime of the log. A log draws a new epoch at
 	// random when it is created, and when it detects that it has lost stored
@@ -23,10 +23,11 @@ type Position struct {
 	// log, and the first is 1 or greater.
 	Seq uint64
 
-	// Check is a hash of the event that needs a secret of the log: see
-	// [Entry.Check]. Check reveals to the log that a sequence number was used
-	// twice, for example after a backup was restored. It reveals nothing about
-	// the event to a client. If Check is zero, it is not known.
+	// Check is a hash that only the log can compute, because it depends on a
+	// secret of the log: see [Entry.Check]. If a client sends a position whose
+	// Check is not the Check of the event with this Epoch and Seq, the log has used
+	// Seq twice, for example because a backup was restored. Check reveals nothing
+	// about the event to a client. If zero, the hash is not known.
 	Check uint32
 }
 
@@ -34,8 +35,9 @@ type Position struct {
 //
 //	~ sequence . 16 characters of base64url: 8 bytes of epoch, 4 of check
 //
-// Each position has exactly one text, and headers and queries carry it
-// unchanged. (zsh expands an unquoted word that begins with ~.)
+// Each position has exactly one text. HTTP headers and URL queries can carry the text
+// without escapes. In zsh, the text must be quoted, because zsh expands a word that
+// begins with ~.
 const (
 	positionPrefix = '~'
 	suffixSize     = 12
@@ -59,8 +61,8 @@ func (p Position) appendTo(dst []byte) []byte {
 	return append(dst, text[p.formatRight(text[:]):]...)
 }
 
-// formatRight writes the text to the end of dst and returns the index of its
-// first byte.
+// formatRight writes the text into dst, so that the text ends where dst ends. It
+// returns the index of the first byte of the text.
 func (p Position) formatRight(dst []byte) int {
 	var suffix [suffixSize]byte
 	binary.BigEndian.PutUint64(suffix[:], p.Epoch)
@@ -80,8 +82,8 @@ func (p Position) formatRight(dst []byte) int {
 	return i
 }
 
-// ParsePosition returns the position with the given text. It accepts exactly
-// the texts that [Position.String] returns, except the empty string. It does
+// ParsePosition returns the position with the given text. It accepts exactly the
+// texts that [Position.String] returns for positions with a nonzero Epoch. It does
 // not check whether a log has an event at that position.
 func ParsePosition(text string) (Position, error) {
 	p, ok := parsePosition(text)
@@ -106,8 +108,8 @@ func parsePosition(text string) (Position, bool) {
 		return Position{}, false
 	}
 	var raw [suffixSize]byte
-	// Decode ignores line ends; a suffix that contains them decodes to fewer
-	// bytes.
+	// Decode ignores line ends. A suffix that contains a line end is rejected,
+	// because it decodes to fewer than suffixSize bytes.
 	if n, err := base64.RawURLEncoding.Decode(raw[:], []byte(suffix)); err != nil || n != suffixSize {
 		return Position{}, false
 	}
@@ -116,10 +118,10 @@ func parsePosition(text string) (Position, bool) {
 		Seq:   seq,
 		Check: binary.BigEndian.Uint32(raw[8:]),
 	}
-	// Only one text is valid: without sign or leading zeros, and with an epoch.
+	// The number must have no leading zeros, and an epoch is never zero.
 	return p, p.Epoch != 0 && p.String() == text
 }
 
-// isGenerated reports whether an ID has the form that is reserved for the IDs
-// that brokers generate. Applications must not use it.
+// isGenerated reports whether an ID begins with "~". Only brokers generate such IDs;
+// applications must not choose them.
 func isGenerated(id string) bool { return len(id) > 0 && id[0] == positionPrefix }

@@ -12,7 +12,7 @@ import (
 )
 
 // positions lists positions and their texts. The texts must not change, because
-// clients have them.
+// clients have stored them as event IDs.
 var positions = []struct {
 	position sse.Position
 	text     string
@@ -102,7 +102,7 @@ func TestParsePositionRefuses(t *testing.T) {
 	}
 }
 
-// The text of the zero position is empty, so that an event at it has no id.
+// The text of the zero position, which is no place in a log, is empty.
 func TestPositionZero(t *testing.T) {
 	if got := (sse.Position{}).String(); got != "" {
 		t.Errorf("got text %q, want none", got)
@@ -113,7 +113,7 @@ func TestPositionZero(t *testing.T) {
 func TestPositionNeedsNoEscaping(t *testing.T) {
 	rng := testrand.New(t)
 	for range 10_000 {
-		// Numbers of all lengths are equally likely.
+		// A random shift makes short and long numbers equally likely.
 		want := sse.Position{
 			Epoch: max(1, rng.Uint64()>>rng.IntN(64)),
 			Seq:   rng.Uint64() >> rng.IntN(64),

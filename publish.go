@@ -13,19 +13,20 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// Publish publishes an event on the topics, or without a topic if there are none,
-// and returns its position. Subscribers see the event's own ID if it has one, and
-// otherwise the text of the position. Publish ignores Topic, LastEventID and
-// ClearID of the event; but it is an error if both ClearID and ID are set. So an
-// event that a [Client] or [Broker.Subscribe] has yielded can be published again.
-// If a broker gave the event its ID, the ID is the text of a [Position], which
-// Publish ignores as well: the event gets a position of this broker. An event
-// with a type that begins with "sse." cannot be published.
+// Publish publishes an event on the topics, and returns the event's position. If
+// there are no topics, the event is published without a topic. If event.ID is empty,
+// subscribers receive the text of the position as the event's ID. An event whose type
+// begins with "sse." cannot be published.
 //
-// Publish never waits for a subscriber. With a Log, Publish blocks until the
-// Log has stored the event and subscribers of this broker can see it, or until
-// ctx is done. If ctx is done first and Publish returns an error, the event may or
-// may not be published.
+// An event that a [Client] or [Broker.Subscribe] has yielded can be published again.
+// Publish ignores its Topic, LastEventID and ClearID, but an event with both ClearID
+// and ID is an error. Publish also ignores an ID that is the text of a [Position],
+// because a broker has generated that ID: the event gets a new position.
+//
+// Publish never waits for a subscriber. Without a Log, it does not block. With a Log,
+// it blocks until the Log has stored the event and subscribers of this broker can
+// receive it, or until ctx is done. If ctx is done and Publish returns an error, the
+// event may have been published nevertheless.
 //
 // The error is a [*FieldError] if the event or a topic is invalid, and
 // [ErrShutdown] after Shutdown. Any other error is the error of [Broker.Validate],
@@ -74,14 +75,14 @@ func (b *Broker) PublishJSON(ctx context.Context, event Event, v any, topics ...
 }
 
 // Comment sends text as a comment to every stream of the broker, with one comment
-// line for each line of text. Clients ignore comments. A comment is not an event: it
-// has no position and is not stored, so a client that is not connected now does not
-// receive it, and neither does a subscription by Subscribe.
+// line for each line of text. Clients ignore comments. A comment is not an event and
+// has no position, so a client that connects later does not receive it. Subscriptions
+// by Subscribe do not receive comments.
 //
-// A stream receives the comment once, after the events that were published
-// before it. Comment does not wait for that. The broker stores only the last 16
-// comments. If a client reads so slowly that 16 newer comments follow a comment
-// before its turn comes, the stream does not receive that comment.
+// A stream receives the comment once, after the events that were published before the
+// comment. Comment does not wait until streams have received the comment. For streams
+// that have not received all comments yet, the broker stores only the newest 16. A
+// stream that is further behind does not receive the older comments.
 //
 // Comment returns an error if text has more than 16 KiB, [ErrShutdown] after
 // Shutdown, and the error of [Broker.Validate] if there is one.
@@ -98,7 +99,8 @@ func (b *Broker) Comment(text string) error {
 	return b.state.comment(wire.AppendLines(nil, "", text))
 }
 
-// startFor starts the broker for a publisher, unless ctx is done.
+// startFor starts the broker for a publisher. If ctx is done, it returns an error that
+// wraps the cause of ctx.
 func (b *Broker) startFor(ctx context.Context) (*state, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("sse: %w", context.Cause(ctx))
@@ -106,7 +108,7 @@ func (b *Broker) startFor(ctx context.Context) (*state, error) {
 	return b.start(ctx)
 }
 
-// publishLog publishes an event with a log: see Publish.
+// publishLog is Publish with a log.
 func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics []string) (
 	Position, error) {
 	result, err := b.appendLog(ctx, st, AppendRequest{Entries: []Entry{{
@@ -119,15 +121,15 @@ func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics 
 }
 
 // Append publishes several events, in order, and returns their positions. It costs
-// little more than publishing one event. It ignores the entries' Position and Time.
-// Topics may be empty, as for [Broker.Publish]. With a Key, the Log stores the
-// request at most once; without a Log, a Key is an error that wraps
-// [errors.ErrUnsupported].
+// little more than publishing one event. It ignores Position and Time of the entries.
+// An entry without Topics is published without a topic. If [AppendRequest.Key] is set,
+// the Log stores a request with this key only once. Without a Log, a Key is an error
+// that wraps [errors.ErrUnsupported].
 //
-// Append checks all entries before it publishes the first: if the error is a
-// [*FieldError], no entry was published. On any other error, the entries whose
-// positions are returned were published; if ctx is done, some of the others may
-// have been published as well. Append blocks as Publish does.
+// Append checks all entries before it publishes the first one. If the error is a
+// [*FieldError], no entry was published. If Append returns another error, the entries
+// whose positions it also returns were published. If ctx is done, more of the entries
+// may have been published. Append blocks as Publish does.
 func (b *Broker) Append(ctx context.Context, r AppendRequest) (AppendResult, error) {
 	if b.Log != nil {
 		return b.checkAndAppendLog(ctx, r)
@@ -188,7 +190,8 @@ func (b *Broker) checkAndAppendLog(ctx context.Context, r AppendRequest) (Append
 	return b.appendLog(ctx, st, r)
 }
 
-// appendLog appends entries to the log, and blocks until they are visible.
+// appendLog appends entries to the log, and blocks until subscribers of this broker can
+// receive them or ctx is done.
 func (b *Broker) appendLog(ctx context.Context, st *state, r AppendRequest) (AppendResult, error) {
 	st.mu.Lock()
 	if st.closed {
@@ -212,8 +215,9 @@ func (b *Broker) appendLog(ctx context.Context, st *state, r AppendRequest) (App
 	return result, fmt.Errorf("sse: Broker.Log: %w", err)
 }
 
-// awaitVisible blocks until a position is in the window, until the broker is
-// closed, or until ctx is done. The log has stored the event in any case.
+// awaitVisible blocks until the window (the events in memory) has reached a position,
+// until the broker is closed, or until ctx is done. It returns no error, because the
+// log has stored the event in any case.
 func (b *Broker) awaitVisible(ctx context.Context, st *state, p Position) {
 	st.mu.Lock()
 	if st.closed || st.window.epoch == p.Epoch && st.window.last.Seq >= p.Seq {
@@ -228,14 +232,15 @@ func (b *Broker) awaitVisible(ctx context.Context, st *state, p Position) {
 	}
 }
 
-// topicDraft is a draft and its topics, without duplicates.
+// topicDraft is a draft (an event that is encoded except for its position), and the
+// event's topics without duplicates.
 type topicDraft struct {
 	draft
 	topics []string
 }
 
-// draftPool stores the slices of drafts that Append has used, for later
-// calls. Without it, drafts would double the memory that a small event needs.
+// draftPool stores the slices that Append has used, for later calls. Without the pool,
+// each call would allocate a slice with about 64 bytes for each event.
 var draftPool sync.Pool
 
 func getDrafts(n int) *[]topicDraft {
@@ -255,8 +260,8 @@ func putDrafts(drafts *[]topicDraft) {
 	}
 }
 
-// checkEntry checks an event and the topics to publish it on. It clears what
-// Publish ignores, and returns the topics without duplicates.
+// checkEntry checks an event and its topics, and returns the topics without duplicates.
+// It clears the event's Topic, and an ID that a broker has generated.
 func checkEntry(event *Event, topics []string) ([]string, error) {
 	event.Topic = ""
 	topics, err := publishTopics(topics)
@@ -267,12 +272,13 @@ func checkEntry(event *Event, topics []string) ([]string, error) {
 		return nil, err
 	}
 	if _, ok := parsePosition(event.ID); ok {
-		event.ID = "" // another broker has generated it
+		event.ID = "" // a broker has generated the ID
 	}
 	return topics, checkReserved(event)
 }
 
-// checkReserved returns an error if the id or the type is reserved for the broker.
+// checkReserved returns a *FieldError if the ID or the type has a form that is reserved
+// for this package.
 func checkReserved(event *Event) error {
 	if isGenerated(event.ID) {
 		return &FieldError{Field: "id", Value: event.ID,

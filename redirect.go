@@ -22,11 +22,13 @@ func isRedirect(resp *http.Response) bool {
 	return false
 }
 
-// newRedirect returns the request that follows req.
+// newRedirect returns the request to the URL to which resp, the response to req,
+// redirects the client.
 //
-// Fetch 4.4, "HTTP-redirect fetch". A request to another origin does not carry
-// the header fields that the caller has set, because any of them may be a
-// credential; a browser would first ask that origin (CORS).
+// Fetch 4.4, "HTTP-redirect fetch". To another origin, the client sends only the last
+// event ID and the header fields in crossOriginHeaders. Any other field that the caller
+// has set may be a credential. (A browser would first ask the other origin which fields
+// it may send: CORS.)
 func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID string) (
 	*http.Request, error) {
 	target, err := resp.Location()
@@ -62,7 +64,7 @@ func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID s
 	}
 	next.Header = redirectHeader(req, next)
 	if req.Host != req.URL.Host && sameOrigin(req.URL, next.URL) {
-		next.Host = req.Host // which Prepare has set
+		next.Host = req.Host // Prepare has set it
 	}
 	t.setLastEventID(next, lastID)
 	next.Response = resp
@@ -111,8 +113,10 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// checkRedirect returns an error if next exceeds the limit, or if the
-// CheckRedirect of the caller's http.Client does.
+// checkRedirect returns an error if next exceeds the limit, or the error of
+// CheckRedirect in the caller's http.Client. The error is final, except
+// http.ErrUseLastResponse: CheckRedirect returns it to make the client use the redirect
+// itself as the response.
 func (t *connector) checkRedirect(next *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return &finalError{fmt.Errorf("sse: too many redirects: at most %d are followed",

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// writeRefusal writes the response for an error. It logs the error if the response
-// does not contain it.
+// writeRefusal writes the response for err. It logs err if the response has a general
+// text instead of the reason, unless the client has disconnected.
 func writeRefusal(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	var response *ResponseError
 	chosen := errors.As(err, &response)
@@ -54,12 +54,12 @@ func (e *ResponseError) write(w http.ResponseWriter) {
 	maps.Copy(header, own)
 	w.WriteHeader(status)
 	if len(body) > 0 {
-		_, _ = w.Write(body) // if the client has disconnected, no response reaches it
+		_, _ = w.Write(body) // an error means that the client has disconnected
 	}
 }
 
-// newRefusal returns a response that is not a stream. header has names and values
-// in turn.
+// newRefusal returns the response that refuses a request with a status, and with text
+// as its body. The elements of header are names and values in turn.
 func newRefusal(status int, text string, header ...string) *ResponseError {
 	e := &ResponseError{
 		StatusCode: status,
@@ -73,8 +73,8 @@ func newRefusal(status int, text string, header ...string) *ResponseError {
 	return e
 }
 
-// refusedError is an error for the caller of Broker.Subscribe, and the response for
-// a request.
+// refusedError is the error of a subscription that is refused. Broker.Subscribe yields
+// it as an error; ServeHTTP sends its response.
 type refusedError struct {
 	error
 	response *ResponseError
@@ -82,13 +82,15 @@ type refusedError struct {
 
 func (e *refusedError) Unwrap() []error { return []error{e.error, e.response} }
 
-// refuseWith returns an error whose text is the body of the response.
+// refuseWith returns a refusedError that wraps err. The text of err is the body of the
+// response.
 func refuseWith(status int, err error, header ...string) error {
 	return &refusedError{err, newRefusal(status, err.Error(), header...)}
 }
 
-// unavailable refuses a request that may succeed a little later. The delay in
-// Retry-After is random, so that clients do not all retry at once.
+// unavailable returns a refusedError for a request that may succeed a little later. Its
+// response has the status 503 and a random delay in Retry-After, so that clients do not
+// all retry at once.
 func unavailable(err error) error {
 	return &refusedError{err, newUnavailable(err)}
 }
@@ -98,8 +100,10 @@ func newUnavailable(err error) *ResponseError {
 		"Retry-After", strconv.Itoa(1+rand.N(10)))
 }
 
-// unreachable is unavailable for an error that the client must not see: only the
-// Logger, or the caller of Broker.Subscribe, receives it.
+// unreachable is unavailable for an error that may come from the log. The response has
+// the text of errUnreachable instead of the text of err, because err may contain
+// secrets: only the Logger or the caller of Broker.Subscribe receives err. ErrShutdown
+// has no secrets, so the response contains it.
 func unreachable(err error) error {
 	if errors.Is(err, ErrShutdown) {
 		return unavailable(err)

@@ -6,18 +6,20 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// renderer turns batches into the bytes that are written to streams. It never
-// changes once the broker has started.
+// renderer turns batches into the bytes that are written to streams. A batch is the
+// next entries, gap, comment or heartbeat of a subscriber. The fields never change once
+// the broker has started.
 type renderer struct {
-	heartbeat   []byte // a heartbeat without a cursor
-	needsBeat   bool   // the heartbeat is sent even if a cursor is sent
-	endsComment bool   // a comment is followed by an empty line
+	heartbeat   []byte // sent as a heartbeat, unless a cursor is sent instead
+	needsBeat   bool   // heartbeat is sent even after a cursor (HeartbeatEvent is set)
+	endsComment bool   // a cursor that is a comment ends with an empty line (HeartbeatBlock)
 	final       *Event // StreamOptions.Final, or nil
 }
 
-// preface returns the bytes that follow the head of a response: the subscriber's
-// cursor. It returns nil if a gap comes first, because a cursor before the gap
-// would make a client skip the gap if the connection ended between the two.
+// preface returns the subscriber's cursor, the first thing that its stream sends. It
+// returns nil if the client wants no cursor, or if a gap follows. A client that had
+// received the cursor but not the gap would reconnect with the cursor, and would never
+// learn of the gap.
 func (r *renderer) preface(s *subscriber) []byte {
 	if s.gap != nil || s.opts.cursorForm == CursorOff {
 		return nil
@@ -26,7 +28,8 @@ func (r *renderer) preface(s *subscriber) []byte {
 	return r.appendCursor(nil, s.opts.cursorForm, s.cursor)
 }
 
-// append appends a batch in wire format.
+// append appends a batch in wire format, without the entries that the subscriber's
+// filter rejects.
 func (r *renderer) append(dst []byte, s *subscriber, b *batch) []byte {
 	if b.gap != nil {
 		return appendGap(dst, b.gap, b.gapPosition)
@@ -66,9 +69,9 @@ func (r *renderer) appendFramed(dst []byte, s *subscriber, b *batch, chunked boo
 	return wire.AppendChunk(dst, r.append(nil, s, b))
 }
 
-// appendEnd appends the end of a parked stream: first retry, the time after
-// which the client should reconnect, unless it is zero; then the application's
-// last event, if there is one; then the last chunk, if chunked is true.
+// appendEnd appends the end of a parked stream: a retry field with the time after which
+// the client should reconnect, unless retry is zero; StreamOptions.Final, if it is set;
+// and the last chunk of the body, if chunked is true.
 func (r *renderer) appendEnd(dst []byte, retry time.Duration, chunked bool) []byte {
 	var last []byte
 	if retry > 0 {
@@ -83,8 +86,8 @@ func (r *renderer) appendEnd(dst []byte, retry time.Duration, chunked bool) []by
 	return append(wire.AppendChunk(dst, last), wire.LastChunk...)
 }
 
-// appendCursor appends a block that moves the client's last event ID to p, or a
-// comment.
+// appendCursor appends the position p in the given form: as an event, as a block with
+// only an ID, or as a comment.
 func (r *renderer) appendCursor(dst []byte, form CursorForm, p Position) []byte {
 	if form == CursorComment {
 		dst = append(dst, ": cursor "...)
@@ -102,7 +105,8 @@ func (r *renderer) appendCursor(dst []byte, form CursorForm, p Position) []byte 
 	return append(dst, '\n')
 }
 
-// gapEvent returns the event that reports a gap to a subscriber.
+// gapEvent returns the event that reports a gap to a subscriber. The text of the
+// position at is its ID.
 func gapEvent(gap *Gap, at Position) Event {
 	return Event{ID: at.String(), Type: typeGap, Data: gap.marshal()}
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// maxSentID is the length in bytes of the longest last event ID that the client
-// sends. A server that rejects a longer header field would reject every further
-// request with this ID, too.
+// maxSentID is the length in bytes of the longest last event ID that the client sends.
+// A server may reject a request with a longer header field. The client could then never
+// reconnect, because all its requests would have the same ID.
 const maxSentID = 8 << 10
 
 // checkSentID returns a *FieldError if the ID is too long to be sent.
@@ -25,16 +25,17 @@ func checkSentID(id string) error {
 			"decides where the stream begins"}
 }
 
-// connector sends the requests of a session and follows their redirects.
+// connector sends the requests of a session (one run of Client.Events) and follows
+// redirects.
 type connector struct {
 	c          *Client
-	url        *url.URL
-	header     http.Header // of the client, in canonical form
-	httpClient http.Client // follows no redirects
+	url        *url.URL    // Client.URL
+	header     http.Header // Client.Header, with canonical names
+	httpClient http.Client // a copy of Client.HTTPClient that follows no redirects
 
 	// The following fields describe the last attempt.
 	sent          bool // a request was passed to httpClient
-	methodChanged bool // a redirect changed the method, because the server has acted
+	methodChanged bool // a redirect changed the method: the server has processed the request
 }
 
 func newConnector(c *Client, u *url.URL) connector {
@@ -48,10 +49,10 @@ func newConnector(c *Client, u *url.URL) connector {
 	return t
 }
 
-// connect sends the request, follows redirects, and returns the response. The
-// watchdog runs while connect waits for a response, and restarts for each
-// redirect. It does not run while connect calls GetBody, Prepare or
-// CheckRedirect of the caller.
+// connect sends the request, follows redirects, and returns the last response. While
+// connect waits for a response, the watchdog wd limits the time to Client.IdleTimeout,
+// for each request separately. The time of the functions of the caller (GetBody, Prepare
+// and CheckRedirect) does not count.
 func (t *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 	*http.Response, error) {
 	t.sent, t.methodChanged = false, false
@@ -103,7 +104,7 @@ func (t *connector) newRequest(ctx context.Context, lastID string) (*http.Reques
 	req.Header = t.header.Clone()
 	setDefault(req.Header, "Accept", "text/event-stream")
 	setDefault(req.Header, "Cache-Control", "no-cache")
-	// Compression collects events into blocks, which delays them.
+	// A server that compresses may delay events until it has a whole block.
 	setDefault(req.Header, "Accept-Encoding", "identity")
 	t.setLastEventID(req, lastID)
 	if t.c.Prepare != nil {
@@ -132,21 +133,21 @@ func (t *connector) newBody() (io.Reader, error) {
 	return body, nil
 }
 
-// setLastEventID makes the request ask for the events after the event with the
-// ID. If a header field cannot carry the ID unchanged, the ID goes into the
-// query, because [Stream] reads it there too. An ID that is longer than
-// maxSentID is not sent: see checkSentID.
+// setLastEventID makes the request ask for the events after the event with the ID. It
+// sets the header field Last-Event-ID or, if the field cannot carry the ID unchanged,
+// the query parameter lastEventId, because [Accept] and [Broker] read both. An ID that
+// is longer than maxSentID is not sent: see checkSentID.
 func (t *connector) setLastEventID(req *http.Request, id string) {
 	req.Header.Del("Last-Event-ID")
 	switch {
-	case id == "" || len(id) > maxSentID: // session.report reports the latter
+	case id == "" || len(id) > maxSentID: // session.report logs that the ID is too long
 	case fitsHeader(id):
 		req.Header.Set("Last-Event-ID", id)
 	default:
 		query := "lastEventId=" + url.QueryEscape(id)
 		if req.URL.RawQuery != "" {
-			// RawQuery may contain an older lastEventId. Servers read the first
-			// one.
+			// RawQuery may contain an older lastEventId. The new one comes first,
+			// because servers read the first one.
 			query += "&" + req.URL.RawQuery
 		}
 		u := *req.URL
@@ -155,10 +156,10 @@ func (t *connector) setLastEventID(req *http.Request, id string) {
 	}
 }
 
-// canonicalHeader returns a copy of header whose names are in canonical form.
-// The names in a map literal may have another form, for example "Last-Event-ID":
-// net/http would not find such a name, and would send it in addition to the
-// canonical name.
+// canonicalHeader returns a copy of header with canonical names. A name in a map
+// literal may have another form, for example "Last-Event-ID" instead of
+// "Last-Event-Id". The methods of http.Header do not find such a name, so the request
+// could have the field twice.
 func canonicalHeader(header http.Header) http.Header {
 	clone := make(http.Header, len(header))
 	for name, values := range header {

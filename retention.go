@@ -2,17 +2,20 @@ package sse
 
 import "time"
 
-// Retention limits how many events are retained, of all topics together. When a
-// limit is exceeded, the oldest events are removed first.
+// Retention limits how many events of all topics together a [Broker] stores in memory.
+// When a limit is exceeded, the oldest events are removed first.
 type Retention struct {
 	// Events is the maximum number of events. If zero, 16384. If negative, there
 	// is no limit.
 	Events int
 
 	// Bytes is the maximum size of the events on the wire. If zero, 64 MiB. If
-	// negative, there is no limit. The names of their topics and the bookkeeping,
-	// about 200 bytes for an event and 1 KB for a topic, may take as much again, or
-	// 1 MiB if that is more. In any case, the events have at most a million topics.
+	// negative, there is no limit.
+	//
+	// The broker needs more memory than that: about 200 bytes for each event and
+	// 1 KB for each topic. This overhead has a limit of its own: the value of Bytes
+	// or, if that is smaller, 1 MiB. In addition, the events may not have more than
+	// a million different topics, even if Bytes is negative.
 	Bytes int64
 
 	// Age is the time since publishing after which an event is removed. If zero,
@@ -20,8 +23,8 @@ type Retention struct {
 	Age time.Duration
 }
 
-// TopicRetention limits how many events of each topic are retained. When a limit
-// is exceeded, the topic's oldest events are removed first.
+// TopicRetention limits how many events of each selected topic a [Broker] stores. When
+// a limit is exceeded, the topic's oldest events are removed first.
 type TopicRetention struct {
 	// Pattern selects the topics. The limits apply to each of these topics
 	// separately.

@@ -9,18 +9,19 @@ import (
 // Selection describes which events a subscriber receives, and how. The zero
 // Selection selects the events that are published without a topic.
 type Selection struct {
-	// Topics are the topics whose events the subscriber receives. If both
-	// Topics and Patterns are empty, it receives the events without a topic.
+	// Topics are the topics whose events the subscriber receives. If both Topics
+	// and Patterns are empty, the subscriber receives the events that are published
+	// without a topic.
 	Topics []string
 
-	// Patterns select further topics. An event that several Topics or Patterns
-	// select is sent once.
+	// Patterns select further topics. If several Topics or Patterns select an
+	// event, the subscriber receives the event once.
 	Patterns []Pattern
 
 	// Filter, if not nil, is called for every event that Topics and Patterns
 	// select. If it returns false, the subscriber does not receive the event.
 	// Calls for one subscriber do not overlap. A slow Filter delays only this
-	// stream. A stream with a Filter is held although [Broker.Park] is set. The
+	// stream. A stream with a Filter is not parked, even if [Broker.Park] is set. The
 	// entry is shared and must not be modified. An EventLog ignores Filter.
 	Filter func(*Entry) bool
 
@@ -32,12 +33,14 @@ type Selection struct {
 	// [LagDisconnect].
 	Lag LagPolicy
 
-	// MaxLag and MaxLagBytes limit how far a subscriber that has caught up may
-	// fall behind again. MaxLag is a number of events, MaxLagBytes their bytes
-	// on the wire. Events count until they are handed to the connection; on a
-	// parked stream, until the connection has accepted them. An event counts once
-	// for each of the Topics and Patterns that select it. If zero, 4096 events and
-	// 16 MiB. If negative, only the broker's Retention limits the lag.
+	// MaxLag and MaxLagBytes limit the lag of a subscriber: the number of events
+	// that it has not received yet, and their bytes on the wire. The limits apply
+	// from the moment when the subscriber has first reached the newest event, so a
+	// subscriber may start far in the past. An event counts until it is handed to
+	// the connection or, on a parked stream, until the connection has accepted all
+	// of its bytes. An event counts once for each of the Topics and Patterns that
+	// select it. If zero, 4096 events and 16 MiB. If negative, there is no limit,
+	// but [Broker.Retention] may remove events before the subscriber receives them.
 	MaxLag      int
 	MaxLagBytes int64
 
@@ -45,8 +48,8 @@ type Selection struct {
 	// longer available. If empty, [LossRetained].
 	Loss LossPolicy
 
-	// WithTopic adds the field topic to each event (see [Event.Topic]). Its
-	// value is the first of the event's topics that is selected.
+	// WithTopic adds a topic field to each event (see [Event.Topic]). If several of
+	// the event's topics are selected, the field has the first one.
 	WithTopic bool
 
 	// Cursor is the form in which the client receives its position. If empty,
@@ -54,10 +57,10 @@ type Selection struct {
 	Cursor CursorForm
 
 	// Expires is the time at which the stream ends with [ErrExpired], for
-	// example the expiry time of the token that authorized the stream. From then
-	// on, no event is written, except StreamOptions.Final: a write that is blocked
-	// at that time is cut. Bytes that are in the kernel's buffers may still reach
-	// the client. If zero, the stream does not expire.
+	// example the expiry time of the token that authorized the stream. After
+	// Expires, the broker writes no event except [StreamOptions.Final]. A write that
+	// is blocked at that time fails. Bytes that are already in the kernel's buffers
+	// may still reach the client. If zero, the stream does not expire.
 	Expires time.Time
 }
 
@@ -93,15 +96,19 @@ const (
 	// LossNew sends a [Gap] and then only new events.
 	LossNew LossPolicy = "new"
 
-	// LossRefuse responds with the status 410 Gone. After this status, an
-	// EventSource does not reconnect. If the stream has already begun, the
-	// broker ends it. The client then reconnects and receives the 410.
+	// LossRefuse responds with the status 410 Gone. After this status, a browser's
+	// EventSource does not reconnect. If events are lost after the stream has
+	// begun, the broker ends the stream. The client then reconnects and receives
+	// the 410.
 	LossRefuse LossPolicy = "refuse"
 )
 
-// CursorForm is the form in which a broker sends a client its position while no
-// event carries one: when a stream begins, and instead of a heartbeat if the
-// position has changed. A client that reconnects sends the position back.
+// CursorForm is the form in which a broker sends a client its position: the place in
+// the order of all events up to which the client has received every event that it
+// selected. Most events carry the position as their ID. The broker sends the position
+// by itself when a stream begins, and instead of a heartbeat if the position has moved
+// since the client last received it, for example past events of other topics. A client
+// that reconnects sends the position back as its last event ID.
 type CursorForm string
 
 // The forms of the cursor.
@@ -111,17 +118,19 @@ const (
 	// [Client] hides it. It is the default.
 	CursorEvent CursorForm = "event"
 
-	// CursorBlock sends an ID without an event. Some clients ignore such an ID.
+	// CursorBlock is an ID without an event. Some clients ignore such an ID.
 	CursorBlock CursorForm = "block"
 
-	// CursorComment is a comment line ": cursor ID". It is for clients that take
-	// every block for an event. A comment cannot set the ID that a client sends
-	// when it reconnects: only a program that reads comments can use it.
+	// CursorComment is a comment line ": cursor ID". It is for clients that treat an
+	// ID without an event as an event. A comment does not change the last event ID
+	// of a client, so only a program that reads comments can use the position.
 	CursorComment CursorForm = "comment"
 
-	// CursorOff sends no position. It is for clients that show every event. A
-	// client that reconnects may then ask for events from an older position than
-	// necessary. The same holds for CursorComment.
+	// CursorOff sends no position. It is for clients that show every event to the
+	// user. With CursorOff and with CursorComment, a client that reconnects sends
+	// the ID of the last event that it received. That may be an old position. If
+	// the client has not received any event, it sends no ID, so it misses the
+	// events that were published while it was disconnected.
 	CursorOff CursorForm = "off"
 )
 
@@ -134,7 +143,7 @@ func (f CursorForm) isValid() bool {
 	return false
 }
 
-// Match reports whether the Topics and Patterns select an event with these
+// Match reports whether the Topics and Patterns select an event that has the given
 // topics. It ignores Filter.
 func (s *Selection) Match(topics []string) bool {
 	if (len(s.Topics)+len(s.Patterns))*len(topics) > matchSome {
@@ -159,8 +168,8 @@ func (s *Selection) matchesTopic(topic string) bool {
 // isDefault reports whether only the events without a topic are selected.
 func (s *Selection) isDefault() bool { return len(s.Topics) == 0 && len(s.Patterns) == 0 }
 
-// topicNames returns the topics that are selected by name. The caller must not
-// modify them.
+// topicNames returns Topics, or the topic of events without a topic if nothing is
+// selected. The caller must not modify the slice.
 func (s *Selection) topicNames() []string {
 	if s.isDefault() {
 		return defaultTopics
@@ -170,7 +179,7 @@ func (s *Selection) topicNames() []string {
 
 var defaultTopics = []string{defaultTopic}
 
-// check returns an error unless every topic, pattern and policy is valid.
+// check returns an error unless every topic, pattern, policy and cursor form is valid.
 func (s *Selection) check() error {
 	if len(s.Topics)+len(s.Patterns) > maxTopics {
 		return &FieldError{Field: "topic", Value: "",

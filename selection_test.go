@@ -17,8 +17,9 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// names lists texts and the reason why they are neither a topic nor a pattern,
-// or "". The rule is: UTF-8 without control characters, of 1 to 1024 bytes.
+// names lists texts. If a text is valid, both as a topic and as a pattern, its reason
+// is "". Otherwise reason is the Reason of the FieldError. A valid text is UTF-8, has
+// 1 to 1024 bytes, and contains no control characters.
 var names = []struct{ name, text, reason string }{
 	{"word", "news", ""},
 	{"segments", "room/1/temperature", ""},
@@ -60,8 +61,8 @@ var names = []struct{ name, text, reason string }{
 	{"beyond Unicode", "\xF4\x90\x80\x80", "is not UTF-8"},
 }
 
-// checkReason checks that err is a FieldError with the wanted reason, or nil if
-// that is "".
+// checkReason checks that err is a FieldError for the field, the text and the reason
+// want, or nil if want is "".
 func checkReason(t *testing.T, field, text string, err error, want string) {
 	t.Helper()
 	var fieldErr *sse.FieldError
@@ -204,8 +205,9 @@ func referenceParse(text string) bool {
 	return true
 }
 
-// referenceMatch matches segments according to the documentation. It also
-// allows "**" before the last segment.
+// referenceMatch reports whether the segments of a pattern match the segments of a
+// topic according to the documentation. It also allows "**" before the last segment,
+// although such a text is not a pattern.
 func referenceMatch(pattern, topic []string) bool {
 	if len(pattern) == 0 || len(topic) == 0 {
 		return len(pattern) == len(topic)
@@ -224,8 +226,9 @@ func referenceMatch(pattern, topic []string) bool {
 	return false
 }
 
-// comparePattern compares ParsePattern and Match with the references. It
-// reports whether text is a pattern and whether it matches the topic.
+// comparePattern compares ParsePattern and Match with referenceParse and
+// referenceMatch. It reports whether text is a pattern, and whether that pattern
+// matches the topic.
 func comparePattern(t *testing.T, text, topic string) (parsed, matched bool) {
 	t.Helper()
 	pattern, err := sse.ParsePattern(text)
@@ -241,7 +244,8 @@ func comparePattern(t *testing.T, text, topic string) (parsed, matched bool) {
 
 const patternAlphabet = "ab*/"
 
-// TestPatternMatchAll tests every short pattern with every short topic.
+// TestPatternMatchAll tests every text of up to 4 characters of patternAlphabet as a
+// pattern, with every such text as a topic.
 func TestPatternMatchAll(t *testing.T) {
 	texts := []string{""}
 	for i := 0; i < len(texts) && len(texts[i]) < 4; i++ {
@@ -256,8 +260,8 @@ func TestPatternMatchAll(t *testing.T) {
 	}
 }
 
-// TestPatternMatchRandom tests long patterns with topics derived from them, so
-// that many match.
+// TestPatternMatchRandom tests random patterns of up to 6 segments. Each topic is
+// derived from its pattern, so that many of the topics match.
 func TestPatternMatchRandom(t *testing.T) {
 	rng := testrand.New(t)
 	pick := func(words ...string) string { return words[rng.IntN(len(words))] }
@@ -343,8 +347,9 @@ func TestSelectionMatch(t *testing.T) {
 	}
 }
 
-// A filter selects events by more than their topic. It runs for every event of the
-// selected topics. A stream with a filter is held even if the broker parks.
+// A filter selects events by more than their topic, here by their type. The broker
+// calls it for every event of the selected topics. A stream with a filter is never
+// parked, so it needs a goroutine even if Broker.Park is set.
 func ExampleSelection_filter() {
 	var broker sse.Broker
 	ctx := context.Background()
@@ -363,7 +368,8 @@ func ExampleSelection_filter() {
 	// error <nil>
 }
 
-// A ResponseError that Select returns is sent as its documentation describes.
+// If Select returns a ResponseError, the broker sends the response that the
+// documentation of ResponseError describes.
 func TestSelectResponse(t *testing.T) {
 	const text = "text/plain; charset=utf-8"
 	type fields = map[string]string // "" means that the field must be absent
@@ -437,7 +443,8 @@ func TestSelectResponse(t *testing.T) {
 	}
 }
 
-// A client follows a redirect of Select to another server.
+// A client follows a redirect that Select returns, here to another path of the same
+// server.
 func TestSelectRedirects(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {

@@ -8,15 +8,16 @@ import (
 	"slices"
 )
 
-// ServeHTTP answers with a stream of events. It returns when the stream has
-// ended, or at once if the stream was parked. [Broker] documents the request.
-// On HTTP/1, the connection closes at the end of the stream.
+// ServeHTTP answers with a stream of events. It returns when the stream has ended, or
+// at once if the stream is parked (see [Broker.Park]). The documentation of [Broker]
+// describes the query and the header of the request. On HTTP/1, the connection closes
+// at the end of the stream.
 //
-// ServeHTTP refuses a request with a text that gives the reason, and with
+// ServeHTTP refuses a request with a text that gives the reason, and with the status
 //
 //   - 400 if the request is malformed;
 //   - 405 if the method is neither GET nor HEAD;
-//   - 410 if events are lost ([LossRefuse]);
+//   - 410 if events that the client asks for are lost, with [LossRefuse];
 //   - 503 and Retry-After if the request exceeds a limit, if Shutdown has begun,
 //     or if the broker cannot reach the Log;
 //   - the response of Select, or 500, if Select returns an error;
@@ -27,11 +28,11 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Handler returns a handler that serves the events of these topics, or the events
-// without a topic if there are none. It answers as ServeHTTP does, except that it
-// does not call Select, and that the query of a request cannot select other topics:
-// the caller decides which clients reach the handler. If a topic is invalid, the
-// handler responds with status 500, and logs the reason.
+// Handler returns a handler that serves the events of the given topics, or the events
+// without a topic if no topics are given. The handler answers as ServeHTTP does, with
+// two exceptions: the query of a request cannot select other topics, and the handler
+// does not call Select. Every client that reaches the handler receives the events. If
+// a topic is invalid, the handler responds with status 500, and logs the reason.
 func (b *Broker) Handler(topics ...string) http.Handler {
 	fixed := Selection{Topics: slices.Clone(topics)}
 	invalid := fixed.check()
@@ -49,8 +50,8 @@ func (b *Broker) Handler(topics ...string) http.Handler {
 	})
 }
 
-// serve serves a stream of the selection that sel returns for the request. If it
-// returns an error, no response has begun.
+// serve serves a stream of the events that sel selects for the request. If serve
+// returns an error, it has not written to w.
 func (b *Broker) serve(w http.ResponseWriter, r *http.Request,
 	sel func(*http.Request) (Selection, error)) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -101,7 +102,7 @@ func (b *Broker) logConfigError(err error) {
 	})
 }
 
-// admitRequest creates the subscriber for a request.
+// admitRequest creates the subscriber for a request, and stores it in p.
 func (b *Broker) admitRequest(st *state, r *http.Request,
 	selection func(*http.Request) (Selection, error), p *pendingStream) error {
 	sel, err := selection(r)
@@ -121,7 +122,8 @@ func (b *Broker) admitRequest(st *state, r *http.Request,
 	return err
 }
 
-// selection returns the selection of a request to the broker itself.
+// selection returns the selection of a request to ServeHTTP: the result of Select or,
+// if Select is nil, the topics in the query.
 func (b *Broker) selection(r *http.Request) (Selection, error) {
 	if b.Select != nil {
 		return b.Select(r)
@@ -130,8 +132,8 @@ func (b *Broker) selection(r *http.Request) (Selection, error) {
 	return Selection{Topics: query["topic"], WithTopic: query.Has("withTopic")}, err
 }
 
-// parseQuery returns the query of a request. The error is for a malformed query,
-// because the malformed part may name another topic.
+// parseQuery returns the query of a request. It does not ignore a malformed part of the
+// query but returns an error, because that part may name a topic.
 func parseQuery(r *http.Request) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -140,8 +142,9 @@ func parseQuery(r *http.Request) (url.Values, error) {
 	return query, nil
 }
 
-// canPark reports whether the stream of a request can be parked. If the broker
-// parks and this stream must be held, why is the reason.
+// canPark reports whether the stream of a request can be parked, that is, can wait
+// without a goroutine. If Park is set but the stream must wait in its handler's
+// goroutine (it is held), why is the reason.
 func (b *Broker) canPark(w http.ResponseWriter, r *http.Request, s *subscriber) (
 	why string, park bool) {
 	if !b.Park || r.Method != http.MethodGet {
@@ -155,7 +158,7 @@ func (b *Broker) canPark(w http.ResponseWriter, r *http.Request, s *subscriber) 
 // prevents parking, or "".
 func holdReason(w http.ResponseWriter, r *http.Request, s *subscriber) string {
 	switch {
-	case s.opts.filter != nil: // it would block the other streams of a loop
+	case s.opts.filter != nil: // a slow filter would delay other parked streams
 		return "the selection has a Filter"
 	case r.TLS != nil:
 		return "TLS in this process"
@@ -175,10 +178,10 @@ func holdReason(w http.ResponseWriter, r *http.Request, s *subscriber) string {
 	return ""
 }
 
-// connType returns the type of the connection that Hijack would return for a response
-// of net/http. It returns nil if the response has no such fields. It reads them by
-// reflection, because net/http does not export them: Hijack shows the connection
-// only when it is too late to hold the stream.
+// connType returns the type of the connection that w.Hijack would return, or nil if the
+// type is unknown. It does not call Hijack, because after that the stream can no longer
+// be held. Instead it reads the fields conn and rwc of net/http's response by
+// reflection. They are not exported, so another version of Go may not have them.
 func connType(w http.ResponseWriter) reflect.Type {
 	v := reflect.ValueOf(w)
 	for _, name := range [...]string{"conn", "rwc"} {
@@ -197,7 +200,10 @@ func connType(w http.ResponseWriter) reflect.Type {
 func (b *Broker) hold(st *state, w http.ResponseWriter, r *http.Request, p *pendingStream,
 	why string) {
 	s := p.subscriber
-	// The timers look at each subscriber once per heartbeat.
+	// If watched is true, the broker's timers end writes that are blocked for too
+	// long. The timers look at each subscriber once per heartbeat interval, so the
+	// interval must not be longer than WriteTimeout. On HTTP/2, a stream that expires
+	// is not watched, because each of its writes needs a deadline: see Stream.expires.
 	watched := st.timers.heartbeat > 0 && st.timers.heartbeat <= st.stream.WriteTimeout &&
 		(s.expires() == 0 || r.ProtoMajor == 1)
 	stream, err := accept(w, r, &st.stream,

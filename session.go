@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// minGrowingDelay is the delay at which doubling begins if the first delay is
-// shorter, so that a server that is down is not flooded with requests.
+// minGrowingDelay is the delay from which the doubling starts if the first delay is
+// shorter. Doubling from a delay of, for example, 1 millisecond would flood a server
+// that is down with requests.
 const minGrowingDelay = 100 * time.Millisecond
 
 // The client limits the delays that a server asks for. A retry field below
@@ -48,17 +49,18 @@ type session struct {
 	connector  connector
 	displayURL string // the URL without parts that may be secret
 	log        *slog.Logger
-	lastID     string        // after the last event that was yielded or skipped, or a later cursor
+	lastID     string        // of the last event that was yielded or skipped, or a later cursor
 	retry      time.Duration // the delay before the first attempt to reconnect
 
-	attempts     int           // requests sent
-	failures     int           // attempts since the last progress
+	attempts     int           // attempts that have begun
+	failures     int           // retries since the last progress (see Client.MaxRetryDelay)
 	opened       bool          // the current or last attempt opened a stream
 	openDuration time.Duration // how long that stream stayed open; set at its end
 	everOpened   bool          // any attempt opened a stream
 }
 
-// newSession returns a session, which is usable for reports even on error.
+// newSession returns a session. If it also returns an error, because a field of the
+// client is invalid, only report may be called.
 func newSession(ctx context.Context, c *Client) (*session, error) {
 	s := &session{c: c, ctx: ctx, log: c.Logger, lastID: c.LastEventID, retry: c.RetryDelay}
 	if s.log == nil {
@@ -79,8 +81,9 @@ func newSession(ctx context.Context, c *Client) (*session, error) {
 	return s, nil
 }
 
-// run connects and reconnects until the session ends. It returns the reason,
-// which is nil if the stream has ended as agreed.
+// run connects and reconnects until the session ends. It returns nil if the stream is
+// complete, errStopped if the caller has ended the loop, and otherwise the error that
+// Events yields.
 func (s *session) run(yield func(Event, error) bool) error {
 	defer s.c.setCancelAttempt(nil)
 	for {
@@ -91,8 +94,9 @@ func (s *session) run(yield func(Event, error) bool) error {
 	}
 }
 
-// runOnce makes one attempt. If another is to follow, it waits for the delay
-// and returns true. Otherwise the error is the result of the session.
+// runOnce makes one attempt. If another attempt is to follow, runOnce first waits for
+// the delay before that attempt, and then returns true. Otherwise the error is the
+// result of the session.
 func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
@@ -134,8 +138,8 @@ func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error)
 	return s.wait(ctx, delay)
 }
 
-// wait blocks for d, or until Client.Reconnect is called. It returns false and
-// the error of the session if the caller's context is done first.
+// wait blocks for d, or until Client.Reconnect is called, and returns true. If the
+// caller's context is done first, wait returns false and the error of the session.
 func (s *session) wait(ctx context.Context, d time.Duration) (bool, error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -159,9 +163,10 @@ func (s *session) cancelError() error {
 	return fmt.Errorf("sse: %w: %w", err, cause)
 }
 
-// mayRetry reports whether the request may be sent again after err. Without
-// Client.Resend, only a GET may; and if Client.Terminal is set, only if its stream
-// has not begun.
+// mayRetry reports whether the request may be sent again after err. A GET request may
+// always be sent again if Client.Terminal is nil, and otherwise if its stream has not
+// begun. In all other cases, Client.Resend decides, and nil means no. If MaxRetries is
+// negative, no request may be sent again.
 func (s *session) mayRetry(err error) bool {
 	switch {
 	case s.c.MaxRetries < 0:
@@ -172,14 +177,14 @@ func (s *session) mayRetry(err error) bool {
 	return s.c.Resend != nil && s.c.Resend(s.isRefused(err))
 }
 
-// isRefused reports whether the server has not processed the request. It is false
-// if that is not certain, for example if the connection was lost before the
-// response.
+// isRefused reports whether the server has certainly not processed the request. If the
+// connection was lost before the response, for example, the server may have processed
+// the request, so isRefused returns false.
 func (s *session) isRefused(err error) bool {
 	var refusal *ResponseError
 	var failed *net.OpError
 	switch {
-	case s.opened || s.connector.methodChanged: // the redirect answered the request
+	case s.opened || s.connector.methodChanged: // the server has processed the request
 		return false
 	case !s.connector.sent, errors.Is(err, syscall.ECONNREFUSED):
 		return true
@@ -196,8 +201,9 @@ func (s *session) isRefused(err error) bool {
 	return false
 }
 
-// noRetryError returns the error of a session that may not retry, or nil if its
-// stream has ended without an error. The given err is the error of the attempt.
+// noRetryError returns the error of a session that may not retry after an attempt with
+// the error err. It returns nil if the stream is complete: it has ended properly, and
+// Client.Terminal is nil.
 func (s *session) noRetryError(err error) error {
 	switch {
 	case !s.opened && s.c.method() != http.MethodGet && s.c.Resend == nil && s.c.MaxRetries >= 0:
@@ -213,8 +219,9 @@ func (s *session) noRetryError(err error) error {
 	return nil
 }
 
-// maxRetriesError returns the error of a session after MaxRetries. It wraps
-// ErrTruncated if Client.Terminal is set and a stream had begun.
+// maxRetriesError returns the error of a session that has used all its retries. err is
+// the error of the last attempt. The result also wraps ErrTruncated if Client.Terminal
+// is set and any attempt has opened a stream.
 func (s *session) maxRetriesError(err error) error {
 	err = fmt.Errorf("%w after %d retries: %w", ErrGaveUp, s.c.MaxRetries, endError(err))
 	if s.everOpened && s.c.Terminal != nil {
@@ -223,7 +230,8 @@ func (s *session) maxRetriesError(err error) error {
 	return err
 }
 
-// retryDelay returns the delay before the next attempt.
+// retryDelay returns the delay before the next attempt: the result of backoff, or the
+// time in the server's Retry-After if that time is longer.
 func (s *session) retryDelay(err error) time.Duration {
 	var refusal *ResponseError
 	if errors.As(err, &refusal) {
@@ -232,9 +240,10 @@ func (s *session) retryDelay(err error) time.Duration {
 	return s.backoff()
 }
 
-// backoff returns a delay that doubles with every failure. The first delay is
-// exactly the retry time, as in browsers: a server that wants its clients to
-// reconnect at different times sends each a different retry field.
+// backoff returns the delay before the next attempt, as Client.MaxRetryDelay describes
+// it. The first delay is exactly s.retry, as in browsers. The first delay is not random,
+// because a server that wants its clients to reconnect at different times sends each
+// client another retry field. Each further delay is random, up to a bound that doubles.
 func (s *session) backoff() time.Duration {
 	limit := s.maxDelay()
 	switch {
@@ -263,7 +272,8 @@ func (s *session) baseDelay() time.Duration {
 	return s.c.RetryDelay
 }
 
-// setRetry adopts the server's retry field, within the limits.
+// setRetry sets the first delay to the value of a retry field, within the limits of
+// minRetry and maxRetry.
 func (s *session) setRetry(retry time.Duration) {
 	s.retry = min(max(retry, min(minRetry, s.baseDelay())), maxRetry)
 }
@@ -281,7 +291,7 @@ func (s *session) report(change StateChange) {
 	change.Attempt, change.LastEventID = s.attempts, s.lastID
 	switch change.State {
 	case StateConnecting:
-		if change.Err != nil { // events may be lost, so a warning must be visible
+		if change.Err != nil { // events may be lost, so warn even without a Logger
 			cmp.Or(s.c.Logger, slog.Default()).Warn("sse: the client cannot resume",
 				"url", s.displayURL, "error", change.Err)
 		}
@@ -296,8 +306,8 @@ func (s *session) report(change StateChange) {
 	}
 }
 
-// endError returns err. If err is nil, it returns an error that says that the server
-// ended the stream.
+// endError returns err or, if err is nil, an error that says that the server ended the
+// stream.
 func endError(err error) error {
 	if err == nil {
 		return fmt.Errorf("sse: the server ended the stream: %w", io.EOF)

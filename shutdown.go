@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// reconnectRate is how many clients a successor should have to accept in a
-// second, when all streams end at once.
+// reconnectRate is the number of clients per second that should reconnect to the new
+// process after all streams have ended at once.
 const reconnectRate = 2000
 
-// shutdown is Broker.Shutdown.
+// shutdown is Broker.Shutdown. The streams end during the time over.
 func (st *state) shutdown(ctx context.Context, over time.Duration) error {
 	st.mu.Lock()
 	st.draining = true
@@ -35,7 +35,7 @@ func (st *state) shutdown(ctx context.Context, over time.Duration) error {
 	for _, s := range st.subscribers {
 		st.endLocked(s, ErrShutdown) // streams that began at the last moment
 	}
-	st.appends.releaseAll() // before the wait for hooks, because a hook may publish
+	st.appends.releaseAll() // first, because awaitAllLeft waits for hooks that may publish
 	st.mu.Unlock()
 	err := st.awaitAllLeft(ctx, allLeft)
 	if loopsErr := st.loops.stop(ctx, &st.mu); err == nil {
@@ -50,8 +50,8 @@ func (st *state) shutdown(ctx context.Context, over time.Duration) error {
 	return err
 }
 
-// spreadFor returns the time over which the clients of so many streams reconnect,
-// if all streams end at once.
+// spreadFor returns the time over which the clients of the given number of streams
+// should reconnect, if all these streams end at once.
 func spreadFor(streams int) time.Duration {
 	return time.Duration(max(1, streams/reconnectRate)) * time.Second
 }
@@ -62,7 +62,7 @@ func (st *state) awaitLogIdle(ctx context.Context) error {
 		return nil
 	}
 	idle := make(chan struct{})
-	go func() { // ends when the log's calls return; how soon they do is up to the log
+	go func() { // ends when the running calls of the log return
 		st.follower.done.Wait()
 		st.appends.running.Wait()
 		close(idle)
@@ -75,8 +75,9 @@ func (st *state) awaitLogIdle(ctx context.Context) error {
 	}
 }
 
-// endSpread ends the streams one by one in random order, spread evenly over a
-// time. It returns early if ctx is done or allLeft is closed.
+// endSpread ends the streams in rest: at equal intervals and in random order during the
+// time over, or all at once if over is zero. It returns early if ctx is done, or if
+// allLeft is closed because no stream is left.
 func (st *state) endSpread(ctx context.Context, rest []*subscriber, over time.Duration,
 	allLeft <-chan struct{}) {
 	due := func(i int) time.Duration {
@@ -110,8 +111,9 @@ func (st *state) endSpread(ctx context.Context, rest []*subscriber, over time.Du
 	}
 }
 
-// awaitAllLeft blocks until no stream is left. When ctx is done, it cuts off the
-// streams that are left, and returns an error.
+// awaitAllLeft blocks until allLeft is closed because no stream is left. If ctx is done
+// first, it aborts the remaining streams, and returns an error if there were any or if
+// OnDisconnect is still running. A nil allLeft means that there are no streams.
 func (st *state) awaitAllLeft(ctx context.Context, allLeft <-chan struct{}) error {
 	if allLeft == nil {
 		return nil

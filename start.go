@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxLast = 1_000_000_000
+	maxLast = 1_000_000_000 // the largest N of "-N"
 	day     = 24 * time.Hour
 )
 
@@ -20,14 +20,14 @@ const (
 //
 //	earliest               the first event that is retained
 //	latest                 only new events
-//	-10                    the last 10 events; at most the last billion
-//	10m, 1h30m, 7d, 1d12h  the events since that long ago; a day has 24 hours
+//	-10                    the last 10 events; the number is at most a billion
+//	10m, 1h30m, 7d, 1d12h  the events of the last 10 minutes, and so on; a day has 24 hours
 //	2006-01-02T15:04:05Z   the events since a time in the format of RFC 3339
 //
-// In a query "+" stands for a space, so a time zone such as "+02:00" should be
-// escaped; ParseStart also accepts a space in place of the plus sign. A time
-// outside the range that a log can represent, the years 1970 to 2262, becomes
-// the nearest time in that range.
+// In a query "+" stands for a space, so write a time zone such as "+02:00" as
+// "%2B02:00". ParseStart also accepts a space in place of the plus sign. A log can
+// represent the times from 1970 to 2262. Another time becomes the nearest time in that
+// range.
 //
 // ParseStart does not accept IDs. For the ID that a broker gave to an event,
 // use [ParsePosition] and Start.After; for an ID of the application, use
@@ -64,8 +64,9 @@ func parseTime(text string) (time.Time, bool) {
 }
 
 // clampTime returns the time nearest to t whose nanoseconds since 1970 are a
-// non-negative int64. Other times would wrap around in a log that compares
-// nanoseconds, and the zero Time would not count as a Start.
+// non-negative int64. Other times would overflow in a log that compares nanoseconds. In
+// addition, clampTime never returns the zero Time, because a Start with the zero Time
+// has no time.
 func clampTime(t time.Time) time.Time {
 	first, last := time.Unix(0, 0), time.Unix(0, math.MaxInt64)
 	switch {
@@ -77,9 +78,9 @@ func clampTime(t time.Time) time.Time {
 	return t.UTC() // also drops the monotonic clock, which no log stores
 }
 
-// parseAge parses a duration: whole days, then a duration of Go without a sign.
-// Either part may be missing. A single 0 is rejected although Go accepts it,
-// because the caller may have meant a number of events, or the earliest event.
+// parseAge parses a duration such as "7d", "12h" or "1d12h": whole days, then a duration
+// of Go without a sign. Either part may be missing. A single "0" is rejected although Go
+// accepts it, because the user may have meant a number of events, or the earliest event.
 func parseAge(text string) (time.Duration, bool) {
 	days, rest, ok := strings.Cut(text, "d")
 	if !ok {
@@ -108,14 +109,15 @@ func parseAge(text string) (time.Duration, bool) {
 //     header.
 //  3. the query parameter since, for clients that connect for the first time.
 //
-// A browser that reconnects repeats the parameter since of its URL. Because of
-// this order it continues after the last event nevertheless. requestStart does
-// not parse the rest of the list. If a header or parameter occurs several times,
-// it uses the first value. It treats an empty ID as absent.
+// A browser that reconnects repeats the parameter since in its URL, but it also sends
+// Last-Event-ID. Because of this order, the stream continues after the last event. An
+// empty ID counts as absent. If a header or parameter occurs several times, the first
+// value counts. If the header is present, requestStart does not parse the query, and
+// ignores errors in it.
 //
-// requested is the ID, or the text of since. If none is present, the start is
-// zero: only new events. A malformed query is an error, because the part that
-// cannot be parsed might say which events the client missed.
+// requested is the ID, or the text of since. If none of the three is present, the start
+// is zero, which means only new events. A malformed query is an error, because the
+// malformed part may say which events the client missed.
 func requestStart(r *http.Request) (start Start, requested string, err error) {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return startAfter(id), id, nil
@@ -145,9 +147,9 @@ func startAfter(id string) Start {
 	return Start{ID: id}
 }
 
-// Start is the place in an [EventLog] where a subscriber begins. At most one
-// field may be set. The zero Start is the end of the log: the subscriber
-// receives only events that are published from then on.
+// Start is the place among the published events where a subscriber begins. At most one
+// field may be set. The zero Start is the end: the subscriber receives only events that
+// are published from then on.
 type Start struct {
 	// After, if not zero, is a position: the subscriber begins with the first
 	// selected event after it, so it misses no event and receives none twice.
@@ -156,9 +158,9 @@ type Start struct {
 	After Position
 
 	// ID, if not empty, is the ID that the application itself gave to an event:
-	// the subscriber begins after that event. If several retained events have
-	// the ID, the subscriber begins after the earliest selected event of them.
-	// Events of other topics are not considered.
+	// the subscriber begins after that event. Only stored events that the
+	// subscriber has selected are considered. If several of them have the ID, the
+	// subscriber begins after the earliest.
 	ID string
 
 	// Last, if not zero, is the number of newest selected events that the
@@ -170,10 +172,11 @@ type Start struct {
 	// [Gap].
 	Time time.Time
 
-	// Earliest begins with the first selected event that is retained. Events that
-	// were removed before this start are not reported as lost. An event that is
-	// removed after the start and before its delivery is reported as lost, except
-	// if it is older than a selected event that was removed before the start.
-	// Only [TopicRetention] and [Broker.Forget] can remove events in that order.
+	// Earliest begins with the first selected event that is stored. The subscriber
+	// receives no [Gap] for events that were removed before. If an event is removed
+	// later, before the subscriber has received it, the subscriber receives a Gap.
+	// There is one exception: an event is not reported if a newer selected event
+	// was removed before the start. That order of removal is possible only with
+	// [TopicRetention] and [Broker.Forget].
 	Earliest bool
 }

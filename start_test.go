@@ -11,7 +11,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// starts lists texts and their starts; ago is a duration before now.
+// starts lists texts and the Start that each text stands for. If want is zero and the
+// text is not "latest", the Start is a Time: the duration ago before now.
 var starts = []struct {
 	text string
 	want sse.Start
@@ -39,18 +40,19 @@ var starts = []struct {
 	{"1d12h30m", sse.Start{}, 36*time.Hour + 30*time.Minute},
 
 	{"2006-01-02T15:04:05Z", at(2006, 1, 2, 15, 4, 5, 0), 0},
-	{"2006-01-02t15:04:05z", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 5.6
+	{"2006-01-02t15:04:05z", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 5.6 allows lower case
 	{"2006-01-02T15:04:05.5Z", at(2006, 1, 2, 15, 4, 5, 5e8), 0},
 	{"2006-01-02T15:04:05.123456789Z", at(2006, 1, 2, 15, 4, 5, 123456789), 0},
 	{"2006-01-02T15:04:05.1234567899Z", at(2006, 1, 2, 15, 4, 5, 123456789), 0},
-	{"2006-01-02T15:04:05-00:00", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 4.3
+	{"2006-01-02T15:04:05-00:00", at(2006, 1, 2, 15, 4, 5, 0), 0}, // RFC 3339 4.3: unknown zone
 	{"2006-01-02T15:04:05-07:00", at(2006, 1, 2, 22, 4, 5, 0), 0},
 	{"2006-01-02T15:04:05+05:30", at(2006, 1, 2, 9, 34, 5, 0), 0},
-	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // a "+" in a query, decoded
+	{"2006-01-02T15:04:05 05:30", at(2006, 1, 2, 9, 34, 5, 0), 0}, // "+" in a query stands for a space
 	{"2006-01-02T15:04:05.25 05:30", at(2006, 1, 2, 9, 34, 5, 25e7), 0},
 	{"2024-02-29T00:00:00Z", at(2024, 2, 29, 0, 0, 0, 0), 0},
 
-	// Years beyond the range of nanoseconds since 1970, and the zero Time.
+	// A log stores nanoseconds since 1970 as an int64. Other times become the nearest
+	// time that a log can store.
 	{"0001-01-01T00:00:00Z", at(1970, 1, 1, 0, 0, 0, 0), 0},
 	{"0000-01-01T00:00:00+23:59", at(1970, 1, 1, 0, 0, 0, 0), 0},
 	{"1969-12-31T23:59:59.999999999Z", at(1970, 1, 1, 0, 0, 0, 0), 0},
@@ -85,7 +87,7 @@ var noStarts = []string{
 
 func TestParseStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(25*365*24*time.Hour + 1) // fake time begins in 2000
+		time.Sleep(25*365*24*time.Hour + 1) // fake time begins in 2000; now it is 2024
 		now := time.Now().Round(0).UTC()
 		for _, test := range starts {
 			want := test.want
@@ -118,8 +120,8 @@ func TestParseStartRefuses(t *testing.T) {
 	}
 }
 
-// requestStart prefers the header Last-Event-ID to the query. In the query, an
-// ID must be the parameter lastEventId.
+// requestStart prefers the header Last-Event-ID to the query parameter lastEventId,
+// and prefers lastEventId to the query parameter since.
 func TestRequestStart(t *testing.T) {
 	const text = "~42.gAAAAAAAAAAAAAAA"
 	after := sse.Start{After: sse.Position{Epoch: 1 << 63, Seq: 42}}
@@ -140,9 +142,9 @@ func TestRequestStart(t *testing.T) {
 		{"header: mark", "", []string{"~"}, id("~"), "~"},
 		{"header: not escaped", "", []string{"%7E42+a"}, id("%7E42+a"), "%7E42+a"},
 		{"header: text", "", []string{"日本 語"}, id("日本 語"), "日本 語"},
-		{"header: Latin-1", "", []string{"\xE9"}, id("\xE9"), "\xE9"}, // RFC 9110 5.5
+		{"header: Latin-1", "", []string{"\xE9"}, id("\xE9"), "\xE9"}, // RFC 9110 5.5 allows this byte
 		{"header: a value of since", "", []string{"earliest"}, id("earliest"), "earliest"},
-		{"header twice", "", []string{"1", "2"}, id("1"), "1"}, // RFC 9110 5.3 allows no list
+		{"header twice", "", []string{"1", "2"}, id("1"), "1"}, // RFC 9110 5.3 forbids two fields
 		{"header: list", "", []string{"1, 2"}, id("1, 2"), "1, 2"},
 		{"empty header", "", []string{""}, sse.Start{}, ""},
 		{"empty header first", "lastEventId=1", []string{"", "2"}, id("1"), "1"},
@@ -190,8 +192,8 @@ func TestRequestStart(t *testing.T) {
 	}
 }
 
-// A request with an invalid start is refused, because starting with new events
-// might lose events.
+// requestStart returns an error for an invalid start. If it returned the zero Start
+// instead, the client might miss the events that it asked for.
 func TestRequestStartRefuses(t *testing.T) {
 	for _, test := range []struct{ query, want string }{
 		{"since=", `sse: cannot start at "": `},
@@ -215,7 +217,8 @@ func TestRequestStartRefuses(t *testing.T) {
 	}
 }
 
-// A client can send every position back, in the header and in the query.
+// A client can send every position back, in the header and in the query. A text that
+// is not a position is an ID of the application.
 func TestRequestStartPositions(t *testing.T) {
 	for _, test := range positions {
 		r := httptest.NewRequest("GET", "/?lastEventId="+url.QueryEscape(test.text), nil)

@@ -15,20 +15,19 @@ import (
 	"github.com/sse-go/sse/internal/epoch"
 )
 
-// state is the inside of a Broker. Its parts own their methods: the window and
-// streamLimits have no lock and are guarded by mu; the comments of the other parts
-// name the lock that they need.
+// state is the internal state of a Broker. Its parts, such as window and timers, have
+// no locks of their own: mu guards them, unless their comments name another lock.
 //
-// Lock order: startMu, then mu. A transport holds no lock of its own while it
-// takes mu. Nothing blocks while mu is held: no write, no hook, no filter, no call
-// of the log.
+// Lock order: startMu, then mu. A transport (the way in which a subscriber waits and
+// writes) holds no lock of its own while it acquires mu. A goroutine that holds mu must
+// not block: it does not write, and does not call a hook, a filter or the log.
 type state struct {
 	started   atomic.Bool
 	startMu   chanMutex // held while start runs; made by startOnce
 	startOnce sync.Once // makes startMu
 	checked   bool      // checkConfig has set configErr; guarded by startMu, like configErr
-	configErr error     // every start returns it, unless it is nil
-	logConfig sync.Once // logs configErr
+	configErr error     // the error of Broker.Validate, which every call of start returns
+	logConfig sync.Once // logs configErr once
 
 	// Set by start, and constant afterwards.
 	broker   *Broker
@@ -39,7 +38,7 @@ type state struct {
 	renderer renderer
 	pages    pageReader
 
-	lastOptions atomic.Pointer[deliveryOptions] // options of the last subscriber, for reuse
+	lastOptions atomic.Pointer[deliveryOptions] // of the newest subscriber, for reuse
 
 	mu            sync.Mutex // guards the following fields and the objects they point to
 	window        window
@@ -47,23 +46,23 @@ type state struct {
 	timers        timers
 	subscribers   []*subscriber
 	comments      comments
-	starting      int // streams that are about to begin
-	disconnecting int // streams no longer in subscribers whose OnDisconnect runs
-	lastID        uint64
+	starting      int           // streams that are about to begin: see beginStream
+	disconnecting int           // streams that have left subscribers, but OnDisconnect still runs
+	lastID        uint64        // subscriber.id of the newest subscriber
 	dirtyChains   []*chain      // chains whose members wakeDirty must wake
 	waking        bool          // wakeDirty runs
-	draining      bool          // no more subscribers
-	closed        bool          // no more subscribers or events
-	allLeft       chan struct{} // closed when draining, and no stream is left
+	draining      bool          // Shutdown has begun: no more subscribers are accepted
+	closed        bool          // no more subscribers and no more events are accepted
+	allLeft       chan struct{} // made by Shutdown, closed when no stream is left
 	retrySpread   time.Duration // time over which clients reconnect after Shutdown
-	appends       logAppends    // with a log
+	appends       logAppends    // used only with a log
 
-	follower follower // with a log
+	follower follower // used only with a log
 	loops    loops
 }
 
-// start prepares the broker for use. It blocks while the log is located, until ctx
-// is done.
+// start prepares the broker for use, unless that was done before. It blocks until the
+// log has returned its last position, or until ctx is done.
 func (st *state) start(ctx context.Context, b *Broker) error {
 	st.startOnce.Do(func() { st.startMu = newChanMutex() })
 	select {
@@ -121,8 +120,8 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 	return nil
 }
 
-// checkConfig returns the error of Broker.Validate at the first call. The caller
-// holds startMu.
+// checkConfig calls Broker.Validate once, and returns its error at every call. The
+// caller holds startMu.
 func (st *state) checkConfig(b *Broker) error {
 	if !st.checked {
 		st.checked, st.configErr = true, b.Validate()
@@ -130,8 +129,9 @@ func (st *state) checkConfig(b *Broker) error {
 	return st.configErr
 }
 
-// enter adds a subscriber to the broker. It fails if the broker shuts down, or if
-// the log has begun a new epoch since the subscriber was located.
+// enter adds a subscriber to the broker. It fails if the broker shuts down. It also
+// fails if the log has begun a new epoch (see Position) since the subscriber's cursor
+// was set.
 func (st *state) enter(s *subscriber, topics []string, patterns []Pattern) error {
 	now := time.Now()
 	st.mu.Lock()
@@ -190,7 +190,8 @@ func (st *state) disconnect(s *subscriber, cause error) {
 	hook(description, disconnectReason(cause))
 }
 
-// endLocked makes a subscriber end for a reason. The caller holds mu.
+// endLocked makes a subscriber end with a cause, unless it has one already. It does not
+// wait until the subscriber has ended. The caller holds mu.
 func (st *state) endLocked(s *subscriber, cause error) {
 	if s.endCause != nil {
 		return
@@ -200,7 +201,7 @@ func (st *state) endLocked(s *subscriber, cause error) {
 		s.idle = false
 		s.transport.wake()
 	}
-	s.transport.interrupt(cause) // an idle subscriber may still be writing
+	s.transport.interrupt(cause) // even if s was idle, because it may still write its last batch
 }
 
 // described iterates over the current subscribers and their descriptions. It does
@@ -262,7 +263,8 @@ func (st *state) beginStream(p *pendingStream) {
 	p.registered = true
 }
 
-// streamBegun undoes beginStream: the stream has begun, or never will.
+// streamBegun undoes beginStream, because the stream has begun or has failed to begin.
+// If the stream is not registered, it does nothing.
 func (st *state) streamBegun(p *pendingStream) {
 	if !p.registered {
 		return
@@ -286,8 +288,9 @@ func (st *state) retryFor(cause error) time.Duration {
 	return reconnectDelay(spread)
 }
 
-// reconnectDelay returns a random delay. It is at least as long as a successor
-// needs to start, which takes longer the more streams have to end first.
+// reconnectDelay returns a random delay for a client. The shortest possible delay leaves
+// the new process time to start. The new process may start only when all streams have
+// ended, and many streams take longer to end, so the shortest delay grows with spread.
 func reconnectDelay(spread time.Duration) time.Duration {
 	const soonest = 500 * time.Millisecond
 	return soonest + spread/5 + rand.N(max(spread, soonest))

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// maxPieceSize is the number of bytes written under one deadline: a peer
-	// that accepts fewer within WriteTimeout counts as stalled. With smaller
-	// pieces, the result would depend on how kernels report free buffer space.
+	// maxPieceSize is the number of bytes that are written under one deadline. A
+	// peer that accepts fewer bytes within WriteTimeout counts as stalled. With
+	// smaller pieces, it would depend on the kernel whether a slow peer counts as
+	// stalled, because kernels do not report every free byte of a buffer at once.
 	maxPieceSize = 16 << 10
 
 	// shutdownGrace is how long writes may continue when the server shuts down.
@@ -32,7 +33,7 @@ const (
 // be used after its handler has returned: a heartbeat could become part of
 // another response.
 type Stream struct {
-	opts        *AcceptOptions // with defaults; shared if brokerOwned
+	opts        *AcceptOptions // with defaults; if brokerOwned, the broker's streams share them
 	w           http.ResponseWriter
 	rc          *http.ResponseController
 	flushers    []func() error // of w and the writers it wraps, outermost first
@@ -41,11 +42,11 @@ type Stream struct {
 	final       []byte
 	deadlines   bool // w can set write deadlines
 	multiplexed bool // the stream shares its connection with others (HTTP/2)
-	watched     bool // the broker's timers end the stream if a write is stuck
+	watched     bool // the broker's timers end the stream if a write is blocked too long
 
 	// expires is the time after which sendRaw writes nothing, in nanoseconds
-	// since 1970. It is 0 if there is none. On a watched stream, all writes of
-	// sendRaw share this one write deadline, which is set once.
+	// since 1970, or 0 if there is no such time. On a watched stream, begin sets
+	// expires as the write deadline, and all writes of sendRaw share this deadline.
 	expires int64
 
 	// writing is the time at which the current write, or the current piece of
@@ -54,15 +55,16 @@ type Stream struct {
 	writing atomic.Int64
 	hasBody bool // the request has a body, on HTTP/1
 
-	// A stream that a broker owns needs no context of its own: ctx is the
-	// request's, and cause is set when the stream ends for another reason.
+	// brokerOwned means that a broker uses the stream. Such a stream needs no
+	// context of its own: ctx is the context of the request. cause is set if the
+	// stream ends for another reason than the end of that context.
 	brokerOwned bool
 	cause       atomic.Pointer[error]
 
-	ctx           context.Context // canceled when the stream ends, with the reason; see brokerOwned
+	ctx           context.Context // canceled with the reason when the stream ends
 	cancel        context.CancelCauseFunc
 	stopRequest   func() bool            // stops watching the request's context
-	restoreSocket func()                 // restores the socket's options; nil if they are unchanged
+	restoreSocket func()                 // restores the socket's options; nil if unchanged
 	goroutines    sync.WaitGroup         // Close waits for them
 	ending        atomic.Pointer[ending] // set when the stream is to end soon
 
@@ -120,7 +122,7 @@ func (s *Stream) begin(r *http.Request, first []byte) error {
 func (s *Stream) requestCause(request context.Context) error {
 	cause := context.Cause(request)
 	switch end := s.ending.Load(); {
-	case !errors.Is(cause, context.Canceled): // the cause that net/http sets
+	case !errors.Is(cause, context.Canceled): // the application has set the cause
 		return cause
 	case end != nil:
 		return end.cause
@@ -155,11 +157,10 @@ func newChanMutex() chanMutex { return make(chanMutex, 1) }
 func (l chanMutex) Lock()   { l <- struct{}{} }
 func (l chanMutex) Unlock() { <-l }
 
-// Context returns a context that is canceled when the stream ends.
-// [context.Cause] returns an error that wraps [ErrPeerGone], [ErrShutdown] or
-// [ErrClosed]. If another reason, such as a timeout, has canceled the request's
-// context, it returns the cause of the request's context. The context has the
-// values of the request's context.
+// Context returns a context that is canceled when the stream ends. It has the values of
+// the request's context. Its [context.Cause] wraps [ErrPeerGone], [ErrShutdown] or
+// [ErrClosed], with one exception: if the application has canceled the request's
+// context, for example after a timeout, the cause is the cause of the request's context.
 func (s *Stream) Context() context.Context {
 	if s.ctx == nil {
 		ctx, cancel := context.WithCancelCause(context.Background())
@@ -169,19 +170,19 @@ func (s *Stream) Context() context.Context {
 	return s.ctx
 }
 
-// LastEventID returns the ID of the last event that the client has received, or
-// an empty string. It comes from the header Last-Event-ID, or from the query
-// parameter lastEventId for clients that cannot set a header.
+// LastEventID returns the ID of the last event that the client has received before it
+// reconnected, or an empty string. The ID comes from the header Last-Event-ID or, for
+// clients that cannot set a header, from the query parameter lastEventId.
 func (s *Stream) LastEventID() string { return s.lastEventID }
 
 // Send sends the events, in order, with one write and one flush. Without events
 // it does nothing.
 //
-// Send blocks while another call is sending, and while the peer's buffers are
-// full: for at most WriteTimeout for each 16 KiB. If an event cannot be
-// encoded, Send sends nothing and returns a [*FieldError]. Any other error
-// means that the stream has ended. It wraps the reason, as the cause of the
-// stream's context does.
+// Send blocks while another call is sending. It also blocks while the network buffers
+// are full because the peer reads too slowly, but for at most WriteTimeout for each
+// 16 KiB. If an event cannot be encoded, Send sends nothing and returns a
+// [*FieldError]. Any other error means that the stream has ended. That error wraps the
+// reason, for example [ErrPeerGone]: see [Stream.Context].
 func (s *Stream) Send(events ...Event) error {
 	if s.mu == nil {
 		return errZeroStream
@@ -215,7 +216,7 @@ func (s *Stream) SendJSON(event Event, v any) error {
 }
 
 // Comment sends text as a comment, with one comment line for each line of text.
-// Clients ignore comments. It blocks and fails as [Stream.Send] does.
+// Clients ignore comments. Comment blocks and fails as [Stream.Send] does.
 func (s *Stream) Comment(text string) error {
 	if s.mu == nil {
 		return errZeroStream
@@ -225,10 +226,10 @@ func (s *Stream) Comment(text string) error {
 	return s.writeBufferLocked(wire.AppendLines(s.buf[:0], "", text))
 }
 
-// sendRaw sends bytes in wire form. They are shared and must not change. If the
-// stream has already expired, sendRaw writes nothing and returns ErrExpired, but
-// does not end the stream. If the stream expires during the write, sendRaw ends
-// it and returns an error that wraps ErrExpired.
+// sendRaw sends bytes in wire format. Other streams may send the same memory, so the
+// bytes must not change. If the stream has already expired, sendRaw writes nothing and
+// returns ErrExpired, but does not end the stream. If the stream expires during the
+// write, sendRaw ends the stream and returns an error that wraps ErrExpired.
 func (s *Stream) sendRaw(p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -245,8 +246,8 @@ func (s *Stream) sendRaw(p []byte) error {
 
 func (s *Stream) expired() bool { return s.expires != 0 && time.Now().UnixNano() >= s.expires }
 
-// sendLast sends the last bytes of a stream. Unlike sendRaw, it also writes after
-// endWithin was called and after the stream has expired.
+// sendLast sends the last bytes of a stream. Unlike sendRaw, it writes even if endWithin
+// was called or the stream has expired. If the stream has ended, it returns the reason.
 func (s *Stream) sendLast(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,12 +257,12 @@ func (s *Stream) sendLast(p []byte) error {
 	return s.transmitLocked(p)
 }
 
-// Close ends the stream. If the stream has not ended before, Close first sends
-// AcceptOptions.Final, if it is set, and returns the error of sending it. Close
-// blocks until a concurrent write has finished. After Close has returned, the
-// stream no longer uses the ResponseWriter, so the handler may return, and
-// net/http ends the response. A Close after Close or Abort sends nothing and
-// returns nil; it, too, must be called before the handler returns.
+// Close ends the stream. If AcceptOptions.Final is set and the stream has not ended yet,
+// Close first sends Final, and returns an error if that fails. Close blocks until a
+// concurrent write has finished. When Close has returned, the stream no longer uses the
+// ResponseWriter, so the handler may return, and net/http ends the response. A second
+// Close, or a Close after Abort, sends nothing and returns nil. No call of Close may be
+// made after the handler has returned.
 func (s *Stream) Close() error {
 	if s.mu == nil {
 		return errZeroStream
@@ -314,8 +315,8 @@ func (s *Stream) releaseLocked() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	// net/http still writes the end of the response, and clears the deadline
-	// after that.
+	// When the handler has returned, net/http writes the end of the response. This
+	// deadline limits that write, and net/http removes it afterwards.
 	s.setDeadlineLocked()
 	s.limitBody()
 	if s.restoreSocket != nil {
@@ -337,21 +338,22 @@ func (s *Stream) watchDone() {
 	_ = s.endLocked(ErrShutdown) // the stream has ended even if Final was not sent
 }
 
-// endWithin makes writes fail after d, so that the stream ends by then even if
+// endWithin makes every write fail once d has passed, so that the stream can end even if
 // a write is blocked. It must not be called after Close has returned.
 func (s *Stream) endWithin(d time.Duration, cause error) {
 	end := &ending{time.Now().Add(d), cause}
 	s.ending.Store(end)
-	// If the stream expires first, the write of sendRaw already has that earlier
-	// deadline, which must stay. With a d of 0, every write ends now.
+	// If the stream expires first, a write of sendRaw already has the time of expiry
+	// as its deadline, and this earlier deadline must stay. If d is 0, a write that
+	// is blocked fails now.
 	if s.deadlines && (d == 0 || s.expires == 0 || end.deadline.UnixNano() < s.expires) {
 		s.rc.SetWriteDeadline(end.deadline)
 	}
 }
 
-// sendHeartbeat sends a heartbeat if the stream has been silent for long
-// enough. Otherwise it sets the timer to the remaining time. This is cheaper
-// than resetting the timer for every event.
+// sendHeartbeat runs when the timer fires. If the stream was silent for opts.Heartbeat,
+// it sends a heartbeat; otherwise it sets the timer to the remaining time. This is
+// cheaper than a reset of the timer for every event.
 func (s *Stream) sendHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -399,10 +401,10 @@ func (s *Stream) writeLocked(p []byte) error {
 	return s.transmitLocked(p)
 }
 
-// transmitLocked writes and flushes p, and ends the stream if that fails. On HTTP/2
-// it removes the write deadline afterwards, because an expired deadline resets an
-// idle stream there. On HTTP/1 an expired deadline concerns only writes, and the
-// next write sets its own.
+// transmitLocked writes and flushes p, and ends the stream if that fails. On HTTP/2 it
+// removes the write deadline afterwards, because on HTTP/2 a deadline that passes resets
+// the stream even while nothing is written. On HTTP/1, a deadline that passes affects
+// only writes, and the next write sets its own deadline.
 func (s *Stream) transmitLocked(p []byte) error {
 	if err := s.writePiecesLocked(p); err != nil {
 		cause := ErrPeerGone
@@ -450,9 +452,9 @@ func (s *Stream) writePiecesLocked(p []byte) error {
 	return nil
 }
 
-// limitPieceLocked limits the duration of the next piece. If the broker's timers
-// watch the write, it only records the time at which the piece begins, which
-// costs less; otherwise it sets a deadline.
+// limitPieceLocked limits the time that the write of the next piece may take. If the
+// broker's timers watch the write, it only records the time at which the piece begins,
+// because that costs less than a deadline. Otherwise it sets a deadline.
 func (s *Stream) limitPieceLocked() {
 	if s.watched && s.ending.Load() == nil && (s.sending || s.expires == 0) {
 		s.writing.Store(time.Now().UnixNano())
@@ -485,7 +487,7 @@ func (s *Stream) setDeadlineLocked() {
 		return
 	}
 	s.rc.SetWriteDeadline(deadline)
-	if end != s.ending.Load() { // endWithin has set a deadline, which was overwritten
+	if end != s.ending.Load() { // this deadline has replaced the deadline that endWithin set
 		s.setDeadlineLocked()
 	}
 }

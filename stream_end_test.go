@@ -18,7 +18,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// flood sends events until Send fails, and returns how long the last call took.
+// flood sends events until Send fails. It returns how long the last call took, and
+// its error.
 func flood(stream *sse.Stream) (time.Duration, error) {
 	event := sse.Event{Data: strings.Repeat("x", 1<<20)}
 	for {
@@ -29,7 +30,8 @@ func flood(stream *sse.Stream) (time.Duration, error) {
 	}
 }
 
-// The stream of a client that stops reading ends after exactly WriteTimeout.
+// If a client stops reading, its stream ends when a write has been blocked for exactly
+// WriteTimeout.
 func TestStalledReaderIsCut(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		var blocked time.Duration
@@ -53,7 +55,7 @@ func TestStalledReaderIsCut(t *testing.T) {
 func TestWriteTimeoutDefaultAndNone(t *testing.T) {
 	for _, tt := range []struct{ timeout, want time.Duration }{
 		{0, 30 * time.Second},
-		{-1, 24 * time.Hour}, // when the connection is cut
+		{-1, 24 * time.Hour}, // the time at which the test cuts the connection
 	} {
 		t.Run(fmt.Sprint(tt.timeout), func(t *testing.T) {
 			inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
@@ -72,8 +74,8 @@ func TestWriteTimeoutDefaultAndNone(t *testing.T) {
 	}
 }
 
-// WriteTimeout ends only the stream of a client that reads nothing. A slow
-// client keeps its stream.
+// WriteTimeout limits the time for each piece of 16 KiB, and not for a whole event. So
+// it does not end the stream of a client that reads slowly.
 func TestSlowReaderIsNotCut(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		opts.BufferSize = 32 << 10
@@ -97,8 +99,9 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 	})
 }
 
-// The timeouts of http.Server do not end a stream. Without Accept, WriteTimeout
-// would end it, and on HTTP/2 an old deadline would even reset an idle stream.
+// The timeouts of http.Server do not end a stream, because Accept replaces their
+// deadlines. Otherwise the server's WriteTimeout would make writes fail, and on HTTP/2
+// an expired deadline would reset even an idle stream.
 func TestServerTimeoutsDoNotEndStreams(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		opts.Configure = func(s *http.Server) {
@@ -122,7 +125,8 @@ func TestServerTimeoutsDoNotEndStreams(t *testing.T) {
 	})
 }
 
-// A stream leaves no deadline on its connection: other requests reuse it.
+// When a stream has ended, none of its deadlines remains on the connection. So later
+// requests can use the connection for a long time.
 func TestConnectionIsReusedAfterAStream(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		conns := 0
@@ -161,7 +165,7 @@ func TestConnectionIsReusedAfterAStream(t *testing.T) {
 func TestCauses(t *testing.T) {
 	type kit struct {
 		server *ssetest.Server
-		leave  context.CancelFunc // of the client
+		leave  context.CancelFunc // cancels the client's request
 		done   chan struct{}
 	}
 	errOwn := errors.New("the application's own")
@@ -216,7 +220,7 @@ func TestCloseEndsTheStream(t *testing.T) {
 	const final = "event: end\ndata: bye\n\n"
 	for name, tt := range map[string]struct {
 		end  func(*sse.Stream) error
-		want string // the end of the body
+		want string // the body without heartbeats
 	}{
 		"Close": {(*sse.Stream).Close, "data: x\n\n" + final},
 		"Abort": {(*sse.Stream).Abort, "data: x\n\n"},
@@ -247,8 +251,9 @@ func TestCloseEndsTheStream(t *testing.T) {
 	}
 }
 
-// Close waits for a heartbeat that is being written: nothing uses the
-// ResponseWriter after the handler has returned.
+// Close waits for a heartbeat that is being written, so that nothing uses the
+// ResponseWriter after the handler has returned. Otherwise the recorder would fail
+// the test.
 func TestNoHeartbeatAfterTheHandler(t *testing.T) {
 	for range 300 {
 		recorder := ssetest.NewRecorder(t)
@@ -258,8 +263,9 @@ func TestNoHeartbeatAfterTheHandler(t *testing.T) {
 	}
 }
 
-// While a stream is open, http.Server.Shutdown returns only when its context is
-// done, unless Done ends the stream.
+// If Done is closed when the server shuts down, an idle stream ends at once, and a
+// stream whose write is blocked ends after a second. Without Done, Shutdown would wait
+// for the streams until its context is done.
 func TestShutdown(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -319,7 +325,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// When a peer disconnects, the handler returns and the stream is freed.
+// When a peer disconnects, its stream ends at once, and so the handler can return.
 func TestClientGoneFreesTheHandler(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		const clients = 1000
@@ -352,9 +358,9 @@ func TestClientGoneFreesTheHandler(t *testing.T) {
 	})
 }
 
-// A deadline alone does not detect a vanished peer in time, because heartbeats
-// fit the buffers for long. (With ConnContext it is detected: TestBlackHole in
-// internal/soak.)
+// Without ConnContext, only WriteTimeout can detect a peer that has vanished. That
+// takes more than an hour, because heartbeats are small and fill the buffers slowly.
+// (TestBlackHole in internal/soak tests that ConnContext detects such a peer in time.)
 func TestBlackHoleWithoutConnContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, ended := streamHandler(&sse.AcceptOptions{WriteTimeout: 5 * time.Second}, untilDone)
@@ -373,8 +379,9 @@ func TestBlackHoleWithoutConnContext(t *testing.T) {
 	})
 }
 
-// As ConnContext documents for HTTP/2, the server pings the peer and closes the
-// connection if no reply comes.
+// On HTTP/2, the server itself can detect a peer that has vanished, as the
+// documentation of ConnContext recommends: it pings the peer after 15 seconds of
+// silence, and closes the connection if no reply comes within 10 seconds.
 func TestBlackHoleHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, ended := streamHandler(&sse.AcceptOptions{Heartbeat: time.Hour}, untilDone)
@@ -400,9 +407,10 @@ func TestBlackHoleHTTP2(t *testing.T) {
 	})
 }
 
-// The handler has not read the request's body, and the body does not arrive:
-// net/http waits for it before it sends the header, and after the handler, but
-// not forever.
+// If the handler has not read the request's body, net/http waits for the body before
+// it sends the response header, and again when the handler has returned. Here the
+// body never arrives. Accept limits the first wait to WriteTimeout, and the second
+// wait is limited, too.
 func TestUnreadBodyMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, ended := streamHandler(&sse.AcceptOptions{WriteTimeout: 5 * time.Second}, untilDone)
@@ -423,7 +431,7 @@ func TestUnreadBodyMissing(t *testing.T) {
 	})
 }
 
-// An unread body that does arrive does not disturb the stream.
+// A body that arrives but that the handler does not read does not end the stream.
 func TestUnreadBodyArrives(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, ended := streamHandler(&sse.AcceptOptions{WriteTimeout: 5 * time.Second},
@@ -445,8 +453,9 @@ func TestUnreadBodyArrives(t *testing.T) {
 	})
 }
 
-// When the server shuts down, a slow reader has no more time than a stalled
-// one, and receives no new event.
+// When the server shuts down, the stream of a client that reads slowly ends within a
+// second, as the stream of a client that reads nothing. The handler cannot send any
+// further event.
 func TestShutdownDoesNotWaitForASlowReader(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		opts.BufferSize = 16 << 10

@@ -34,8 +34,8 @@ func inModes(t *testing.T, test func(t *testing.T, opts *ssetest.ServerOptions))
 }
 
 // streamHandler returns a handler that accepts a stream, calls use, and closes
-// the stream. It sends the stream's cause, or the error of Accept, on the
-// channel.
+// the stream. When use has returned, the handler sends on the channel why the stream
+// has ended, or nil if it is still open. If Accept fails, it sends the error.
 func streamHandler(opts *sse.AcceptOptions, use func(*sse.Stream)) (http.Handler, <-chan error) {
 	ended := make(chan error, 10)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +52,8 @@ func streamHandler(opts *sse.AcceptOptions, use func(*sse.Stream)) (http.Handler
 
 func untilDone(stream *sse.Stream) { <-stream.Context().Done() }
 
-// get sends a request; its response stays open until the test ends.
+// get sends a request with header fields, given as name, value, name, value, and so
+// on. The body of the response stays open until the test ends.
 func get(t *testing.T, server *ssetest.Server, header ...string) *http.Response {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -83,7 +84,7 @@ func read(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-// Accept sends the headers and a first byte of the body at once.
+// Accept sends the response header and the first bytes of the body at once.
 func TestAcceptSendsHeadersAndAFirstByte(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(nil, untilDone)
@@ -170,7 +171,7 @@ func TestBatchIsOneWriteAndOneFlush(t *testing.T) {
 	}
 }
 
-// Send writes no event if one of its events is refused.
+// If Send refuses one of its events, it writes none of them. The stream stays usable.
 func TestRefusedEventSendsNothing(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	handler, _ := streamHandler(nil, func(stream *sse.Stream) {
@@ -276,7 +277,8 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
-// A heartbeat follows a time of silence: traffic postpones it.
+// The stream sends a heartbeat 15 seconds after the last write, so every event
+// postpones the next heartbeat.
 func TestTrafficPostponesHeartbeats(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(nil, func(stream *sse.Stream) {
@@ -305,7 +307,8 @@ func TestNoHeartbeats(t *testing.T) {
 	})
 }
 
-// HTML 9.2.5: heartbeats must not disturb an event, whichever form they have.
+// With a Heartbeat of one second, a stream that sends no event for a minute sends 59 or
+// 60 heartbeats. Each is a comment line. HTML 9.2.6: a client ignores comments.
 func TestHeartbeatsAreInvisibleToTheClient(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, _ := streamHandler(&sse.AcceptOptions{Heartbeat: time.Second},
@@ -318,14 +321,16 @@ func TestHeartbeatsAreInvisibleToTheClient(t *testing.T) {
 		for scanner.Scan() && scanner.Text() == ":" {
 			comments++
 		}
-		// The sixtieth heartbeat and the event are due at the same time.
+		// The sixtieth heartbeat and the event are due at the same time: either may be
+		// sent first. The first byte of the stream is a comment, too.
 		if comments != 60 && comments != 61 {
 			t.Errorf("%d comments in a minute, want the first byte and 59 or 60", comments)
 		}
 	})
 }
 
-// RFC 9110 9.3.2: the response to a HEAD request has the header and no stream.
+// RFC 9110 9.3.2: the response to a HEAD request has a header but no body. So Accept
+// returns an error instead of a stream.
 func TestHead(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		handler, ended := streamHandler(nil, untilDone)

@@ -8,13 +8,13 @@ import (
 // StreamOptions configures the streams of a [Broker]. The zero value works.
 type StreamOptions struct {
 	// Retry is the time that clients should wait before they reconnect. Every
-	// stream begins with it. If zero, each client decides. [Broker.Shutdown] sends
-	// a random time instead when it ends a stream.
+	// stream begins with a retry field that contains it. If zero, each client
+	// decides. When [Broker.Shutdown] ends a stream, it sends a random time instead.
 	Retry time.Duration
 
-	// Heartbeat is the time of silence after which a heartbeat is sent. If
-	// zero, 15 seconds. If negative, the broker sends no heartbeats: see
-	// [AcceptOptions.Heartbeat].
+	// Heartbeat is the time of silence after which a heartbeat is sent. If zero,
+	// 15 seconds. If negative, the broker sends no heartbeats;
+	// [AcceptOptions.Heartbeat] describes the consequences.
 	Heartbeat time.Duration
 
 	// HeartbeatEvent and HeartbeatBlock select the form of the heartbeats, as
@@ -26,9 +26,11 @@ type StreamOptions struct {
 	// that are sent to it. On a parked stream (see [Broker.Park]), WriteTimeout
 	// limits the time during which a blocked write makes no progress. If the
 	// peer exceeds the limit, the stream ends with [ErrPeerGone]. If zero, 30
-	// seconds. If negative, there is no limit. A peer that has vanished is
-	// noticed after Heartbeat + WriteTimeout only with [ConnContext], which
-	// [Broker.Attach] installs.
+	// seconds. If negative, there is no limit.
+	//
+	// If a peer vanishes without closing the connection, the server notices this
+	// after Heartbeat + WriteTimeout, but only if [ConnContext] is installed.
+	// [Broker.Attach] installs it.
 	WriteTimeout time.Duration
 
 	// Final, if not nil, is the last event of every stream that the broker

@@ -13,8 +13,9 @@ const (
 	// stream at once, unless one event has more.
 	batchSize = 64 << 10
 
-	// heldBatch is the same for a held stream. It is smaller, because the handler
-	// has a copy of the batch in memory until the peer has accepted it.
+	// heldBatch is the same for a held stream: a stream that waits in its handler's
+	// goroutine. It is smaller than batchSize, because the handler has a copy of the
+	// batch in memory until the peer has accepted the batch.
 	heldBatch = 16 << 10
 )
 
@@ -36,15 +37,15 @@ type Subscriber struct {
 	Topics   []string
 	Patterns []Pattern
 
-	// Position is the subscriber's cursor. Every selected event up to this position
-	// was handed to the subscriber's connection, or is covered by a gap.
+	// Position is the subscriber's cursor: every selected event up to this position
+	// was handed to the subscriber's connection, or is covered by a [Gap].
 	Position Position
 
 	// Lag and LagBytes are the number of events that the subscriber has not
 	// received yet, and their bytes on the wire. An event counts once for each of
-	// the Topics and Patterns that select it. An event that is no longer in the
-	// broker's memory usually does not count, so both can be too small for a
-	// subscriber that reads from the Log.
+	// the Topics and Patterns that select it. Both numbers are too small for a
+	// subscriber that reads old events from the Log, because most events that are
+	// no longer in the broker's memory do not count.
 	Lag      int
 	LagBytes int64
 
@@ -53,12 +54,14 @@ type Subscriber struct {
 	// [Broker.Subscribe].
 	Wait string
 
-	// Why is the reason why a stream is held although the broker parks, or empty.
+	// Why is the reason why a stream is held although [Broker.Park] is set. It is
+	// empty in all other cases.
 	Why string
 }
 
-// subscriber is one connected stream: a selection of topics, and a cursor into the
-// log. The broker's lock guards its fields, except the fields that never change.
+// subscriber is one connected stream, or one subscription by Broker.Subscribe. It has a
+// selection of topics, and a cursor: the position up to which it has received events.
+// The broker's lock guards its fields, except the fields that never change.
 //
 //	        ┌──── no more events ───► idle ─┐
 //	        │                               │ an event, a heartbeat, an end
@@ -66,7 +69,7 @@ type Subscriber struct {
 //
 // Invariants: every selected event up to cursor was handed to the transport, or is
 // covered by a gap. While the subscriber is idle, no event in its chains is after
-// cursor.
+// cursor. (The chain of a topic or pattern has its events and its subscribers.)
 type subscriber struct {
 	id          uint64
 	connectedAt int64           // in nanoseconds since 1970
@@ -77,24 +80,24 @@ type subscriber struct {
 	transport   transport
 
 	cursor         Position
-	sentSeq        uint64 // sequence of the last id that the client has received
-	knownLossSeq   uint64 // the client has received a gap for losses up to here, or accepts them
+	sentSeq        uint64 // Seq of the position that was last sent to the client, or 0 if unknown
+	knownLossSeq   uint64 // the client needs no gap for events up to this sequence
 	endCause       error  // reason to end the stream, or nil
 	lastActivity   int64  // time of the last write or heartbeat, in nanoseconds since 1970
-	wheelSlot      int32  // slot in the wheel, or -1
+	wheelSlot      int32  // slot in the timer wheel (wheel.go), or -1
 	wheelIndex     int32  // index in that slot
 	listIndex      int32  // index in state.subscribers
-	knownLossCheck uint32 // check of the event at knownLossSeq
+	knownLossCheck uint32 // Position.Check of the event with the sequence knownLossSeq
 	peer           peer
 	lastComment    uint32 // number of the last comment that was handed to the transport
 
 	gap             *Gap   // gap to send before anything else, or nil
-	conflateThrough uint64 // up to this sequence, only the latest event of each topic is sent
+	conflateThrough uint64 // up to this sequence, send only the latest event of each topic
 	idle            bool   // waits to be woken
-	caughtUp        bool   // has reached the end of the window at least once
-	acceptsPastLoss bool   // losses before its first event are no gap
-	heartbeatDue    bool
-	connected       bool // OnConnect has returned
+	caughtUp        bool   // has reached the newest event at least once
+	acceptsPastLoss bool   // events that were lost before its first event need no gap
+	heartbeatDue    bool   // the next pull sets batch.heartbeat, unless events are sent
+	connected       bool   // OnConnect has returned
 }
 
 // deliveryOptions are the options of a selection that many subscribers share. They
@@ -109,7 +112,7 @@ type deliveryOptions struct {
 	filter      func(*Entry) bool
 }
 
-// equal reports whether neither has a filter, and everything else is equal.
+// equal reports whether o and p are equal and have no filter. Filters cannot be compared.
 func (o *deliveryOptions) equal(p *deliveryOptions) bool {
 	return o.filter == nil && p.filter == nil && o.lagPolicy == p.lagPolicy &&
 		o.lossPolicy == p.lossPolicy && o.maxLag == p.maxLag &&
@@ -118,7 +121,7 @@ func (o *deliveryOptions) equal(p *deliveryOptions) bool {
 }
 
 // newDeliveryOptions returns the options of a selection, with defaults. cursor is
-// the form of the cursor if the selection has none.
+// Broker.Cursor, which applies if Selection.Cursor is empty.
 func newDeliveryOptions(sel *Selection, cursor CursorForm) deliveryOptions {
 	o := deliveryOptions{
 		lagPolicy: sel.Lag, lossPolicy: sel.Loss, withTopic: sel.WithTopic, filter: sel.Filter,
@@ -144,11 +147,11 @@ func newDeliveryOptions(sel *Selection, cursor CursorForm) deliveryOptions {
 // called. Its methods do not block. The caller holds the broker's lock, and calls
 // none of them once the subscriber has left.
 type transport interface {
-	wake()                 // the subscriber is no longer idle
-	interrupt(cause error) // end soon, also during a write
-	abort()                // end now
-	stalledSince() int64   // time of the last progress of a blocked write, or 0
-	kind() (wait, why string)
+	wake()                    // the subscriber is no longer idle
+	interrupt(cause error)    // end soon, also during a write
+	abort()                   // end now
+	stalledSince() int64      // time of the last progress of a blocked write, or 0
+	kind() (wait, why string) // Subscriber.Wait and Subscriber.Why
 }
 
 // batch is the next thing that a subscriber does: write entries, a gap, a comment or
@@ -160,10 +163,10 @@ type batch struct {
 	gap         *Gap
 	gapPosition Position
 	permit      *pagePermit // of the page that entries are from, or nil
-	fetch       bool        // read the entries after and through from the log
+	fetch       bool        // read a page from the log: entries after after, up to through
 	after       Position
 	through     Position
-	heartbeat   bool     // set with entries if the filter may drop all of them
+	heartbeat   bool     // set with entries if the filter may reject all of them
 	cursor      Position // sent as the heartbeat, unless zero
 	endCause    error
 	comment     []byte // in wire format, or nil; set only without entries and gap
@@ -174,7 +177,8 @@ type batch struct {
 	dropped int // events that the lag policy has skipped
 }
 
-// release drops the references to the entries.
+// release removes the references to the entries, and for an idle subscriber also the
+// memory of the slice.
 func (b *batch) release() {
 	if clear(b.entries); b.idle {
 		b.entries = nil
@@ -185,8 +189,10 @@ func (b *batch) empty() bool {
 	return len(b.entries) == 0 && b.gap == nil && !b.heartbeat && b.comment == nil
 }
 
-// pull sets b to the next thing that the subscriber does, and moves the cursor past
-// it. limit is the number of bytes of entries, unless one entry has more.
+// pull sets b to the next thing that the subscriber does. If b has entries, pull moves
+// the cursor past them. Their size is at most limit bytes, unless the first entry alone
+// is larger. If the next entries are no longer in the window (the events in memory), b
+// asks for a page of the log instead, and takePage moves the cursor later.
 func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.Time) {
 	if b.passedFilter {
 		s.lastActivity = now.UnixNano()
@@ -208,14 +214,14 @@ func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.
 		b.fetch, b.after, b.through = true, s.cursor, w.base
 		return
 	}
-	s.acceptsPastLoss = false // the window has every event from here on
+	s.acceptsPastLoss = false // the first event is in the window, so a later loss needs a gap
 	if s.gap == nil && s.takeComment(c, b) {
-		return // newer events follow the comment
+		return // the next pull takes the events that were published after the comment
 	}
 	if s.takeFromWindow(w, b, limit) {
 		s.caughtUp = true
 		if len(b.entries) == 0 {
-			s.takeComment(c, b) // the cursor is at the end now
+			s.takeComment(c, b) // takeFromWindow has moved the cursor to the newest event
 		}
 		s.idle = s.lastComment == c.last
 		b.idle = s.idle
@@ -233,9 +239,10 @@ func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.
 	s.heartbeatDue = false
 }
 
-// takeComment sets b.comment to the subscriber's next comment, if it has one and has
-// received all events that were published before it. A comment postpones no
-// heartbeat, because a heartbeat may carry the cursor.
+// takeComment sets b.comment to the subscriber's next comment and returns true, if there
+// is one and the subscriber has received all events that were published before that
+// comment. A comment does not postpone the next heartbeat, because a heartbeat may carry
+// the cursor.
 func (s *subscriber) takeComment(c *comments, b *batch) bool {
 	next, number := c.next(s.lastComment)
 	if next == nil || s.cursor.Seq < next.after {
@@ -246,7 +253,7 @@ func (s *subscriber) takeComment(c *comments, b *batch) bool {
 }
 
 // takeFromWindow sets b to the gap, if there is one, or to the next entries of the
-// window. It reports whether no entry follows.
+// window. It returns true if the window has no entry for the subscriber after b.
 func (s *subscriber) takeFromWindow(w *window, b *batch, limit int) (end bool) {
 	chains := s.chains(w)
 	if s.gap != nil {
@@ -265,7 +272,7 @@ func (s *subscriber) takeFromWindow(w *window, b *batch, limit int) (end bool) {
 		return false
 	}
 	if w.last.Seq > s.cursor.Seq {
-		s.cursor = w.last // past the events that the subscriber has not selected
+		s.cursor = w.last // the subscriber has not selected the events in between
 	}
 	return true
 }
@@ -285,16 +292,20 @@ func (s *subscriber) advance(w *window, b *batch) {
 		}
 	}
 	if s.opts.filter != nil || len(b.entries) < n || b.entries[n-1].ownID {
-		// The client may not receive the id of the last entry; and an id that the
-		// application has chosen is valid only as long as the event is retained.
+		// The client may not receive the last entry, or receives an ID that the
+		// application has chosen, which is valid only as long as the event is
+		// stored. So the next heartbeat sends the cursor.
 		s.sentSeq = 0
 	}
 }
 
-// takeGap sets b to the gap. No event is missing after lost, nor after the cursor.
-// If retained is true, some events before lost are still stored: they follow the
-// gap, which then does not move the cursor. Otherwise a connection that ended after
-// the gap would lose those events.
+// takeGap sets b to the gap. lost is the position of the newest lost event: after it, no
+// event is missing.
+//
+// If retained is true, some events between the cursor and lost are still stored, and
+// follow the gap. The gap then has the cursor as its ID, so that a client which
+// reconnects right after the gap still receives these events. If retained is false,
+// the cursor moves to lost, and the gap has that ID.
 func (s *subscriber) takeGap(b *batch, lost Position, retained bool) {
 	if lost.Seq <= s.cursor.Seq {
 		lost = s.cursor
@@ -310,7 +321,7 @@ func (s *subscriber) takeGap(b *batch, lost Position, retained bool) {
 	s.gap, s.sentSeq = nil, s.cursor.Seq
 }
 
-// noteKnownLoss records that the client needs no gap for losses up to p.
+// noteKnownLoss records that the client needs no further gap for events up to p.
 func (s *subscriber) noteKnownLoss(p Position) {
 	if p.Seq > s.knownLossSeq {
 		s.knownLossSeq, s.knownLossCheck = p.Seq, p.Check
@@ -325,8 +336,8 @@ func (s *subscriber) gapStart() string {
 	return s.cursor.String()
 }
 
-// newestLoss returns the mark of the newest event that the subscriber has selected
-// and the window has lost.
+// newestLoss returns the position and the time of the newest event that the window has
+// lost and that the subscriber has, or may have, selected.
 func (s *subscriber) newestLoss(w *window) lossMark {
 	newest := w.lossFloor
 	for i := range s.links() {
@@ -335,11 +346,12 @@ func (s *subscriber) newestLoss(w *window) lossMark {
 	return newest
 }
 
-// checkLoss sets the gap if an event after the cursor is lost.
+// checkLoss sets the gap if an event after the cursor is lost, unless the client needs
+// no gap for that event.
 func (s *subscriber) checkLoss(w *window) {
 	lost := s.newestLoss(w)
 	if s.acceptsPastLoss {
-		s.acceptsPastLoss = s.cursor.Seq < w.base.Seq // the log may know of more losses
+		s.acceptsPastLoss = s.cursor.Seq < w.base.Seq // the log may report further losses
 		s.noteKnownLoss(Position{w.epoch, lost.seq, lost.check})
 	}
 	if lost.seq > max(s.knownLossSeq, s.cursor.Seq) {
@@ -355,8 +367,8 @@ func (s *subscriber) noteGap(w *window, why GapReason) {
 	s.applyLossPolicy(w)
 }
 
-// applyLossPolicy does with a subscriber that misses an event what its LossPolicy
-// says.
+// applyLossPolicy applies the LossPolicy of a subscriber that misses an event: LossNew
+// moves the cursor to the newest event, and LossRefuse ends the stream.
 func (s *subscriber) applyLossPolicy(w *window) {
 	switch s.opts.lossPolicy {
 	case LossNew:
@@ -368,14 +380,14 @@ func (s *subscriber) applyLossPolicy(w *window) {
 	}
 }
 
-// takePage is pull for a page of the log. entries are the entries of the page, in
-// the window's form.
+// takePage sets b to the content of a page that was read from the log for b. It does the
+// same as pull does for the window. entries are the entries of the page, encoded.
 func (s *subscriber) takePage(w *window, page *Page, entries []*entry, b *batch, now time.Time) {
 	through := b.through
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	lost := page.Lost
 	if lost.Seq > through.Seq {
-		lost = through // the window has every event after it
+		lost = through // the window has every event after through
 	}
 	if s.acceptsPastLoss {
 		s.acceptsPastLoss = false
@@ -417,8 +429,8 @@ func (s *subscriber) describe() Subscriber {
 	return d
 }
 
-// resumePoint is the part of a subscriber that is restored if a batch was not
-// written.
+// resumePoint is the part of a subscriber that pull changes and that must be restored if
+// the batch is not written.
 type resumePoint struct {
 	cursor          Position
 	conflateThrough uint64

@@ -5,14 +5,17 @@ import (
 	"time"
 )
 
-// timers sends heartbeats, and ends streams that have expired or whose peer
-// accepts nothing. state.mu guards it.
+// timers sends heartbeats, and ends streams that have expired or whose peer accepts no
+// bytes. Something is due for a subscriber at two times: when it needs a heartbeat, and
+// when its blocked write has made no progress for writeTimeout. The wheel finds the
+// subscribers for which something is due. expiries ends streams that expire, because
+// the wheel is not exact. state.mu guards all fields.
 type timers struct {
 	wheel
 	expiries     expiries
 	st           *state
-	heartbeat    time.Duration // interval; none if not positive
-	writeTimeout time.Duration // none if not positive
+	heartbeat    time.Duration // interval of heartbeats; no heartbeats if not positive
+	writeTimeout time.Duration // no limit if not positive
 }
 
 func (t *timers) init(st *state, now time.Time, heartbeat, writeTimeout time.Duration) {
@@ -33,22 +36,24 @@ func (t *timers) leave(s *subscriber) {
 	t.expiries.remove(s)
 }
 
-// schedule adds a subscriber to the wheel.
+// schedule adds a subscriber to the wheel, and sets the timer if something is now due
+// earlier.
 func (t *timers) schedule(s *subscriber, now time.Time) {
 	t.catchUp(now)
 	t.insert(s)
 	t.setTimer(now)
 }
 
-// reschedule is schedule for a subscriber for which something is due earlier than
-// before.
+// reschedule moves a subscriber in the wheel, because its write is blocked: the end of
+// that write may be due before the next heartbeat.
 func (t *timers) reschedule(s *subscriber, now time.Time) {
 	t.remove(s)
 	t.schedule(s, now)
 }
 
-// insert adds a subscriber to the slot of the earliest time at which something is
-// due for it.
+// insert adds a subscriber to the slot of the time at which something is next due. If
+// there are neither heartbeats nor a blocked write with a limit, the subscriber is not
+// in the wheel.
 func (t *timers) insert(s *subscriber) {
 	due := time.Time{}
 	if t.heartbeat > 0 {
@@ -65,7 +70,7 @@ func (t *timers) insert(s *subscriber) {
 	t.add(s, due)
 }
 
-// setTimer sets the timer for the next slot that is not empty.
+// setTimer makes the timer fire at the time of the next slot that is not empty.
 func (t *timers) setTimer(now time.Time) {
 	if t.count == 0 {
 		return
@@ -83,7 +88,8 @@ func (t *timers) setTimer(now time.Time) {
 	}
 }
 
-// advance handles every slot whose time has come.
+// advance runs when the timer fires. It handles the subscribers in all slots whose time
+// has come.
 func (t *timers) advance() {
 	t.st.mu.Lock()
 	defer t.st.mu.Unlock()
@@ -103,10 +109,12 @@ func (t *timers) advance() {
 	t.setTimer(now)
 }
 
-// handle does for a subscriber what is due, and inserts it at its next time.
+// handle ends a subscriber that has expired or is stalled. For other subscribers, it
+// starts a heartbeat if a heartbeat is due, and inserts the subscriber for the next time
+// at which something is due.
 func (t *timers) handle(s *subscriber, now time.Time) {
 	at := now.UnixNano()
-	if s.expired(now) { // its timer is late, because the clock was set
+	if s.expired(now) { // the timer of expiries is late, because the clock was set
 		t.st.endLocked(s, ErrExpired)
 		return
 	}
@@ -122,10 +130,11 @@ func (t *timers) handle(s *subscriber, now time.Time) {
 			s.heartbeatDue, s.idle = true, false
 			s.transport.wake()
 		default:
-			// The filter may drop every event that is being delivered.
+			// The events that are being delivered replace the heartbeat, unless the
+			// filter may reject all of them.
 			s.heartbeatDue = s.opts.filter != nil
 		}
-		s.lastActivity = at // the next heartbeat is due one interval later, sent or not
+		s.lastActivity = at // even if no heartbeat was sent: the next is due one interval later
 	}
 	t.insert(s)
 }

@@ -14,9 +14,9 @@ const maxTopicLen = 1 << 10
 // selection together.
 const maxTopics = 1 << 10
 
-// defaultTopic is the topic of an event that is published without a topic. No
-// request can name it. It is selected only by a Selection without Topics and
-// Patterns, and by the patterns * and **.
+// defaultTopic is the topic of an event that is published without a topic. No request
+// can name this topic, because checkTopic rejects it. Only a Selection without Topics
+// and Patterns selects it, and the patterns * and **.
 const defaultTopic = ""
 
 // checkTopic returns a *FieldError unless topic is valid.
@@ -30,8 +30,8 @@ func checkTopic(topic string) error {
 	return nil
 }
 
-// invalidReason returns the rule for topics and patterns that text breaks, or
-// an empty string.
+// invalidReason returns the reason why text is neither a topic nor a pattern, or an
+// empty string.
 func invalidReason(text string) string {
 	switch {
 	case len(text) > maxTopicLen:
@@ -46,7 +46,8 @@ func invalidReason(text string) string {
 	return ""
 }
 
-// isPrintable reports whether text is printable ASCII, as most topics are.
+// isPrintable reports whether text is printable ASCII. Most topics are, and need no
+// further checks.
 func isPrintable(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' {
@@ -59,9 +60,8 @@ func isPrintable(text string) bool {
 // isControl reports whether r is in Unicode's category Cc.
 func isControl(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 }
 
-// Pattern selects topics. Pattern is a separate type. Therefore a topic may
-// contain any character except control characters, even "*", and is never
-// mistaken for a pattern.
+// Pattern selects topics. A topic is a string, and a Pattern is a type of its own, so
+// the two cannot be confused: a topic may even contain "*".
 //
 // A pattern consists of segments separated by "/":
 //
@@ -69,9 +69,9 @@ func isControl(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 }
 //   - "**" matches one or more segments. It must be the last segment.
 //   - Any other segment matches itself. It must not contain "*".
 //
-// For example, "room/*" matches "room/1" but neither "room" nor "room/1/2";
-// "room/**" matches "room/1" and "room/1/2". The pattern "**" matches every
-// topic, and also the events without a topic.
+// For example, "room/*" matches "room/1" but neither "room" nor "room/1/2". The pattern
+// "room/**" matches "room/1" and "room/1/2", but not "room". The pattern "**" matches
+// every topic. The patterns "*" and "**" also match the events without a topic.
 //
 // The zero Pattern matches nothing. Patterns can be compared with ==.
 type Pattern struct{ text string }
@@ -97,7 +97,7 @@ func ParsePattern(text string) (Pattern, error) {
 	return Pattern{text}, nil
 }
 
-// checkSegments returns the rule for wildcards that text breaks, or an empty
+// checkSegments returns the reason why a "*" in text is in a wrong place, or an empty
 // string.
 func checkSegments(text string) string {
 	for {

@@ -1,16 +1,17 @@
 package sse
 
 const (
-	// inlineWakes is how many subscribers a publisher wakes itself. It leaves more
-	// than that to a goroutine.
+	// inlineWakes is how many subscribers a publisher itself wakes for one event. If
+	// there are more, the goroutine of wakeDirty wakes them.
 	inlineWakes = 8
 
 	// wakeBatch is how many subscribers are woken while the lock is held once.
 	wakeBatch = 64
 )
 
-// wakeSubscribers wakes the subscribers that have selected an event. The caller
-// holds mu.
+// wakeSubscribers wakes the subscribers that have selected an event: the members of the
+// event's chains (see chain). The members of a large chain are left to wakeDirty: until
+// it has woken them, the chain is dirty. The caller holds mu.
 func (st *state) wakeSubscribers(e *entry) {
 	room := inlineWakes
 	for _, chain := range st.window.chainsOf(e) {
@@ -33,8 +34,8 @@ func (st *state) wakeSubscribers(e *entry) {
 }
 
 // wakeSubscriber wakes a subscriber that is idle. A subscriber that is not idle may be
-// blocked in a write: if it is too far behind, and its policy is LagDisconnect,
-// wakeSubscriber ends it. The caller holds mu.
+// blocked in a write: then it cannot check its own lag. If a subscriber is too far behind
+// and its policy is LagDisconnect, wakeSubscriber ends it. The caller holds mu.
 func (st *state) wakeSubscriber(s *subscriber) {
 	switch {
 	case s.idle:
@@ -45,20 +46,22 @@ func (st *state) wakeSubscriber(s *subscriber) {
 	}
 }
 
-// wakeDirty wakes the members of all dirty chains, and releases the lock in
-// between. It returns when no chain is dirty; a publisher starts it again.
+// wakeDirty wakes the members of all dirty chains. After every wakeBatch members, it
+// releases the lock for a moment. It returns when no chain is dirty. The next publisher
+// that makes a chain dirty starts it again.
 func (st *state) wakeDirty() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for len(st.dirtyChains) > 0 {
-		// In turn, so that a chain which always becomes dirty again does not
-		// delay the others.
+		// The oldest first, so that a chain that becomes dirty again and again does
+		// not delay the others.
 		chain := st.dirtyChains[0]
 		st.dirtyChains[0] = nil
 		st.dirtyChains = st.dirtyChains[1:]
 		chain.dirty = false
-		// From the end to the front: see chain.remove. A subscriber that joins
-		// meanwhile pulls on its own.
+		// From the end to the front, because chain.remove moves the last member to
+		// the index that becomes free. A subscriber that joins meanwhile need not be
+		// woken: it is not idle before it has pulled this event.
 		for i, n := len(chain.members)-1, 0; i >= 0; i, n = min(i, len(chain.members))-1, n+1 {
 			st.wakeSubscriber(chain.members[i].subscriber)
 			if n%wakeBatch == wakeBatch-1 {
@@ -71,7 +74,8 @@ func (st *state) wakeDirty() {
 	st.waking = false
 }
 
-// comment adds a comment, and wakes the streams that are idle.
+// comment adds a comment, and wakes the subscribers that are idle. After every wakeBatch
+// subscribers, it releases the lock for a moment.
 func (st *state) comment(wire []byte) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -80,7 +84,8 @@ func (st *state) comment(wire []byte) error {
 	}
 	st.comments.add(wire, st.window.last.Seq)
 	// From the end to the front, because leave moves the last subscriber to the
-	// index that becomes free. A subscriber that enters meanwhile needs no wake-up.
+	// index that becomes free. A subscriber that enters meanwhile does not receive
+	// this comment.
 	for i, n := len(st.subscribers)-1, 0; i >= 0; i, n = min(i, len(st.subscribers))-1, n+1 {
 		if s := st.subscribers[i]; s.idle {
 			st.wakeSubscriber(s)

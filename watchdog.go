@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// watchdog cancels a context when it has run for a timeout without being
-// stopped. With a timeout of zero it never does.
+// watchdog cancels a context when a timeout has passed since the last call of start. A
+// call of stop prevents this. If the timeout is zero, the watchdog does nothing.
 type watchdog struct {
 	timeout time.Duration
 	timer   *time.Timer // nil if there is no timeout
 }
 
-// newWatchdog returns a watchdog that is stopped.
+// newWatchdog returns a watchdog that is stopped. When the timeout has passed, it calls
+// cancel with an error that wraps os.ErrDeadlineExceeded.
 func newWatchdog(timeout time.Duration, cancel context.CancelCauseFunc) *watchdog {
 	w := &watchdog{timeout: timeout}
 	if timeout > 0 {
@@ -40,8 +41,8 @@ func (w *watchdog) stop() {
 	}
 }
 
-// watchedReader runs a watchdog while it waits for bytes, but not while the
-// caller processes them.
+// watchedReader is a reader whose watchdog runs during each Read, but not while the
+// caller processes the bytes.
 type watchedReader struct {
 	r        io.Reader
 	watchdog *watchdog

@@ -2,19 +2,21 @@ package sse
 
 import "time"
 
-// wheel finds the subscribers for which something is due, with one timer for all
-// of them.
+// wheel finds the subscribers for which something is due (a heartbeat, or the end of a
+// blocked write: see timers), with one timer for all subscribers. The slots are a ring:
+// each lasts one tick, and the slot of tick n is slots[n%wheelSlots].
 //
-//	slots   │ s s │ s │   │ s s s │ …      each lasts one tick
-//	                    ▲
-//	                    turnedTicks
+//	slots   │     │   │ s s │ s │   │ s s s │ …
+//	                ▲
+//	                turnedTicks: the slots up to this tick were handled
 //
-// A subscriber is in at most one slot. When the time of the slot has come, the
-// subscriber is checked, and inserted where something is due next. Writing to a
-// subscriber does not move it.
+// A subscriber is in at most one slot. When the time of the slot has come,
+// timers.handle checks the subscriber, and inserts it into the slot in which something
+// is due next. A write postpones the next heartbeat, but does not move the subscriber
+// to a later slot: the check at the earlier time then finds that nothing is due.
 //
-// Invariants: a subscriber in slots[i] has wheelSlot i, and wheelIndex is its
-// index there.
+// Invariants: a subscriber s in slots[i] has s.wheelSlot == i, and s.wheelIndex is its
+// index in slots[i].
 type wheel struct {
 	slots       [wheelSlots][]*subscriber
 	tick        time.Duration
@@ -22,13 +24,13 @@ type wheel struct {
 	turnedTicks int64 // ticks since startedAt that were handled
 	count       int   // subscribers in all slots
 	timer       *time.Timer
-	timerAt     time.Time // when the timer fires, or zero
+	timerAt     time.Time // when the timer fires; zero if it is not set
 }
 
 const wheelSlots = 64
 
-// init sets the length of a tick: a sixteenth of an interval, but at least a
-// millisecond and at most a second.
+// init sets the length of a tick: a sixteenth of the heartbeat interval, but at least a
+// millisecond and at most a second. Without heartbeats, it is a second.
 func (w *wheel) init(now time.Time, interval time.Duration) {
 	w.startedAt = now
 	w.tick = time.Second
@@ -42,8 +44,9 @@ func (w *wheel) tickAt(t time.Time) int64 {
 	return int64((t.Sub(w.startedAt) + w.tick - 1) / w.tick)
 }
 
-// add inserts a subscriber in the slot of the time due, or in the last slot that
-// the wheel reaches.
+// add inserts a subscriber into the slot of the time due. A time that is further away
+// than wheelSlots ticks has no slot yet: add then uses the last slot, and
+// timers.handle inserts the subscriber again when the time of that slot has come.
 func (w *wheel) add(s *subscriber, due time.Time) {
 	at := min(max(w.tickAt(due), w.turnedTicks+1), w.turnedTicks+wheelSlots)
 	s.wheelSlot = int32(at % wheelSlots)
@@ -81,7 +84,8 @@ func (w *wheel) next() time.Time {
 	return time.Time{}
 }
 
-// catchUp turns an empty wheel to now, because no timer turns it.
+// catchUp sets turnedTicks of an empty wheel to the current tick. While a wheel is empty
+// no timer is set, so timers.advance does not do this.
 func (w *wheel) catchUp(now time.Time) {
 	if w.count == 0 {
 		w.turnedTicks = max(w.turnedTicks, int64(now.Sub(w.startedAt)/w.tick))

@@ -16,13 +16,14 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// WindowLog makes the window of a broker an EventLog, for the conformance kit.
+// WindowLog makes a window an EventLog, so that ssetest.TestEventLog can test it. The
+// window is the part of the log that a broker has in memory.
 type WindowLog struct {
 	now func() time.Time
 
 	mu      sync.Mutex // guards the following
 	win     window
-	changed chan struct{} // closed, and replaced, by Append
+	changed chan struct{} // Append closes and replaces it
 }
 
 func NewWindowLog(limits Retention, rules []TopicRetention, now func() time.Time) *WindowLog {

@@ -11,18 +11,20 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// EventLogOptions describe a log to [TestEventLog]: how to open it, and which
-// optional capabilities it has. Only Open is required. TestEventLog does not
-// test a capability that is not declared here; it lists the omitted cases in
-// the test's log.
+// EventLogOptions describes a log to [TestEventLog]: how to open it, and which
+// optional capabilities it has. Only Open is required. TestEventLog consists of
+// cases, and each case is a subtest. It omits the cases that need a capability which
+// is not declared here, and lists their names in the test's log.
 type EventLogOptions struct {
-	// Open returns a new, empty log, independent of all others. A case may open
-	// several. Open registers the cleanup at the end of the case with t.Cleanup.
+	// Open returns a new, empty log that shares no entries with other logs. A case
+	// may open several logs. If a log must be closed at the end of the case, Open
+	// registers a function that closes it with t.Cleanup.
 	Open func(t testing.TB, setup EventLogSetup) sse.EventLog
 
 	// Reopen opens the stored contents of a log again, with the setup that Open
-	// received. Before that it closes the log or, better, leaves it as a killed
-	// process would. If nil, the log does not survive a restart.
+	// received. It may close the log first, but a better test is not to close it,
+	// because a process that is killed does not close its log either. If nil, the log
+	// does not survive a restart.
 	Reopen func(t testing.TB, log sse.EventLog) sse.EventLog
 
 	// Lose closes a log, deletes the newest n entries from its storage, as
@@ -36,12 +38,13 @@ type EventLogOptions struct {
 	Fail func(log sse.EventLog, n int)
 
 	// Trim blocks until the log has removed the entries that exceed its
-	// retention. If nil, Append removes them before it returns.
+	// retention. If nil, TestEventLog expects that Append removes these entries
+	// before it returns.
 	Trim func(t testing.TB, log sse.EventLog)
 
 	// ByCount, ByBytes and ByAge declare the kinds of retention rules that the log
 	// supports: rules with Entries, with Bytes and with Age. ByPattern declares
-	// that it supports rules of these kinds with a Pattern.
+	// that rules of the supported kinds may have a Pattern.
 	ByCount, ByBytes, ByAge, ByPattern bool
 
 	// Slack is how far the log may exceed a retention rule, as a fraction of the
@@ -65,10 +68,10 @@ type EventLogOptions struct {
 	// with no entries of concurrent Appends between them.
 	Contiguous bool
 
-	// Encoded declares that the log stores events in wire format, so that it
-	// changes them as encoding does: a CR in data is read back as LF, and Retry in
-	// whole milliseconds. The events that a [sse.Broker] appends already have
-	// this form.
+	// Encoded declares that the log stores events in wire format. This format can
+	// represent no CR in data, and only whole milliseconds in Retry. TestEventLog then
+	// appends only events without CR and with whole milliseconds, as a [sse.Broker]
+	// does.
 	Encoded bool
 
 	// Bubble runs every case in a bubble of [testing/synctest], so that no case
@@ -78,20 +81,20 @@ type EventLogOptions struct {
 
 // EventLogSetup is the configuration with which Open opens a log.
 type EventLogSetup struct {
-	// Retention are the rules by which the log removes entries. They are of the
-	// declared kinds only. If empty, the log removes nothing.
+	// Retention are the rules by which the log removes entries. Their kinds are
+	// declared in the options. If empty, the log removes nothing.
 	Retention []Retention
 
 	// Now is the clock that determines the age of entries, if ByAge is declared.
 	Now func() time.Time
 }
 
-// Retention is a rule that limits the entries that a log stores. The log
-// removes the oldest entries first.
+// Retention is a rule that limits the entries that a log stores. If the entries
+// exceed the limit, the log removes the oldest entries first.
 type Retention struct {
 	// Pattern selects the entries to which the rule applies. If zero, the rule
-	// applies to the whole log. If the pattern matches several topics, the limit
-	// may hold for all of them together or for each: TestEventLog allows both.
+	// applies to the whole log. If the pattern matches several topics, the log may
+	// apply the limit to each topic, or to all of these topics together.
 	Pattern sse.Pattern
 
 	// Exactly one of the following is not zero.
@@ -100,10 +103,10 @@ type Retention struct {
 	Age     time.Duration // maximum age of an entry
 }
 
-// TestEventLog tests whether a log fulfills the contract of [sse.EventLog].
-// Each case is a subtest with a log of its own. The message of a failed case
-// quotes the promise that the log has broken, explains why the promise matters,
-// and shows the observed and the expected result.
+// TestEventLog tests whether a log meets the requirements in the documentation of
+// [sse.EventLog]. Each case is a subtest with a log of its own. The message of a
+// failed case states the promise that the log has broken, explains why the promise
+// matters, and shows the observed and the expected result.
 //
 //	func TestLog(t *testing.T) {
 //		ssetest.TestEventLog(t, ssetest.EventLogOptions{
@@ -138,8 +141,8 @@ func TestEventLog(t *testing.T, opts EventLogOptions) {
 	}
 }
 
-// omittedCases returns the names of the cases that opts rule out, each with the
-// undeclared capabilities in parentheses.
+// omittedCases returns the names of the cases that need a capability which opts does
+// not declare. Each name is followed by these capabilities in parentheses.
 func omittedCases(opts *EventLogOptions) []string {
 	var omitted []string
 	for _, c := range eventLogCases() {
@@ -150,7 +153,7 @@ func omittedCases(opts *EventLogOptions) []string {
 	return omitted
 }
 
-// eventLogCase tests one promise of the contract.
+// eventLogCase tests one promise that sse.EventLog makes.
 type eventLogCase struct {
 	name    string
 	promise string // from the documentation of sse.EventLog
@@ -188,7 +191,7 @@ func (c *eventLogCase) report(failures []failure) string {
 	return text.String()
 }
 
-// needs are the capabilities that a case requires.
+// needs is the set of the capabilities that a case requires.
 type needs uint
 
 const (
@@ -205,7 +208,7 @@ const (
 	needKeys
 )
 
-// missing returns the names of the capabilities in n that opts do not declare.
+// missing returns the names of the capabilities in n that opts does not declare.
 func (n needs) missing(opts *EventLogOptions) []string {
 	var missing []string
 	for _, capability := range []struct {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	whyPrefix = "an application publishes an event again if its Append failed: if the log had " +
-		"stored the event, subscribers would receive it twice; if the log reported an entry " +
-		"that it has not stored, the event would be lost and its number used again"
+	whyPrefix = "if Append fails, an application publishes the events again that have no " +
+		"position: if the log had stored such an event, subscribers would receive it twice; if " +
+		"the log returned a position for an event that it has not stored, the event would be lost"
 	whyOrder = "a resuming subscriber first reads the log and then follows it: if Read and " +
 		"Follow differ, the subscriber loses events or receives them twice"
 )
@@ -20,9 +20,9 @@ const (
 var appendCases = []eventLogCase{
 	{
 		name: "append/positions",
-		promise: "Append returns the positions of the entries: the numbers grow from 1, the " +
-			"epoch is the log's epoch and not zero, and Check equals the entry's Check; the " +
-			"Position of an appended entry is ignored",
+		promise: "Append returns the positions of the entries: their numbers grow from 1, and " +
+			"their epoch is the log's epoch, which is not zero; Append ignores the Position that " +
+			"an entry has before",
 		why: "positions are the event ids with which clients reconnect",
 		run: appendPositions,
 	},
@@ -65,7 +65,7 @@ var appendCases = []eventLogCase{
 	{
 		name:    "append/contiguous",
 		promise: "the options declare Contiguous: the entries of one Append are adjacent",
-		why:     "code that relies on Contiguous would find foreign events in a batch",
+		why:     "code that relies on Contiguous would find foreign events inside a request",
 		needs:   needContiguous,
 		run:     func(k *kit) { appendConcurrentBatches(k, true) },
 	},
@@ -73,14 +73,14 @@ var appendCases = []eventLogCase{
 		name: "append/visible-when-stored",
 		promise: "Read and Follow return an entry only after it is stored, and Read returns it " +
 			"as soon as Append has returned",
-		why: "if a subscriber has received an event that is then lost, another event gets the " +
-			"same number, and the subscriber never receives that one",
+		why: "a subscriber might receive an event that is then lost: another event would get " +
+			"the same number, and the subscriber would never receive the other event",
 		run: appendVisible,
 	},
 	{
 		name: "append/canceled",
-		promise: "on error, Append returns the positions of the entries that it has stored, " +
-			"which are a prefix of the batch",
+		promise: "on error, Append returns the positions of the entries that it has stored: the " +
+			"first entries of the request, or none",
 		why: whyPrefix,
 		run: func(k *kit) {
 			l := k.open()
@@ -96,15 +96,15 @@ var appendCases = []eventLogCase{
 	},
 	{
 		name: "append/canceled-during",
-		promise: "on error, Append returns the positions of the entries that it has stored, " +
-			"which are a prefix of the batch",
+		promise: "on error, Append returns the positions of the entries that it has stored: the " +
+			"first entries of the request, or none",
 		why: whyPrefix,
 		run: appendCanceledDuring,
 	},
 	{
 		name: "append/failed",
-		promise: "on error, Append returns the positions of the entries that it has stored, " +
-			"which are a prefix of the batch",
+		promise: "on error, Append returns the positions of the entries that it has stored: the " +
+			"first entries of the request, or none",
 		why:   whyPrefix,
 		needs: needFail,
 		run: func(k *kit) {
@@ -152,8 +152,9 @@ func appendPositions(k *kit) {
 	k.equalPositions("the end of the log", l.locate(sse.Start{}, everything), last)
 }
 
-// appendConcurrentBatches appends batches from several goroutines and checks
-// the order of their entries.
+// appendConcurrentBatches appends batches of 3 entries from several goroutines. It
+// checks that all readers see the entries in the order of their positions. If
+// contiguous is true, it also checks that the entries of each batch are adjacent.
 func appendConcurrentBatches(k *kit, contiguous bool) {
 	const appenders, batches, size = 8, 12, 3
 	l := k.open()
@@ -206,8 +207,8 @@ func bySeq(a, b sse.Entry) int {
 	return 0
 }
 
-// appendInGoroutine appends entries like append, but returns the error: a
-// goroutine other than the case's own must not end the case.
+// appendInGoroutine appends entries as append does, but returns the error instead of
+// ending the case, because only the goroutine of the case may end it.
 func (l *testLog) appendInGoroutine(entries ...sse.Entry) error {
 	result, err := l.log.Append(l.ctx, sse.AppendRequest{Entries: entries})
 	positions := result.Positions
@@ -218,8 +219,8 @@ func (l *testLog) appendInGoroutine(entries ...sse.Entry) error {
 	return err
 }
 
-// appendVisible reads each entry when Append has returned, and again when
-// Follow has yielded it.
+// appendVisible checks that Read returns each entry after Append has returned, and
+// also after Follow has yielded the entry.
 func appendVisible(k *kit) {
 	const n = 50
 	l := k.open()
@@ -243,7 +244,7 @@ func appendVisible(k *kit) {
 			}
 		}
 	})
-	defer wg.Wait() // even if append ends the case
+	defer wg.Wait() // even if l.append panics to end the case
 	for i := range n {
 		for _, entry := range l.append(k.entry(fmt.Sprint(i), "a")) {
 			readable("after Append has returned", entry)
@@ -251,7 +252,7 @@ func appendVisible(k *kit) {
 	}
 }
 
-// appendCanceledDuring cancels contexts at random moments of an Append.
+// appendCanceledDuring cancels the context of an Append at a random moment, 20 times.
 func appendCanceledDuring(k *kit) {
 	l := k.open()
 	f := l.follow(sse.Position{})
@@ -266,8 +267,8 @@ func appendCanceledDuring(k *kit) {
 	l.checkPrefix(f)
 }
 
-// checkPrefix checks that the log stores exactly the entries for which Append
-// has returned positions.
+// checkPrefix checks that Read, Follow and Read after Reopen return exactly the
+// entries for which Append has returned positions.
 func (l *testLog) checkPrefix(f *follower) {
 	k := l.kit
 	k.equalEntries("the entries from Read, against the positions from Append",

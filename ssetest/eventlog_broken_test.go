@@ -16,10 +16,12 @@ import (
 )
 
 // broken is a log with a fault: its functions replace methods of a correct log.
-// If a function is nil, the method of the correct log is called.
+// If a function is nil, broken calls the method of the correct log. The functions
+// append and keyed both replace Append: append for requests without a key, and keyed
+// for requests with a key.
 type broken struct {
 	correct
-	append func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) // without a key
+	append func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error)
 	keyed  func(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error)
 	read   func(ctx context.Context, q query) (sse.Page, error)
 	follow func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error]
@@ -33,8 +35,9 @@ type query struct {
 	limit          int
 }
 
-// correct is a log without a fault. Its methods have the arguments and results
-// that faults change; a gap is an error.
+// correct is a log without a fault. The functions of a broken log call its methods.
+// These methods have only the arguments and results that faults change. The method
+// position returns a gap as an error.
 type correct struct{ log sse.EventLog }
 
 func (c correct) appendEntries(ctx context.Context, entries ...sse.Entry) ([]sse.Position, error) {
@@ -105,11 +108,11 @@ type fault struct {
 	breakLog func(b *broken)
 }
 
-// TestEventLogFindsFaults checks that TestEventLog rejects each of many logs
-// with one fault.
+// TestEventLogFindsFaults runs TestEventLog with many logs, each with one fault. It
+// checks that the right case fails.
 func TestEventLogFindsFaults(t *testing.T) {
 	if testing.Short() {
-		t.Skip("slow: runs TestEventLog once for each of about 60 faults")
+		t.Skip("slow: runs TestEventLog once for each of about 80 faults")
 	}
 	for _, f := range slices.Concat(readFaults, appendFaults, keyFaults, followFaults, locateFaults) {
 		t.Run(f.name, func(t *testing.T) {
@@ -118,7 +121,7 @@ func TestEventLogFindsFaults(t *testing.T) {
 	}
 }
 
-// breakWith returns options that apply breakLog to every log that Open returns.
+// breakWith returns options with which Open applies breakLog to every new log.
 func breakWith(opts ssetest.EventLogOptions, breakLog func(b *broken)) ssetest.EventLogOptions {
 	open := opts.Open
 	opts.Open = func(t testing.TB, setup ssetest.EventLogSetup) sse.EventLog {
@@ -131,8 +134,8 @@ func breakWith(opts ssetest.EventLogOptions, breakLog func(b *broken)) ssetest.E
 	return opts
 }
 
-// wantFailure runs the cases whose names begin with prefix and checks that the
-// case name fails with a complete message.
+// wantFailure runs the cases whose names begin with prefix. It checks that the case
+// with the given name fails, and that its message has all parts.
 func wantFailure(t *testing.T, opts ssetest.EventLogOptions, prefix, name string) {
 	t.Helper()
 	failing := ssetest.FailingCases(t, opts, prefix)
@@ -148,7 +151,7 @@ func wantFailure(t *testing.T, opts ssetest.EventLogOptions, prefix, name string
 	t.Logf("failing cases: %v\n%s", slices.Sorted(maps.Keys(failing)), failing[name])
 }
 
-// onPage returns a function that makes Read change the page that it returns.
+// onPage returns a function that breaks a log: Read changes the page that it returns.
 func onPage(change func(page *sse.Page, q query)) func(b *broken) {
 	return func(b *broken) {
 		b.read = func(ctx context.Context, q query) (sse.Page, error) {
@@ -160,7 +163,7 @@ func onPage(change func(page *sse.Page, q query)) func(b *broken) {
 	}
 }
 
-// onQuery returns a function that makes Read change its arguments.
+// onQuery returns a function that breaks a log: Read changes its arguments.
 func onQuery(change func(q *query)) func(b *broken) {
 	return func(b *broken) {
 		b.read = func(ctx context.Context, q query) (sse.Page, error) {

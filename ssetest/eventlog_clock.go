@@ -7,13 +7,13 @@ import (
 	"github.com/sse-go/sse"
 )
 
-const whyClock = "the clock of a machine is corrected now and then, also backwards"
+const whyClock = "the clock of a machine is sometimes corrected, and may then be set back"
 
 // clockCases test a log whose clock is set back.
 var clockCases = []eventLogCase{
 	{
 		name:    "clock/entries",
-		promise: "Append stores the Time of an entry, also if an earlier entry has a later one",
+		promise: "Append stores the Time of an entry, even if an earlier entry has a later Time",
 		why:     whyClock,
 		run: func(k *kit) {
 			l := k.open()
@@ -24,7 +24,7 @@ var clockCases = []eventLogCase{
 	{
 		name: "clock/locate",
 		promise: "Time begins with the first selected event that was published at that time or " +
-			"later, also if events after it have earlier times",
+			"later, even if events after it have earlier times",
 		why: whyClock,
 		run: func(k *kit) {
 			l := k.open()
@@ -45,8 +45,9 @@ var clockCases = []eventLogCase{
 	},
 	{
 		name: "clock/retention",
-		promise: "under a rule with Age, the log removes no younger entry, also if an older one " +
-			"was stored after it; in the end it removes all old ones",
+		promise: "under a rule with Age, the log removes no entry that is younger than Age, even " +
+			"if it stored the entries in another order than their times; later it removes every " +
+			"entry that is too old",
 		why:   whyClock,
 		needs: needAge,
 		run: func(k *kit) {

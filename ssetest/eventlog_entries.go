@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	whyContent = "a resuming subscriber would receive a different event than a connected one; " +
-		"and the checksum of the entry would no longer match its position, so that a client " +
-		"could not resume from it"
-	whyForeign = "subscribers would receive events that they did not select, and perhaps must " +
-		"not see, or would miss events that they did select"
+	whyContent = "a subscriber that resumes would receive a different event than a subscriber " +
+		"that was connected; and if the check of a position depends on the content, it would no " +
+		"longer match, so that a client could not resume from this position"
+	whyForeign = "subscribers would miss events that they selected, or would receive events that " +
+		"they did not select and perhaps must not see"
 )
 
 var entryCases = []eventLogCase{
@@ -43,7 +43,7 @@ var entryCases = []eventLogCase{
 		why: "a subscriber of one topic receives positions of events of other topics, and could " +
 			"find out what these events contain, or which of them are the same",
 		run: func(k *kit) {
-			// All entries are equal, also in their times.
+			// All entries are equal, even in their times.
 			entry, checks := k.entry("the same", "a"), map[uint32]int{}
 			const logs, entries = 4, 4
 			for range logs {
@@ -52,8 +52,8 @@ var entryCases = []eventLogCase{
 					checks[l.append(entry)[0].Position.Check]++
 				}
 			}
-			// Random numbers of 32 bits are all different, except once in 36 million
-			// times.
+			// The checks of a correct log look like random numbers of 32 bits. Two of 16
+			// such numbers are equal in one of 36 million runs.
 			if len(checks) < logs*entries {
 				k.fail(fmt.Sprintf("the checks of %d equal entries in each of %d logs", entries, logs),
 					fmt.Sprintf("%d different checks", len(checks)), logs*entries)
@@ -71,8 +71,8 @@ var entryCases = []eventLogCase{
 				entry.Time = entry.Time.Truncate(time.Second).Add(time.Duration(nano))
 				l.append(entry)
 			}
-			// A time may be earlier than the one before it, because clocks are
-			// sometimes set back.
+			// An entry may have an earlier time than the entry before it, because clocks
+			// are sometimes set back.
 			earlier := k.entry("earlier", "a")
 			earlier.Time = earlier.Time.Add(-time.Minute).In(time.FixedZone("elsewhere", 3600))
 			l.append(earlier)
@@ -102,9 +102,9 @@ var entryCases = []eventLogCase{
 	{
 		name: "entries/two-topics",
 		promise: "an event with several topics is one entry: each of its topics selects it, and " +
-			"a selection of several of them returns it once",
+			"a selection of several of these topics returns it once",
 		why: "a subscriber of two topics would receive the event twice, or a subscriber of one " +
-			"of them would never receive it",
+			"topic would never receive it",
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entry("1", "a"), k.entry("2", "a", "b"), k.entry("3", "b"),
@@ -171,8 +171,8 @@ func entriesSelection(k *kit) {
 	}
 }
 
-// checkSelection checks that sel selects the entries with the listed data, in
-// pages of any size.
+// checkSelection checks that sel selects the entries whose data is listed in datas,
+// separated by spaces. It reads all entries in one page, and then entry by entry.
 func (l *testLog) checkSelection(sel sse.Selection, datas string) {
 	var want []sse.Entry
 	for _, data := range strings.Fields(datas) {
@@ -189,8 +189,8 @@ func (l *testLog) checkSelection(sel sse.Selection, datas string) {
 	}
 }
 
-// unusualEvents returns the events of the function unusualEvents in the form in
-// which the log stores them.
+// unusualEvents returns the events of the function unusualEvents. If the log is
+// Encoded, it first changes the events to a form that encoding does not change.
 func (k *kit) unusualEvents() []sse.Event {
 	events := unusualEvents()
 	if k.opts.Encoded {
@@ -203,8 +203,8 @@ func (k *kit) unusualEvents() []sse.Event {
 	return events
 }
 
-// unusualEvents returns events with contents that a log might change by
-// mistake.
+// unusualEvents returns events with contents that a log might change by mistake, for
+// example line ends or bytes that are not UTF-8.
 func unusualEvents() []sse.Event {
 	return []sse.Event{
 		{},

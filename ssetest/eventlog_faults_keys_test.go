@@ -13,7 +13,8 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// onRequest returns a function that makes Append change requests with a key.
+// onRequest returns a function that breaks a log: Append changes requests with a key
+// before it stores them.
 func onRequest(change func(r *sse.AppendRequest)) func(b *broken) {
 	return func(b *broken) {
 		b.keyed = func(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
@@ -23,8 +24,8 @@ func onRequest(change func(r *sse.AppendRequest)) func(b *broken) {
 	}
 }
 
-// onResult returns a function that makes Append change the results of requests
-// with a key.
+// onResult returns a function that breaks a log: Append changes the results of
+// requests with a key.
 func onResult(change func(r *sse.AppendResult, err *error)) func(b *broken) {
 	return func(b *broken) {
 		b.keyed = func(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
@@ -117,7 +118,7 @@ var keyFaults = []fault{
 			if failed[r.Key] {
 				return sse.AppendResult{Replayed: true}, nil
 			}
-			<-time.After(time.Nanosecond) // until the test has canceled ctx, if it will
+			<-time.After(time.Nanosecond) // so that a test that cancels ctx has canceled it
 			result, err := b.log.Append(ctx, r)
 			failed[r.Key] = err != nil
 			return result, err
@@ -125,7 +126,8 @@ var keyFaults = []fault{
 	}},
 }
 
-// A log that does not declare Keys must refuse them.
+// TestEventLog rejects a log that ignores keys, even if the options do not declare
+// Keys.
 func TestEventLogFindsIgnoredKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := breakWith(inMemory(), onRequest(func(r *sse.AppendRequest) { r.Key = "" }))
@@ -134,7 +136,7 @@ func TestEventLogFindsIgnoredKeys(t *testing.T) {
 	})
 }
 
-// A log in a file that forgets its keys fails the case of Reopen.
+// TestEventLog rejects a log that has no keys when it is opened again.
 func TestEventLogFindsForgottenKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &files{tamper: func(lines [][]byte) [][]byte {
@@ -150,13 +152,13 @@ func TestEventLogFindsForgottenKeys(t *testing.T) {
 	})
 }
 
-// withoutKeys makes a log refuse requests with a key, as a log may that cannot
-// store keys.
+// withoutKeys makes a log refuse requests with a key, as a log that cannot store keys
+// must do.
 func withoutKeys(b *broken) {
 	b.keyed = func(context.Context, sse.AppendRequest) (sse.AppendResult, error) {
 		return sse.AppendResult{}, errors.ErrUnsupported
 	}
 }
 
-// hasKey reports whether a line of the file is for a request with a key.
+// hasKey reports whether a line of the log's file stores the key of a request.
 func hasKey(line []byte) bool { return bytes.Contains(line, []byte(`"key":`)) }

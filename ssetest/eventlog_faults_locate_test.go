@@ -10,7 +10,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// onStart returns a function that makes Locate change its arguments.
+// onStart returns a function that breaks a log: Locate changes its arguments.
 func onStart(change func(start *sse.Start, sel *sse.Selection)) func(b *broken) {
 	return func(b *broken) {
 		b.locate = func(
@@ -22,8 +22,8 @@ func onStart(change func(start *sse.Start, sel *sse.Selection)) func(b *broken) 
 	}
 }
 
-// onGap returns a function that makes Locate change the gap that it returns,
-// and the position beside it.
+// onGap returns a function that breaks a log: if Locate returns a gap, it changes the
+// gap, or the position that it returns with the gap.
 func onGap(change func(p *sse.Position, gap *sse.Gap)) func(b *broken) {
 	return func(b *broken) {
 		b.locate = func(
@@ -39,8 +39,8 @@ func onGap(change func(p *sse.Position, gap *sse.Gap)) func(b *broken) {
 	}
 }
 
-// accepting returns a function that makes Locate accept positions that it
-// should refuse with a gap of the given Why.
+// accepting returns a function that breaks a log: Locate accepts positions for which it
+// must return a gap with the given Why.
 func accepting(why sse.GapReason) func(b *broken) {
 	return func(b *broken) {
 		b.locate = func(
@@ -149,8 +149,8 @@ var locateFaults = []fault{
 	}},
 }
 
-// TestEventLogFindsFaultsOfReopening checks that TestEventLog rejects logs
-// whose file is changed before it is opened again.
+// TestEventLogFindsFaultsOfReopening checks that TestEventLog rejects logs whose file
+// is changed before Reopen opens it. Each change stands for a fault of the log.
 func TestEventLogFindsFaultsOfReopening(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow: runs the cases with Reopen on a disk once for each fault")

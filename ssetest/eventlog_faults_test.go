@@ -15,7 +15,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// onEntries returns a function that makes Append change the entries.
+// onEntries returns a function that breaks a log: Append changes the entries before it
+// stores them.
 func onEntries(change func(e *sse.Entry)) func(b *broken) {
 	return func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
@@ -27,13 +28,14 @@ func onEntries(change func(e *sse.Entry)) func(b *broken) {
 	}
 }
 
-// onData returns a function that makes Append change the data of the entries.
+// onData returns a function that breaks a log: Append changes the data of the entries
+// before it stores them.
 func onData(change func(data string) string) func(b *broken) {
 	return onEntries(func(e *sse.Entry) { e.Event.Data = change(e.Event.Data) })
 }
 
-// onPositions returns a function that makes Append change the positions that it
-// returns.
+// onPositions returns a function that breaks a log: Append changes the positions that
+// it returns.
 func onPositions(change func(positions []sse.Position)) func(b *broken) {
 	return func(b *broken) {
 		b.append = func(ctx context.Context, entries []sse.Entry) ([]sse.Position, error) {
@@ -154,8 +156,8 @@ var appendFaults = []fault{
 	}},
 }
 
-// visibleBeforeStored makes Follow yield an entry before Append stores it, and
-// gives the followers time to read it.
+// visibleBeforeStored makes Follow yield an entry before Append stores it. Append
+// waits until the callers of Follow have received the entry.
 func visibleBeforeStored(b *broken) {
 	var waiting sync.Mutex // held during synctest.Wait, which allows one caller at a time
 	var mu sync.Mutex      // guards the following
@@ -210,8 +212,8 @@ func visibleBeforeStored(b *broken) {
 	}
 }
 
-// onFollow returns a function that makes Follow change its entries; it yields
-// an entry only if change returns true.
+// onFollow returns a function that breaks a log: Follow calls change with each entry,
+// and yields the entry only if change returns true.
 func onFollow(change func(e *sse.Entry) bool) func(b *broken) {
 	return func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
@@ -252,7 +254,7 @@ var followFaults = []fault{
 		})},
 	{"Follow does not end with its context", "follow/ends", func(b *broken) {
 		b.follow = func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
-			// It does end, but long after TestEventLog has stopped waiting.
+			// This Follow ends an hour later, long after TestEventLog has stopped waiting.
 			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Hour)
 			return func(yield func(sse.Entry, error) bool) {
 				defer cancel()
@@ -289,8 +291,8 @@ var followFaults = []fault{
 	}},
 }
 
-// followTwoPhases returns a Follow that yields the stored entries and then new
-// ones. It misses the entries that are appended between the two phases.
+// followTwoPhases returns a Follow that first yields the stored entries, and then
+// begins to wait for new entries. It misses the entries that are appended in between.
 func followTwoPhases(b *broken) func(context.Context, sse.Position) iter.Seq2[sse.Entry, error] {
 	return func(ctx context.Context, after sse.Position) iter.Seq2[sse.Entry, error] {
 		return func(yield func(sse.Entry, error) bool) {

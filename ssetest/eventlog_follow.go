@@ -8,8 +8,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-const whyFollow = "connected subscribers receive the entries that Follow yields: an entry that " +
-	"it leaves out is lost for them, and an entry that it repeats reaches them twice"
+const whyFollow = "connected subscribers receive the entries that Follow yields: they never " +
+	"receive an entry that Follow leaves out, and receive a repeated entry twice"
 
 var followCases = []eventLogCase{
 	{
@@ -63,7 +63,7 @@ var followCases = []eventLogCase{
 				done <- err
 			}()
 			var followers []*follower
-			for range 5 { // each begins at a different moment
+			for range 5 { // each begins at another moment during the Appends
 				f := l.follow(sse.Position{})
 				followers = append(followers, f)
 				f.take(1)
@@ -122,7 +122,7 @@ var followCases = []eventLogCase{
 			for i := range 10 {
 				f := l.follow(after)
 				l.append(k.entries(5, fmt.Sprint(i))...)
-				next := f.take(3) // 2 more than before remain each time
+				next := f.take(3) // each round appends 5 and takes 3, so 2 more remain
 				if len(next) < 3 {
 					return
 				}
@@ -131,13 +131,13 @@ var followCases = []eventLogCase{
 				after = next[2].Position
 			}
 			k.equalEntries("the entries from 10 successive Follows", got, l.appended[:30])
-			k.equalEntries("the entries that they left", l.follow(after).take(20), l.appended[30:])
+			k.equalEntries("the entries after the last Follow", l.follow(after).take(20), l.appended[30:])
 		},
 	},
 }
 
-// followConcurrentAppend appends inside the loop over Follow, both while Follow
-// yields the entries that were stored at its beginning and after that.
+// followConcurrentAppend appends entries inside the loop over Follow. It does so while
+// Follow yields the entries that were stored before it began, and afterwards.
 func followConcurrentAppend(k *kit) {
 	for _, stored := range []int{0, 1, 4} {
 		l := k.open()
@@ -157,7 +157,7 @@ func followConcurrentAppend(k *kit) {
 				l.append(k.entry("in the loop", "b"))
 			}
 			if len(got) == len(l.appended) && len(l.appended) == total {
-				// One more entry, to notice an entry that Follow yields twice.
+				// One more entry: if Follow yields an entry twice, it yields it before this one.
 				l.append(k.entry("the last", "c"))
 			}
 			if entry.Position == l.end() || len(got) > 2*total {
@@ -198,8 +198,8 @@ func followEnds(k *kit) {
 		l.appended)
 }
 
-// checkEnd cancels the context of f and checks that Follow ends with no error
-// other than the context's.
+// checkEnd cancels the context of f. It checks that Follow ends, and that its error, if
+// it yields one, is the error of the context.
 func (k *kit) checkEnd(when string, f *follower) {
 	f.end()
 	select {

@@ -17,7 +17,7 @@ type follower struct {
 	err     error         // the last error of Follow; read it only after done is closed
 }
 
-// follow starts a follower. It ends when the case ends, or before.
+// follow starts a follower. The case ends the follower when the case itself ends.
 func (l *testLog) follow(after sse.Position) *follower {
 	ctx, cancel := context.WithCancel(l.ctx)
 	f := &follower{
@@ -45,8 +45,8 @@ func (l *testLog) follow(after sse.Position) *follower {
 	return f
 }
 
-// take waits for n entries. If Follow ends early or the case times out, it
-// records a failure and returns the entries so far.
+// take blocks until Follow has yielded n entries, and returns them. If Follow ends
+// early or the case times out, take records a failure and returns the entries so far.
 func (f *follower) take(n int) []sse.Entry {
 	var entries []sse.Entry
 	for len(entries) < n {
@@ -67,8 +67,9 @@ func (f *follower) take(n int) []sse.Entry {
 	return entries
 }
 
-// end cancels the context of Follow and waits until Follow has ended. Entries
-// that arrive meanwhile are discarded.
+// end cancels the context of Follow and blocks until Follow has ended. It discards the
+// entries that Follow still yields. If Follow does not end in time, end records a
+// failure.
 func (f *follower) end() {
 	f.cancel()
 	timer := time.NewTimer(caseTimeout)

@@ -16,15 +16,16 @@ const whyKeys = "a publisher that has received no answer publishes again with th
 
 var keyCases = []eventLogCase{
 	{
-		name:    "keys/supported-or-not",
-		promise: "a log that cannot store keys stores nothing and returns ErrUnsupported",
-		why:     "a publisher that repeats a request would publish its event twice",
+		name: "keys/supported-or-not",
+		promise: "if a request has a Key, a log that cannot store keys stores nothing and returns " +
+			"an error that wraps errors.ErrUnsupported",
+		why: "a publisher that repeats a request would publish its event twice",
 		run: func(k *kit) {
 			l := k.open()
 			r := l.keyed("key", "owner", "data")
 			result, err := l.request(r)
 			switch {
-			case err == nil: // The log stores keys, whether or not Keys is declared.
+			case err == nil: // so the log stores keys, whether or not Keys is declared
 				l.mustReplay("the repeated request", r, result.Positions)
 			case k.opts.Keys || !errors.Is(err, errors.ErrUnsupported):
 				k.fail("Append with a Key", err, "no error, or one that wraps errors.ErrUnsupported")
@@ -43,8 +44,8 @@ var keyCases = []eventLogCase{
 	{
 		name:    "keys/owners",
 		promise: "the keys of different owners are independent of each other",
-		why: "otherwise a client is answered with the positions of another client's event, " +
-			"and its own is not stored",
+		why: "otherwise a client receives the positions of another client's events, and the " +
+			"log does not store the client's own events",
 		needs: needKeys,
 		run:   keysOwners,
 	},
@@ -66,16 +67,16 @@ var keyCases = []eventLogCase{
 	},
 	{
 		name: "keys/canceled",
-		promise: "a request with a Key is stored as a whole or not at all, and a repeated " +
-			"request of which nothing was stored is stored",
+		promise: "a request with a Key is stored as a whole or not at all; if nothing was " +
+			"stored, repeating the request stores it",
 		why:   whyKeys,
 		needs: needKeys,
 		run:   keysCanceled,
 	},
 	{
 		name: "keys/failed",
-		promise: "a request with a Key is stored as a whole or not at all, and a repeated " +
-			"request of which nothing was stored is stored",
+		promise: "a request with a Key is stored as a whole or not at all; if nothing was " +
+			"stored, repeating the request stores it",
 		why:   whyKeys,
 		needs: needKeys | needFail,
 		run: func(k *kit) {
@@ -114,7 +115,8 @@ func (l *testLog) keyed(key, owner string, data ...string) sse.AppendRequest {
 	return r
 }
 
-// request calls Append, and records the entries that it has stored.
+// request calls Append, and records the entries that the log has stored because of
+// this call.
 func (l *testLog) request(r sse.AppendRequest) (sse.AppendResult, error) {
 	result, err := l.log.Append(l.ctx, r)
 	if !result.Replayed && len(result.Positions) <= len(r.Entries) {
@@ -123,7 +125,8 @@ func (l *testLog) request(r sse.AppendRequest) (sse.AppendResult, error) {
 	return result, err
 }
 
-// mustStore checks that the log stores a request, and returns the positions.
+// mustStore checks that the log stores a request as a new one, and returns the
+// positions.
 func (l *testLog) mustStore(subject string, r sse.AppendRequest) []sse.Position {
 	result, err := l.request(r)
 	if err != nil || result.Replayed || len(result.Positions) != len(r.Entries) {
@@ -133,8 +136,8 @@ func (l *testLog) mustStore(subject string, r sse.AppendRequest) []sse.Position 
 	return result.Positions
 }
 
-// mustReplay checks that the log answers a request with positions that it has
-// returned before.
+// mustReplay checks that the log stores nothing for a repeated request, and returns
+// the positions want of the first request.
 func (l *testLog) mustReplay(subject string, r sse.AppendRequest, want []sse.Position) {
 	result, err := l.request(r)
 	if err != nil || !result.Replayed || !slices.Equal(result.Positions, want) {
@@ -173,14 +176,14 @@ func keysRepeated(k *kit) {
 		l.mustReplay("the repeated request of three entries", batch, others)
 		l.append(k.entry("later", "a"))
 	}
-	// The time of a repeated request differs, but its Digest does not.
+	// The entries of this request have another Time, but its Digest is the same.
 	l.mustReplay("the request repeated later", l.keyed("one", "owner", "a"), first)
 	l.checkStored()
 }
 
 func keysOwners(k *kit) {
 	l := k.open()
-	// The pairs of owner and key are equal if they are joined.
+	// A log that joins owner and key into one text takes some of these pairs for equal.
 	for _, name := range [][2]string{
 		{"ann", "key"}, {"bob", "key"}, {"", "key"}, {"annk", "ey"}, {"an", "nkey"},
 		{"ann\x00", "key"}, {"ann", "\x00key"}, {"ann/", "key"}, {"ann", "/key"},

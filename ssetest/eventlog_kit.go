@@ -16,7 +16,7 @@ import (
 // end after its context is done.
 const caseTimeout = 30 * time.Second
 
-// failure is one result that differs from the contract.
+// failure is one result of a log that differs from the expected result.
 type failure struct {
 	subject   string // the call or property that was checked
 	got, want string
@@ -80,16 +80,16 @@ func (k *kit) fatal(subject string, got, want any) {
 	panic(caseStopped{})
 }
 
-// clock returns the current time of the log, which determines the age of
-// entries.
+// clock returns the fake time of the case. A log uses it as EventLogSetup.Now, to
+// determine the age of entries.
 func (k *kit) clock() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.now
 }
 
-// advance moves clock forward by d, and in a bubble also the bubble's clock,
-// for logs that read that one.
+// advance moves clock forward by d. In a bubble, it also lets d pass, because the log
+// may read time.Now instead of clock. This time does not count for caseTimeout.
 func (k *kit) advance(d time.Duration) {
 	if k.opts.Bubble {
 		k.limit.Stop()
@@ -108,7 +108,8 @@ func (k *kit) setClock(now time.Time) {
 	k.now = now
 }
 
-// entry returns an entry with a time that no other entry has.
+// entry moves clock forward by a millisecond and a nanosecond, and returns an entry
+// with that time. Without topics, the entry has the empty topic.
 func (k *kit) entry(data string, topics ...string) sse.Entry {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,7 +129,7 @@ func (k *kit) entries(n int, topics ...string) []sse.Entry {
 	return entries
 }
 
-// everything selects every entry.
+// everything is a selection of all entries.
 var everything = patterns("**")
 
 func topics(topics ...string) sse.Selection { return sse.Selection{Topics: topics} }
@@ -160,7 +161,7 @@ func showSelection(sel sse.Selection) string {
 	return strings.Join(parts, ", ")
 }
 
-// quote quotes text and shortens it to fit in a line.
+// quote quotes text. It shortens a text of more than 60 bytes.
 func quote(text string) string {
 	const limit = 60
 	if len(text) <= limit {

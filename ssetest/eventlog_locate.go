@@ -10,9 +10,9 @@ import (
 const (
 	whyStart = "a subscriber would begin at a wrong position: it would miss events, or receive " +
 		"events that it did not ask for"
-	whyResume = "if a log accepts a position of an earlier epoch, a client loses events without " +
-		"notice; if it refuses one of its own positions, a client receives a gap although no " +
-		"event is missing"
+	whyResume = "if a log accepts a position that does not belong to it, a client loses events " +
+		"without notice; if a log refuses one of its own positions, a client receives a gap " +
+		"although no event is missing"
 )
 
 var locateCases = []eventLogCase{
@@ -35,8 +35,8 @@ var locateCases = []eventLogCase{
 	},
 	{
 		name: "locate/empty",
-		promise: "the beginning and the end of an empty log are number 0 of its epoch, the place " +
-			"before its first entry",
+		promise: "the beginning and the end of an empty log are the position with its epoch and " +
+			"number 0: the place before its first entry",
 		why: "a client that subscribes before the first event must receive that event",
 		run: func(k *kit) {
 			l := k.open()
@@ -131,7 +131,7 @@ var locateCases = []eventLogCase{
 					for d, skip := range map[time.Duration]int{-1: 0, 0: 0, 1: 1} {
 						want := l.appended[i+skip:]
 						if i == 5 && skip == 1 {
-							want = nil // the twin has the same time
+							want = nil // the twin is not later than entry 6 either
 						}
 						l.checkStart(fmt.Sprintf("the time of entry %d, plus %d ns", i+1, d),
 							sse.Start{Time: entry.Time.Add(d)}, sel, filter(want, sel))
@@ -147,17 +147,17 @@ var locateCases = []eventLogCase{
 	},
 	{
 		name: "locate/id",
-		promise: "ID begins right after the event to which an application gave that id; if " +
-			"several events have it, after the earliest stored and selected event",
-		why: "after a later event, a subscriber would miss the events in between; after an event " +
-			"of a topic that is not selected, it would begin at a wrong position and learn " +
-			"that the id exists",
+		promise: "ID begins right after the event to which an application gave this id; if " +
+			"several stored events have it, right after the earliest selected event of them",
+		why: "right after a later event, a subscriber would miss the events in between; right " +
+			"after an event of a topic that it did not select, it would begin at a wrong " +
+			"position, and could find out that the id exists",
 		run: locateID,
 	},
 	{
 		name: "locate/after",
-		promise: "After begins right after a position that the log has: the position of an " +
-			"entry, selected or not, or number 0 of the epoch",
+		promise: "After begins right after a position of the log: the position of an entry, " +
+			"selected or not, or the position with number 0",
 		why: whyResume,
 		run: func(k *kit) {
 			l := k.open()
@@ -245,8 +245,8 @@ var locateCases = []eventLogCase{
 	},
 }
 
-// checkResume checks that Locate accepts a position that the log has returned.
-// The source says from where.
+// checkResume checks that Locate accepts a position that the log has returned. For the
+// message of a failure, source names the call or the entry from which p comes.
 func (l *testLog) checkResume(source string, p sse.Position) {
 	page, err := l.log.Locate(l.ctx, sse.Start{After: p}, everything)
 	got := page.Next

@@ -13,18 +13,18 @@ const whyPages = "a subscriber reads page after page: with a wrong Next, it lose
 var readCases = []eventLogCase{
 	{
 		name: "read/after-through",
-		promise: "Read returns the entries after one position, exclusive, through another, " +
-			"inclusive; only the numbers of the positions count",
-		why: "a subscriber would lose events or receive them twice where it resumes, and where " +
-			"it continues in the broker's memory after the end of the log",
+		promise: "Read returns the entries later than After and not later than Through; it " +
+			"compares only the numbers of the positions",
+		why: "a subscriber would lose events or receive them twice: at the position where it " +
+			"resumes, and at the position from which the broker has the events in memory",
 		run: readAfterThrough,
 	},
 	{
 		name: "read/through-the-beginning",
-		promise: "the zero Position as through means the end of the log, but a through with an " +
-			"epoch and the number 0 is the place before the first entry: no entry is before it",
-		why: "a broker whose memory begins with the first event reads the log through that " +
-			"place and continues in memory: its subscribers would receive events twice",
+		promise: "a zero Through means the end of the log, but a Through with an epoch and the " +
+			"number 0 is the place before the first entry, so that the page is empty",
+		why: "if a broker has all events in memory, it reads the log through that place and then " +
+			"sends the events from memory: its subscribers would receive events twice",
 		run: func(k *kit) {
 			l := k.open()
 			beginning := l.locate(sse.Start{}, everything)
@@ -40,24 +40,24 @@ var readCases = []eventLogCase{
 	},
 	{
 		name: "read/limit",
-		promise: "a page has at least one entry if any matches, and otherwise about as many as " +
-			"have limit bytes of topics, ids, types and data",
-		why: "the limit bounds the memory for thousands of subscribers that catch up; and a " +
-			"subscriber makes no progress with an empty page",
+		promise: "a page has at least one entry if any entry matches; it has about Limit bytes of " +
+			"topics, ids, types and data",
+		why: "Limit bounds the memory of a broker when thousands of subscribers read the log at " +
+			"once; and a subscriber makes no progress with an empty page",
 		run: readLimit,
 	},
 	{
 		name: "read/next",
-		promise: "Next is the position of the last entry of the page; or, if the log knows that no " +
-			"more entries match, and always for an empty page, it is through or the end of " +
-			"the log, whichever is earlier, but not earlier than after",
+		promise: "Next is the position of the last entry of the page; if the log knows that no " +
+			"more entries match, and always for an empty page, Next is Through or the end of the " +
+			"log, whichever is earlier, but not earlier than After",
 		why: whyPages,
 		run: readNext,
 	},
 	{
 		name: "read/page-by-page",
-		promise: "reading page by page, each after Next of the page before, returns every " +
-			"matching entry exactly once",
+		promise: "if a reader reads page after page, and passes the Next of each page as After to " +
+			"the next Read, it receives every matching entry exactly once",
 		why: whyPages,
 		run: func(k *kit) {
 			l := k.open()
@@ -110,7 +110,7 @@ var readCases = []eventLogCase{
 		run: func(k *kit) {
 			l := k.open()
 			l.append(k.entries(5, "a")...)
-			for i := range l.appended { // backward, three times at each position
+			for i := range l.appended { // from the end to the beginning, three times each
 				after := l.appended[len(l.appended)-1-i].Position
 				for range 3 {
 					k.equalEntries(fmt.Sprintf("the entries after %d", after.Seq),
@@ -165,7 +165,7 @@ func readLimit(k *kit) {
 	for _, limit := range []int{-1, 0, 1, size, 8 * size, 16 * size, n * size, unlimited} {
 		page := l.read(sse.Position{}, sse.Position{}, patterns("*"), limit)
 		got := len(page.Entries)
-		// "About" means within a factor of four.
+		// "About Limit bytes" means from a quarter of Limit to four times Limit.
 		least, most := max(1, min(n, limit/size/4)), min(n, max(1, limit/(size/4)))
 		if limit >= 4*n*size {
 			least = n
@@ -196,7 +196,7 @@ func readNext(k *kit) {
 		{zero, zero, a, 1, []sse.Position{at(1)}},
 		{at(1), zero, a, 1, []sse.Position{at(2)}},
 		{zero, zero, b, 1, []sse.Position{at(5)}},
-		{at(3), zero, a, 1, []sse.Position{at(4), at(8)}}, // the log may know that no more match
+		{at(3), zero, a, 1, []sse.Position{at(4), at(8)}}, // at(8) if the log knows that no more match
 		{zero, zero, a, unlimited, []sse.Position{at(4), at(8)}},
 		{at(4), zero, a, unlimited, []sse.Position{at(8)}},
 		{at(4), at(6), a, unlimited, []sse.Position{at(6)}},

@@ -7,8 +7,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-const whyReopen = "after a restart, clients reconnect with the positions they had before, and " +
-	"must receive exactly the events they missed"
+const whyReopen = "after a restart, clients reconnect with positions from before the restart, " +
+	"and must receive exactly the events that they missed"
 
 var reopenCases = []eventLogCase{
 	{
@@ -44,7 +44,7 @@ var reopenCases = []eventLogCase{
 	},
 	{
 		name:    "reopen/empty",
-		promise: "the epoch of an empty log survives a restart, too",
+		promise: "an empty log has the same epoch after a restart",
 		why:     "a client that subscribed before the first event reconnects with that epoch",
 		needs:   needReopen,
 		run: func(k *kit) {
@@ -96,7 +96,7 @@ var reopenCases = []eventLogCase{
 	},
 	{
 		name:    "reopen/ids",
-		promise: "Locate finds the ids that applications gave to events after a restart, too",
+		promise: "after a restart, Locate still finds the ids that applications gave to events",
 		why:     whyReopen,
 		needs:   needReopen,
 		run: func(k *kit) {
@@ -131,15 +131,16 @@ var reopenCases = []eventLogCase{
 	},
 	{
 		name: "reopen/lost-entries",
-		promise: "if a log has lost stored entries, Locate refuses their positions with a gap, " +
-			"even if other entries have their numbers now",
+		promise: "if a log has lost stored entries, Locate returns a gap for their positions, " +
+			"even if other entries now have the same numbers",
 		why:   whyResume,
 		needs: needLose,
 		run:   reopenLostEntries,
 	},
 }
 
-// checkNext checks that the next entry is appended after all others.
+// checkNext appends an entry, and checks that its position is after the positions of
+// all others.
 func (l *testLog) checkNext() {
 	end := l.end()
 	next := l.append(l.entry("next", "a"))
@@ -175,8 +176,8 @@ func reopenLostEntries(k *kit) {
 	l.append(k.entries(lost+2, "b")...) // reuse the numbers for other data
 	checkGaps()
 	for _, entry := range l.appended[:n-lost] {
-		// A log that does not know exactly which entries it has lost may draw a
-		// new epoch instead.
+		// These entries are not lost. But a log that does not know exactly which
+		// entries it has lost may draw a new epoch, and refuse these positions, too.
 		start := sse.Start{After: entry.Position}
 		page, err := l.log.Locate(k.ctx, start, everything)
 		if err == nil && page.Gap == nil {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	whyLost = "a subscriber learns from Lost that events are missing: without it, the subscriber " +
-		"assumes that it has received everything; if Lost names events that it has received or " +
-		"did not select, it starts over without need"
+	whyLost = "Lost reports to a subscriber that events are missing: without Lost, the subscriber " +
+		"assumes that it has received all events; if Lost reports events that the subscriber has " +
+		"received or did not select, the subscriber starts again without need"
 	whyRetention = "a log that removes too little fills the disk, and a log that removes too much " +
 		"causes gaps"
 )
@@ -36,8 +36,8 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/count",
-		promise: "under a rule with Entries, the log stores exactly that number of the newest " +
-			"entries, plus at most Slack",
+		promise: "under a rule with Entries, the log stores at least this number of the newest " +
+			"entries, and at most this number plus Slack",
 		why:   whyRetention,
 		needs: needCount,
 		run: func(k *kit) {
@@ -57,8 +57,9 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/bytes",
-		promise: "under a rule with Bytes, the log stores at most that many bytes of the newest " +
-			"entries, plus Slack, and at least half of that: the log's overhead counts too",
+		promise: "under a rule with Bytes, the log stores at most this number of bytes, plus " +
+			"Slack; the newest entries have at least half of this number, because the log may " +
+			"count its overhead",
 		why:   whyRetention,
 		needs: needBytes,
 		run: func(k *kit) {
@@ -77,8 +78,8 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/age",
-		promise: "under a rule with Age, the log removes the entries that are older, and no " +
-			"younger entry",
+		promise: "under a rule with Age, the log removes every entry that is older than Age, plus " +
+			"Slack, and no entry that is younger than Age",
 		why:   whyRetention,
 		needs: needAge,
 		run: func(k *kit) {
@@ -130,9 +131,9 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/lost",
-		promise: "Lost is the position of the newest removed entry that is selected and comes " +
-			"after the beginning of the page, even if it is beyond the end of the page; " +
-			"without ExactLost, Lost may be newer",
+		promise: "Lost is the position of the newest removed entry that is selected and later than " +
+			"After, even if this entry is later than the end of the page; without ExactLost, Lost " +
+			"may be a later position",
 		why:   whyLost,
 		needs: needRetention,
 		run: func(k *kit) {
@@ -189,7 +190,7 @@ var retentionCases = []eventLogCase{
 	{
 		name: "retention/start",
 		promise: "Earliest, and a Last that exceeds the number of events, begin with the first " +
-			"stored event, and Lost is zero from there",
+			"stored event, and a Read from this position reports no Lost",
 		why:   "a subscriber that asks for all stored events would receive a gap",
 		needs: needRetention,
 		run: func(k *kit) {
@@ -231,9 +232,10 @@ var retentionCases = []eventLogCase{
 	},
 	{
 		name: "retention/all-removed",
-		promise: "after all entries are removed, the log still has its epoch and its end, and " +
+		promise: "when all entries were removed, the log still has its epoch and its end, and " +
 			"still reports the removed entries in Lost",
-		why:   "the log would use its numbers again, for other events",
+		why: "the log would use the numbers of removed events again, and clients would not notice " +
+			"that they missed events",
 		needs: needAge,
 		run:   retentionAllRemoved,
 	},
@@ -269,19 +271,21 @@ func retentionAllRemoved(k *kit) {
 	k.equalEntries("the stored entries after the next Append", l.readAll(everything), next)
 }
 
-// maxStored returns the most entries or bytes that a log may store under a
-// limit.
+// maxStored returns the number of entries or bytes that a log may store under a
+// limit: the limit plus Slack.
 func (l *testLog) maxStored(limit int) int {
 	return limit + int(float64(limit)*l.opts.Slack)
 }
 
-// maxAge returns the greatest age of a stored entry under a limit.
+// maxAge returns the age that a stored entry may have under a limit: the limit plus
+// Slack.
 func (l *testLog) maxAge(limit time.Duration) time.Duration {
 	return limit + time.Duration(float64(limit)*l.opts.Slack)
 }
 
-// checkNewest returns the stored entries with the topics of the given ones, and
-// checks that they are the newest of the given ones.
+// checkNewest returns the stored entries that have the same topics as entries. All of
+// entries must have the same topics. It checks that the log has removed only the
+// oldest of entries.
 func (l *testLog) checkNewest(entries []sse.Entry) []sse.Entry {
 	stored := l.readAll(everything)
 	stored = slices.DeleteFunc(stored, func(entry sse.Entry) bool {
@@ -292,8 +296,9 @@ func (l *testLog) checkNewest(entries []sse.Entry) []sse.Entry {
 	return stored
 }
 
-// forEachRule calls f with a rule of each declared kind. The entries that fill
-// appends exceed each of them.
+// forEachRule calls f with a rule of each declared kind, and with a description of the
+// log for messages. The entries that fill appends exceed the limit of each rule. If
+// pattern is "", the rule applies to the whole log.
 func (k *kit) forEachRule(pattern string, f func(rule Retention, subject string)) {
 	var p sse.Pattern
 	if pattern != "" {
@@ -310,8 +315,8 @@ func (k *kit) forEachRule(pattern string, f func(rule Retention, subject string)
 	}
 }
 
-// fill appends 40 entries of 1 KiB to each of the topics. The last 10 are some
-// hours younger than the others. Each entry has its own id.
+// fill appends 40 entries of 1 KiB to each of the topics. The last 10 entries of a
+// topic are at least 2 hours younger than the others. Every entry has another id.
 func (k *kit) fill(l *testLog, topics ...string) {
 	for i := range 40 {
 		if i == 30 {
@@ -332,8 +337,8 @@ func (k *kit) bigEntry(id string, topics ...string) sse.Entry {
 }
 
 // forEachTrimmed calls f, for a rule of each declared kind, with a log that has
-// removed its first entries, and with the stored entries. The log has removed
-// all entries of topic early, some of a and b, and none of late.
+// removed its first entries, and with the entries that it still stores. The log has
+// removed all entries of topic early, some of the topics a and b, and none of late.
 func (k *kit) forEachTrimmed(f func(l *testLog, subject string, stored []sse.Entry)) {
 	k.forEachRule("", func(rule Retention, subject string) {
 		l := k.open(rule)
@@ -358,8 +363,8 @@ func (k *kit) forEachTrimmed(f func(l *testLog, subject string, stored []sse.Ent
 	})
 }
 
-// checkLost checks Lost of pages after many positions, for each selection. The
-// log has removed the appended entries that are not in stored.
+// checkLost reads pages after many positions, for each selection, and checks Lost. The
+// log must have removed every appended entry that is not in stored.
 func (l *testLog) checkLost(subject string, stored []sse.Entry, sels ...sse.Selection) {
 	isStored := make(map[uint64]bool)
 	for _, entry := range stored {
@@ -390,8 +395,8 @@ func (l *testLog) checkLost(subject string, stored []sse.Entry, sels ...sse.Sele
 	}
 }
 
-// checkLostPosition checks Lost of a page after a position: unless the options
-// declare ExactLost, it may be newer than want.
+// checkLostPosition checks got, the Lost of a page after a position. If the options
+// declare ExactLost, got must be want. Otherwise got may be a later position.
 func (l *testLog) checkLostPosition(subject string, got, want, after sse.Position) {
 	end := l.end()
 	switch {

@@ -21,21 +21,21 @@ func TestEventLogInFile(t *testing.T) {
 	ssetest.TestEventLog(t, (&files{}).options())
 }
 
-// A log on a real disk is tested in real time.
+// TestEventLog also works without a bubble, in real time.
 func TestEventLogWithoutBubble(t *testing.T) {
 	opts := inMemory()
 	opts.Bubble = false
 	ssetest.TestEventLog(t, opts)
 }
 
-// TestEventLog also accepts a log without optional capabilities.
+// TestEventLog accepts a log for which only Open is declared.
 func TestEventLogWithoutCapabilities(t *testing.T) {
 	ssetest.TestEventLog(t, ssetest.EventLogOptions{Open: inMemory().Open})
 }
 
-// TestEventLog accepts a correct log that uses the freedom of the contract: it
-// leaves out numbers, exceeds its retention, reports Lost too often, and stores
-// no keys.
+// TestEventLog accepts a log that does everything that EventLog and the options allow:
+// it leaves out numbers, exceeds its retention rules by 40 %, reports Lost too often,
+// and stores no keys.
 func TestEventLogAcceptsLooseLog(t *testing.T) {
 	opts := breakWith(inMemory(), func(b *broken) {
 		leaveOutNumbers(b)
@@ -95,13 +95,14 @@ func options(setup ssetest.EventLogSetup) *reflog.Options {
 	return opts
 }
 
-// files opens logs in files, one at a time.
+// files opens logs in files. Reopen and Lose work only for the log that was opened
+// last.
 type files struct {
 	path string
 	opts *reflog.Options
 	log  *reflog.Log
 
-	// tamper, if not nil, changes the lines of the file before it is opened again.
+	// tamper, if not nil, changes the lines of the file before Reopen opens it.
 	tamper func(lines [][]byte) [][]byte
 }
 
@@ -125,8 +126,8 @@ func (f *files) options() ssetest.EventLogOptions {
 	return opts
 }
 
-// open opens the file. It does not close the log that was open before, just as
-// a killed process would not.
+// open opens the file. It does not close the log that was open before, because a
+// process that is killed does not close its log either.
 func (f *files) open(t testing.TB) *reflog.Log {
 	log, err := reflog.Open(f.path, f.opts)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 // unlimited is a page limit that is larger than everything a case appends.
 const unlimited = 1 << 30
 
-// testLog wraps the log under test. Unless stated otherwise, its methods end
-// the case with a failure if the log returns an error.
+// testLog wraps the log that is tested. If the log returns an error, a method of
+// testLog ends the case with a failure, unless its comment says something else.
 type testLog struct {
 	*kit
 	log      sse.EventLog
-	appended []sse.Entry // all stored entries in order, with their positions
+	appended []sse.Entry // all entries that were ever stored, in order, with their positions
 }
 
 // open opens a new log with retention rules.
@@ -38,9 +38,9 @@ func (l *testLog) append(entries ...sse.Entry) []sse.Entry {
 	return l.appended[len(l.appended)-len(entries):]
 }
 
-// tryAppend appends entries with a call of Append that may fail, and returns
-// its error. The entries for which Append has returned positions count as
-// appended.
+// tryAppend appends entries with a call of Append that may fail, and returns the error
+// of Append. It adds the entries for which Append has returned positions to
+// l.appended.
 func (l *testLog) tryAppend(ctx context.Context, entries ...sse.Entry) error {
 	result, err := l.log.Append(ctx, sse.AppendRequest{Entries: entries})
 	positions := result.Positions
@@ -69,10 +69,10 @@ func (l *testLog) trim() {
 	}
 }
 
-// reopen closes the log and opens it again.
+// reopen replaces the log by the result of Reopen.
 func (l *testLog) reopen() { l.log = l.opts.Reopen(l.tb, l.log) }
 
-// end returns the position of the newest entry.
+// end returns the position of the newest entry that was stored, or zero.
 func (l *testLog) end() sse.Position {
 	if len(l.appended) == 0 {
 		return sse.Position{}
@@ -91,8 +91,8 @@ func (l *testLog) read(after, through sse.Position, sel sse.Selection, limit int
 	return page
 }
 
-// readPages reads page after page, each after Next of the one before, until a
-// page is empty, and returns all entries.
+// readPages reads page after page until a page is empty, and returns all entries. Each
+// page begins after the Next of the page before it.
 func (l *testLog) readPages(
 	after, through sse.Position, sel sse.Selection, limit int,
 ) []sse.Entry {
@@ -141,7 +141,8 @@ func (l *testLog) locate(start sse.Start, sel sse.Selection) sse.Position {
 	return page.Next
 }
 
-// checkGap checks that Locate returns a correct gap whose Why is one of whys.
+// checkGap checks that Locate returns a gap whose Why is one of whys. It also checks
+// the other fields of the gap, and the position that Locate returns with the gap.
 func (l *testLog) checkGap(start sse.Start, sel sse.Selection, whys ...sse.GapReason) {
 	subject := "Locate with " + showStart(start) + ", for " + showSelection(sel)
 	page, err := l.log.Locate(l.ctx, start, sel)
@@ -183,7 +184,8 @@ func showStart(start sse.Start) string {
 	return "the zero Start"
 }
 
-// checkStart checks the entries after the position that Locate returns.
+// checkStart checks that the entries after the position that Locate returns for start
+// are want.
 func (l *testLog) checkStart(
 	subject string, start sse.Start, sel sse.Selection, want []sse.Entry,
 ) {

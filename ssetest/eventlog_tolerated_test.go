@@ -8,11 +8,12 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// stride is the distance between the numbers that leaveOutNumbers uses.
+// stride is the distance between the numbers of a log with leaveOutNumbers: 3, 6, 9.
 const stride = 3
 
-// spread and narrow convert positions between the correct log and a log that
-// leaves out numbers. An omitted number stands for the entry before it.
+// spread converts a position of the correct log to a position of a log that leaves out
+// numbers, and narrow converts it back. For narrow, a number that was left out stands
+// for the entry before it.
 func spread(p sse.Position) sse.Position {
 	p.Seq *= stride
 	return p
@@ -65,14 +66,15 @@ func leaveOutNumbers(b *broken) {
 	}
 }
 
-// locateSpread is Locate of a log that leaves out numbers.
+// locateSpread is the method Locate of a log that leaves out numbers. log is the
+// correct log.
 func locateSpread(
 	ctx context.Context, log correct, start sse.Start, sel sse.Selection,
 ) (sse.Position, error) {
 	asked := start.After
 	rest := asked.Seq % stride
 	if start.After = narrow(asked); rest > 0 {
-		start.After.Seq++ // so that a position beyond the end is beyond it in log, too
+		start.After.Seq++ // so that a position beyond the end stays beyond the end
 	}
 	p, err := log.position(ctx, start, sel)
 	var gap *sse.Gap
@@ -87,8 +89,8 @@ func locateSpread(
 	return spread(p), err
 }
 
-// reportLostBroadly makes a log report in Lost the removed entries of all
-// topics.
+// reportLostBroadly makes Read report as Lost the newest removed entry of any topic,
+// selected or not.
 func reportLostBroadly(b *broken) {
 	read := b.read
 	b.read = func(ctx context.Context, q query) (sse.Page, error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// Events reads the body that httptest has recorded, after the handler has
-// returned.
+// Events returns the events of a body that httptest.ResponseRecorder has recorded. Call
+// it after the handler has returned.
 func ExampleEvents() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		stream, err := sse.Accept(w, r, nil)

@@ -6,7 +6,7 @@ import (
 )
 
 // FailingCases runs the cases of TestEventLog whose names begin with prefix. It
-// returns the messages of the failing ones by name.
+// returns the message of each case that fails, by the name of the case.
 func FailingCases(tb testing.TB, opts EventLogOptions, prefix string) map[string]string {
 	failing := make(map[string]string)
 	for _, c := range eventLogCases() {
@@ -20,5 +20,5 @@ func FailingCases(tb testing.TB, opts EventLogOptions, prefix string) map[string
 	return failing
 }
 
-// OmittedCases returns the cases that TestEventLog lists as omitted.
+// OmittedCases returns the texts in which TestEventLog lists the cases that it omits.
 func OmittedCases(opts EventLogOptions) []string { return omittedCases(&opts) }

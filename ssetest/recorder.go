@@ -14,7 +14,7 @@ import (
 )
 
 // Recorder is a [http.ResponseWriter] that records the response of a handler. A
-// test can read it while the handler runs in another goroutine. Unlike
+// test can read the response while the handler runs in another goroutine. Unlike
 // [net/http/httptest.ResponseRecorder], a Recorder shows only flushed bytes,
 // because a client would receive no other bytes. All methods are safe for
 // concurrent use.
@@ -47,9 +47,9 @@ func NewRecorder(tb testing.TB) *Recorder {
 }
 
 // Serve calls handler with the recorder and request, and blocks until handler
-// returns. Then it flushes the rest of the response, as net/http does. If a
-// goroutine that the handler has started uses the response after that, the test
-// fails. Call Serve once.
+// returns. Then it flushes the rest of the response, as net/http does. The test
+// fails if a goroutine that the handler has started uses the response later. Call
+// Serve once.
 func (r *Recorder) Serve(handler http.Handler, request *http.Request) {
 	defer func() {
 		r.mu.Lock()
@@ -70,8 +70,8 @@ func (r *Recorder) Header() http.Header {
 	return r.header
 }
 
-// WriteHeader begins the response with a status code. If the response has
-// begun, it does nothing. An informational status (1xx, except 101) is not recorded.
+// WriteHeader begins the response with a status code. It does nothing if the response
+// has begun, or if the status is informational (1xx, except 101).
 func (r *Recorder) WriteHeader(code int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,8 +87,8 @@ func (r *Recorder) writeHeaderLocked(code int) {
 	}
 }
 
-// Write buffers p until the next flush. It never blocks. After the write
-// deadline it returns [os.ErrDeadlineExceeded]; it returns no other error.
+// Write buffers p until the next flush. It never blocks. Its only error is
+// [os.ErrDeadlineExceeded], after the write deadline.
 func (r *Recorder) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -101,8 +101,8 @@ func (r *Recorder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FlushError makes the written bytes visible to the test. It never blocks.
-// After the write deadline it returns [os.ErrDeadlineExceeded].
+// FlushError makes the written bytes visible to the test. It never blocks. Its only
+// error is [os.ErrDeadlineExceeded], after the write deadline.
 func (r *Recorder) FlushError() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,15 +158,15 @@ func (r *Recorder) Code() int {
 	return r.code
 }
 
-// SentHeader returns a copy of the header at the beginning of the response, or
-// nil if the response has not begun.
+// SentHeader returns a copy of the header as it was when the response began, or nil if
+// the response has not begun.
 func (r *Recorder) SentHeader() http.Header {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sent.Clone()
 }
 
-// WriteDeadline returns the deadline that the handler last set.
+// WriteDeadline returns the deadline that the handler has set last, or the zero time.
 func (r *Recorder) WriteDeadline() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,16 +180,16 @@ func (r *Recorder) Body() []byte {
 	return bytes.Clone(r.flushed)
 }
 
-// Events returns the events flushed so far. Comments, and an incomplete event
-// at the end, are only in Body.
+// Events returns the events flushed so far. It leaves out comments, and an incomplete
+// event at the end: see Body.
 func (r *Recorder) Events() []sse.Event {
 	events, _ := decode(r.Body())
 	return events
 }
 
 // Wait blocks until at least n events are flushed, until the handler in Serve
-// returns, or until the test ends. It returns all events flushed so far; these
-// may be fewer than n if the handler or the test has ended.
+// returns, or until the test ends. It returns all events flushed so far. If the
+// handler or the test has ended, they may be fewer than n.
 func (r *Recorder) Wait(n int) []sse.Event {
 	for {
 		r.mu.Lock()
@@ -214,15 +214,15 @@ func (r *Recorder) Wait(n int) []sse.Event {
 // a [*sse.TooLargeError]. Events returns all other events even then.
 func Events(body []byte) ([]sse.Event, error) {
 	events, err := decode(body)
-	// If the body has one more event with line ends added, it ends within that event.
+	// If two more line ends complete one more event, the body ends within that event.
 	if longer, _ := decode(append(bytes.Clone(body), "\n\n"...)); len(longer) > len(events) {
 		err = errors.Join(err, io.ErrUnexpectedEOF)
 	}
 	return events, err
 }
 
-// decode returns the complete events of a body, and an error if it has left out
-// events because of their size.
+// decode returns the complete events of a body. If it has left out events because they
+// are too large, it returns the error of the last of them.
 func decode(body []byte) (events []sse.Event, err error) {
 	d := sse.NewDecoder(bytes.NewReader(body), &sse.DecoderOptions{
 		OnSkip: func(skipped *sse.TooLargeError) { err = skipped },

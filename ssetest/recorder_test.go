@@ -111,7 +111,8 @@ func TestRecorderWaits(t *testing.T) {
 			}
 			wantElapsed(t, "waiting", start, time.Duration(n)*time.Second)
 		}
-		// The rest is flushed when the handler returns, and Wait returns early.
+		// When the handler returns, the recorder flushes the last event, and Wait returns
+		// although there are fewer than 100 events.
 		got := recorder.Wait(100)
 		wantElapsed(t, "waiting for the handler", start, 4*time.Second)
 		if len(got) != 4 || got[3].Data != "last" {
@@ -120,7 +121,7 @@ func TestRecorderWaits(t *testing.T) {
 	})
 }
 
-// errorRecorder is a testing.TB that records errors instead of failing the
+// errorRecorder is a testing.TB whose Errorf records the text instead of failing the
 // test.
 type errorRecorder struct {
 	testing.TB

@@ -15,8 +15,8 @@ type Response struct {
 	Status int
 
 	// Header is the header of the response. If it has no entry Content-Type, the
-	// response has Content-Type text/event-stream; if that entry is nil, the
-	// response has none.
+	// response has Content-Type text/event-stream. If the entry Content-Type is nil,
+	// the response has no Content-Type.
 	Header http.Header
 
 	// Chunks are the parts of the body. Each is flushed separately.
@@ -30,13 +30,14 @@ type Response struct {
 	// chunks are sent without pauses.
 	Pause time.Duration
 
-	// Cut aborts the response after the body: the client receives an error instead
-	// of the end of the body. With HTTP/1.1 the whole connection is closed, with
-	// HTTP/2 only the stream.
+	// Cut aborts the response after the last chunk: the client receives an error
+	// instead of the end of the body. On HTTP/1.1, this closes the connection. On
+	// HTTP/2, it ends only this response.
 	Cut bool
 
-	// Stall keeps the response open after the body, without sending anything,
-	// until the client closes it or the server stops or closes.
+	// Stall leaves the response open after the last chunk, and sends nothing more,
+	// until the client closes the response, or [Server.Stop] or [Server.Close] is
+	// called.
 	Stall bool
 }
 
@@ -46,21 +47,21 @@ type Request struct {
 	URL    *url.URL // path and query, as in a server's request
 	Header http.Header
 	Body   []byte
-	Time   time.Time // when the request arrived
+	Time   time.Time // when the header of the request arrived
 }
 
-// Script is a [http.Handler] that answers the first request with the first of
-// its Responses, the second request with the second, and so on. It answers all
-// further requests with the last. If there are no Responses, it answers with an
-// empty stream. It is safe for concurrent use as long as Responses is not
-// changed.
+// Script is a [http.Handler] that sends the first of its Responses to the first
+// request, the second to the second request, and so on. It sends the last of the
+// Responses to all further requests. If there are no Responses, it sends an empty
+// stream. A Script is safe for concurrent use as long as Responses is not changed.
 type Script struct {
 	Responses []Response // in order; the last one repeats
 	mu        sync.Mutex // guards the following
 	requests  []*Request
 }
 
-// ServeHTTP reads and records the whole request, then sends the next response.
+// ServeHTTP reads and records the whole request, and then sends the next of the
+// Responses.
 func (s *Script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	body, _ := io.ReadAll(r.Body) // an incomplete request is recorded, too
@@ -82,8 +83,8 @@ func (s *Script) next(request *Request) Response {
 }
 
 // Requests returns the requests so far, in the order in which their bodies were
-// complete, which is also the order of the Responses. The caller must not change
-// them.
+// complete. The Script has sent its Responses to the requests in this order, too. The
+// caller must not change the requests.
 func (s *Script) Requests() []*Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +101,8 @@ func (p *Response) serve(w http.ResponseWriter, r *http.Request) {
 	if p.Status != 0 {
 		w.WriteHeader(p.Status)
 	}
-	// An error of flush means that the client has disconnected. It is ignored,
-	// because the test of that client notices the disconnect itself.
+	// If flush returns an error, the client has disconnected. The error is ignored,
+	// because the test sees the end of the response in the client.
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
 	for i, chunk := range p.Chunks {

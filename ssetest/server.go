@@ -16,13 +16,12 @@ type ServerOptions struct {
 	// knowledge (h2c), instead of HTTP/1.1.
 	HTTP2 bool
 
-	// Configure is called with the HTTP server before it starts, to set further
-	// fields, such as ConnContext or WriteTimeout. If nil, no further fields are
-	// set.
+	// Configure, if not nil, is called with the HTTP server before the server starts.
+	// It may set fields such as ConnContext or WriteTimeout.
 	Configure func(*http.Server)
 
-	// BufferSize is the number of bytes that a connection buffers in each
-	// direction before writes block. If zero, 64 KiB.
+	// BufferSize is the number of bytes that a connection buffers in each direction.
+	// When a buffer is full, writes block. If zero, 64 KiB.
 	BufferSize int
 }
 
@@ -41,9 +40,8 @@ type Server struct {
 	busy int        // open connections and running handlers
 }
 
-// NewServer starts a server for handler. When the test ends, the server is
-// closed as by [Server.Close]. If opts is nil, NewServer uses the default
-// options.
+// NewServer starts a server for handler. At the end of the test, [Server.Close] is
+// called. If opts is nil, NewServer uses the zero ServerOptions.
 //
 // To use the server in a bubble of [testing/synctest], call NewServer inside
 // the bubble, with the t of the bubble.
@@ -82,10 +80,9 @@ func NewServer(tb testing.TB, handler http.Handler, opts *ServerOptions) *Server
 	return s
 }
 
-// track makes the server count its connections and handlers, so that Close can
-// wait for both: http.Server.Close does not wait. Counting connections alone
-// would not suffice, because an HTTP/2 connection can end before its handlers
-// do.
+// track makes the server count its open connections and its running handlers. Close
+// waits for both, because http.Server.Close waits for neither. The connections alone
+// do not suffice, because an HTTP/2 connection can end before its handlers.
 func (s *Server) track() {
 	handler := s.server.Handler
 	if handler == nil {
@@ -125,8 +122,8 @@ func (s *Server) leave() {
 	}
 }
 
-// dial returns a net.Conn, because a nil *memnet.Conn in an interface would not
-// equal nil.
+// dial connects to the server. If that fails, it returns a nil net.Conn: a nil
+// *memnet.Conn in a net.Conn would not equal nil.
 func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	c, err := s.listener.Dial(ctx)
 	if err != nil {
@@ -135,9 +132,9 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	return c, nil
 }
 
-// URL returns the address of the server, without a slash at the end. The host
-// of this address cannot exist (RFC 6761 6.4), so that a client on a real
-// network fails instead of connecting to a foreign server.
+// URL returns the address of the server, without a slash at the end. The host of
+// this address does not exist (RFC 6761 6.4). So a client that by mistake uses a real
+// network fails, instead of connecting to some other server.
 func (s *Server) URL() string { return "http://ssetest.invalid" }
 
 // Client returns a new HTTP client that connects to the server for every URL,
@@ -148,9 +145,9 @@ func (s *Server) URL() string { return "http://ssetest.invalid" }
 func (s *Server) Client() *http.Client { return &http.Client{Transport: s.transport} }
 
 // Dial returns a connection to the server, for a test that writes requests by
-// hand, or reads slowly or not at all. The caller must close it. If the server
-// is stopped or closed, Dial fails the test with FailNow, so call it from the
-// test's goroutine.
+// hand, or reads slowly or not at all. The caller must close the connection. If the
+// server is stopped or closed, Dial ends the test with Fatalf. So call Dial only from
+// the test's goroutine.
 func (s *Server) Dial() net.Conn {
 	s.tb.Helper()
 	c, err := s.dial(context.Background())
@@ -160,26 +157,27 @@ func (s *Server) Dial() net.Conn {
 	return c
 }
 
-// Conns returns the number of connections that the server has open, including
-// idle ones.
+// Conns returns the number of open connections that the server has accepted, including
+// idle connections.
 func (s *Server) Conns() int {
 	_, accepted := s.listener.OpenConns()
 	return accepted
 }
 
-// CutAll breaks every connection, as a network failure does: both ends receive
-// an error, and bytes in transit are lost. New connections work.
+// CutAll breaks every open connection, as a network failure does: both ends receive
+// an error, and bytes in transit are lost. Later connections work.
 func (s *Server) CutAll() { s.listener.CutAll() }
 
-// BlackHoleAll makes every connection silent, like a pulled cable: neither end
-// receives an error, written bytes do not arrive, and writes block once
-// BufferSize bytes are buffered. New connections work.
+// BlackHoleAll makes every open connection silent, as if a cable were pulled: neither
+// end receives an error, and written bytes do not arrive. When BufferSize bytes are
+// buffered, writes block. Later connections work.
 func (s *Server) BlackHoleAll() { s.listener.BlackHoleAll() }
 
 // Stop makes the server unreachable, as if its machine were switched off: all
 // connections break, and the server refuses new connections until Start. To
 // simulate a server that starts late, call Stop right after NewServer. Stop
-// does not end running handlers. They notice that their connections are broken.
+// does not wait for running handlers. Their requests' contexts are canceled, because
+// the connections are broken.
 func (s *Server) Stop() {
 	s.listener.Refuse(true)
 	s.listener.CutAll()
@@ -188,21 +186,21 @@ func (s *Server) Stop() {
 // Start makes the server accept connections again after Stop.
 func (s *Server) Start() { s.listener.Refuse(false) }
 
-// Shutdown shuts the server down as [http.Server.Shutdown] does: it accepts no
-// new connections and closes idle ones. It blocks until no connection is
-// active. If ctx is done first, it returns the error of ctx, and the remaining
+// Shutdown shuts the server down as [http.Server.Shutdown] does: the server accepts no
+// new connections and closes idle connections. Shutdown blocks until no request is
+// active. If ctx is done first, Shutdown returns the error of ctx, and the remaining
 // requests continue until Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// Close ends the server at once: it closes all connections, so that the
-// contexts of all requests are canceled, and blocks until all handlers have
-// returned. A client can still read the bytes that the server sent before
-// Close, and then reads the end of the connection. After Close no goroutine of
-// the server is running. A second Close does nothing.
+// Close ends the server at once: it closes all connections, and so cancels the
+// contexts of all requests. Then it blocks until all handlers have returned. A client
+// can still read the bytes that the server sent before Close, and then reads the end
+// of the connection. After Close, no goroutine of the server is running. A second
+// Close does nothing.
 func (s *Server) Close() {
-	_ = s.server.Close() // the error of the listener, which never fails
+	_ = s.server.Close() // returns the error of closing the listener, which never fails
 	<-s.served
 	// Close again, because a connection may have been accepted during the first
 	// Close. Serve has returned, so the server now knows all connections.

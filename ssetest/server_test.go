@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 
 // eachProtocol runs a test with HTTP/1.1 and with HTTP/2, each in a bubble. The
-// test may change its options.
+// function test may change opts before it passes them to NewServer.
 func eachProtocol(t *testing.T, test func(t *testing.T, opts *ssetest.ServerOptions)) {
 	for _, http2 := range []bool{false, true} {
 		name := "HTTP1"
@@ -55,8 +55,9 @@ func tryGet(t *testing.T, s *ssetest.Server) (*http.Response, error) {
 	return response, err
 }
 
-// stallingHandler returns a handler that sends its header, then waits for the
-// request's context, and closes ended when it returns.
+// stallingHandler returns a handler that sends the response header, waits until the
+// request's context is done, and closes ended when it returns. The handler can serve
+// only one request.
 func stallingHandler() (handler http.HandlerFunc, ended <-chan struct{}) {
 	done := make(chan struct{})
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -248,7 +249,7 @@ func TestStopAndStart(t *testing.T) {
 		server.Stop()
 		refused("before the first Start")
 		server.Start()
-		// Read to the end, so that the connection returns to the pool.
+		// Read the body to its end: then the connection becomes idle and stays open.
 		if _, err := io.ReadAll(get(t, server).Body); err != nil {
 			t.Errorf("after Start: %v", err)
 		}

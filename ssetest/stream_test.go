@@ -11,8 +11,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// A client of package sse resumes a stream that a script cuts, after exactly
-// its retry delay. This is the example in the package's documentation.
+// A client of package sse resumes a stream that a script cuts, after exactly its
+// RetryDelay. The documentation of the package has a part of this test as its example.
 func TestClientResumesScript(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		script := &ssetest.Script{Responses: []ssetest.Response{

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// parseURL parses a URL as people type it. If text begins with a colon, the
-// host is localhost; without a scheme, the scheme is http, as in curl. The
-// error is a *failure.
+// parseURL parses a URL as people type it. If text begins with a colon, the host
+// is localhost. If text has no scheme, the scheme is http, as in curl. The error
+// is a *failure that does not contain the password of the URL.
 func parseURL(text string) (*url.URL, error) {
 	if err := checkText(withoutPassword(text)); err != nil {
 		return nil, err
@@ -24,7 +24,8 @@ func parseURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(full)
 	if err != nil {
-		// url.Error adds "parse" and the text, which the message already has.
+		// The text of a url.Error contains the URL. The message below already
+		// contains it, so the reason is only the inner error.
 		if inner := (*url.Error)(nil); errors.As(err, &inner) {
 			err = inner.Err
 		}
@@ -39,8 +40,9 @@ func parseURL(text string) (*url.URL, error) {
 	return normalizeURL(withoutPassword(text), u)
 }
 
-// withoutPassword returns a URL as people type it, with xxxxx for a password. The
-// URL need not be valid: a password may contain any character.
+// withoutPassword returns text, a URL as people type it, with xxxxx in place of
+// its password. It does not parse the URL, because an error must not contain the
+// password of a URL that cannot be parsed.
 func withoutPassword(text string) string {
 	at := strings.LastIndexByte(text, '@')
 	if at < 0 {
@@ -57,15 +59,16 @@ func withoutPassword(text string) string {
 	return text[:start] + user + ":xxxxx" + text[at:]
 }
 
-// hasScheme reports whether text begins with "scheme://". A search for "://"
-// alone would also find it in a query, and url.Parse would take the host of
-// "localhost:3000" for a scheme.
+// hasScheme reports whether text begins with "scheme://". A search for "://" alone
+// is not enough, because a query may contain "://". url.Parse cannot be used
+// either, because it takes the host in "localhost:3000" for a scheme.
 func hasScheme(text string) bool {
 	scheme, _, found := strings.Cut(text, "://")
 	return found && scheme != "" && !strings.ContainsAny(scheme, ":/?#[]@")
 }
 
-// checkText returns an error for common mistakes that url.Parse accepts.
+// checkText returns an error for common mistakes that url.Parse accepts or reports
+// less clearly, for example 3000/x in place of :3000/x.
 func checkText(text string) error {
 	_, notPort := strconv.Atoi(strings.SplitN(text, "/", 2)[0])
 	switch {
@@ -84,9 +87,9 @@ func checkText(text string) error {
 	return nil
 }
 
-// normalizeURL returns u with a lower-case scheme, with a host, and without a
-// fragment. It returns an error, which contains text, if no request can be sent to
-// u.
+// normalizeURL returns u with a scheme in lower case, with localhost if a port has
+// no host, and without a fragment. If no request can be sent to u, it returns an
+// error. The error contains text, which is u as the user typed it.
 func normalizeURL(text string, u *url.URL) (*url.URL, error) {
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch port, err := strconv.ParseUint(u.Port(), 10, 16); {

@@ -24,7 +24,7 @@ func TestParseURL(t *testing.T) {
 		{":3000/room/*", "http://localhost:3000/room/*"},
 		{":3000/a b", "http://localhost:3000/a%20b"},
 		{":3000/x#part", "http://localhost:3000/x"},
-		// Here "://" is in the query or in the path.
+		// These texts have no scheme: "://" is in the query or in the path.
 		{"localhost:3000/x?of=http://example.com", "http://localhost:3000/x?of=http://example.com"},
 		{":3000/http://x", "http://localhost:3000/http://x"},
 	} {

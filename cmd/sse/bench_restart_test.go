@@ -16,12 +16,18 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// BenchmarkRestart starts a hub with 1,000,000 events. A client either resumes
-// after the eleventh last event or requests the last ten, while no publisher is
-// active. One op is one start. The metric ready-ms is the time until the process
-// logs that it serves; resume-ms and last10-ms are the times from the request to
-// the first event. The previous hub was stopped or killed right after it had
-// stored another 2% of the events. A hub with few events shows the cost of a
+// BenchmarkRestart measures how long a hub with 1,000,000 events takes to start
+// and to answer its first clients, while no publisher is active. One op is one
+// start of the process. Before each start, the previous hub stores 2% more events,
+// and is then stopped (case "ended") or killed (case "killed"). The metrics are:
+//
+//   - ready-ms: the time until the process logs that it serves.
+//   - resume-ms: the time from a request to its first event. The request has the
+//     ID of the eleventh event from the end.
+//   - last10-ms: the same for a request for the last ten events.
+//
+// The metrics with "max" are the longest of these times, and the others are the
+// means. The case "empty" has about 50 events, so it shows the cost of starting a
 // process.
 func BenchmarkRestart(b *testing.B) {
 	if onWindows {
@@ -75,7 +81,7 @@ func benchRestart(b *testing.B, events, topics int) {
 	}
 }
 
-// durations collects the mean and the maximum of durations.
+// durations collects durations, and reports their mean and their maximum.
 type durations struct {
 	n        int
 	sum, max time.Duration
@@ -93,8 +99,8 @@ func (s *durations) report(b *testing.B, name string) {
 	b.ReportMetric(ms(s.max), name+"-max-ms")
 }
 
-// publishRange publishes the events with the numbers from n up to, but without,
-// until. It publishes in batches and assigns the topics in rotation.
+// publishRange publishes the events n to until-1 in batches. The topic of event n
+// is bench/0 to bench/(topics-1), in rotation.
 func publishRange(b *testing.B, s *hubService, n, until, topics int) {
 	const batch = 10_000
 	text := strings.Repeat("x", 90)
@@ -116,8 +122,9 @@ func publishRange(b *testing.B, s *hubService, n, until, topics int) {
 	}
 }
 
-// timeFirstEvent subscribes and returns the time until the first event arrives.
-// The event must have this data.
+// timeFirstEvent subscribes, and returns the time until the first event arrives. If
+// lastID is not empty, it is sent as the Last-Event-ID. The data of the first event
+// must be data. Events of type sse.cursor, which carry only an ID, are skipped.
 func timeFirstEvent(b *testing.B, s *hubService, path, lastID, data string) time.Duration {
 	b.Helper()
 	began := time.Now()
@@ -134,7 +141,7 @@ func timeFirstEvent(b *testing.B, s *hubService, path, lastID, data string) time
 	if err := errors.Join(err, err2); err != nil {
 		b.Fatal(err)
 	}
-	defer response.Body.Close() // reads the rest of the body, so conn closes first
+	defer response.Body.Close() // reads the rest of the body; ends at once after conn.Close
 	defer conn.Close()
 	for decoder := sse.NewDecoder(response.Body, nil); ; {
 		event, err := decoder.Next()

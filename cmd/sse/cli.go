@@ -23,7 +23,7 @@ func commands() []command {
 	}
 }
 
-// dispatch runs the command that args name.
+// dispatch runs the command that args[0] names, and returns the exit code.
 func dispatch(ctx context.Context, p *process, args []string) int {
 	if len(args) == 0 {
 		const hint = "try sse serve, sse listen :3000/handshake, or sse -h"
@@ -51,8 +51,9 @@ func dispatch(ctx context.Context, p *process, args []string) int {
 	return p.ui.fail(unknownCommand(name, names))
 }
 
-// unknownCommand returns the failure for a command that does not exist. Its
-// hint suggests a command with a similar name.
+// unknownCommand returns the failure for a command that does not exist. Its hint
+// suggests a command with a similar name, or sse listen if name may be a URL. If
+// neither applies, the hint lists names.
 func unknownCommand(name string, names []string) *failure {
 	hint := "the commands are " + strings.Join(names, ", ") + "; see sse -h"
 	if match := findNearest(name, names); match != "" {

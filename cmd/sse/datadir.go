@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// dataDir returns the directory in which programs on this operating system
-// store data that must persist.
+// dataDir returns the default of the flag --data of sse serve. It is a directory
+// in the place where programs on this operating system store their data. If the
+// environment does not name such a place, it is sse-data in the current directory.
 func dataDir(env lookupEnv) string {
 	get := func(name string) string { value, _ := env(name); return value }
 	home := get("HOME")
 	switch {
-	case get("STATE_DIRECTORY") != "": // systemd, StateDirectory=
+	case get("STATE_DIRECTORY") != "": // set by systemd if a unit has StateDirectory=
 		dir, _, _ := strings.Cut(get("STATE_DIRECTORY"), ":")
 		return dir
 	case onWindows && get("LocalAppData") != "":

@@ -12,11 +12,11 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 )
 
-// printEvent prints one event to stdout. After an error, the command ends.
+// printEvent prints one event to stdout. If it returns an error, the command ends.
 type printEvent func(sse.Event) error
 
-// eventPrinter returns the function that prints events: as JSON if asJSON is
-// set, as rows of a table on a terminal, otherwise as data.
+// eventPrinter returns the function that prints events. It prints JSON if asJSON
+// is true, a row of a table if stdout is a terminal, and otherwise only the data.
 func (u *ui) eventPrinter(asJSON bool) printEvent {
 	switch {
 	case asJSON:
@@ -27,7 +27,7 @@ func (u *ui) eventPrinter(asJSON bool) printEvent {
 	return u.printData
 }
 
-// printData prints all lines of the event's data.
+// printData prints the event's data, which may have several lines.
 func (u *ui) printData(event sse.Event) error {
 	return u.write(event.Data + "\n")
 }
@@ -48,14 +48,14 @@ func (u *ui) printJSON(event sse.Event) error {
 	return u.write(line.String())
 }
 
-// table holds the widths of the columns. They only grow, because the types of a
-// stream are not known in advance.
+// table holds the widths of the columns, in characters. A width grows when an event
+// needs more space, and never becomes smaller.
 type table struct {
 	typeWidth, idWidth int
 }
 
-// maxColumn is the largest width of a column, in characters. Without it, a long
-// ID would push the data of all later events off the screen.
+// maxColumn is the largest width of a column, in characters. Without this limit,
+// one long ID would move the data of all later events off the screen.
 const maxColumn = 24
 
 // printRow prints an event for a person: time, type, ID and data. The second
@@ -89,8 +89,9 @@ func padding(text string, width int) string {
 	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
 }
 
-// typeColor returns the style for a type of event. A type has the same style in
-// every run. Messages, which have no type, are dim.
+// typeColor returns the style for the type of an event. It depends only on the
+// type, so a type has the same style in every run. An event without a type, or of
+// type message, is dim.
 func typeColor(kind string) string {
 	if kind == "" || kind == "message" {
 		return dim
@@ -101,8 +102,9 @@ func typeColor(kind string) string {
 	return colors[sum.Sum32()%uint32(len(colors))]
 }
 
-// write writes one record to stdout in one call, so that neither the reader of
-// a pipe nor a terminal that also shows stderr receives half of it.
+// write writes one record to stdout in a single call. With several calls, the
+// reader of a pipe could receive a part of the record, and a terminal could show a
+// message of stderr within the record.
 func (u *ui) write(text string) error {
 	u.clearProgress()
 	_, err := io.WriteString(u.out, text)

@@ -8,7 +8,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// noon is the time on the clock of these tests.
+// noon is the time at which events arrive in these tests.
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 5_000_000, time.UTC)
 
 func printAll(t *testing.T, p printEvent, events []sse.Event) {
@@ -93,7 +93,7 @@ func TestPrintJSON(t *testing.T) {
 	}
 }
 
-// Most types differ in color, and the color of a type does not change.
+// Six types have at least three colors, and the color of a type does not change.
 func TestTypeColor(t *testing.T) {
 	seen := map[string]bool{}
 	for _, kind := range []string{"price", "news", "departure", "arrival", "log", "error"} {

@@ -19,8 +19,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// reason returns a short text that explains why a stream was lost or did not
-// open.
+// reason returns a short text that explains why a stream was lost or did not open.
+// If the server ended the stream, err is nil.
 func reason(err error) string {
 	var (
 		response *sse.ResponseError
@@ -41,13 +41,14 @@ func reason(err error) string {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "connection cut"
 	case errors.As(err, &inner):
-		err = inner.Err // without the method and the URL, which are known
+		err = inner.Err // a url.Error would repeat the method and the URL
 	}
 	message := text.WithoutPrefix(err)
 	return text.FirstLine(strings.TrimSuffix(message, ": "+os.ErrDeadlineExceeded.Error()), 200)
 }
 
-// explain returns the failure for the error that ended a stream.
+// explain returns the failure that reports err. Err has ended the stream of the URL
+// target, and the client does not reconnect.
 func explain(err error, target *url.URL) *failure {
 	f := &failure{code: exitFailed, hint: hintFor(err, target)}
 	var response *sse.ResponseError
@@ -66,8 +67,8 @@ func explain(err error, target *url.URL) *failure {
 	return f
 }
 
-// quoteBody returns prefix and the first line of a response that is not a
-// stream. For an empty body, it returns "".
+// quoteBody returns prefix and the first line of body, which is the body of a
+// response that is not a stream. For an empty body, it returns "".
 func quoteBody(prefix string, body []byte) string {
 	line := text.FirstLine(strings.ToValidUTF8(string(body), "\ufffd"), 300)
 	if line == "" {
@@ -95,8 +96,8 @@ func hintFor(err error, target *url.URL) string {
 	return certificateHint(err)
 }
 
-// unknownHostHint returns advice for a host that does not exist. A name without
-// a dot may be meant as a path.
+// unknownHostHint returns advice for a host that does not exist. If its name has no
+// dot, the user may have meant a path, for example :3000/news in place of news.
 func unknownHostHint(name string) string {
 	if strings.Contains(name, ".") {
 		return "check the spelling of the host"

@@ -2,7 +2,8 @@ package main
 
 import "fmt"
 
-// failure is an error for a person. Detail and hint may be empty.
+// failure is an error as the command reports it to its user. Detail and hint may be
+// empty.
 type failure struct {
 	message string // the error
 	detail  string // evidence, for example the body of the response

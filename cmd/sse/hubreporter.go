@@ -11,8 +11,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
 )
 
-// hubReporter prints the messages of a hub. Unlike a ui, it is safe for
-// concurrent use. It implements [slog.Handler].
+// hubReporter prints the messages of a hub with a ui. It implements [slog.Handler].
+// Unlike the ui, it is safe for concurrent use, because several goroutines of a hub
+// log messages.
 type hubReporter struct {
 	mu sync.Mutex // guards the following
 	ui *ui
@@ -31,7 +32,7 @@ func (r *hubReporter) fail(err error) (code int) {
 	return r.ui.fail(err)
 }
 
-// reportReady prints the hub's URL, the place of its events, and commands to
+// reportReady prints the hub's URL, where the hub stores events, and commands to
 // try.
 func (r *hubReporter) reportReady(s hub.Started) {
 	r.mu.Lock()
@@ -52,8 +53,8 @@ func (r *hubReporter) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelInfo
 }
 
-// Handle implements [slog.Handler]. It prints the record on one line, and its
-// attribute "hint" on another.
+// Handle implements [slog.Handler]. It prints the message and the attributes of the
+// record on one line, except the attribute "hint", which it prints as a hint.
 func (r *hubReporter) Handle(_ context.Context, record slog.Record) error {
 	var text strings.Builder
 	text.WriteString(strings.TrimPrefix(record.Message, "sse: "))

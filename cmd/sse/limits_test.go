@@ -8,8 +8,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/limits"
 )
 
-// docs/LIMITS.md lists the limits in the code, and each flag in it exists. With
-// SSE_UPDATE_DOCS=1, the test writes the page.
+// docs/LIMITS.md lists the limits that hub.Limits returns, and sse serve has every
+// flag that they name. With SSE_UPDATE_DOCS=1, the test writes the page.
 func TestLimitsPage(t *testing.T) {
 	t.Parallel()
 	const name = "../../docs/LIMITS.md"

@@ -18,9 +18,9 @@ import (
 const listenIntro = `usage: sse listen [flags] URL
 
 Print the events of the stream at URL. If the server is unreachable or the connection is
-lost, sse listen tries again until it is connected, or until the response is final, for
-example 404. The stream then continues after the last event that sse listen received.
-It sends a request other than GET only once, unless --resend is set.
+lost, sse listen reconnects, and the stream continues after the last event that sse listen
+received. sse listen stops when the response is an error that is not temporary, for
+example 404. It sends a request other than GET only once, unless --resend is set.
 URL is https://host/path, host:port/path, or :port/path for a server on this machine.
 
   sse listen :3000/handshake
@@ -29,8 +29,8 @@ URL is https://host/path, host:port/path, or :port/path for a server on this mac
   sse listen --json https://example.com/prices | jq .data
   sse listen -d '{"stream": true}' -H "Authorization: Bearer $KEY" https://…
 
-sse listen prints events to stdout. On a terminal, it prints their time, type, ID and
-data, otherwise only their data. It prints all messages to stderr. Ctrl-C stops it.
+Events go to stdout: on a terminal, the time, type, ID and data of each event, otherwise
+only the data. Messages go to stderr. Ctrl-C stops sse listen.
 Exit code: 0 done, 1 failed, 2 usage error, 130 stopped by a second Ctrl-C.
 `
 
@@ -72,8 +72,8 @@ func (o *listenOptions) define(s *settings) {
 	s.addGroup("Events to request from a hub")
 	s.addFlag(&o.since, "since", "begin with the events since `START`, "+
 		"for example earliest, -10 (the last ten), 10m (ago) or 2006-01-02T15:04:05Z")
-	s.addFlag(&o.topics, "topic", "subscribe to `TOPIC`, even if it cannot be a path, "+
-		"for example 'a, b'; URL must then be the address of the hub, without a path")
+	s.addFlag(&o.topics, "topic", "subscribe to `TOPIC`, for example to a topic that cannot be "+
+		"a path, such as 'a, b'; URL must then be the address of the hub, without a path")
 	s.addFlag(&o.patterns, "pattern", "subscribe to topics that match `PATTERN`, "+
 		"for example 'room/*'; URL must then be the address of the hub, without a path")
 
@@ -95,14 +95,14 @@ func (o *listenOptions) define(s *settings) {
 		"for example 42")
 
 	s.addGroup("Connection")
-	s.addFlag(&o.retry, "retry", "wait `DELAY`, for example 500ms, before the first new attempt, "+
-		"unless the server sends a delay")
+	s.addFlag(&o.retry, "retry", "wait `DELAY`, for example 500ms, before the first attempt to "+
+		"reconnect, unless the server sends a delay")
 	s.addFlag(&o.maxRetry, "max-retry", "double the delay after each failed attempt, "+
 		"up to `DELAY`, for example 30s; if DELAY is not longer than --retry, the delay stays the same")
 	s.addFlag(&o.noRetry, "no-retry", "connect only once; exit with code 1 "+
 		"if the attempt fails or the connection is lost")
-	s.addFlag(&o.likeBrowser, "like-browser", "stop like a browser at every status except 200, "+
-		"for example at 503")
+	s.addFlag(&o.likeBrowser, "like-browser", "stop at every status except 200, for example "+
+		"at 503, as a browser does")
 	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, "+
 		"if it fails or its stream is lost")
 	s.addFlag(&o.idleTimeout, "idle-timeout", "reconnect after `DURATION` without a byte, "+
@@ -110,7 +110,8 @@ func (o *listenOptions) define(s *settings) {
 	s.addFlag(&o.maxEventSize, "max-event-size", "skip events larger than `SIZE`, for example 64KiB")
 }
 
-// check returns an error if a setting is out of range or excludes another.
+// check returns an error if a setting is out of range, or if two settings must not
+// be used together.
 func (o *listenOptions) check() error {
 	for _, d := range []struct {
 		name  string
@@ -140,9 +141,9 @@ func (o *listenOptions) check() error {
 
 // listen runs "sse listen".
 func listen(ctx context.Context, p *process, args []string) int {
-	// By default, the delay does not grow: one attempt per second is no load
-	// for a server, and a person waits at most one second after the server is
-	// reachable again.
+	// By default, the delay before an attempt does not grow. One attempt per second
+	// is no load for a server, and the stream is open at most about one second after
+	// the server is reachable again.
 	o := listenOptions{retry: time.Second, maxRetry: time.Second, maxEventSize: 16 << 20}
 	s := newSettings("listen")
 	o.define(s)
@@ -165,8 +166,8 @@ func listen(ctx context.Context, p *process, args []string) int {
 	return l.run(ctx)
 }
 
-// target checks the settings and returns the URL of the request. Operands must
-// be one URL.
+// target checks the settings and returns the URL of the request. It returns an error
+// unless operands contains exactly one URL.
 func (o *listenOptions) target(operands []string) (*url.URL, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -188,7 +189,8 @@ func (o *listenOptions) target(operands []string) (*url.URL, error) {
 		"exactly one URL is required, not %d: %s", len(operands), strings.Join(operands, " "))
 }
 
-// selectEvents adds --since, --topic and --pattern to the URL.
+// selectEvents adds --since, --topic and --pattern to the query of u. With --topic or
+// --pattern, the path of the result is hubEventsPath.
 func (o *listenOptions) selectEvents(u *url.URL) (*url.URL, error) {
 	query := u.Query()
 	if o.since != "" {
@@ -216,8 +218,8 @@ func (o *listenOptions) selectEvents(u *url.URL) (*url.URL, error) {
 	return u, nil
 }
 
-// hubEventsPath is the path of a hub that accepts topics as parameters, for
-// topics that cannot be a path.
+// hubEventsPath is the path of a hub whose query names topics and patterns. A topic
+// that cannot be a path, such as "a, b", needs this path.
 const hubEventsPath = "/-/events"
 
 // listener prints one stream.
@@ -229,8 +231,8 @@ type listener struct {
 	client  *sse.Client
 	stop    context.CancelCauseFunc // ends run
 
-	printed  int             // number of events
-	isOpen   bool            // the last report said that the stream is open
+	printed  int             // number of events that --type selects
+	isOpen   bool            // set by reportOpen, cleared by reportRetry
 	wasOpen  bool            // the stream has been open at least once
 	reported map[string]bool // reasons reported since the stream was last open
 }
@@ -267,8 +269,9 @@ func (l *listener) createClient(p *process) error {
 	return o.setRequest(l.client, p.stdin)
 }
 
-// writeRaw writes bytes of the stream to stdout. If that fails, it also ends
-// run: the client alone would treat the error as a network error and reconnect.
+// writeRaw writes bytes of the stream to stdout. If the write fails, writeRaw also
+// cancels the context of run, because the client would treat the error as a network
+// error and reconnect.
 func (l *listener) writeRaw(p []byte) error {
 	l.ui.clearProgress()
 	_, err := l.ui.out.Write(p)
@@ -319,8 +322,8 @@ func (l *listener) reportSkipped(e *sse.TooLargeError) {
 	l.ui.hint("raise the limit with --max-event-size")
 }
 
-// finish reports why the stream is over and returns the exit code. Err is nil
-// if the stream itself has ended.
+// finish reports why no more events follow, and returns the exit code. Err is nil if
+// the server has ended the stream and the client does not reconnect.
 func (l *listener) finish(err error) int {
 	if errors.Is(err, errOutputClosed) {
 		return exitDone
@@ -363,8 +366,8 @@ func (l *listener) fail(err error) int {
 	return code
 }
 
-// reportState reports a change of the connection. It reports the same failure
-// only once.
+// reportState reports a change of the connection. It reports the same failure only
+// once until the stream is open again.
 func (l *listener) reportState(change sse.StateChange) {
 	switch change.State {
 	case sse.StateConnecting:

@@ -71,7 +71,7 @@ sse: connected, continuing after ID 7
 	}
 }
 
-// On a terminal, a progress line shows the attempts in between.
+// On a terminal, a progress line shows the attempts that are not reported.
 func TestStatesOnTerminal(t *testing.T) {
 	u, _, stderr := newTestUI(true, false)
 	target, _ := parseURL(":3000")
@@ -79,7 +79,8 @@ func TestStatesOnTerminal(t *testing.T) {
 	if u.hasProgress {
 		t.Error("the progress line was not removed")
 	}
-	// Each redrawing begins with CR, so the rest of a line remains visible.
+	// The sequence "\r\x1b[K" removes the text before it from the terminal. The text
+	// after the last such sequence of a line remains visible.
 	var seen []string
 	for line := range strings.Lines(stderr.String()) {
 		parts := strings.Split(line, "\r\x1b[K")
@@ -97,8 +98,9 @@ func TestStatesOnTerminal(t *testing.T) {
 	}
 }
 
-// startListen runs "sse listen" with these arguments and with a server that
-// sends the responses of the script. Code waits for the exit code.
+// startListen starts "sse listen" with these arguments and with a server that sends
+// the responses of the script. The function code waits until the command has ended,
+// and returns its exit code. Until then, stderr must not be used.
 func startListen(
 	ctx context.Context, t *testing.T, script string, stdout io.Writer, args ...string,
 ) (code func() int, stderr *bytes.Buffer) {
@@ -184,8 +186,7 @@ func TestStdoutErrorIsReported(t *testing.T) {
 	}
 }
 
-// The client waits for a slow reader. No event is lost, and the client stores
-// no events beyond the buffers of the connection.
+// sse listen waits for a slow reader of stdout, and loses no event.
 func TestSlowStdout(t *testing.T) {
 	const n = 2000
 	var script strings.Builder

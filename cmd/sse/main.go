@@ -4,9 +4,9 @@
 //	sse listen :3000/handshake             # print the events of a topic
 //	sse send :3000/handshake 'hello'       # publish an event to a topic
 //
-// By default, sse listen reconnects until it is interrupted. It reports on
-// standard error when it connects, loses the stream and reconnects. The command
-// "sse COMMAND -h" prints every setting.
+// By default, sse listen reconnects until it is interrupted. On standard error, it
+// reports that it connects, that it has lost the stream, and that it is connected
+// again. The command "sse COMMAND -h" prints every setting.
 package main
 
 import (
@@ -45,12 +45,13 @@ type process struct {
 func main() {
 	// Without this line, a write to a closed stdout (sse listen … | head) kills
 	// the process with SIGPIPE, and a shell with pipefail reports a failure.
-	// With it, the write fails with EPIPE, and the command ends quietly.
+	// With this line, the write fails with EPIPE, and the command ends without a
+	// message.
 	signal.Ignore(syscall.SIGPIPE)
 
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+	if !signal.Ignored(syscall.SIGHUP) { // nohup starts a process that ignores SIGHUP
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	ctx := withInterrupts(context.Background(), signals, os.Exit)
@@ -58,11 +59,11 @@ func main() {
 }
 
 // withInterrupts returns a context that the first signal cancels, so that the
-// command can end cleanly. The second signal calls exit, because the command
-// cannot end cleanly while a write to stdout blocks, for example a write to a
-// pager that does not read. A SIGHUP is never the second signal: a terminal that
-// closes may send it twice, and systemd may send it right after SIGTERM. The
-// goroutine runs until the second signal or until the process ends.
+// command can end cleanly. The second signal calls exit. The command needs it while
+// a write to stdout blocks, for example because a pager does not read. After the
+// first signal, each SIGHUP is ignored: a terminal that closes may send SIGHUP
+// twice, and systemd may send SIGHUP right after SIGTERM. The goroutine runs until
+// the second signal or until the process ends.
 func withInterrupts(
 	parent context.Context, signals <-chan os.Signal, exit func(code int),
 ) context.Context {

@@ -35,7 +35,7 @@ func TestHangupIsNotTheSecondInterrupt(t *testing.T) {
 		signals <- first
 		<-ctx.Done()
 		signals <- syscall.SIGHUP
-		signals <- syscall.SIGHUP // the goroutine has handled the one before
+		signals <- syscall.SIGHUP // when it is accepted, the previous one was handled
 		select {
 		case c := <-code:
 			t.Errorf("%v, SIGHUP: exit code %d, want no exit", first, c)

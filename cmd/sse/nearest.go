@@ -15,7 +15,8 @@ func findNearest(word string, names []string) string {
 	if best != "" || len(word) < 3 {
 		return best
 	}
-	// Word may be an abbreviation, or the end of a longer name.
+	// Word may be the beginning of a name, or its end after a hyphen: for example,
+	// max or retry for max-retry.
 	for _, name := range names {
 		if strings.HasPrefix(name, word) || strings.HasSuffix(name, "-"+word) {
 			return name

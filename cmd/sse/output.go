@@ -27,15 +27,16 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// newOutput returns the output for w. The variables TERM, NO_COLOR and
-// WT_SESSION decide which abilities of a terminal are used.
+// newOutput returns the output for w. If terminal is true, w is a terminal. Even
+// then, the variables TERM, NO_COLOR and, on Windows, WT_SESSION may disable color
+// and the redrawing of lines.
 func newOutput(w io.Writer, terminal bool, env lookupEnv) output {
 	isSet := func(name string) bool { value, _ := env(name); return value != "" }
 	if value, _ := env("TERM"); value == "dumb" {
 		terminal = false
 	}
-	// The plain Windows console prints escape sequences unchanged. Terminals
-	// that interpret escape sequences set one of these variables.
+	// The plain Windows console prints escape sequences as text. The terminals on
+	// Windows that interpret escape sequences set one of these variables.
 	if onWindows && !isSet("WT_SESSION") && !isSet("TERM") {
 		terminal = false
 	}

@@ -17,10 +17,12 @@ import (
 	"time"
 )
 
-// soak makes some tests as large as the issues require.
+// soak reports whether SSE_TEST_SOAK is set. TestServeReplaced then uses 18,000
+// subscribers.
 var soak = os.Getenv("SSE_TEST_SOAK") != ""
 
-// runChild runs the command, but exits when the test that started it exits.
+// runChild runs the command in a child process of a test. When the test process
+// ends, its end of the pipe to stdin is closed, and the child exits.
 func runChild() {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -48,7 +50,7 @@ func startHub(tb testing.TB, flags ...string) *hubProcess {
 	return startHubWith(tb, exec.Command("sse-child", append([]string{"serve"}, flags...)...))
 }
 
-// startHubWith is startHub with a command that runs the hub.
+// startHubWith is like startHub, but cmd is the command that runs the hub.
 func startHubWith(tb testing.TB, cmd *exec.Cmd) *hubProcess {
 	tb.Helper()
 	h := &hubProcess{
@@ -59,7 +61,7 @@ func startHubWith(tb testing.TB, cmd *exec.Cmd) *hubProcess {
 	h.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	stderr, err := h.cmd.StderrPipe()
 	if err == nil {
-		_, err = h.cmd.StdinPipe() // the pipe closes when this process ends
+		_, err = h.cmd.StdinPipe() // see runChild
 	}
 	if err == nil {
 		err = h.cmd.Start()
@@ -140,9 +142,10 @@ func (h *hubProcess) cpuTime() time.Duration {
 	return h.cmd.ProcessState.UserTime() + h.cmd.ProcessState.SystemTime()
 }
 
-// freeAddr returns an address for successive hubs. Its port is outside the
-// range that systems use for outgoing connections: otherwise, while no hub
-// listens, a client could get this port as its own, and connect to itself.
+// freeAddr returns an address for hubs that run one after the other. Its port is
+// outside the range from which systems take the local ports of connections. With a
+// port in this range, a client that connects while no hub listens could get the
+// port as its local port, and so connect to itself.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	for range 100 {
@@ -165,8 +168,8 @@ func freeAddr(tb testing.TB) string {
 	return ""
 }
 
-// hubService is a series of hubs that run one after the other, on the same
-// address and data directory.
+// hubService runs hubs, one after the other, with the same address and the same
+// data directory.
 type hubService struct {
 	tb    testing.TB
 	addr  string
@@ -174,11 +177,11 @@ type hubService struct {
 	hub   *hubProcess // the current hub
 
 	mu sync.Mutex    // guards the following
-	up chan struct{} // closed while a hub serves
+	up chan struct{} // closed by markUp, replaced by markDown
 }
 
-// newHubService returns a service without a hub. Every hub is started with
-// flags.
+// newHubService returns a service whose first hub is not started yet. The flags
+// apply to every hub.
 func newHubService(tb testing.TB, flags ...string) *hubService {
 	s := &hubService{tb: tb, addr: freeAddr(tb), up: make(chan struct{})}
 	s.flags = append([]string{
@@ -198,14 +201,15 @@ func (s *hubService) start() {
 	s.markUp()
 }
 
-// markUp unblocks await.
+// markUp records that a hub serves, and so unblocks await. Each call must follow a
+// call of markDown, except the first.
 func (s *hubService) markUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.up)
 }
 
-// markDown makes await block until the next markUp.
+// markDown records that no hub serves: await then blocks until the next markUp.
 func (s *hubService) markDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,7 +235,7 @@ func skipWithoutSignals(t *testing.T) {
 	}
 }
 
-// counter counts events of a test.
+// counter counts events, for example events that a hub has acknowledged.
 type counter struct {
 	mu      sync.Mutex // guards the following
 	n       int
@@ -248,7 +252,8 @@ func (c *counter) add() {
 	}
 }
 
-// awaitMore waits until add has been called n more times or ctx is done.
+// awaitMore waits until add has been called n more times. If ctx is done first, it
+// returns the error of ctx.
 func (c *counter) awaitMore(ctx context.Context, n int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,8 +41,8 @@ func (f *ageFlag) Set(text string) error {
 	return nil
 }
 
-// storageSizeFlag is a number of stored bytes, for example 500MiB or 1TiB. It
-// may be zero.
+// storageSizeFlag is a number of bytes, for example 500MiB or 1TiB. It may be zero.
+// Units are powers of 1024: k, KB and KiB all mean 1024 bytes.
 type storageSizeFlag int64
 
 func (f *storageSizeFlag) String() string {
@@ -64,8 +64,8 @@ func (f *storageSizeFlag) Set(text string) error {
 	return nil
 }
 
-// eventSizeFlag is a number of bytes of an event, for example 65536, 64KiB or
-// 64k. It is at least 1 and less than 2 GiB.
+// eventSizeFlag is the size of an event in bytes, with the units of storageSizeFlag.
+// It is at least 1 and less than 2 GiB.
 type eventSizeFlag int
 
 func (f *eventSizeFlag) String() string {

@@ -13,7 +13,7 @@ func TestAgeFlag(t *testing.T) {
 		f := ageFlag(-1)
 		err := f.Set(text)
 		if text == "" {
-			continue // an empty variable leaves the flag unset
+			continue // an empty environment variable is not passed to Set
 		}
 		if time.Duration(f) != want || (err != nil) != (want < 0) {
 			t.Errorf("Set(%q): %v, %v; want %v", text, time.Duration(f), err, want)

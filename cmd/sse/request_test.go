@@ -41,7 +41,7 @@ func TestGuessType(t *testing.T) {
 	}
 }
 
-// The body is read only once, so that it can be repeated even if it is stdin.
+// A body from stdin is stored, so that the client can send it again.
 func TestBodyFromStdinIsRepeatable(t *testing.T) {
 	var client sse.Client
 	o := listenOptions{data: "@-", hasData: true}

@@ -11,8 +11,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// retentionFlag collects retention limits for the topics that a pattern
-// selects, each in the form 'PATTERN age=7d events=100 bytes=1MiB'.
+// retentionFlag collects the values of --keep. Each value is a pattern and the
+// limits of each topic that it matches, for example 'room/* age=7d events=100'.
 type retentionFlag []hub.Retention
 
 func (f *retentionFlag) String() string { return "" }

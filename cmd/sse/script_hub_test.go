@@ -19,10 +19,11 @@ type scriptHub struct {
 	done   chan struct{} // closed when the process has ended
 }
 
-// hubs maps each running script to its hub.
+// hubs maps the *testscript.TestScript of each running script to its *scriptHub.
 var hubs sync.Map
 
-// cmdHub starts "sse serve" and waits until it serves.
+// cmdHub is the script command hub. It starts "sse serve", and waits until the hub
+// serves.
 func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: hub [FLAG…]")
@@ -75,8 +76,9 @@ func (h *scriptHub) await(ts *testscript.TestScript, file string) string {
 	}
 }
 
-// cmdHubStop interrupts the hub, waits for its exit and writes its stderr to a
-// file.
+// cmdHubStop is the script command hubstop. It interrupts the hub, waits until it
+// has exited, and writes its stderr to the file hub-stderr. On Windows, it kills the
+// hub and writes no file.
 func cmdHubStop(ts *testscript.TestScript, neg bool, args []string) {
 	value, ok := hubs.LoadAndDelete(ts)
 	if neg || len(args) > 0 || !ok {

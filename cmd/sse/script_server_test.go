@@ -79,7 +79,8 @@ func (s *scriptServer) formatRequests(names []string) string {
 	return b.String()
 }
 
-// parseResponses parses responses in the format that TestScript describes.
+// parseResponses parses responses in the format that the comment of TestScript
+// describes.
 func parseResponses(text string) ([]ssetest.Response, error) {
 	var responses []ssetest.Response
 	for line := range strings.Lines(text) {
@@ -115,7 +116,7 @@ func parseResponses(text string) ([]ssetest.Response, error) {
 	return responses, nil
 }
 
-// parseStatusLine parses the rest of an HTTP line: a status and an optional
+// parseStatusLine parses the text of a line after "HTTP ": a status and an optional
 // media type.
 func parseStatusLine(text string) (ssetest.Response, error) {
 	code, mediaType, _ := strings.Cut(text, " ")
@@ -130,7 +131,8 @@ func parseStatusLine(text string) (ssetest.Response, error) {
 	return response, err
 }
 
-// cmdServe starts a server that sends the responses in a file.
+// cmdServe is the script command serve. It starts a server that sends the responses
+// in a file.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: serve FILE")
@@ -152,20 +154,22 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("PORT", u.Port())
 }
 
-// cmdAwait waits until the server has received a number of requests.
+// cmdAwait is the script command await. It waits until the server has received a
+// number of requests.
 func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	findServer(ts).await(n)
 }
 
-// cmdRequests writes the requests to a file.
+// cmdRequests is the script command requests. It writes the requests to a file.
 func cmdRequests(ts *testscript.TestScript, _ bool, args []string) {
 	text := findServer(ts).formatRequests(args[1:])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
-// servers maps each running script to its server.
+// servers maps the *testscript.TestScript of each running script to its
+// *scriptServer.
 var servers sync.Map
 
 // findServer returns the server of a script.

@@ -14,25 +14,30 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScript runs testdata/script/*.txtar. These scripts also document the
-// command. In addition to the commands of package testscript, they use
+// TestScript runs the scripts testdata/script/*.txtar, which also document the
+// command. In addition to the commands of package testscript, a script may use
 //
 //	serve FILE            start a server that sends the responses in FILE; set $URL, $PORT
 //	await N               wait until N requests have arrived
-//	requests FILE [NAME…] write the requests, with these headers, to FILE
+//	requests FILE [NAME…] write the requests, with the headers NAME…, to FILE
 //	hub [FLAG…]           start sse serve on a free port; set $HUB, $HUBPORT
 //	hubstop               interrupt the hub, wait for its exit, write its stderr to hub-stderr
 //
-// A FILE contains one or more responses. The server repeats the last response:
+// The FILE of serve contains one or more responses, such as:
 //
 //	HTTP 200 text/event-stream
 //	HEADER Name: value
 //	the body, unchanged
 //	CUT
 //
-// The media type is optional; "-" sends no Content-Type. The last line of a
-// response says how it ends: END or no such line, cleanly; CUT, as if the
-// network had failed; STALL, only when the client disconnects.
+// The server sends one response for each request, and repeats the last response.
+// Without a media type, a response with status 200 is an event stream, and any
+// other response has no Content-Type. With "-" as the media type, no response has a
+// Content-Type. The last line of a response determines how the response ends:
+//
+//   - END: cleanly. The response also ends cleanly if it has none of these lines.
+//   - CUT: as if the network had failed.
+//   - STALL: only when the client disconnects.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

@@ -13,8 +13,8 @@ type secretFlag struct {
 
 func (f *secretFlag) String() string { return "" }
 
-// Set implements [flag.Value]. It accepts every value, because the message for
-// a value that Set refuses contains the value.
+// Set implements [flag.Value]. It accepts every value, because the error for a value
+// that Set refuses would contain the value. Instead, addTo checks the value.
 func (f *secretFlag) Set(value string) error {
 	*f = secretFlag{value, true}
 	return nil
@@ -22,8 +22,8 @@ func (f *secretFlag) Set(value string) error {
 
 // addSecretFlag declares the flag --key of a command that sends requests.
 func (s *settings) addSecretFlag(f *secretFlag) {
-	s.addFlag(f, "key", "send the key `SECRET` of a hub, as Authorization: Bearer SECRET; "+
-		"the environment variable hides it from the process list")
+	s.addFlag(f, "key", "send `SECRET`, the secret of one of the hub's keys, as Authorization: "+
+		"Bearer SECRET; to hide it from the process list, set the environment variable instead")
 }
 
 // addTo adds the key to the headers of a request. It returns an error if the

@@ -21,18 +21,20 @@ import (
 const sendIntro = `usage: sse send [flags] URL [DATA]
 
 Publish an event to a topic of a hub, and print the event's ID. DATA is the data of the
-event. Without DATA, sse send reads the data from stdin, without its last line end. With
---lines, sse send publishes each line of stdin as an event when the line arrives. When
-stdin ends, it prints the ID of the last event. A line that is not UTF-8 cannot be
-published: sse send publishes the lines before it, stops, and reports how many lines the
-hub has stored. --invalid skip and --invalid replace continue instead.
+event. Without DATA, sse send reads the data from stdin and removes the last line end.
+
+With --lines, sse send publishes each line of stdin as an event when the line arrives. At
+the end of stdin, it prints the ID of the last event. Some lines cannot be published, for
+example a line that is not UTF-8. At such a line, sse send stops: the hub has stored only
+the lines before it, and an error reports their number. With --invalid skip or --invalid
+replace, sse send continues.
 
   sse send :3000/news 'hello'
   sse send --type price :3000/prices/AAPL <quote.json
   tail -f access.log | sse send --lines :3000/log
 
-If the hub is unreachable or fails, sse send tries again for up to --timeout. It sends the
-same Idempotency-Key in every attempt, so that the hub stores the event only once.
+If the hub is unreachable or fails, sse send tries again until --timeout has passed. Every
+attempt has the same Idempotency-Key, so the hub stores the event only once.
 Exit code: 0 published, 1 failed, 2 usage error, 130 stopped by a second Ctrl-C.
 `
 
@@ -56,16 +58,16 @@ func (o *sendOptions) define(s *settings) {
 	s.addFlag(&o.id, "id", "set the ID of the event to `ID`, for example order-7; "+
 		"without it, the hub assigns an ID")
 	s.addFlag(&o.lines, "lines", "publish each line of stdin as an event when the line arrives")
-	s.addFlag(&o.invalid, "invalid", "do `ACTION` at a line that cannot be published: stop; "+
-		"skip the line; or replace bytes that a stream cannot carry with U+FFFD")
+	s.addFlag(&o.invalid, "invalid", "do `ACTION` at a line that cannot be published: stop, "+
+		"skip (the line), or replace (the bytes that a stream cannot carry, with U+FFFD)")
 	s.addFlag(&o.eol, "eol", "replace each CR and CRLF in the data with LF, because a stream cannot "+
 		"carry CR; the value must be `lf`")
 
 	s.addGroup("Request")
 	s.addHint("the port is a part of the URL, for example :3000/news", "port")
 	s.addSecretFlag(&o.key)
-	s.addFlag(&o.topics, "topic", "publish to `TOPIC`, even if it cannot be a path, "+
-		"for example 'a, b'; URL must then be the address of the hub, without a path")
+	s.addFlag(&o.topics, "topic", "publish to `TOPIC`, for example to a topic that cannot be "+
+		"a path, such as 'a, b'; URL must then be the address of the hub, without a path")
 	s.addFlag(&o.header, "header,H", "send an additional request header `'NAME: VALUE'`, "+
 		"for example 'Authorization: Basic …'")
 	s.addFlag(&o.idempotencyKey, "idempotency-key", "send `KEY` as the Idempotency-Key, "+
@@ -108,10 +110,10 @@ type sender struct {
 	ui            *ui
 	target        *url.URL
 	header        http.Header // from --header and --key
-	retryReported bool
+	retryReported bool        // the report "not published (…), retrying" was printed
 }
 
-// newSender checks the settings and returns a sender without a ui.
+// newSender checks the settings and returns a sender. The caller must set its ui.
 func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	switch {
 	case len(operands) == 0:
@@ -146,8 +148,8 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	return s, err
 }
 
-// checkLines checks the settings that apply to every line. The hub would report
-// a wrong type as an error of each line.
+// checkLines checks --invalid and --type. It checks the type before the first line
+// is sent, because the hub would report a wrong type as an error of each line.
 func (o *sendOptions) checkLines() error {
 	switch o.invalid {
 	case stopAtInvalid:
@@ -167,9 +169,9 @@ func (o *sendOptions) checkLines() error {
 	return nil
 }
 
-// setTarget turns the target into the URL that accepts the events: the topic's
-// URL or, for --topic and --lines, a path of the hub that accepts topics as
-// parameters.
+// setTarget changes the target to the URL of the requests, and adds the settings of
+// the event to its query. For --topic, the path becomes /-/publish; for --lines,
+// /-/batch. The query then names the topics. Otherwise the path remains the topic.
 func (s *sender) setTarget() error {
 	o, u, query := s.options, s.target, s.target.Query()
 	path := strings.Trim(u.Path, "/")
@@ -206,8 +208,8 @@ func (s *sender) setTarget() error {
 	return nil
 }
 
-// sendOne publishes one event. Its data is the first of data, or stdin if data
-// is empty.
+// sendOne publishes one event. The data of the event is data[0], or stdin if data is
+// empty.
 func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) error {
 	var body []byte
 	if len(data) > 0 {
@@ -233,21 +235,22 @@ func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) er
 type publishResult struct {
 	ID    string `json:"id"`
 	Error string `json:"error"`
-	Line  int    `json:"line"` // the line of a batch that Error is about, or 0
+	Line  int    `json:"line"` // the line of the batch that caused Error, from 1; or 0
 }
 
-// refusal is the failure of a request that the hub has refused.
+// refusal is the failure of a request that has a response, but not a response with
+// status 200 from a hub.
 type refusal struct {
 	*failure
 	status int
-	line   int // the line of a batch that was refused, or 0
+	line   int // the line of the batch that the hub refused, from 1; or 0
 }
 
 // Unwrap returns the failure, for [errors.As].
 func (r *refusal) Unwrap() error { return r.failure }
 
-// post publishes a body. It tries again after a temporary error, until the
-// timeout is reached or ctx is done.
+// post publishes a body. After a temporary error it waits and tries again, until the
+// timeout is reached or ctx is done. It then returns the error of the last attempt.
 func (s *sender) post(ctx context.Context, body []byte, contentType string) (
 	*publishResult, error) {
 	key := cmp.Or(s.options.idempotencyKey, rand.Text())
@@ -277,7 +280,7 @@ func (s *sender) post(ctx context.Context, body []byte, contentType string) (
 	}
 }
 
-// failureReason returns a short text for an error of attempt.
+// failureReason returns a short text that explains an error of attempt.
 func failureReason(err error) string {
 	if f := (*failure)(nil); errors.As(err, &f) {
 		return text.FirstLine(f.message, 120)
@@ -285,8 +288,8 @@ func failureReason(err error) string {
 	return reason(err)
 }
 
-// attempt publishes once. If it returns an error, retry reports whether another
-// attempt may succeed.
+// attempt sends one request to publish body. If it returns an error, retry reports
+// whether another attempt may succeed.
 func (s *sender) attempt(ctx context.Context, body []byte, contentType, key string) (
 	_ *publishResult, retry bool, err error) {
 	request, err := s.request(ctx, body, contentType, key)

@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	// maxBatch and maxBatchBytes end a batch: the hub publishes a batch as a
-	// whole, so a batch must be small enough to be sent again.
+	// A batch ends when it has maxBatch lines, or at least maxBatchBytes. The limits
+	// are low because an attempt to publish a batch repeats all of its lines.
 	maxBatch      = 1000
 	maxBatchBytes = 1 << 20
 )
@@ -32,22 +32,22 @@ const (
 // lineSender publishes the lines of stdin, in batches.
 type lineSender struct {
 	*sender
-	read     int    // number of lines
+	read     int    // number of lines that were read from stdin
 	kept     int    // number of lines that the hub has stored
-	lastID   string // of the last line that the hub has stored
-	skipped  int    // number of lines
-	replaced int    // number of lines
+	lastID   string // the ID of the last line that the hub has stored
+	skipped  int    // number of lines that --invalid skip has skipped
+	replaced int    // number of lines that --invalid replace has changed
 }
 
-// encodedLine is a line of stdin.
+// encodedLine is a line of stdin as an event.
 type encodedLine struct {
-	number int    // from 1
+	number int    // of the line in stdin, from 1
 	event  []byte // a line of JSON
 }
 
-// sendLines publishes each line of stdin as an event. Lines that have already
-// arrived are published in one batch. If an error ends sendLines, the lines
-// before the error are published.
+// sendLines publishes each line of stdin as an event. Lines that have arrived
+// together are published in one batch. If a line or stdin causes an error, sendLines
+// publishes the lines before the error, and then returns the error.
 func (s *sender) sendLines(ctx context.Context, stdin io.Reader) error {
 	l := &lineSender{sender: s}
 	defer l.reportChanges()
@@ -68,10 +68,10 @@ func (s *sender) sendLines(ctx context.Context, stdin io.Reader) error {
 	}
 }
 
-// readBatch waits for one line, and then takes the lines that have already
-// arrived, up to the limits of a batch. If it returns an error, the batch has the
-// lines before the error, and the caller must not read on. The error at the end
-// of stdin is io.EOF.
+// readBatch waits for one line, and then adds the lines that have already arrived,
+// up to the limits of a batch. If it returns an error, the batch has the lines before
+// the error, and the caller must not call readBatch again. At the end of stdin, the
+// error is io.EOF.
 func (l *lineSender) readBatch(in *bufio.Reader) (batch []encodedLine, err error) {
 	size := 0
 	for len(batch) == 0 || len(batch) < maxBatch && size < maxBatchBytes && hasLine(in) {
@@ -103,8 +103,9 @@ func hasLine(in *bufio.Reader) bool {
 	return bytes.IndexByte(buffered, '\n') >= 0
 }
 
-// encode returns the event of a line, as a line of JSON. It returns an error if
-// an event stream cannot carry the line.
+// encode returns the event with the line as its data, as a line of JSON. It returns
+// an error if an event stream cannot carry the line. With --invalid replace, it
+// replaces the bytes that would cause this error.
 func (l *lineSender) encode(line string) ([]byte, error) {
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 	if l.options.invalid == replaceInvalid {
@@ -130,8 +131,8 @@ func (l *lineSender) encode(line string) ([]byte, error) {
 	return event.Bytes(), err
 }
 
-// replace returns line with U+FFFD in place of the bytes that an event stream
-// cannot carry.
+// replace returns line with U+FFFD in place of the bytes that an event stream cannot
+// carry. It reports the first line that it changes, and counts all of them.
 func (l *lineSender) replace(line string) string {
 	valid := strings.ToValidUTF8(line, "\ufffd")
 	if l.options.eol == "" {
@@ -146,8 +147,9 @@ func (l *lineSender) replace(line string) string {
 	return valid
 }
 
-// reject handles a line that cannot be published. It returns the error that
-// ends the command, or nil if the command continues after the line.
+// reject handles a line that cannot be published. With --invalid skip, it counts the
+// line and returns nil, and the command continues after the line. Otherwise it returns
+// the error that ends the command.
 func (l *lineSender) reject(number int, reason error) error {
 	if l.options.invalid == skipInvalid {
 		if l.skipped++; l.skipped == 1 {
@@ -166,8 +168,9 @@ func (l *lineSender) reject(number int, reason error) error {
 	return f
 }
 
-// lineReason returns why a line was refused. It removes the number that the
-// hub has given the line, because the hub counts the lines of a batch.
+// lineReason returns the reason for which a line was refused. It removes the line
+// number of the hub's message, because the hub counts from the start of the batch and
+// not from the start of stdin.
 func lineReason(err error) string {
 	message := text.WithoutPrefix(err)
 	if r := (*refusal)(nil); errors.As(err, &r) {
@@ -176,9 +179,9 @@ func lineReason(err error) string {
 	return message
 }
 
-// publish publishes lines, in batches. If the hub refuses a line, the hub stores
-// no line of its batch; publish then publishes the lines before that line, passes
-// the line to reject, and continues with the lines after it.
+// publish publishes lines, in batches. If the hub refuses a line, the hub stores no
+// line of the batch. Then publish publishes the lines before the refused line, passes
+// the refused line to reject, and continues with the lines after it.
 func (l *lineSender) publish(ctx context.Context, lines []encodedLine) error {
 	for len(lines) > 0 {
 		n := batchLength(lines)
@@ -202,8 +205,9 @@ func (l *lineSender) publish(ctx context.Context, lines []encodedLine) error {
 	return nil
 }
 
-// batchLength returns how many of the lines are published in one batch. A long
-// line must not make the batch too large for the hub.
+// batchLength returns how many of the lines are published in one batch. It is at
+// least one. A batch from readBatch may end with a very long line, which
+// batchLength separates, because the batch could be too large for the hub.
 func batchLength(lines []encodedLine) int {
 	size := 0
 	for i, line := range lines {
@@ -214,8 +218,8 @@ func batchLength(lines []encodedLine) int {
 	return len(lines)
 }
 
-// refusedLine returns which line of a batch of n lines the hub has refused,
-// counted from 1. It returns 0 if the error is not about one line.
+// refusedLine returns the number of the line that the hub has refused, from 1, in a
+// batch of n lines. If no single line caused the error, it returns 0.
 func refusedLine(err error, n int) int {
 	var r *refusal
 	switch {
@@ -229,7 +233,7 @@ func refusedLine(err error, n int) int {
 	return r.line
 }
 
-// postBatch publishes lines in one request: all of them, or none.
+// postBatch publishes lines in one request. The hub stores all of them or none.
 func (l *lineSender) postBatch(ctx context.Context, lines []encodedLine) error {
 	var body bytes.Buffer
 	for _, line := range lines {
@@ -243,7 +247,8 @@ func (l *lineSender) postBatch(ctx context.Context, lines []encodedLine) error {
 	return nil
 }
 
-// withProgress adds to an error how many lines the hub has stored before it.
+// withProgress returns err as a failure. Its message also contains the number of
+// lines that the hub has stored, and the ID of the last of these lines.
 func (l *lineSender) withProgress(err error) error {
 	f := &failure{message: text.WithoutPrefix(err), code: exitFailed}
 	if inner := (*failure)(nil); errors.As(err, &inner) {
@@ -256,8 +261,8 @@ func (l *lineSender) withProgress(err error) error {
 	return f
 }
 
-// reportChanges reports how many lines were skipped or changed. The first of them
-// has already been reported.
+// reportChanges reports how many lines were skipped, and how many were changed. It
+// reports no number below 2, because the first line was reported on its own.
 func (l *lineSender) reportChanges() {
 	if l.skipped > 1 {
 		l.ui.report(yellow, "skipped %d lines", l.skipped)

@@ -45,7 +45,8 @@ func storedData(t *testing.T, h *hubtest.Hub, topic string) []string {
 	}
 }
 
-// A line that cannot be published takes no other line with it.
+// If a line cannot be published, the lines before it are published, and with
+// --invalid skip or replace the lines after it, too.
 func TestSendInvalidLines(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{MaxEvent: 100})
 	const (
@@ -111,8 +112,8 @@ func TestSendInvalidLines(t *testing.T) {
 	}
 }
 
-// If stdin fails, the whole lines before are published. The incomplete line is
-// not.
+// If reading stdin fails, the complete lines before the failure are published. The
+// incomplete last line is not published.
 func TestSendLinesFromBrokenStdin(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	stdin := io.MultiReader(strings.NewReader("one\ntwo\nthr"), iotest.ErrReader(errors.New("disk failed")))
@@ -126,7 +127,7 @@ func TestSendLinesFromBrokenStdin(t *testing.T) {
 	}
 }
 
-// Lines that are too large for one batch of a hub are published in several.
+// Lines that are too large for one batch are published in several batches.
 func TestSendLongLines(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	want := []string{}
@@ -151,8 +152,8 @@ func TestSendLongLines(t *testing.T) {
 	}
 }
 
-// An error that is not about a line is reported with the lines that were
-// published before it.
+// If an error is not caused by a line, the command ends, even with --invalid skip. Its
+// message contains the number of lines that were published before the error.
 func TestSendLinesToBrokenServer(t *testing.T) {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -16,9 +16,9 @@ import (
 
 const serveIntro = `usage: sse serve [flags]
 
-Run a hub. The hub stores each event that a publisher sends to a topic, and delivers it
-to all subscribers of the topic. A client that reconnects receives the events that it
-missed. It receives them even after a restart of the hub, except with --data memory.
+Run a hub. The hub stores each event that a publisher sends to a topic, and delivers the
+event to all subscribers of the topic. A client that reconnects receives the events that
+it missed. With --data memory, a restart of the hub loses the stored events.
 
   sse serve
   curl -N localhost:3000/news          # in a second console: subscribe
@@ -30,13 +30,14 @@ missed. It receives them even after a restart of the hub, except with --data mem
 
 On localhost without keys, every program on this machine can publish and subscribe, but a
 web page can do so only if --cors allows its origin. On any other address, the hub
-requires keys, unless --insecure is set. Set keys behind a proxy, too: the hub refuses
-requests through a proxy, but it cannot recognize every proxy. A key is a line with a
-name, a secret and its grants:
+requires keys, unless --insecure is set. Set keys behind a proxy, too: a hub without keys
+refuses requests that a proxy forwards, but it cannot recognize every proxy. A key is a
+line with a name, a secret, and patterns of the topics that the key may use:
 NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
 
-Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub sends each client a time to wait before
-it reconnects, and closes the streams. A second Ctrl-C stops the hub immediately.
+Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub then sends each client the time to wait
+before the client reconnects, and closes the streams. A second Ctrl-C stops the hub
+immediately.
 Exit code: 0 stopped, 1 failed, 2 usage error, 130 stopped by a second Ctrl-C.
 `
 
@@ -83,17 +84,17 @@ func (o *serveOptions) define(s *settings) {
 		"use the word memory to store events only in memory")
 	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d")
 	s.addFlag(&o.keepEvents, "keep-events", "retain only the last `N` events, for example 100000; "+
-		"0 or no value means no limit; with --data memory, 16384")
+		"0 or no value means no limit; with --data memory, 0 or no value means 16384")
 	s.addFlag(&o.keepBytes, "keep-bytes", "retain only the last `SIZE` of events, "+
 		"for example 500MiB; 0 means no limit; with --data memory, 0 or no value means 64MiB")
-	s.addFlag(&o.topicRetention, "keep", "apply `LIMITS` to each topic that a pattern selects, "+
+	s.addFlag(&o.topicRetention, "keep", "set `LIMITS` for each topic that a pattern matches, "+
 		"for example 'room/* age=7d events=100 bytes=1MiB'")
 	s.addFlag(&o.idempotencyPeriod, "idempotency-window",
 		"recognize a repeated Idempotency-Key for `AGE`, for example 36h")
 	s.addFlag(&o.lockWait, "lock-wait", "wait up to `DURATION`, for example 1m, "+
 		"for another hub to release the data directory")
 	s.addFlag(&o.newEpoch, "new-epoch", "start although the key file of the data directory is lost, "+
-		"and write a new key; each client that reconnects then gets one gap, "+
+		"and write a new key file; each client that reconnects then gets an event sse.gap, "+
 		"so use this flag for one start only")
 
 	s.addGroup("Access")
@@ -112,8 +113,8 @@ func (o *serveOptions) define(s *settings) {
 
 	s.addGroup("Limits")
 	s.addFlag(&o.maxConnections, "max-connections", "accept at most `N` connections at a time, "+
-		"for example 10000; no value means the hard limit of descriptors (ulimit -Hn) minus 512, "+
-		"or half of that limit if it is below 1024")
+		"for example 10000; 0 or no value means the hard limit of descriptors (ulimit -Hn) "+
+		"minus 512, or half of that limit if it is below 1024")
 	s.addFlag(&o.maxInflight, "max-inflight", "use at most `SIZE` of memory for all requests "+
 		"in flight, for example 256MiB; 0 or no value means 1/8 of the memory, but at least 64MiB "+
 		"and at least 4 times --max-event-size")
@@ -148,10 +149,11 @@ func serve(ctx context.Context, p *process, args []string) int {
 	return runHub(ctx, r, config)
 }
 
-// operandHint suggests a flag for an argument that is not one.
+// operandHint suggests a flag for an argument that is not a flag: --addr if the
+// argument is an address or a port.
 func operandHint(operand string) string {
 	host, port, err := net.SplitHostPort(operand)
-	if err != nil { // only a port?
+	if err != nil { // operand may be only a port
 		host, port = "", operand
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
@@ -160,7 +162,7 @@ func operandHint(operand string) string {
 	return "use --addr " + net.JoinHostPort(cmp.Or(host, "localhost"), port)
 }
 
-// runHub runs a hub until ctx is done. It returns the exit code.
+// runHub runs a hub until ctx is done or the hub fails. It returns the exit code.
 func runHub(ctx context.Context, r *hubReporter, config hub.Config) int {
 	h, err := hub.New(config)
 	if err != nil {
@@ -175,8 +177,8 @@ func runHub(ctx context.Context, r *hubReporter, config hub.Config) int {
 	return exitDone
 }
 
-// toFailure returns the failure for an error of the hub, with the error's hint.
-// It returns any other error unchanged.
+// toFailure returns err as a failure with this exit code if err is a *hub.Error. It
+// returns any other error unchanged.
 func toFailure(err error, code int) error {
 	if e := (*hub.Error)(nil); errors.As(err, &e) {
 		return &failure{message: e.Text, hint: e.Hint, code: code}
@@ -184,8 +186,8 @@ func toFailure(err error, code int) error {
 	return err
 }
 
-// config returns the hub's configuration for these settings. BytesGiven means
-// that --keep-bytes or its variable is set.
+// config checks the settings and returns the configuration of the hub. If
+// bytesGiven is true, --keep-bytes or its environment variable is set.
 func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	config := hub.Config{
 		Addr: o.addr, AddrFile: o.addrFile, Data: o.data, Insecure: o.insecure,
@@ -231,8 +233,8 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 
 const keyHint = `for example "backend $(openssl rand -hex 16) publish ** subscribe **"`
 
-// readKeys reads the key file with this name. A file without keys is an error:
-// otherwise it would give every client access.
+// readKeys reads the key file with this name. A file without keys is an error,
+// because a hub without keys gives every client access.
 func readKeys(name string) ([]auth.Key, error) {
 	file, err := os.Open(name)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// startLimitedHub is startHub for a process that has the limits of a shell's
-// command ulimit, for example "-n 256".
+// startLimitedHub is like startHub, but limits the resources of the process. Limit is
+// the argument of the shell command ulimit, for example "-n 256" for 256 descriptors.
 func startLimitedHub(tb testing.TB, limit string, flags ...string) *hubProcess {
 	tb.Helper()
 	shell, err := exec.LookPath("sh")

@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// After the first interrupt, the hub ends each stream with a reconnect delay.
-// It does not wait for a publisher that sends nothing. Then the port and the
-// lock are free.
+// After the first interrupt, the hub ends each stream with a reconnect delay. A
+// publisher that sends no body does not prevent the exit. After the exit, the port
+// and the lock of the data directory are free.
 func TestServeInterrupt(t *testing.T) {
 	skipWithoutSignals(t)
-	// Under nohup, this process ignores SIGHUP. Its children would inherit that.
+	// Under nohup, this process ignores SIGHUP, and its children would ignore it, too.
+	// They do not if this process handles SIGHUP.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGHUP)
 	defer signal.Stop(caught)
@@ -63,8 +64,8 @@ func TestServeInterrupt(t *testing.T) {
 	}
 }
 
-// After the second interrupt, the hub exits immediately, even while the first
-// one waits for a publisher.
+// After the second interrupt, the hub exits immediately, even while the shutdown that
+// the first interrupt began waits for a publisher.
 func TestServeInterruptTwice(t *testing.T) {
 	skipWithoutSignals(t)
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
@@ -81,8 +82,8 @@ func TestServeInterruptTwice(t *testing.T) {
 	}
 }
 
-// beginPublish begins to publish an event but sends no data. A hub that is
-// stopping waits for the rest, up to a time limit.
+// beginPublish begins to publish an event, but sends only the head of the request. A
+// hub that is stopping waits a limited time for the body.
 func beginPublish(t *testing.T, s *hubService) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)

@@ -39,7 +39,7 @@ func TestServeKill(t *testing.T) {
 		clients = append(clients, newKillClient(ctx, s, path))
 	}
 	p := newKillPublishers(ctx, s, 50)
-	kills := map[string]int{} // by state of the hub
+	kills := map[string]int{} // number of kills by the state of the hub
 	rng := testrand.New(t)
 	for range rounds {
 		kills[p.awaitKill(rng)]++
@@ -47,7 +47,7 @@ func TestServeKill(t *testing.T) {
 		s.hub.kill()
 		if rng.IntN(5) == 0 {
 			h := startHub(t, s.flags...)
-			h.await(h.hasLog) // it has logged that the event log was not closed
+			h.await(h.hasLog) // its first line: the event log was not closed
 			h.kill()
 			kills["while it started"]++
 		}
@@ -78,18 +78,19 @@ func TestServeKill(t *testing.T) {
 		"%d clients opened %d streams", kills, len(all), p.replayed, len(clients), opened)
 }
 
-// page is the query for one page of stored events.
+// page is the query of a request for one page of stored events.
 const page = "?follow=0&limit=10000"
 
-// killEvent is an acknowledged event, or a stored one.
+// killEvent is an event that the hub has stored, or that a client has received.
 type killEvent struct{ ID, Data string }
 
-// checkStored checks that all, the stored events, are in order and unique, and
-// contain every acknowledged event.
+// checkStored checks the stored events, all: their positions increase, no event is
+// stored twice, the events of each publisher are in order and complete, and every
+// acknowledged event is stored.
 func checkStored(t *testing.T, all []killEvent, p *killPublishers) {
 	t.Helper()
 	stored := map[string]string{} // id by data
-	next := map[string]int{}      // number by publisher
+	next := map[string]int{}      // number of the next event by publisher
 	last := sse.Position{}
 	for _, e := range all {
 		if _, ok := stored[e.Data]; ok {
@@ -117,8 +118,8 @@ func checkStored(t *testing.T, all []killEvent, p *killPublishers) {
 	}
 }
 
-// readHistory returns the stored events. It reads pages, starting with the path
-// next, until a page is empty.
+// readHistory returns stored events. It reads the page at the path next and the pages
+// that follow, until a page is empty.
 func readHistory(t testing.TB, s *hubService, next string) (all []killEvent) {
 	t.Helper()
 	for {
@@ -147,8 +148,8 @@ func readHistory(t testing.TB, s *hubService, next string) (all []killEvent) {
 	}
 }
 
-// killPublishers are publishers. Each publishes one event after another, and
-// repeats an event until the hub acknowledges it.
+// killPublishers runs publishers. Each publisher publishes one event after another,
+// and repeats an event until the hub acknowledges the event.
 type killPublishers struct {
 	hubs   *hubService
 	ctx    context.Context
@@ -159,7 +160,7 @@ type killPublishers struct {
 
 	mu           sync.Mutex        // guards the following
 	acknowledged map[string]string // id by data
-	replayed     int
+	replayed     int               // number of events that an earlier attempt had stored
 }
 
 func newKillPublishers(ctx context.Context, s *hubService, n int) *killPublishers {
@@ -181,8 +182,8 @@ func newKillPublishers(ctx context.Context, s *hubService, n int) *killPublisher
 	return p
 }
 
-// awaitKill waits until the hub should be killed, and returns the state of the
-// hub.
+// awaitKill waits until it is time to kill the hub. It returns the state in which the
+// hub is killed.
 func (p *killPublishers) awaitKill(rng *rand.Rand) string {
 	if rng.IntN(5) == 0 {
 		return "when it began to serve"
@@ -252,7 +253,7 @@ func (p *killPublishers) post(data, path string) (id string, replayed bool, err 
 	return strings.TrimSpace(string(text)), response.Header.Get("Idempotent-Replayed") != "", err
 }
 
-// killClient is a client of the hubs. It receives events until the data is
+// killClient is a client of the hubs. It receives events until an event has the data
 // "end".
 type killClient struct {
 	path   string
@@ -292,8 +293,8 @@ func newKillClient(ctx context.Context, s *hubService, path string) *killClient 
 	return c
 }
 
-// The directory of the events disappears while the hub runs. The hub acknowledges
-// nothing after that, and ends with one line.
+// The data directory, or a part of it, is removed or renamed while the hub runs.
+// After that, the hub acknowledges no event, logs one error, and exits.
 func TestServeWithoutItsDirectory(t *testing.T) {
 	if onWindows {
 		t.Skip("Windows does not remove or rename open files")

@@ -16,17 +16,18 @@ import (
 	"time"
 )
 
-// memoryFlood is a flood that would take far more memory than its bound, if only
-// each request were bounded.
+// memoryFlood sends many requests. If the hub limited only the memory of each
+// request, it would need far more memory than mib.
 type memoryFlood struct {
 	name string
-	run  func(*testing.T, string) // with the hub's address
-	mib  int                      // the bound of the hub's peak, resident
+	run  func(*testing.T, string) // called with the hub's address
+	mib  int                      // the limit of the hub's resident memory, in MiB
 }
 
-// All requests together are bounded, not only each request. With --max-inflight
-// 64MiB, the hub needs at most a small multiple of it: the garbage collector lets
-// the heap double. Each flood would take 400 MiB or more without the bound.
+// The hub limits the memory of all requests together. With --max-inflight 64MiB, its
+// resident memory stays below a small multiple of 64 MiB, because the garbage
+// collector lets the heap double. Without the limit, each flood would take 400 MiB or
+// more.
 func TestServeFloodsOfMemory(t *testing.T) {
 	t.Parallel()
 	for _, flood := range []memoryFlood{
@@ -60,7 +61,7 @@ func TestServeFloodsOfMemory(t *testing.T) {
 	}
 }
 
-// peakMemory returns the largest resident size that a process had, in bytes.
+// peakMemory returns the largest resident size that a process has had, in bytes.
 func peakMemory(tb testing.TB, pid int) int {
 	tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -80,9 +81,10 @@ func peakMemory(tb testing.TB, pid int) int {
 	return 0
 }
 
-// flood runs n clients at the same time. Each sends what send writes, and then
-// waits for the first byte of a response, but not longer than the hub lets a
-// request wait. The connections stay open until the last client has finished.
+// flood runs n clients at the same time. Each client calls send to write a request,
+// and then waits for the first byte of a response. It waits at most until 12 seconds
+// after it has connected, because the hub lets a request wait 10 seconds for memory.
+// The connections stay open until the last client has finished.
 func flood(t *testing.T, addr string, n int, send func(i int, w io.Writer)) {
 	t.Helper()
 	var wait sync.WaitGroup
@@ -92,17 +94,18 @@ func flood(t *testing.T, addr string, n int, send func(i int, w io.Writer)) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) // so that the hub has the rest
+		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10) // most of a page stays in the hub
 		_ = conn.SetDeadline(time.Now().Add(12 * time.Second))
 		wait.Go(func() {
 			send(i, conn)
-			_, _ = conn.Read(make([]byte, 1)) // it may time out, because the body is incomplete
+			_, _ = conn.Read(make([]byte, 1)) // fails if the hub waits for the rest of the body
 		})
 	}
 	wait.Wait()
 }
 
-// post publishes a body, and fails unless the status is one of these.
+// post sends a POST request and returns the status of the response. The test fails
+// unless the status is one of statuses.
 func post(t *testing.T, url, body string, statuses ...int) int {
 	t.Helper()
 	response, err := http.Post(url, "", strings.NewReader(body))
@@ -120,7 +123,8 @@ func post(t *testing.T, url, body string, statuses ...int) int {
 	return 0
 }
 
-// floodPages requests a page of 4 MiB 150 times and reads nothing.
+// floodPages sends 150 requests for a page of 4 MiB, and reads at most one byte of
+// each.
 func floodPages(t *testing.T, addr string) {
 	t.Helper()
 	line := `{"topics":["news"],"data":"` + strings.Repeat(`\"`, 400) + `"}` + "\n"
@@ -142,7 +146,7 @@ func floodBodies(t *testing.T, addr, request string) {
 	})
 }
 
-// floodTickets asks for tickets of 1,000 topics until one is refused.
+// floodTickets requests tickets for 1,000 topics each, until the hub refuses one.
 func floodTickets(t *testing.T, addr string) {
 	t.Helper()
 	query := strings.TrimSuffix(strings.Repeat("topic=twenty-bytes-of-topic&", 1000), "&")

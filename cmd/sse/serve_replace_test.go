@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// A hub with 18,000 subscribers is stopped while 100 events per second are
-// published, and another hub replaces it. The events and the subscribers are
-// spread over the topics. No subscriber misses an event or receives one twice.
+// A hub with 300 subscribers (18,000 if soak is set) is stopped while 100 events per
+// second are published, and another hub replaces it. The subscribers and the events
+// are distributed over several topics. No subscriber misses an event or receives an
+// event twice.
 func TestServeReplaced(t *testing.T) {
 	skipWithoutSignals(t)
 	subscribers, processCount, topics, warmup := 300, 2, 10, 100
@@ -39,7 +40,7 @@ func TestServeReplaced(t *testing.T) {
 	p := newPacedPublishers(ctx, s, topics)
 	p.await(warmup)
 	first, second := s.hub, startHub(t, s.flags...)
-	second.await(second.hasLog) // it has logged that it waits for the lock
+	second.await(second.hasLog) // its first line: it waits for the lock
 	s.markDown()
 	began := time.Now()
 	first.signal(syscall.SIGTERM)
@@ -91,15 +92,15 @@ func sum(all []int) (n int) {
 	return n
 }
 
-// pacedPublishers publish 100 events per second. No two publishers share a
-// topic, so that the events of a topic are in order.
+// pacedPublishers runs publishers that publish 100 events per second. Each topic has
+// only one publisher, so that the events of a topic are in order.
 type pacedPublishers struct {
 	hubs   *hubService
 	ctx    context.Context
 	cancel context.CancelFunc
 	acks   counter
 	wg     sync.WaitGroup
-	counts []int // by topic
+	counts []int // number of published events by topic; each is used by one publisher
 
 	mu        sync.Mutex // guards the following
 	durations []time.Duration

@@ -7,9 +7,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
 )
 
-// A hub that stores events in memory uses the size limit of the broker. Only if
-// the flag --keep-bytes or its environment variable is set, the hub uses that
-// value, even if it equals the default for a log on disk.
+// A hub that stores events in memory uses the default limit of the broker, unless
+// --keep-bytes or its environment variable is set. The value that is set applies even
+// if it equals the default of --keep-bytes.
 func TestKeepBytesInMemory(t *testing.T) {
 	for _, tt := range []struct {
 		env  string

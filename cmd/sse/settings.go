@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// settings are the flags of one command. A flag.FlagSet holds their names,
-// values and defaults. Settings adds to package flag: flags after arguments, an
-// environment variable for each flag, groups, and hints.
+// settings are the flags of one command. Their names, values and defaults are in a
+// flag.FlagSet. Unlike in package flag, flags may follow arguments, each flag has an
+// environment variable, the help page has groups, and errors have hints.
 type settings struct {
 	flags  *flag.FlagSet
 	prefix string // of the environment variables, for example SSE_LISTEN_
 	groups []flagGroup
 	given  map[string]bool   // long names of the flags set by an argument or by the environment
-	hints  map[string]string // for flags that do not exist, by name
+	hints  map[string]string // the hint for a flag that does not exist, by its name
 }
 
 // flagGroup is a part of a help page, under its own title.
@@ -48,8 +48,8 @@ func (s *settings) addGroup(title string) {
 	s.groups = append(s.groups, flagGroup{title: title})
 }
 
-// addHint sets the hint for flags that do not exist, but that people try because
-// other programs have them.
+// addHint sets the hint for flags that do not exist. Users try these names because
+// other programs have such flags.
 func (s *settings) addHint(hint string, names ...string) {
 	for _, name := range names {
 		s.hints[name] = hint
@@ -103,8 +103,9 @@ func (s *settings) parse(args []string, env lookupEnv) (operands []string, err e
 	return operands, s.parseEnv(env)
 }
 
-// parseFlag sets the flag that arg names. The value of the flag is a part of
-// arg, or else the first of args. parseFlag returns the remaining args.
+// parseFlag sets the flag that arg names. The value of the flag follows "=" in arg.
+// Without "=", a boolean flag is true, and the value of another flag is args[0].
+// parseFlag returns the arguments that remain.
 func (s *settings) parseFlag(arg string, args []string) (rest []string, err error) {
 	name, value, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 	if name == "h" || name == "help" {
@@ -132,8 +133,8 @@ func (s *settings) parseFlag(arg string, args []string) (rest []string, err erro
 	return args, nil
 }
 
-// parseEnv sets flags from the environment, except the flags that the arguments
-// have set.
+// parseEnv sets flags from the environment, except the flags that the arguments have
+// set. It ignores empty variables.
 func (s *settings) parseEnv(env lookupEnv) error {
 	for _, g := range s.groups {
 		for _, name := range g.names {
@@ -175,8 +176,9 @@ func (s *settings) helpHint() string {
 	return fmt.Sprintf("to print every flag, run sse %s -h", s.flags.Name())
 }
 
-// unknownFlag returns the failure for a flag that does not exist. Its hint
-// suggests a flag with a similar name.
+// unknownFlag returns the failure for arg, a flag that does not exist. Name is arg
+// without its dashes and its value. The hint explains the most likely mistake, for
+// example a wrong spelling.
 func (s *settings) unknownFlag(arg, name string) *failure {
 	var names []string
 	for _, g := range s.groups {
@@ -185,7 +187,7 @@ func (s *settings) unknownFlag(arg, name string) *failure {
 	spelling, _, _ := strings.Cut(arg, "=") // without the value, which may be a secret
 	hint, short := s.helpHint(), s.flags.Lookup(name[:min(1, len(name))])
 	if !strings.HasPrefix(arg, "--") && short != nil && len(short.Name) == 1 && name != "" {
-		// curl accepts -XPOST, but package flag does not.
+		// The user may have written -XPOST, which curl accepts.
 		argument, _ := flag.UnquoteUsage(s.flags.Lookup(s.longName(short)))
 		hint = fmt.Sprintf("put a space between -%s and its value: -%s %s",
 			short.Name, short.Name, argument)
@@ -198,8 +200,8 @@ func (s *settings) unknownFlag(arg, name string) *failure {
 	return usageError(hint, "unknown flag %s", spelling)
 }
 
-// invalidValue returns the failure for a setting whose value is not valid.
-// Setting is the flag or the variable with its value.
+// invalidValue returns the failure for a value that f does not accept. Setting is
+// the flag or the variable with the value, for example "--count x".
 func invalidValue(f *flag.Flag, setting string, err error) *failure {
 	getter, _ := f.Value.(flag.Getter)
 	if getter == nil {
@@ -230,8 +232,8 @@ func (s *settings) help(intro string) string {
 	return b.String()
 }
 
-// usageColumn is where the usage texts of a help page begin, and usageWidth is
-// their longest line, in characters.
+// usageColumn is the column in which the usage texts of a help page begin.
+// usageWidth is the length of their longest line. Both count characters.
 const usageColumn, usageWidth = 31, 68
 
 // writeFlagHelp writes a flag with its usage, its environment variable and its

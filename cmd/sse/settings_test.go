@@ -62,7 +62,8 @@ func TestEnvironmentVariables(t *testing.T) {
 	if o.retry != 2*time.Second {
 		t.Errorf("retry %v, want 2s: a flag must override its variable", o.retry)
 	}
-	// A repeatable flag replaces its variable, even by its short name.
+	// If arguments set a repeatable flag, even by its short name, its variable is
+	// ignored.
 	if got := o.header.header; len(got) != 1 || got.Get("C") != "3" {
 		t.Errorf("header %v, want only C: 3", got)
 	}

@@ -22,18 +22,21 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// subscriberSpec describes many subscribers that run in a separate process,
-// because a process can open only a limited number of descriptors. Subscriber
-// number n subscribes to topic n%Topics, where the data of the events are 0, 1,
-// 2 and so on. A subscriber behaves like an EventSource: when a stream ends or
-// a request gets no response, it waits for the last reconnect delay, and then
-// reconnects with the last id.
+// subscriberSpec describes many subscribers that run in a process of their own. The
+// test uses several such processes, because a process can open only a limited number
+// of descriptors. Subscriber n subscribes to the topic with the number n%Topics. The
+// data of the events of a topic is 0, 1, 2 and so on. A subscriber behaves like an
+// EventSource: when its stream ends, or a request gets no response, it waits for the
+// last reconnect delay, and then reconnects with the last ID.
 //
-// The test sends the spec to the process. The process prints "open" when every
-// subscriber has a stream, and "reconnected" when every subscriber has a second
-// one. Then the test sends the number of events of each topic. The process
-// sends its report when every subscriber has received all events, or after a
-// minute.
+// The test and the process communicate by stdin and stdout of the process:
+//
+//   - The test sends the spec.
+//   - The process prints "open" when every subscriber has a stream.
+//   - The process prints "reconnected" when every subscriber has had two streams.
+//   - The test sends the number of events of each topic.
+//   - The process sends its report when every subscriber has received all events of
+//     its topic, or after a minute.
 type subscriberSpec struct {
 	Addr        string
 	First       int // number of the first subscriber
@@ -41,7 +44,7 @@ type subscriberSpec struct {
 	Topics      int
 }
 
-// subscriberReport is the result of a process.
+// subscriberReport is the result of one process, or of several after add.
 type subscriberReport struct {
 	Errors         []string // at most ten of each process
 	ErrorCount     int
@@ -51,7 +54,7 @@ type subscriberReport struct {
 	Excess         []time.Duration // difference between each gap and its delay
 }
 
-// subscriberTopics is the path of a topic without the number at its end.
+// subscriberTopics is the path of a topic, without the topic's number at the end.
 const subscriberTopics = "/load/"
 
 // subscriberProcess is a process with subscribers, as the test sees it.
@@ -85,9 +88,9 @@ func (spec subscriberSpec) start(tb testing.TB) *subscriberProcess {
 	return p
 }
 
-// dialer returns a dialer with a local address for each process, on systems
-// that have several loopback addresses. With one address, the kernel would need
-// some milliseconds to find a free port once half of the ports are in use.
+// dialer returns a dialer. On Linux, each process has its own local address, for
+// example 127.0.0.3. If all processes shared one address, more than half of its ports
+// would be in use, and the kernel would need milliseconds to find a free port.
 func (spec subscriberSpec) dialer() *net.Dialer {
 	if runtime.GOOS != "linux" {
 		return &net.Dialer{}
@@ -188,8 +191,8 @@ func (g *subscriberGroup) addError(format string, args ...any) {
 	}
 }
 
-// awaitCounts waits up to a minute until every subscriber has all events of its
-// topic. Then it reports the subscribers that do not.
+// awaitCounts waits until every subscriber has received all events of its topic, but
+// at most a minute. It reports each subscriber that has not as an error.
 func (g *subscriberGroup) awaitCounts(counts []int) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -212,8 +215,8 @@ func (g *subscriberGroup) awaitCounts(counts []int) {
 	}
 }
 
-// run connects again and again until the process ends. It calls opened each time
-// that a stream has opened.
+// run connects again after each stream and each failed attempt, until the process
+// ends. It calls opened each time that a stream opens.
 func (s *subscriber) run(opened func()) {
 	for {
 		if err := s.readStream(opened); err != nil {
@@ -276,7 +279,8 @@ func (s *subscriber) countFailedAttempt(err error) {
 	s.FailedAttempts[cause]++
 }
 
-// beginStream counts a stream that has opened.
+// beginStream counts a stream that has opened. If it is not the subscriber's first
+// stream, beginStream records the gap before it.
 func (s *subscriber) beginStream() {
 	switch s.streams++; s.streams {
 	case 1:

@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// teeTransport is a RoundTripper that also calls write with the bytes of each
-// event stream as they arrive, for --raw. It does not call write for any other
-// response: sse reports such a response on stderr.
+// teeTransport is a RoundTripper for --raw. It also calls write with the bytes of
+// each event stream as they arrive. It does not call write for other responses,
+// because sse reports such a response on stderr.
 type teeTransport struct {
 	base  http.RoundTripper
 	write func([]byte) error

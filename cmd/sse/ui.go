@@ -6,16 +6,16 @@ package main
 //     an event may have several lines). A pipe never receives color.
 //   - stderr carries everything else. A message is "sse: …", in lower case and
 //     without a period. Advice follows it as "sse: hint: …".
-//   - A message appears once. If a server is unreachable all night, sse prints
-//     two lines, not ten thousand: one when the stream is lost, one when it is
-//     open again.
+//   - A message appears once. If a server is unreachable all night, sse does not
+//     print a line for each attempt. It prints one line when the stream is lost, one
+//     for each new reason, and one when the stream is open again.
 //   - Color appears only on a terminal, and not if NO_COLOR is set or TERM is
 //     "dumb". The progress line, which is redrawn, appears only on a terminal
 //     whose TERM is not "dumb".
 //   - On a terminal, the control characters in a server's text are made
-//     visible. An event must not be able to move the cursor, rename the window
-//     or type. With --raw, with --json or in a pipe, the text is data and stays
-//     unchanged (JSON escapes control characters anyway).
+//     visible. Otherwise an event could, for example, move the cursor or rename the
+//     window. With --raw, with --json and in a pipe, the text is data and is not
+//     changed (JSON escapes control characters).
 
 import (
 	"errors"
@@ -27,8 +27,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// ui prints to stdout and stderr. It is not safe for concurrent use: a Client
-// calls its hooks in the goroutine that ranges over its events.
+// ui prints to stdout and stderr. It is not safe for concurrent use, and need not be:
+// a Client calls its hooks, which print messages, in the goroutine that also prints
+// its events.
 type ui struct {
 	out, err    output
 	now         func() time.Time
@@ -73,9 +74,9 @@ func (u *ui) hint(advice string) {
 	u.writeError(u.err.paint(dim, "sse: hint:") + " " + visible(advice, false) + "\n")
 }
 
-// showProgress shows a line on stderr that the next print removes. It does
-// nothing if stderr is not a terminal. The line must be short: a line that
-// wraps cannot be redrawn.
+// showProgress shows a line on stderr, until the next line is printed. It does
+// nothing if stderr is not a terminal. The line must be short, because a line that
+// is wider than the terminal cannot be removed.
 func (u *ui) showProgress(format string, args ...any) {
 	if !u.err.terminal {
 		return
@@ -99,9 +100,9 @@ func (u *ui) clearProgress() {
 	}
 }
 
-// clearInterrupt removes the ^C that a terminal shows for an interrupt, so that
-// the shell's prompt begins at the start of a line. If midLine is true, stdout
-// may have written part of a line; then clearInterrupt ends that line instead.
+// clearInterrupt removes the ^C that a terminal shows for an interrupt, so that the
+// shell's prompt begins at the start of a line. If midLine is true, the ^C may follow
+// a part of a line of stdout. Then clearInterrupt ends this line and removes nothing.
 func (u *ui) clearInterrupt(midLine bool) {
 	switch {
 	case u.err.terminal && midLine:
@@ -137,7 +138,7 @@ func visible(s string, lines bool) string {
 		case r >= 0x80 && r < 0xa0:
 			return '\ufffd'
 		case r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return '\ufffd' // marks that change the direction of the text
+			return '\ufffd' // characters that change the direction of the text
 		}
 		return r
 	}, s)

@@ -8,8 +8,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// newTestUI returns a ui that prints to two buffers, as if they were terminals
-// or pipes.
+// newTestUI returns a ui that prints to two buffers. If terminal is true, it prints
+// as if the buffers were terminals, and otherwise as if they were pipes.
 func newTestUI(terminal, color bool) (u *ui, stdout, stderr *bytes.Buffer) {
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
 	u = newUI(stdout, stderr, noEnv)
@@ -22,7 +22,7 @@ func newTestUI(terminal, color bool) (u *ui, stdout, stderr *bytes.Buffer) {
 // noEnv is an empty environment.
 func noEnv(string) (string, bool) { return "", false }
 
-// The ^C on a terminal is removed, unless the line may contain data.
+// The ^C on a terminal is removed, unless the line with the ^C may contain data.
 func TestClearInterrupt(t *testing.T) {
 	for _, tt := range []struct {
 		terminal, midLine bool

@@ -38,7 +38,8 @@ func formatVersion(info *debug.BuildInfo) string {
 	}
 	parts := []string{platform}
 	for _, module := range info.Deps {
-		// In the workspace, both versions are (devel), so one is enough.
+		// If the command and the package have the same version, for example (devel) in
+		// the workspace, it is printed only once.
 		if module.Path == libraryPath && module.Version != info.Main.Version {
 			parts = append([]string{"package sse " + module.Version}, parts...)
 		}

@@ -15,24 +15,29 @@ import (
 // can every page in that browser. Three rules keep out the pages of other
 // sites:
 //
-//   - The Host of a request must be an allowed name. If the name of a page
-//     resolves to this machine (DNS rebinding), the browser takes the hub for
-//     the page's own origin, but the Host is the page's name. IP addresses are
-//     not names and are always allowed.
+//   - The header Host must contain an allowed name or any IP address. A page of
+//     evil.example can make its name resolve to this machine (DNS rebinding). The
+//     browser then treats the hub as a part of that page's site, but it still
+//     sends the Host evil.example.
 //   - A request that writes must come from the hub's own origin, from one of
-//     Origins, or from a program that is not a browser
-//     (http.CrossOriginProtection).
-//   - A request that reads must, too: browsers hide the response from other
-//     pages, but such a page could keep a stream open.
+//     Options.Origins, or from a program that is not a browser.
+//     http.CrossOriginProtection checks this rule.
+//   - A request that reads must have one of these sources, too. A browser hides the
+//     response from a page of another site, but the page could hold many streams
+//     open. A person may follow a link from a page of another site to the hub.
+//
+// If Options.Origins contains "*", the pages of all sites may send requests, but
+// the hub ignores the cookies of these requests.
 
-// anyOrigin among the origins allows all origins.
+// anyOrigin is the item of Options.Origins that allows all origins.
 const anyOrigin = "*"
 
-// maxReported bounds how many refused names and origins are reported and
-// remembered.
+// maxReported is how many different host names and origins the API reports when
+// it refuses them. It remembers these names and origins, and reports each once.
 const maxReported = 100
 
-// checkHost refuses requests for host names that the hub does not serve.
+// checkHost refuses requests for host names that the hub does not serve. A request
+// may have a whole URL in place of a path:
 //
 // RFC 9112 3.2.2: "A server MUST accept the absolute-form in requests"
 func (a *API) checkHost(r *http.Request) error {
@@ -49,14 +54,14 @@ func (a *API) checkHost(r *http.Request) error {
 	if err := a.checkHostName(r.Host); err != nil {
 		return err
 	}
-	host := strings.Clone(r.Host) // r.Host may share the memory of the whole request
+	host := strings.Clone(r.Host) // r.Host may be a part of a larger string
 	a.lastHost.Store(&host)
 	return nil
 }
 
-// isHealthCheck reports whether a path answers the checks of load balancers,
-// which often send no Host, or an address of their own. Its response has nothing
-// that a page may not know.
+// isHealthCheck reports whether u is a path for the health checks of load
+// balancers. Such a check often has no Host, or a name that only the load balancer
+// uses. The response contains nothing secret, so any Host is allowed.
 func isHealthCheck(u *url.URL) bool { return u.Path == healthPath || u.Path == readyPath }
 
 func (a *API) checkHostName(host string) error {
@@ -80,8 +85,8 @@ func (a *API) checkHostName(host string) error {
 		"this hub does not serve the host %s; its flag %s would allow it", text.Quote(name), flag)
 }
 
-// isUnsafeInName reports whether r must not be in a host name that an operator
-// may copy to a command line.
+// isUnsafeInName reports whether an operator should not copy a host name that
+// contains r to a command line.
 func isUnsafeInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
 }
@@ -98,18 +103,19 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// crossOriginKey is the key of a mark in the context of the requests that only
-// the origin * allows.
+// crossOriginKey is a key in the context of a request. The context has a value for
+// this key if only the origin * allows the request.
 type crossOriginKey struct{}
 
 // isCrossOrigin reports whether only the origin * allows a request.
 func isCrossOrigin(r *http.Request) bool { return r.Context().Value(crossOriginKey{}) != nil }
 
-// checkOrigin refuses requests from pages of other origins. For allowed origins
-// it sets the headers that browsers need. It returns the request to handle. If
-// only the origin * allows the request, the returned request has no cookies:
-// otherwise any page of the same site could use the key of the person who opens
-// the page.
+// checkOrigin refuses a request from a page whose origin is not allowed. For an
+// allowed origin, it sets the response headers without which the browser would
+// hide the response from the page. It returns the request to handle. If only the
+// origin * allows the request, the returned request has no cookies. Otherwise any
+// page of the same site, for example on another port of this host, could use the
+// session of the person who opens the page.
 func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	origin, site := firstHeader(r, "Origin"), firstHeader(r, "Sec-Fetch-Site")
 	if origin == "" && site == "" {
@@ -137,13 +143,13 @@ func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request
 	return r, a.refuseOrigin(origin)
 }
 
-// isListed reports whether an origin is one of Origins.
+// isListed reports whether Origins contains this origin itself, and not only "*".
 func (a *API) isListed(origin string) bool {
 	return origin != "" && origin != "null" && origin != anyOrigin && a.origins[origin]
 }
 
-// isTrusted reports whether a page of an origin may send this request, and may
-// use cookies.
+// isTrusted reports whether a request is allowed, and may use cookies. origin and
+// site are its headers Origin and Sec-Fetch-Site.
 func (a *API) isTrusted(r *http.Request, origin, site string) bool {
 	switch {
 	case a.isListed(origin):
@@ -158,8 +164,8 @@ func (a *API) isTrusted(r *http.Request, origin, site string) bool {
 	return site == "" && isOwnOrigin(origin, r.Host)
 }
 
-// isOwnOrigin reports whether an origin is the hub's own. It serves browsers
-// that send no Sec-Fetch-Site.
+// isOwnOrigin reports whether an origin has the same host and port as the request.
+// It is for old browsers, which do not send Sec-Fetch-Site.
 func isOwnOrigin(origin, host string) bool {
 	_, name, ok := strings.Cut(origin, "://")
 	return ok && strings.EqualFold(name, host)
@@ -178,7 +184,8 @@ func (a *API) refuseOrigin(origin string) error {
 		"pages of %s may not use this hub; its flag %s would allow them", text.Quote(origin), flag)
 }
 
-// reportOnce calls OnRefused the first time that subject is refused.
+// reportOnce calls OnRefused, unless it was called with this subject before, or
+// with maxReported other subjects.
 func (a *API) reportOnce(subject, flag string) {
 	a.mu.Lock()
 	skip := a.reported[subject] || len(a.reported) >= maxReported
@@ -191,7 +198,8 @@ func (a *API) reportOnce(subject, flag string) {
 	}
 }
 
-// preflight answers a browser's question whether a page may send a request.
+// preflight answers an OPTIONS request, with which a browser asks whether a page of
+// another origin may send a request.
 func (a *API) preflight(w http.ResponseWriter, r *http.Request) error {
 	header := w.Header()
 	header.Set("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")

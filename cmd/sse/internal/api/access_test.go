@@ -57,12 +57,12 @@ func TestHosts(t *testing.T) {
 	} {
 		var reported refusals
 		a, _ := newBroker(t, reported.set, func(o *api.Options) { o.Hosts = []string{"x.example", "Hub.Example"} })
-		for range 2 { // the second time, the host is known
+		for range 2 { // the second time, the API remembers the host
 			if got := ask(t, a, "GET /robots.txt", "", "Host", test.host); got.String() != test.want {
 				t.Errorf("%q: %s, want %s", test.host, got, test.want)
 			}
 		}
-		// A host that was allowed is remembered, because checking it takes time.
+		// The API remembers the last host that it allowed, because a check takes time.
 		remembered := ""
 		if test.reported == "" {
 			remembered = test.host
@@ -70,7 +70,7 @@ func TestHosts(t *testing.T) {
 		if got := a.LastHost(); got != remembered {
 			t.Errorf("%q: the API remembers %q, want %q", test.host, got, remembered)
 		}
-		// A host that was allowed before does not allow other hosts.
+		// After one host was allowed, other hosts are still refused.
 		if got := ask(t, a, "GET /robots.txt", "", "Host", "other.example"); got.status != 421 {
 			t.Errorf("other.example after %q: %s, want 421", test.host, got)
 		}
@@ -88,7 +88,8 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// At most 100 names are reported, each once, and refusing needs no OnRefused.
+// At most 100 names are reported, each once. A name is also refused if OnRefused is
+// nil.
 func TestReportedNames(t *testing.T) {
 	var reported refusals
 	a, _ := newBroker(t, reported.set)
@@ -117,7 +118,7 @@ func TestReportedNames(t *testing.T) {
 	}
 }
 
-// A health check of a load balancer may have no Host, or any Host.
+// A health check may have no Host, or any Host. Other requests may not.
 func TestHostOfHealthChecks(t *testing.T) {
 	for _, host := range []string{"", "evil.example", "[evil", "10.0.0.1:3000"} {
 		var reported refusals
@@ -144,8 +145,8 @@ func TestHostOfHealthChecks(t *testing.T) {
 	}
 }
 
-// A hub that is open only because no other machine can reach it refuses
-// requests that a proxy has forwarded. No Host makes a difference.
+// With RefuseProxies, a request that a proxy has forwarded is refused, whether its
+// Host is allowed or not.
 func TestProxies(t *testing.T) {
 	for _, test := range []struct{ header, value, name string }{
 		{"Via", "1.1 squid", "Via"},
@@ -204,16 +205,16 @@ func TestAbsoluteURLs(t *testing.T) {
 	})
 }
 
-// originTest is a request of a page, and the status of the response by the
-// allowed origins: none, https://app.example, and all.
+// originTest is a request of a page. The last fields are the status of the response
+// if Origins is empty, contains https://app.example, and is "*".
 type originTest struct {
 	request, origin, site string
 	header                []string
 	none, listed, all     int
 }
 
-// The requests of pages of other origins are refused, with their own origin
-// listed or not.
+// A request of a page of another origin is refused unless Origins allows that
+// origin.
 func TestOrigins(t *testing.T) {
 	const app, evil = "https://app.example", "https://evil.example"
 	for _, test := range []originTest{
@@ -251,7 +252,7 @@ func TestOrigins(t *testing.T) {
 		{"OPTIONS /a", app, "cross-site", nil, 403, 204, 204},
 		{"OPTIONS /a", evil, "cross-site", nil, 403, 403, 204},
 		{"OPTIONS /a", "http://localhost", "", nil, 204, 204, 204},
-		// A preflight is no page that a person opened.
+		// A preflight is refused even if it looks like a person who opens a page.
 		{"OPTIONS /a", evil, "cross-site", []string{"Sec-Fetch-Mode", "navigate"}, 403, 403, 204},
 	} {
 		for i, want := range []int{test.none, test.listed, test.all} {
@@ -290,7 +291,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// A refusal names the flag that would allow the origin, if there is one.
+// The error for a refused origin names the flag that would allow the origin. There is
+// no such flag for an invalid origin.
 func TestRefusedOrigins(t *testing.T) {
 	const unnamed = "403 sse: pages of other sites may not use this hub, and this page has no valid Origin"
 	for _, test := range []struct{ origin, want, reported string }{
@@ -312,12 +314,12 @@ func TestRefusedOrigins(t *testing.T) {
 			t.Errorf("%q: %s, reported %q, want %s, reported %q", test.origin, got, reported.calls, test.want, test.reported)
 		}
 	}
-	// A request without a Host has no own origin.
+	// Without a Host, no origin is the hub's own.
 	anyHost, _ := newBroker(t, func(o *api.Options) { o.AnyHost = true })
 	if got := ask(t, anyHost, "GET /-/healthz", "", "Host", "", "Origin", "null"); got.String() != unnamed {
 		t.Errorf("without a Host: %s, want %s", got, unnamed)
 	}
-	// A page without an Origin needs no header for its origin.
+	// The response to a request without an Origin has no header for an origin.
 	a, _ := newBroker(t, func(o *api.Options) { o.Origins = []string{"*"} })
 	if got := ask(t, a, "GET /-/healthz", "", "Sec-Fetch-Site", "cross-site"); got.status != 200 ||
 		got.header["Access-Control-Allow-Origin"] != nil {

@@ -28,8 +28,9 @@ func (a answer) String() string {
 	return strings.TrimSuffix(fmt.Sprintf("%d %s", a.status, a.text), "\n")
 }
 
-// ask passes a request such as "GET /news" to the API. header alternates names
-// and values; the value of Host replaces localhost.
+// ask passes a request such as "GET /news" to the API, and returns the response.
+// header contains names and values in turn. The Host is localhost, unless header
+// contains another Host.
 func ask(t *testing.T, a *api.API, request, body string, header ...string) answer {
 	t.Helper()
 	return askContext(t, t.Context(), a, request, body, header...)
@@ -57,7 +58,7 @@ func askContext(t *testing.T, ctx context.Context, a *api.API, request, body str
 	return answer{w.Code, w.Body.String(), w.Header()}
 }
 
-// newBroker returns an API and its broker.
+// newBroker returns an API and its broker, which stores events in memory.
 func newBroker(t *testing.T, set ...func(*api.Options)) (*api.API, *sse.Broker) {
 	broker := &sse.Broker{}
 	a := newAPI(t, broker, set...)
@@ -65,8 +66,8 @@ func newBroker(t *testing.T, set ...func(*api.Options)) (*api.API, *sse.Broker) 
 	return a, broker
 }
 
-// row is a request and the status and text of its response. If want ends with
-// "…", the response may continue: package sse wrote the rest.
+// row is a request, and the status and text of its response, for example "200 ok".
+// If want ends with "…", the response only has to begin with the text before it.
 type row struct {
 	request string
 	header  []string
@@ -90,7 +91,7 @@ func isText(got, want string) bool {
 	return got == want
 }
 
-// withKeys requires one of the keys, each in the form of a line.
+// withKeys makes the API require one of these keys. Each is a line of a key file.
 func withKeys(lines ...string) func(*api.Options) {
 	return func(o *api.Options) {
 		keys, err := auth.ReadKeys(strings.NewReader(strings.Join(lines, "\n")))
@@ -103,11 +104,11 @@ func withKeys(lines ...string) func(*api.Options) {
 	}
 }
 
-// bearer is the header with the secret.
+// bearer is the header that sends the secret of a key.
 var bearer = []string{"Authorization", "Bearer " + secret}
 
-// fakeLog is a log whose functions a test sets. A function that is nil is that
-// of a log in the memory of the broker.
+// fakeLog is a log whose functions a test sets. In place of a function that is nil,
+// it calls the method of the embedded Log.
 type fakeLog struct {
 	api.Log
 	publish func(*api.IdempotentRequest, []sse.Entry) ([]sse.Position, bool, error)
@@ -141,11 +142,12 @@ func (l fakeLog) Delete(ctx context.Context, topic string) error {
 	return l.delete(topic)
 }
 
-// withoutRequest is the request that publish of a fakeLog receives for a call of
-// PublishOne.
+// withoutRequest is the request that a fakeLog passes to its function publish for a
+// call of PublishOne.
 var withoutRequest = &api.IdempotentRequest{Owner: "none"}
 
-// describe returns the stored events, each as TOPICS|ID|TYPE|RETRY|DATA.
+// describe returns the stored events, each as TOPICS|ID|TYPE|RETRY|DATA. ID is empty
+// if the publisher has set no ID.
 func describe(t *testing.T, broker *sse.Broker) []string {
 	t.Helper()
 	texts := []string{}

@@ -16,8 +16,9 @@ const (
 	maxBatchEvents = 64 << 10
 )
 
-// publishBatch is POST of /-/batch. It publishes all events of the body, or
-// none of them if one is invalid.
+// publishBatch handles POST /-/batch. It publishes all events of the body, or, if
+// one of them is invalid, none. If the log fails in between, only the first events
+// are published.
 func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	p, err := a.prepareBatch(r)
 	if err != nil {
@@ -45,9 +46,9 @@ func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 			err = &lineError{err, lineOfEntry(body, i)}
 		}
 		if progress.published == 0 {
-			return err // all or none: a number would say nothing
+			return err // nothing was published, so the response needs no number
 		}
-		return progress.wrap(err) // the log failed
+		return progress.wrap(err) // the log failed after the first events
 	}
 	if replayed {
 		w.Header().Set("Idempotent-Replayed", "true")
@@ -60,7 +61,8 @@ func batchTooLarge(limit int) error {
 		"a batch must have at most %d bytes; PUT has no such limit", limit)
 }
 
-// parseBatch returns the entries in lines of JSON. It skips empty lines.
+// parseBatch parses the lines of a batch. Each line that is not empty is an event
+// as JSON.
 func (a *API) parseBatch(p *publishRequest, body string) ([]sse.Entry, error) {
 	lines := min(strings.Count(body, "\n"), len(body)/len(`{"data":""}`))
 	entries := make([]sse.Entry, 0, min(lines, maxBatchEvents))
@@ -77,8 +79,9 @@ func (a *API) parseBatch(p *publishRequest, body string) ([]sse.Entry, error) {
 	return entries, nil
 }
 
-// batchLines returns an iterator over the lines of a batch that are not empty,
-// with their numbers. An empty line counts, too.
+// batchLines returns an iterator over the lines of a batch that are not empty, with
+// their numbers. The first line has the number 1. Empty lines are counted, too, so
+// that a number in an error is the number in the client's file.
 func batchLines(body string) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		n := 0
@@ -92,7 +95,7 @@ func batchLines(body string) iter.Seq2[int, []byte] {
 	}
 }
 
-// lineOfEntry returns the number of the line of entry i in a batch.
+// lineOfEntry returns the number of the line from which entries[i] was parsed.
 func lineOfEntry(body string, i int) (line int) {
 	for n := range batchLines(body) {
 		if line = n; i == 0 {
@@ -103,9 +106,10 @@ func lineOfEntry(body string, i int) (line int) {
 	return line
 }
 
-// refusedEntry returns the index of the entry that the broker has refused, or
-// -1 if err is another error. The broker refuses the first entry that breaks a
-// rule, and an earlier entry with the same value would break it, too.
+// refusedEntry returns the index of the entry that the broker has refused, or -1 if
+// err has another cause. The error does not contain the index, but the value that
+// breaks a rule. The broker checks the entries in order, so the refused entry is
+// the first entry with this value.
 func refusedEntry(err error, entries []sse.Entry) int {
 	field := &sse.FieldError{}
 	errors.As(err, &field)
@@ -115,7 +119,7 @@ func refusedEntry(err error, entries []sse.Entry) int {
 			return e.Event.ID == field.Value
 		case "event":
 			return e.Event.Type == field.Value
-		case "topic": // too many topics; other rules are checked before
+		case "topic": // too many topics; checkTopic has checked the other rules
 			return slices.Index(e.Topics, field.Value) >= maxEventTopics
 		}
 		return false
@@ -125,8 +129,8 @@ func refusedEntry(err error, entries []sse.Entry) int {
 // maxEventTopics is how many topics an event may have.
 const maxEventTopics = 1024
 
-// publishJSONLines is PUT of /-/batch. It publishes each event as its line
-// arrives.
+// publishJSONLines handles PUT /-/batch. It publishes each event when its line has
+// arrived.
 func (a *API) publishJSONLines(w http.ResponseWriter, r *http.Request) error {
 	p, err := a.prepareBatch(r)
 	if err != nil {
@@ -137,8 +141,8 @@ func (a *API) publishJSONLines(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// prepareBatch identifies the client, and parses the topics for events that
-// have none of their own.
+// prepareBatch identifies the client, and parses the query. Its topics are for the
+// events whose lines name no topics.
 func (a *API) prepareBatch(r *http.Request) (*publishRequest, error) {
 	p := &publishRequest{}
 	query, err := parseQuery(r, true, "eol")

@@ -11,7 +11,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// The lines of a batch that are refused, with POST and with PUT.
+// Each of these lines is refused, with POST and with PUT. It is the second of three
+// lines: PUT publishes the first, and POST publishes nothing.
 func TestBatchLinesRefused(t *testing.T) {
 	const (
 		example   = `must be an event as JSON, for example {"topics":["news"],"data":"hello"}: `
@@ -92,7 +93,7 @@ func TestBatchLinesRefused(t *testing.T) {
 	})
 }
 
-// The lines of a batch that are published.
+// Each of these bodies is published as one event, with POST and with PUT.
 func TestBatchLines(t *testing.T) {
 	for _, test := range []struct{ body, want string }{
 		{`{"data":"x"}`, "d|||0s|x"},
@@ -125,7 +126,7 @@ func TestBatchLines(t *testing.T) {
 	}
 }
 
-// HasLoneSurrogate does not depend on the JSON being valid.
+// HasLoneSurrogate also accepts text that is not valid JSON.
 func TestLoneSurrogates(t *testing.T) {
 	for content, want := range map[string]bool{
 		``: false, `\`: false, `\\`: false, `\u`: false, `\ud80`: false, `\ud800`: true, `\ud7ff`: false, `\ud:00`: false,
@@ -138,8 +139,9 @@ func TestLoneSurrogates(t *testing.T) {
 	}
 }
 
-// The broker checks the ID and the type of an event, and the number of its
-// topics. A POST then publishes nothing. Its error names the line.
+// The broker checks the ID and the type of an event, and the number of its topics.
+// If it refuses an event, a POST publishes nothing, and a PUT publishes the lines
+// before the event. The error contains the number of the line.
 func TestBatchLinesThatTheBrokerRefuses(t *testing.T) {
 	const lines = `{"data":"1"}` + "\n" + `{"data":"2"}` + "\n" + `{"data":"3","type":"a\nb"}` + "\n" + `{"data":"4"}`
 	a, broker := newBroker(t)
@@ -174,7 +176,7 @@ func TestBatchLinesThatTheBrokerRefuses(t *testing.T) {
 	checkEvents(t, broker, "a|||0s|1", "a|||0s|2")
 }
 
-// A POST skips empty lines; both count lines from 1.
+// A POST skips empty lines. The first line has the number 1.
 func TestBatches(t *testing.T) {
 	a, broker := newBroker(t)
 	got := ask(t, a, "POST /-/batch?topic=a", "\n{\"data\":\"1\"}\r\n \t\r\n\n{\"data\":\"2\"}")
@@ -195,7 +197,8 @@ func TestBatches(t *testing.T) {
 	checkEvents(t, broker, "a|||0s|1", "a|||0s|2")
 }
 
-// A batch has at most 65536 events and 16 MiB, or one event of any size.
+// A batch has at most 65536 events. Its body has at most 16 MiB, or MaxEvent if
+// that is more.
 func TestLimitsOfABatch(t *testing.T) {
 	var published int
 	log := func(o *api.Options) {
@@ -219,14 +222,14 @@ func TestLimitsOfABatch(t *testing.T) {
 			t.Errorf("%d lines: %s, published %d, want %s, %d", test.lines, got, published, test.want, test.published)
 		}
 	}
-	// The size on the wire is 93 and 7 bytes.
+	// The event has 100 bytes on the wire: 93 of data and 7 for the line.
 	b, broker := newBroker(t, func(o *api.Options) { o.MaxEvent = 100 })
 	data := strings.Repeat("x", 93)
 	if got := ask(t, b, "POST /-/batch?topic=a", `{"data":"`+data+`"}`); got.status != 200 {
 		t.Errorf("an event of the largest size: %s, want 200", got)
 	}
 	checkEvents(t, broker, "a|||0s|"+data)
-	// A length that is too large is refused before the body arrives.
+	// A body is refused before it arrives if its Content-Length is too large.
 	for _, test := range []struct{ maxEvent, length, limit int }{
 		{100, 16 << 20, 0}, {100, 16<<20 + 1, 16 << 20}, {17 << 20, 17 << 20, 0}, {17 << 20, 17<<20 + 1, 17 << 20},
 	} {

@@ -12,7 +12,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// batchLine is one event of a batch, as JSON. Unknown fields are errors.
+// batchLine is one event of a batch, as JSON.
 type batchLine struct {
 	Topics []string `json:"topics"`
 	ID     string   `json:"id"`
@@ -21,7 +21,7 @@ type batchLine struct {
 	Retry  *uint32  `json:"retry"` // milliseconds
 }
 
-// parseBatchLine returns the entry in one line of JSON.
+// parseBatchLine parses and checks the event in one line of a batch.
 func (a *API) parseBatchLine(p *publishRequest, content []byte) (entry sse.Entry, err error) {
 	if !utf8.Valid(content) {
 		return entry, problemf(http.StatusBadRequest, "must be UTF-8")
@@ -37,7 +37,7 @@ func (a *API) parseBatchLine(p *publishRequest, content []byte) (entry sse.Entry
 	return entry, err
 }
 
-// decodeLine parses a line of JSON in any form.
+// decodeLine parses a line in any form of JSON. It refuses unknown fields.
 func decodeLine(content []byte) (*batchLine, error) {
 	line := &batchLine{}
 	decoder := json.NewDecoder(bytes.NewReader(content))
@@ -56,8 +56,8 @@ func decodeLine(content []byte) (*batchLine, error) {
 	return line, nil
 }
 
-// makeEntry sets entry to the event of a line, and checks that the client may
-// publish it.
+// makeEntry sets entry to the event of a line. It fails if the event is invalid, or
+// if the client may not publish to one of the topics.
 func (a *API) makeEntry(p *publishRequest, line *batchLine, entry *sse.Entry) (err error) {
 	entry.Topics = p.topics
 	if len(line.Topics) > 0 {
@@ -88,7 +88,9 @@ func (a *API) makeEntry(p *publishRequest, line *batchLine, entry *sse.Entry) (e
 	return p.check(entry, a.MaxEvent)
 }
 
-// lineData is the value of a JSON string, or the JSON text of any other value.
+// lineData is the data of an event. If the JSON value is a string, such as "a\n",
+// the data is its content. If it is any other value, such as {"n": 1}, the data is
+// its JSON text.
 type lineData struct {
 	value   string
 	present bool // the line has data that is not null
@@ -106,9 +108,9 @@ func (d *lineData) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// hasLoneSurrogate reports whether an escape in JSON is half of a surrogate
-// pair. Such JSON is valid, but package json decodes the escape to another
-// character.
+// hasLoneSurrogate reports whether an escape in JSON, such as \ud83d, is half of a
+// surrogate pair, and the other half is missing. Such JSON is valid, but package
+// json would decode the escape to U+FFFD, so the data would change.
 func hasLoneSurrogate(content []byte) bool {
 	for {
 		at := bytes.IndexByte(content, '\\')
@@ -127,7 +129,8 @@ func hasLoneSurrogate(content []byte) bool {
 	}
 }
 
-// surrogate is the kind of a character that an escape in JSON stands for.
+// surrogate is the half of a surrogate pair that an escape in JSON stands for. The
+// low surrogate is the second half.
 type surrogate int
 
 const (
@@ -136,7 +139,8 @@ const (
 	lowSurrogate
 )
 
-// surrogateAt returns which half of a surrogate pair content begins with.
+// surrogateAt returns the kind of the escape with which content begins. If content
+// begins with anything else, it returns notSurrogate.
 func surrogateAt(content []byte) surrogate {
 	if len(content) < 6 || content[0] != '\\' || content[1] != 'u' || content[2]|0x20 != 'd' {
 		return notSurrogate

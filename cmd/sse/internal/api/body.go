@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// bodyTimeout is how long a request may take to arrive. Lines that are
-	// produced over a longer time need PUT.
+	// bodyTimeout is how long a request may take to arrive. A client that produces
+	// lines over a longer time sends them with PUT, which has no such limit.
 	bodyTimeout = time.Minute
 
 	// discardTimeout is how long the rest of a refused body may take to arrive.
-	// net/http reads up to 256 KiB of it before it sends the response.
+	// net/http reads up to 256 KiB of this rest before it sends the response.
 	discardTimeout = 5 * time.Second
 )
 
-// checkNoBody refuses a body that no handler would read: its content would be
-// lost.
+// checkNoBody refuses a request with a body that no handler would read. Otherwise
+// the client would not notice that the content of the body has no effect.
 func (a *API) checkNoBody(r *http.Request) error {
 	if r.ContentLength != 0 && !acceptsBody(r) {
 		return problemf(http.StatusBadRequest,
@@ -33,8 +33,8 @@ func (a *API) checkNoBody(r *http.Request) error {
 	return nil
 }
 
-// acceptsBody reports whether a request may have a body, or will be refused
-// with an error that is more specific.
+// acceptsBody reports whether a request may have a body. It also returns true for a
+// request that serve will refuse for a more specific reason, for example a PATCH.
 func acceptsBody(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions:
@@ -44,7 +44,7 @@ func acceptsBody(r *http.Request) bool {
 	return path != "/-/tickets" && path != "/-/logout"
 }
 
-// checkBodyForm refuses a body that is not the data itself.
+// checkBodyForm refuses a body that is multipart or compressed.
 func checkBodyForm(r *http.Request) error {
 	contentType := firstHeader(r, "Content-Type")
 	if len(contentType) > 9 && strings.EqualFold(contentType[:10], "multipart/") {
@@ -58,17 +58,19 @@ func checkBodyForm(r *http.Request) error {
 	return nil
 }
 
-// Buffers for bodies. A body whose first bytes have arrived uses a small buffer,
-// which does not count as memory in flight: net/http has such buffers for each
-// connection, too.
+// The buffers of readBody. readBody begins with a small buffer, and continues with
+// a large buffer if a read fills the small one. A small buffer does not count as
+// memory in flight, because net/http has similar buffers for each connection.
 var (
 	smallBodyBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 	bodyBuffers      = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 )
 
-// readBody returns the body of a request. It fails if the body does not arrive
-// in time, and with the error of tooLong if it has more than limit bytes. The
-// caller must hold the share until the body is not used any more.
+// readBody returns the body of a request. It reserves memory for the body in the
+// given share. The caller must not release the share as long as it uses the body.
+// readBody blocks until the body has arrived. If the body has more than limit
+// bytes, it returns the error of tooLong. It also fails if the body does not arrive
+// within bodyTimeout, or if there is no memory for it.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request, memory *share, limit int,
 	tooLong func(limit int) error) (string, error) {
 	if r.ContentLength > int64(limit) {
@@ -109,8 +111,8 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, memory *share, li
 	}
 }
 
-// limitRestOfBody limits the time that net/http waits for the unread rest of a
-// body. If the hub is shutting down, net/http does not wait at all.
+// limitRestOfBody limits the time that net/http waits for the unread rest of a body
+// to discardTimeout. While the hub shuts down, net/http does not wait at all.
 func (a *API) limitRestOfBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 {
 		return
@@ -133,7 +135,7 @@ func bodyError(w http.ResponseWriter, err error) error {
 	return problemf(http.StatusBadRequest, "the body is incomplete or malformed")
 }
 
-// closeAfterResponse makes the response the last on its connection. net/http
-// can then send it while the client is still sending, because it does not take
-// the rest of the body for the next request.
+// closeAfterResponse makes the response the last on its connection. net/http then
+// sends the response without reading the rest of the body. It would otherwise read
+// the rest in order to find the next request.
 func closeAfterResponse(w http.ResponseWriter) { w.Header().Set("Connection", "close") }

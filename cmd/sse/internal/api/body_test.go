@@ -41,8 +41,8 @@ func dial(t *testing.T, set ...func(*api.Options)) *client {
 	return &client{t, a, broker, conn, bufio.NewReader(conn), time.Now()}
 }
 
-// send writes a head, which has LF in place of CRLF, and the beginning of a
-// body.
+// send writes a request: the request line and headers, whose lines are separated by
+// LF in head, the header Host, and the first bytes of the body.
 func (c *client) send(head, body string) {
 	c.t.Helper()
 	head = strings.ReplaceAll(head+"\nHost: localhost\n\n", "\n", "\r\n")
@@ -71,8 +71,8 @@ func (c *client) drip(step time.Duration, text string) {
 	c.t.Cleanup(func() { close(end); _ = c.Close(); wait.Wait() })
 }
 
-// checkAnswer reads a response, and checks its time since began, its status and
-// its body.
+// checkAnswer reads a response. It checks that the response came at this time after
+// began, that it has this status, and that its body contains the texts.
 func (c *client) checkAnswer(after time.Duration, status int, texts ...string) {
 	c.t.Helper()
 	response, err := http.ReadResponse(c.in, nil)
@@ -117,8 +117,8 @@ func (c *client) checkStored(want ...string) {
 	}
 }
 
-// withAuthorization adds a key to a head. It adds no key to a login, because a
-// login with a key in its head needs no body.
+// withAuthorization adds the header Authorization to a head. It does not add the
+// header to a login, because a login with this header needs no body.
 func withAuthorization(head string) string {
 	if strings.Contains(head, "login") {
 		return head
@@ -126,8 +126,8 @@ func withAuthorization(head string) string {
 	return head + "\nAuthorization: Bearer " + secret
 }
 
-// A body must arrive within a minute, whether it stalls or arrives byte by
-// byte. No part of a late body is published.
+// A body must arrive within a minute. It makes no difference whether the client
+// sends nothing, or one byte from time to time. No part of a late body is published.
 func TestSlowBodies(t *testing.T) {
 	for _, head := range []string{
 		"POST /news HTTP/1.1\nContent-Length: 1000",
@@ -204,7 +204,7 @@ func waitForDisk(ctx context.Context) error {
 	}
 }
 
-// There is no limit on the time between two lines.
+// A PUT may wait for its next line without limit.
 func TestIdleLines(t *testing.T) {
 	for _, path := range []string{"/news", "/-/batch?topic=news"} {
 		t.Run(path, func(t *testing.T) {
@@ -224,8 +224,8 @@ func TestIdleLines(t *testing.T) {
 	}
 }
 
-// A client that sends line by line gets the error for an invalid line at once.
-// It does not have to send another 256 KiB first.
+// A client that sends line by line receives the error for an invalid line at once.
+// net/http does not first read 256 KiB more of the body.
 func TestInvalidLineIsRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t)
@@ -233,16 +233,16 @@ func TestInvalidLineIsRefusedAtOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		_, _ = io.WriteString(c, "5\r\ngood\n\r\n4\r\nb\rd\n\r\n")
 		c.checkAnswer(time.Hour, http.StatusBadRequest, "line 2: the data has a CR", "before the error: kept 1")
-		// The rest of the body looks like a request, but must not be handled as
-		// one.
+		// The bytes after the invalid line look like a request, but they are a part of
+		// the body and must not be handled as a request.
 		_, _ = io.WriteString(c, "0\r\n\r\nPOST /news HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
 		c.checkClosed()
 		c.checkStored("good")
 	})
 }
 
-// An idle PUT does not delay the shutdown of the hub. The response has the
-// number of published lines.
+// If a PUT waits for its next line, the shutdown of the hub ends it at once. The
+// response contains the number of published lines.
 func TestIdleLinesAtShutdown(t *testing.T) {
 	for head, body := range map[string]string{
 		"Transfer-Encoding: chunked": "5\r\ngood\n\r\n", "Content-Length: 1000": "good\n",
@@ -266,8 +266,9 @@ func TestIdleLinesAtShutdown(t *testing.T) {
 	}
 }
 
-// A request that is refused regardless of its body is answered even if the body
-// never arrives. Bytes that arrive later are not handled as a request.
+// If a request is refused because of its head, the response is sent even if the rest
+// of the body never arrives: the hub waits 5 seconds for it. Bytes that arrive later
+// are not handled as a request.
 func TestRefusedBeforeTheBody(t *testing.T) {
 	const rest = 5 * time.Second
 	for _, test := range []struct {
@@ -307,8 +308,8 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 	}
 }
 
-// A response without an error is also sent if the body, which has no meaning,
-// does not arrive.
+// A login without keys, or with a key in its head, does not need its body. It
+// succeeds even if the body never arrives.
 func TestLoginWithoutItsBody(t *testing.T) {
 	for _, test := range []struct {
 		name, head, want string
@@ -327,7 +328,7 @@ func TestLoginWithoutItsBody(t *testing.T) {
 			})
 		})
 	}
-	// The rest of a body may be a single byte.
+	// The API also waits for the missing rest of a body if the rest is a single byte.
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t)
 		c.send("POST // HTTP/1.1\nContent-Length: 1", "")
@@ -336,7 +337,8 @@ func TestLoginWithoutItsBody(t *testing.T) {
 	})
 }
 
-// The API reads an endless body only up to the size limit of an event.
+// An endless body does not prevent the response. The API reads the body only up to a
+// size limit, and net/http reads at most 256 KiB more.
 func TestEndlessBodies(t *testing.T) {
 	piece := strings.Repeat("x", 1<<10)
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece)

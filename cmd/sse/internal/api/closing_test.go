@@ -10,8 +10,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// A client that subscribes while the hub shuts down gets a stream that asks it
-// to reconnect. After any other response an EventSource does not reconnect.
+// A client that subscribes while the hub shuts down receives a stream that sets the
+// retry time and ends. After any other response, an EventSource would not reconnect.
+// The stream has no cursor, because a broker that was shut down has no position.
 func TestSubscribeWhileClosing(t *testing.T) {
 	var broker sse.Broker
 	a := newAPI(t, &broker)

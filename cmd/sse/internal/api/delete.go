@@ -6,7 +6,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// deleteByPath removes the stored events of the topics in the path.
+// deleteByPath handles DELETE of a path such as /news,sport: it removes the stored
+// events of these topics.
 func (a *API) deleteByPath(w http.ResponseWriter, r *http.Request, to target) error {
 	if _, err := parseQuery(r, false); err != nil {
 		return err
@@ -14,8 +15,8 @@ func (a *API) deleteByPath(w http.ResponseWriter, r *http.Request, to target) er
 	return a.deleteTarget(w, r, to)
 }
 
-// deleteByQuery is DELETE of /-/events: it removes the stored events of the
-// topics in the query.
+// deleteByQuery handles DELETE /-/events: it removes the stored events of the topics
+// in the query.
 func (a *API) deleteByQuery(w http.ResponseWriter, r *http.Request) error {
 	query, err := parseQuery(r, true)
 	if err != nil {

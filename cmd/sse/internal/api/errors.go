@@ -17,7 +17,7 @@ import (
 type problem struct {
 	status int
 	text   string
-	header [2]string // name and value of an additional header, or empty
+	header [2]string // name and value of an additional header; empty if there is none
 }
 
 func (p *problem) Error() string { return "sse: " + p.text }
@@ -26,12 +26,12 @@ func problemf(status int, format string, args ...any) error {
 	return &problem{status: status, text: fmt.Sprintf(format, args...)}
 }
 
-// partialError is an error after some of the events of a request were
-// published.
+// partialError is the error of a request to publish several events. The events
+// before the error were published.
 type partialError struct {
 	error
-	published int
-	lastID    string // of the last published event
+	published int    // number of published events, possibly zero
+	lastID    string // the ID of the last published event
 }
 
 func (e *partialError) Unwrap() error { return e.error }
@@ -39,7 +39,7 @@ func (e *partialError) Unwrap() error { return e.error }
 // lineError is an error in one line of a body.
 type lineError struct {
 	error
-	line int
+	line int // the first line has the number 1
 }
 
 func (e *lineError) Error() string {
@@ -48,8 +48,8 @@ func (e *lineError) Error() string {
 
 func (e *lineError) Unwrap() error { return e.error }
 
-// statusOf returns the status of the response for an error, and a header for it
-// or nothing.
+// statusOf returns the status of the response for an error, and the name and value
+// of an additional header. They are empty if there is none.
 func statusOf(err error) (status int, header [2]string) {
 	var (
 		own     *problem
@@ -63,7 +63,7 @@ func statusOf(err error) (status int, header [2]string) {
 		if refused.Status == http.StatusUnauthorized {
 			header = [2]string{"WWW-Authenticate", `Bearer realm="sse"`}
 		}
-		if refused.Status == http.StatusServiceUnavailable { // tickets expire
+		if refused.Status == http.StatusServiceUnavailable { // until other tickets expire
 			header = [2]string{"Retry-After", "10"}
 		}
 		return refused.Status, header
@@ -89,7 +89,7 @@ func (a *API) respondError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set(header[0], header[1])
 	}
 	message := replaceControls(text.WithoutPrefix(err))
-	switch status { // these errors describe this machine, not the request
+	switch status { // the client must not read these errors: they describe this machine
 	case http.StatusInsufficientStorage:
 		message = "the disk is full; the hub still serves subscribers, and publishes again " +
 			"once there is space: remove files from the disk, or DELETE a topic"

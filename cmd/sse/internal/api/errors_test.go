@@ -13,8 +13,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// The status and the text for the errors of a log. An error that describes the
-// machine is not sent to the client, but passed to OnError.
+// Each error of the log becomes a response with this status and text. If the status
+// is 500 or 507, the text is fixed, because the error describes the machine. Only
+// errors with status 500 are passed to OnError.
 func TestErrorsOfTheLog(t *testing.T) {
 	const (
 		internal = "the hub failed to handle this request; its operator finds the reason in its log"
@@ -95,7 +96,7 @@ func TestErrorsOfTheLog(t *testing.T) {
 	}
 }
 
-// An error of the broker's log while reading is internal, too.
+// If the broker cannot read its log, the status is 500, too.
 func TestErrorsOfReading(t *testing.T) {
 	var reported []error
 	a, broker := newBroker(t, func(o *api.Options) {
@@ -110,7 +111,8 @@ func TestErrorsOfReading(t *testing.T) {
 	}
 }
 
-// A partial failure of a batch or a PUT says what was published.
+// If the log fails after the first events of a POST or a PUT, the response contains
+// the number of published events and the ID of the last one.
 func TestPartialErrors(t *testing.T) {
 	a, _ := newBroker(t, func(o *api.Options) {
 		o.Log = fakeLog{Log: o.Log, publish: func(_ *api.IdempotentRequest, entries []sse.Entry) ([]sse.Position, bool, error) {

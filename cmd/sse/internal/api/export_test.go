@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// SetMaxInflight sets the budget of all requests in flight.
+// SetMaxInflight sets how many bytes all requests in flight may reserve.
 func (a *API) SetMaxInflight(size int64) { a.inflight.max = size }
 
 // Inflight returns how many bytes all requests in flight have reserved.
@@ -21,8 +21,8 @@ func (a *API) Reserve(ctx context.Context, size int) (release func(), err error)
 	return s.release, s.resize(ctx, size)
 }
 
-// SplitLines calls lines for each group of lines that arrives. It returns the
-// largest buffer.
+// SplitLines calls lines with the lines of each read of r. It returns the size of
+// the largest buffer in bytes.
 func SplitLines(r io.Reader, limit int, lines func([][]byte)) (largest int, err error) {
 	s := &lineSplitter{r: r, limit: limit, resize: func(size int) error {
 		largest = max(largest, size)
@@ -50,13 +50,14 @@ func ParseSimple(content []byte) (*BatchLine, bool) {
 	return l, ok
 }
 
-// HasLoneSurrogate reports whether JSON has half of a surrogate pair.
+// HasLoneSurrogate reports whether JSON has half of a surrogate pair without the
+// other half.
 var HasLoneSurrogate = hasLoneSurrogate
 
-// IsSimpleTopic reports whether a topic needs no further check.
+// IsSimpleTopic reports whether a name is a topic that needs no further check.
 var IsSimpleTopic = isSimpleTopic
 
-// LastHost returns the host that the API remembers, or nothing.
+// LastHost returns the last host that the API has allowed, or "".
 func (a *API) LastHost() string {
 	if host := a.lastHost.Load(); host != nil {
 		return *host
@@ -71,5 +72,5 @@ func (a *API) CountReported() int {
 	return len(a.reported)
 }
 
-// DecodeLine parses a line in any form.
+// DecodeLine parses a line of a batch in any form of JSON.
 var DecodeLine = decodeLine

@@ -65,8 +65,8 @@ func withKey(o *api.Options) {
 	}
 }
 
-// exchange passes a request to the handler in the way of net/http, and returns
-// the response. It returns false if net/http would refuse the request.
+// exchange parses a request as net/http does, passes it to the API, and returns the
+// response. It returns false if net/http would refuse the request.
 func exchange(a *api.API, method, target, body string, header ...string) (*httptest.ResponseRecorder, bool) {
 	head := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n"
 	for i := 0; i < len(header); i += 2 {
@@ -95,7 +95,7 @@ func newestEntries(tb testing.TB, broker *sse.Broker, n int) []sse.Entry {
 	return page.Entries
 }
 
-// result is a response as JSON.
+// result is a response as JSON: to a request that published events, or an error.
 type result struct {
 	ID    string
 	Kept  int
@@ -111,8 +111,8 @@ func decode(tb testing.TB, text string) result {
 	return r
 }
 
-// A request to publish is either refused with one line that explains the
-// reason, and then nothing is published, or its event is published unchanged.
+// A request to publish has one of two results. Either its event is published
+// unchanged, or nothing is published and the response is one line with the reason.
 func FuzzPublish(f *testing.F) {
 	for _, target := range []string{
 		"/news", "/a,b", "/room/*", "/a%2Fb", "/a%2Cb", "/%2e%2e/x", "//", "/-/publish?topic=a%2Fb",
@@ -195,8 +195,8 @@ func checkUnchanged(t *testing.T, e *sse.Entry, target, body string) {
 	}
 }
 
-// A request with any header is either refused with one line that explains the
-// reason, or its body is published unchanged.
+// A request with any header has one of two results. Either its body is published
+// unchanged, or nothing is published and the response contains the reason.
 func FuzzHeaders(f *testing.F) {
 	for _, header := range [][2]string{
 		{"Content-Type", "multipart/form-data"}, {"Content-Type", "Multipart/Mixed; boundary=\"\""},
@@ -211,7 +211,7 @@ func FuzzHeaders(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, value, body string) {
 		if strings.ContainsAny(name+value, "\r\n") || strings.Contains(name, ":") {
-			return // it would add another header
+			return // the text would be more than one header
 		}
 		broker := &sse.Broker{}
 		w, ok := exchange(newAPI(t, broker), "POST", "/news", body, name, value)
@@ -233,8 +233,8 @@ func FuzzHeaders(f *testing.F) {
 	})
 }
 
-// The first lines of a body, or all of them, are published unchanged. The
-// response has their number.
+// PUT publishes the lines of a body unchanged, up to the first invalid line. The
+// response contains the number of published lines.
 func FuzzLines(f *testing.F) {
 	for _, body := range []string{"a\nb\n", "a\nb", "", "\n", "\n\n", "a\r\nb\r\n", "a\rb\n", "\xff\n", "a\n\xff\nb\n"} {
 		f.Add(body)
@@ -266,7 +266,8 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// Either all events of a batch are published unchanged, or none.
+// Either all events of a batch are published, or none. No character of their data
+// is replaced by U+FFFD.
 func FuzzBatch(f *testing.F) {
 	for _, body := range []string{
 		`{"data":"a"}`, "{\"data\":\"a\"}\n\n{\"data\":{\"x\": 1}}", `{"data":"\ud83d\ude00"}`, `{"data":"\ud83d"}`,
@@ -294,8 +295,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// A request to read is either refused with one line or answered. The handler
-// never panics or redirects.
+// A request to read stored events succeeds, or it is refused. The API never panics
+// and never redirects.
 func FuzzRead(f *testing.F) {
 	for _, target := range []string{
 		"/news?follow=0", "/a,b/*?follow=0&since=-1", "/-/events?topic=%00&follow=0", "/**?follow=0&limit=1",
@@ -306,7 +307,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("/news?follow=0", "~1.AAAAAAAAAAAAAAAA")
 	f.Fuzz(func(t *testing.T, target, id string) {
 		if strings.ContainsAny(id, "\r\n") || !strings.Contains(target, "follow=0") {
-			return // it would add another header, or start a stream that does not end
+			return // the ID would be more than one header, or the response an endless stream
 		}
 		broker := &sse.Broker{}
 		if _, err := broker.Publish(t.Context(), sse.Event{Data: "x"}, "news"); err != nil {

@@ -16,29 +16,30 @@ const (
 	defaultLimit = 1000
 	maxLimit     = 10_000
 
-	// pageBytes limits the size of a page, because a page is built in memory. A
-	// page ends with the first event that reaches this size, so it may be larger
-	// by a part of one event.
+	// pageBytes limits the size of a page in bytes, because a page is built in
+	// memory. The event with which a page reaches this size is its last. A page may
+	// be larger than pageBytes by a part of this event.
 	pageBytes = 4 << 20
 
-	// usualBytes is about the size of an event. A page reads about this many
-	// bytes for each event that it still needs. If the events are larger, it
-	// reads again.
+	// usualBytes is about the size of a usual event. fillPage asks the broker for
+	// this many bytes for each event that is still missing from the page. If the
+	// events are larger, fillPage asks again.
 	usualBytes = 256
 
 	// chunkTimeout is how long a client may take to read chunkBytes of a page.
 	chunkTimeout = 30 * time.Second
 	chunkBytes   = 64 << 10
 
-	// To read a whole page, a client may take pageGrace, plus one second for each
-	// pageRate bytes, but at most maxPageTimeout.
+	// To read a whole page, a client may take pageGrace, and in addition one second
+	// for each pageRate bytes, but at most maxPageTimeout.
 	pageRate       = 32 << 10
 	pageGrace      = time.Minute
 	maxPageTimeout = 10 * time.Minute
 )
 
-// serveHistory answers with a page of stored events. The header Link has the
-// URL of the next page. The last page is empty.
+// serveHistory responds with a page: a limited number of stored events. The header
+// Link contains the URL of the next page, and also exists if there are no more
+// events. A client has read all events when it receives a page without events.
 func (a *API) serveHistory(
 	w http.ResponseWriter, r *http.Request, query url.Values, sel *sse.Selection, start sse.Start,
 ) error {
@@ -73,8 +74,9 @@ func (a *API) serveHistory(
 	return nil
 }
 
-// sendPage writes a page in chunks. It stops if the client does not read a
-// chunk within chunkTimeout, or the page within pageTimeout.
+// sendPage writes a page in chunks of chunkBytes. It stops, and the connection is
+// closed, if the client does not read a chunk within chunkTimeout, or the whole page
+// within pageTimeout.
 func sendPage(w http.ResponseWriter, page *bytes.Buffer) {
 	control := http.NewResponseController(w)
 	end := time.Now().Add(pageTimeout(page.Len()))
@@ -89,8 +91,8 @@ func sendPage(w http.ResponseWriter, page *bytes.Buffer) {
 			err = control.Flush()
 		}
 	}
-	if err == nil { // otherwise the connection is closed, or about to be closed
-		_ = control.SetWriteDeadline(time.Time{}) // the next response may be a stream
+	if err == nil { // otherwise the connection is closed, or net/http closes it
+		_ = control.SetWriteDeadline(time.Time{}) // the next response may take hours
 	}
 }
 
@@ -100,12 +102,12 @@ func pageTimeout(size int) time.Duration {
 	return min(pageGrace+seconds*time.Second, maxPageTimeout)
 }
 
-// entryCost is about the memory that an entry needs in addition to its data and
-// its topics.
+// entryCost is about how many bytes of memory an entry needs in addition to its data
+// and its topics.
 const entryCost = 256
 
-// costOf returns about how much memory the entries of a page take, before they are
-// written to the page.
+// costOf returns about how many bytes of memory the entries from the broker take
+// before pageWriter encodes them.
 func costOf(page *sse.Page) int {
 	cost := 0
 	for i := range page.Entries {
@@ -118,13 +120,14 @@ func costOf(page *sse.Page) int {
 	return cost
 }
 
-// fillPage adds up to limit events to a page, and returns the position after
-// which the next page begins.
+// fillPage reads events from the broker, and adds up to limit of them to p. It
+// returns the position after which the next page begins. While it reads, it reserves
+// memory in the given share. It fails if there is no memory, or if the broker fails.
 func (a *API) fillPage(
 	r *http.Request, p *pageWriter, memory *share, start sse.Start, limit int,
 ) (next sse.Position, err error) {
-	// A start at the earliest event or at the last N events names no event, so no
-	// event counts as lost.
+	// A client that asks for the earliest event or for the last N events does not
+	// name an event. For such a client, no removed event counts as lost.
 	open := start.Earliest || start.Last > 0
 	asked := start.After.String()
 	for {
@@ -136,7 +139,7 @@ func (a *API) fillPage(
 		if err != nil {
 			return next, err
 		}
-		// The encoded entries need about the same amount of memory in addition.
+		// The factor 2 is for the entries and for the same entries when encoded.
 		if err := memory.resize(r.Context(), p.Cap()+2*costOf(&page)); err != nil {
 			return next, err
 		}
@@ -158,7 +161,7 @@ func (a *API) fillPage(
 	}
 }
 
-// parseLimit parses the parameter limit.
+// parseLimit parses the parameter limit, a number of events.
 func parseLimit(query url.Values) (int, error) {
 	if !query.Has("limit") {
 		return defaultLimit, nil
@@ -171,9 +174,10 @@ func parseLimit(query url.Values) (int, error) {
 	return int(n), nil
 }
 
-// parseStart returns where a page begins: after the id in the header
-// Last-Event-ID or in the parameter lastEventId, or else at the parameter
-// since, or else at the earliest event.
+// parseStart returns where a page begins. The first of these that the request has
+// decides: the header Last-Event-ID, the parameter lastEventId, the parameter since.
+// If the request has none of them, the page begins with the earliest event. An ID in
+// the form of a position belongs to the hub, and any other ID to a publisher.
 func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 	if id := lastEventID(r, query); id != "" {
 		if at, err := sse.ParsePosition(id); err == nil {
@@ -191,7 +195,8 @@ func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 	return start, nil
 }
 
-// lastEventID returns the ID after which a client asks to read, or "".
+// lastEventID returns the ID of the last event that the client has received, or "".
+// The header has precedence over the parameter.
 func lastEventID(r *http.Request, query url.Values) string {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		return id
@@ -199,9 +204,10 @@ func lastEventID(r *http.Request, query url.Values) string {
 	return query.Get("lastEventId")
 }
 
-// nextPage returns the URL of the page after a position, relative to the URL of
-// this page: a proxy may have changed the path. It does not repeat the ticket,
-// which this request has used up.
+// nextPage returns the URL of the page after a position, for example
+// "?follow=0&lastEventId=~42.…". The URL has no path, because a proxy may have
+// changed the path of this request: the client adds the path that it knows. The URL
+// does not repeat the ticket, because a ticket is valid only once.
 //
 // RFC 3986 5.2.2: a reference that begins with its query keeps the whole path.
 func nextPage(query url.Values, next sse.Position) string {

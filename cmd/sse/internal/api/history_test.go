@@ -14,7 +14,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// publishAll publishes events, each as TOPICS|ID|DATA, and returns their positions.
+// publishAll publishes events, each in the form TOPICS|ID|DATA, and returns the texts
+// of their positions.
 func publishAll(t *testing.T, broker *sse.Broker, texts ...string) []string {
 	t.Helper()
 	var ids []string
@@ -29,7 +30,8 @@ func publishAll(t *testing.T, broker *sse.Broker, texts ...string) []string {
 	return ids
 }
 
-// A page is an event stream or lines of JSON. It has only the selected topics.
+// A page is an event stream or lines of JSON. An event on the page has only the topics
+// that the request selects.
 func TestForms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, broker := newBroker(t)
@@ -79,7 +81,7 @@ func TestForms(t *testing.T) {
 				t.Errorf("HEAD %s: %q with %v", test.path, head.text, head.header)
 			}
 		}
-		// With several topics or a pattern, each event names its topic.
+		// With several topics or a pattern, each event has the field topic.
 		for path, topics := range map[string][]string{"/a": {}, "/a,b": {"a", "b"}, "/a,x": {"a", "a"}, "/b,x": {"b"}, "/*": {"a", "secret"}} {
 			got := []string{}
 			for line := range strings.Lines(ask(t, a, "GET "+path+"?follow=0", "").text) {
@@ -94,8 +96,8 @@ func TestForms(t *testing.T) {
 	})
 }
 
-// A person who opens a page of history in a browser gets the same text, of a type
-// that the browser displays.
+// A person who opens a page of stored events in a browser receives the same text as
+// other clients. Its Content-Type is text/plain, so that the browser displays it.
 func TestPageInABrowser(t *testing.T) {
 	a, broker := newBroker(t)
 	publishAll(t, broker, "a||<b>1</b>")
@@ -121,7 +123,7 @@ func TestPageInABrowser(t *testing.T) {
 	if !strings.HasPrefix(got.text, `{"topics":["a"]`) || got.header.Get("Content-Type") != "text/plain; charset=utf-8" {
 		t.Errorf("with JSON: %s %v, want lines of JSON as a plain page", got, got.header)
 	}
-	// A script of another origin, and a frame, get no events.
+	// A script of another origin and a frame are refused.
 	for status, header := range map[int][]string{
 		403: {"Accept", "text/html", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"},
 		406: {"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe", "Sec-Fetch-Site", "cross-site"},
@@ -132,7 +134,8 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
-// sortFields sorts the lines of each event.
+// sortFields sorts the lines of each event in an event stream, because their order
+// has no meaning. It does not change lines of JSON.
 func sortFields(text string) string {
 	events := strings.Split(text, "\n\n")
 	for i, event := range events {
@@ -145,8 +148,9 @@ func sortFields(text string) string {
 	return strings.Join(events, "\n\n")
 }
 
-// dataOf returns the data of the events on a page, and "gap:WHY:ASKED" for a
-// gap, with positions replaced by their index in ids.
+// dataOf returns the data of the events on a page, separated by spaces. A gap becomes
+// DATA@INDEX: its data, in which each position is replaced by its index in ids, and
+// the index of its ID.
 func dataOf(t *testing.T, page string, ids []string) string {
 	t.Helper()
 	var data []string
@@ -169,8 +173,8 @@ func dataOf(t *testing.T, page string, ids []string) string {
 	return strings.Join(data, " ")
 }
 
-// Where a page begins: the header beats the parameter lastEventId, which beats
-// since.
+// A page begins after the ID in the header Last-Event-ID, if there is one, or after
+// the parameter lastEventId, or else at the parameter since.
 func TestStartOfAPage(t *testing.T) {
 	a, broker := newBroker(t)
 	begin := positionOf(t, broker)
@@ -212,8 +216,9 @@ func TestStartOfAPage(t *testing.T) {
 	}
 }
 
-// The header Link leads from page to page, with the parameters of the request,
-// until a page is empty.
+// The header Link contains the URL of the next page, with the parameters of the
+// request. A client that follows these links receives each event once, and at last
+// a page without events.
 func TestLinks(t *testing.T) {
 	a, broker := newBroker(t, withKeys("k "+secret+" publish ** subscribe **"))
 	publishAll(t, broker, "a||1", "b/x||2", "c||3", "a||4", "b/y||5", "c||6")
@@ -255,7 +260,7 @@ func TestLinks(t *testing.T) {
 			if err != nil || query.Encode() != want.Query().Encode() {
 				t.Errorf("%s: Link is %q, want %q and lastEventId", test.target, next, test.next)
 			}
-			// A proxy may serve the hub below a prefix.
+			// The client may use the hub through a proxy that adds a prefix to paths.
 			base = base.ResolveReference(at)
 			var below bool
 			if target, below = strings.CutPrefix(base.String(), "http://example.com/a/prefix"); !below || base.Path != "/a/prefix"+want.Path {
@@ -271,20 +276,21 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// A gap is on the page where the events are missing: after the events before
-// it, and before those after it.
+// An event of the type sse.gap is at the place where events are missing: after the
+// events before the loss, and before the events after it. In want, GAP is this event.
+// Events with an even number have the topic b, and the others the topic a.
 func TestGapsOnAPage(t *testing.T) {
 	for _, test := range []struct {
-		forget  int // events of the topic a up to this index
+		forget  int // events of the topic a up to this index are removed; -1: none
 		query   string
 		want    string
-		asked   int // index
-		through int // index
+		asked   int // index of the position after which the client asks to read
+		through int // index of the last event that was removed
 	}{
 		{-1, "", "1 2 3 4 5 6", 0, 0},
 		{1, "", "GAP 2 3 4 5 6", 0, 1},
 		{3, "", "2 GAP 4 5 6", 0, 3},
-		{4, "", "2 GAP 4 5 6", 0, 3}, // the event at this position is of the topic b
+		{4, "", "2 GAP 4 5 6", 0, 3}, // event 4 has the topic b
 		{5, "", "2 4 GAP 6", 0, 5},
 		{5, "&limit=1", "2", 0, 5},
 		{5, "&limit=2", "2 4", 0, 5},
@@ -328,7 +334,8 @@ func TestGapsOnAPage(t *testing.T) {
 	}
 }
 
-// A page is written in chunks. Afterwards the connection has no deadline.
+// The deadline for a chunk of a page does not apply to the next response on the same
+// connection.
 func TestPageWithoutDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t)
@@ -351,7 +358,8 @@ func TestPageWithoutDeadline(t *testing.T) {
 	})
 }
 
-// A page whose last chunk has one byte is complete.
+// A page is complete even if its last chunk has only one byte. The second page has
+// this size.
 func TestLastByteOfAPage(t *testing.T) {
 	size := 60_000
 	for range 2 {

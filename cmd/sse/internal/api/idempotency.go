@@ -13,16 +13,17 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// IdempotentRequest identifies a request to publish, so that a [Log] publishes
-// its events only once when the client retries it.
+// IdempotentRequest identifies a request to publish, so that a [Log] publishes its
+// events only once even if the client sends the request several times. If each line
+// of a body is an event, each line is such a request.
 type IdempotentRequest struct {
-	Owner  string // the name of the client's key in package auth
-	Key    string // the header Idempotency-Key; for a line, with # and its number
-	Digest [32]byte
+	Owner  string   // the name of the client's access key; empty if no key is needed
+	Key    string   // the header Idempotency-Key; for a line, followed by # and its number
+	Digest [32]byte // the SHA-256 of the entries
 }
 
-// ErrKeyUsed is the error that a [Log] returns if an idempotency key was used
-// for other events.
+// ErrKeyUsed is the error that a [Log] returns if the owner has already used the
+// idempotency key for other events.
 var ErrKeyUsed = errors.New("sse: the Idempotency-Key was already used for another event; " +
 	"use a new key for each event, and the same key for each attempt to publish it")
 
@@ -54,8 +55,9 @@ func idempotentRequest(
 	return &IdempotentRequest{Owner: identity.Name, Key: key, Digest: digestOf(entries)}, nil
 }
 
-// idempotentLine returns the identity of line n of a request. The key of a line
-// has up to 20 bytes more than the key of a request.
+// idempotentLine returns the identity of line n of a request. Its key is longer than
+// the key of the request by up to 20 bytes, so a Log must accept keys of more than
+// maxKey bytes.
 func idempotentLine(key ownedKey, n int, entries []sse.Entry) *IdempotentRequest {
 	return &IdempotentRequest{
 		Owner: key.owner, Key: fmt.Sprintf("%s#%d", key.key, n), Digest: digestOf(entries),
@@ -71,8 +73,9 @@ func digestOf(entries []sse.Entry) (digest [32]byte) {
 	return digest
 }
 
-// hashEntry adds an entry to a hash. The length before each part marks where
-// the part ends.
+// hashEntry adds an entry to a hash. It adds the length before each part, so that,
+// for example, the ID "ab" and the type "c" do not have the same hash as the ID "a"
+// and the type "bc".
 func hashEntry(h hash.Hash, e *sse.Entry) {
 	var buf [8]byte
 	writeInt := func(v int) {

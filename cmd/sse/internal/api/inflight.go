@@ -10,42 +10,46 @@ import (
 )
 
 const (
-	// minInflight is the least budget of all requests in flight.
+	// minInflight is the smallest budget, in bytes.
 	minInflight = 64 << 20
 
-	// smallShare is the largest share that may use the last quarter of the budget.
-	// So a few large requests cannot keep out all small ones.
+	// smallShare is the largest share, in bytes, that may use the last quarter of
+	// the budget. Therefore a few large requests cannot block all small requests.
 	smallShare = 64 << 10
 
-	// inflightTimeout is how long a request waits for its share.
+	// inflightTimeout is how long a request waits until its share fits into the
+	// budget.
 	inflightTimeout = 10 * time.Second
 
-	// bodyCost is about how much memory a byte of a body takes until it is
-	// published: in the body, in the encoded event, and in the batch of the log.
+	// bodyCost is about how many bytes of memory a byte of a body takes until it is
+	// published: one in the body, one in the encoded event, and one in the batch
+	// that the log writes.
 	bodyCost = 3
 )
 
-// inflight is the memory of all requests in flight: their bodies, the lines that
-// are being gathered, and pages until they are written.
+// inflight counts the memory that all requests in flight have reserved: for their
+// bodies, for the lines that have arrived, and for pages until they are written. The
+// budget limits this memory.
 type inflight struct {
-	max int64
+	max int64 // the budget, in bytes
 
-	mu    sync.Mutex // guards the following
-	used  int64
-	freed chan struct{} // closed when used falls; nil if no request waits
+	mu    sync.Mutex    // guards the following
+	used  int64         // the sum of all shares
+	freed chan struct{} // closed when a share becomes smaller; nil if no request waits
 }
 
-// share is the memory of one request.
+// share is the memory that one request has reserved.
 type share struct {
 	inflight *inflight
 	closing  context.Context // canceled when the hub shuts down
-	size     int64
+	size     int64           // in bytes
 }
 
 // newShare returns an empty share. The caller must release it.
 func (a *API) newShare() share { return share{inflight: &a.inflight, closing: a.Closing} }
 
-// errNoMemory is the error of a request that does not get its share.
+// errNoMemory is the error of a request whose share did not fit into the budget
+// within inflightTimeout.
 var errNoMemory = &problem{
 	status: http.StatusServiceUnavailable,
 	text: "the hub has no memory for this request, because other requests are in flight; " +
@@ -53,8 +57,10 @@ var errNoMemory = &problem{
 	header: [2]string{"Retry-After", "1"},
 }
 
-// resize changes the size of a share. It blocks until there is memory for it, and
-// fails after inflightTimeout. A share always fits if no other request has one.
+// resize changes the size of a share. If the share does not fit into the budget,
+// resize blocks until it fits. It fails after inflightTimeout, when ctx is done, or
+// when the hub shuts down. A share always fits if it becomes smaller, or if no other
+// request has reserved memory.
 func (s *share) resize(ctx context.Context, size int) error {
 	b := s.inflight
 	b.mu.Lock()
@@ -68,7 +74,8 @@ func (s *share) resize(ctx context.Context, size int) error {
 	return nil
 }
 
-// waitLocked blocks until a size fits. It releases the lock in the meantime.
+// waitLocked blocks until the share fits into the budget with this size. While it
+// waits, it does not hold the lock.
 func (s *share) waitLocked(ctx context.Context, size int64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, inflightTimeout, errNoMemory)
 	defer cancel()
@@ -95,8 +102,8 @@ func (s *share) waitLocked(ctx context.Context, size int64) error {
 	return nil
 }
 
-// set changes the size of a share at once, even if the budget is exceeded: the
-// memory is already in use.
+// set changes the size of a share without waiting, even if the budget is exceeded,
+// because the memory is already in use.
 func (s *share) set(size int) {
 	s.inflight.mu.Lock()
 	defer s.inflight.mu.Unlock()

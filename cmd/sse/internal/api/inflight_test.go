@@ -15,8 +15,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// All requests in flight together use at most the budget. A request that does not
-// fit waits up to ten seconds.
+// All requests in flight together reserve at most the budget. A request that does
+// not fit into the budget waits up to ten seconds. A request that is alone always
+// fits. Only a request of at most 64 KiB may use the last quarter of the budget.
 func TestInflight(t *testing.T) {
 	const kib = 1 << 10
 	for _, test := range []struct {
@@ -50,7 +51,7 @@ func TestInflight(t *testing.T) {
 				}
 				if test.fits {
 					release()
-				} else { // it succeeds once the others have ended
+				} else { // it succeeds when the others release their memory
 					time.AfterFunc(9*time.Second, releaseOthers)
 					if release, err = a.Reserve(t.Context(), test.size); err != nil {
 						t.Error(err)
@@ -67,7 +68,7 @@ func TestInflight(t *testing.T) {
 }
 
 // Each kind of request waits for its memory, and is refused with 503 after ten
-// seconds. No request keeps a share, however it ends.
+// seconds. After a request has ended in any way, none of its memory is reserved.
 func TestInflightRequests(t *testing.T) {
 	big := strings.Repeat("x", 100<<10)
 	batch := `{"topics":["news"],"data":"` + big + `"}` + "\n"
@@ -114,7 +115,8 @@ func TestInflightRequests(t *testing.T) {
 	}
 }
 
-// A page is about as large as PageBytes, however large its events are as JSON.
+// A page is not much larger than PageBytes, even if its events are large only as
+// JSON: there each event contains all of its topics.
 func TestSizeOfPages(t *testing.T) {
 	t.Parallel()
 	a, broker := newBroker(t)
@@ -145,15 +147,15 @@ func TestSizeOfPages(t *testing.T) {
 	}
 }
 
-// A line splitter returns the lines of a body, however the body arrives. Its
-// buffer is small unless a line is long.
+// A line splitter returns the lines of a body. Its buffer and the number of lines
+// that it returns at once are small, unless a line is long.
 func TestLineSplitter(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 300<<10)
 	for _, test := range []struct {
 		name, body string
-		largest    int // at most
-		perCall    int // lines at most
+		largest    int // size of the buffer in bytes, at most
+		perCall    int // lines returned at once, at most
 	}{
 		{"short lines", strings.Repeat("abc\n", 100<<10), 64 << 10, 16 << 10},
 		{"empty lines", strings.Repeat("\n", 1<<20), 64 << 10, 64 << 10},

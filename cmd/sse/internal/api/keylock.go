@@ -7,19 +7,21 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// ownedKey is an idempotency key of one client.
+// ownedKey is an idempotency key, and the name of the access key of the client that
+// has chosen it.
 type ownedKey struct{ owner, key string }
 
 // keyLocks lets only one request at a time publish lines with an idempotency key.
-// Other requests with the same key wait: without a lock, two attempts of the same
-// request would each publish some of the lines.
+// Another request with the same key waits. Without this lock, two attempts of a
+// request could run at the same time, and each would publish some of the lines.
 type keyLocks struct {
 	mu   sync.Mutex                 // guards the following
 	busy map[ownedKey]chan struct{} // closed when the key is released
 }
 
-// acquire blocks until no other request uses the key, ctx is done, or the hub
-// shuts down. If it returns nil, the caller must release the key.
+// acquire locks a key. It blocks while another request has locked the key. It fails
+// when ctx is done, or with sse.ErrShutdown when closing is done. If it returns nil,
+// the caller must release the key.
 func (k *keyLocks) acquire(ctx, closing context.Context, key ownedKey) error {
 	for {
 		k.mu.Lock()

@@ -7,15 +7,15 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/limits"
 )
 
-// The time limits and the size limit that Configure sets.
+// The limits that Configure sets, in addition to bodyTimeout.
 const (
 	headTimeout = 10 * time.Second
 	idleTimeout = 2 * time.Minute
 	maxHeader   = 64 << 10
 )
 
-// Limits returns the limits of requests. maxEvent is the default of
-// Options.MaxEvent.
+// Limits returns the limits of requests for docs/LIMITS.md. maxEvent is the default
+// of Options.MaxEvent.
 func Limits(maxEvent int) []limits.Group {
 	return []limits.Group{
 		{Title: "One event", Limits: eventLimits(maxEvent)},

@@ -13,17 +13,18 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// maxLines is how many lines are published in one call.
+// maxLines is how many lines are published in one call of the log, at most.
 const maxLines = 1024
 
-// publishLinesByQuery is PUT of /-/publish.
+// publishLinesByQuery handles PUT /-/publish.
 func (a *API) publishLinesByQuery(w http.ResponseWriter, r *http.Request) error {
 	return a.publishLines(w, r, target{})
 }
 
-// publishLines publishes each line of the body as an event when it arrives. The
-// last line needs no LF, but the incomplete line of a body that was cut off is
-// not published.
+// publishLines publishes each line of the body as an event when the line has
+// arrived. The last line of a body needs no LF. If the body is cut off, its last,
+// incomplete line is not published. If the target is empty, publishLines takes the
+// target from the query.
 func (a *API) publishLines(w http.ResponseWriter, r *http.Request, to target) error {
 	p := &publishRequest{}
 	if err := a.prepare(p, r, to); err != nil {
@@ -32,7 +33,7 @@ func (a *API) publishLines(w http.ResponseWriter, r *http.Request, to target) er
 	return a.publishPrepared(w, r, p)
 }
 
-// publishPrepared is publishLines for a request without its body.
+// publishPrepared publishes the lines of a request that prepare has checked.
 func (a *API) publishPrepared(w http.ResponseWriter, r *http.Request, p *publishRequest) error {
 	if p.event.ID != "" {
 		return problemf(http.StatusBadRequest, "id must not be set, because each line is an event")
@@ -45,11 +46,12 @@ func (a *API) publishPrepared(w http.ResponseWriter, r *http.Request, p *publish
 	})
 }
 
-// publishStream publishes the entry that parse returns for each line of the
-// body. The response contains the number of published events, even if an error
-// ends the request. With an idempotency key, a line that an earlier request has
-// published counts as published; if such a request is in progress, publishStream
-// waits for its end.
+// publishStream publishes the entry that parse returns for each line of the body.
+// The response contains the number of published events, even if an error ends the
+// request. With an idempotency key, the client can send the request again:
+// publishStream then publishes only the lines that are missing, but also counts the
+// other lines. If another request with the same key is in progress, publishStream
+// waits until it ends.
 func (a *API) publishStream(
 	w http.ResponseWriter, r *http.Request, identity *auth.Identity,
 	parse func(line []byte) (sse.Entry, error),
@@ -59,7 +61,8 @@ func (a *API) publishStream(
 		return err
 	}
 	control := http.NewResponseController(w)
-	// bodyTimeout is for other requests: hours may pass between two lines.
+	// Remove the deadline bodyTimeout, because hours may pass between two lines. When
+	// the hub shuts down, a deadline in the past ends the read of the body.
 	_ = control.SetReadDeadline(time.Time{})
 	defer context.AfterFunc(a.Closing, func() { _ = control.SetReadDeadline(time.Unix(1, 0)) })()
 	p := &linePublisher{
@@ -83,14 +86,14 @@ func (a *API) publishStream(
 		}
 		return p.respond(w, r)
 	}
-	// Without this call, net/http would first read up to 256 KiB more of the body. A
-	// client that sends one line an hour would wait for the response until then.
+	// Without this call, net/http would read up to 256 KiB more of the body before it
+	// sends the response. A client that sends one line an hour would wait very long.
 	closeAfterResponse(w)
 	return p.wrap(err)
 }
 
-// publishFrom publishes the lines of a body until the body ends or the hub
-// shuts down.
+// publishFrom publishes the lines of a body. It returns nil at the end of the body.
+// It fails if a line is invalid, if the body is cut off, or if the hub shuts down.
 func (a *API) publishFrom(in *lineSplitter, p *linePublisher) error {
 	for {
 		lines, err := in.next()
@@ -112,16 +115,16 @@ func (a *API) publishFrom(in *lineSplitter, p *linePublisher) error {
 type linePublisher struct {
 	ctx   context.Context
 	log   Log
-	key   ownedKey // of the request; it has no idempotency key if key.key is empty
+	key   ownedKey // key.key is empty if the request has no idempotency key
 	parse func(line []byte) (sse.Entry, error)
 
-	parsed   int // lines
-	replayed int // lines that an earlier request has published
+	parsed   int // number of parsed lines
+	replayed int // number of lines that an earlier request had published
 	publishProgress
 }
 
-// publish publishes lines. If a line is invalid, publish publishes the lines
-// before it and returns the error.
+// publish publishes lines, at most maxLines at once. If a line is invalid, publish
+// publishes the lines before it and returns the error.
 func (p *linePublisher) publish(lines [][]byte) error {
 	for len(lines) > 0 {
 		n := min(len(lines), maxLines)
@@ -146,10 +149,11 @@ func (p *linePublisher) publish(lines [][]byte) error {
 	return nil
 }
 
-// publishValid publishes the entries of the lines after the first ones, whose
-// number is before. If the broker refuses an entry, publishValid publishes the
-// entries before it and returns the error. Without an idempotency key, it
-// publishes them in one call.
+// publishValid publishes entries whose lines are valid. before is the number of lines
+// before these lines, for the errors. Without an idempotency key, publishValid
+// publishes all entries in one call. If the broker refuses this call because of one
+// entry, publishValid publishes them one by one. It then stops at the entry that the
+// broker refuses, and returns the error.
 func (p *linePublisher) publishValid(entries []sse.Entry, before int) error {
 	if p.key.key != "" {
 		return p.publishWithKeys(entries, before)
@@ -170,7 +174,8 @@ func (p *linePublisher) publishValid(entries []sse.Entry, before int) error {
 	return nil
 }
 
-// atLine adds the number of a line to an error, if the error is about the line.
+// atLine adds the number of a line to an error, if the line has caused the error. An
+// error of the disk, for example, remains unchanged.
 func atLine(err error, line int) error {
 	var field *sse.FieldError
 	if errors.As(err, &field) || errors.Is(err, ErrKeyUsed) {
@@ -179,8 +184,9 @@ func atLine(err error, line int) error {
 	return err
 }
 
-// publishWithKeys publishes each entry with a key of its own, so that a later
-// attempt continues after the last line that was published.
+// publishWithKeys publishes each entry in a call of its own, with the idempotency key
+// of its line. If it fails, a later attempt of the request publishes only the lines
+// that are missing.
 func (p *linePublisher) publishWithKeys(entries []sse.Entry, before int) error {
 	for i := range entries {
 		entry, line := entries[i:i+1], before+i+1
@@ -208,11 +214,12 @@ func (p *linePublisher) publishAll(entries []sse.Entry) error {
 
 // publishProgress counts the published events of a request.
 type publishProgress struct {
-	published int
-	lastID    string // of the last published event
+	published int    // number of published events
+	lastID    string // the ID of the last published event
 }
 
-// add counts the entries that have a position.
+// add counts the entries that were published: positions has one item for each of
+// them, and may be shorter than entries.
 func (p *publishProgress) add(entries []sse.Entry, positions []sse.Position) {
 	if n := len(positions); n > 0 {
 		p.published += n

@@ -14,8 +14,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// The lines of a body, in one piece, byte by byte, and with the end of the body
-// in the last piece.
+// The lines of a body are published, in whatever way the body arrives: in one piece,
+// byte by byte, in pieces of half the buffer, or with its end in the last piece.
 func TestLines(t *testing.T) {
 	for body, want := range map[string][]string{
 		"":             {},
@@ -54,7 +54,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// Long lines arrive in pieces, between short ones.
+// Long and short lines are published unchanged, even if a line arrives in pieces.
 func TestLongLines(t *testing.T) {
 	var body strings.Builder
 	want := []string{}
@@ -84,7 +84,8 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// A line that is longer than an event may be is refused before its end arrives.
+// A line that is longer than MaxEvent is refused before its end arrives. Each of the
+// parts arrives in a read of its own.
 func TestLineTooLong(t *testing.T) {
 	const large = "an event must have at most 100 bytes on the wire, including 7 for each line of its data; " +
 		"the hub's flag --max-event-size sets this limit; before the error: kept "
@@ -118,8 +119,10 @@ func TestLineTooLong(t *testing.T) {
 	}
 }
 
-// Lines that arrive together are published together, at most 1024 at once. If
-// the log refuses one line, the lines before it are published.
+// Lines that arrive together are published in one call of the log, at most 1024 at
+// once. If the log refuses a call because of one line, the API calls it with single
+// lines, so that the lines before the refused line are published. A call is
+// COUNT:FIRST-LAST, where FIRST and LAST are the data of events.
 func TestCallsOfTheLog(t *testing.T) {
 	run := func(refuse string, lines int) ([]string, answer) {
 		var calls []string
@@ -156,7 +159,7 @@ func TestCallsOfTheLog(t *testing.T) {
 		{1, "", []string{"1:1-1"}, "200 kept 1, last id " + id},
 		{1024, "", []string{"1024:1-1024"}, "200 kept 1024, last id " + id},
 		{1025, "", []string{"1024:1-1024", "1:1025-1025"}, "200 kept 1025, last id " + id},
-		// The first read has 4 KiB, and the next one more.
+		// The first read returns 4 KiB, which have 1040 lines. The second is larger.
 		{2100, "", []string{"1024:1-1024", "16:1025-1040", "1024:1041-2064", "36:2065-2100"}, "200 kept 2100, last id " + id},
 		{0, "", nil, "200 kept 0"},
 		{1, "1", []string{"1:1-1"}, "line 1: "},
@@ -166,13 +169,13 @@ func TestCallsOfTheLog(t *testing.T) {
 	} {
 		calls, got := run(test.refuse, test.lines)
 		if !slices.Equal(calls, test.calls) {
-			t.Errorf("%d lines without %q: the calls are %q, want %q", test.lines, test.refuse, calls, test.calls)
+			t.Errorf("%d lines, of which %q is refused: the calls are %q, want %q", test.lines, test.refuse, calls, test.calls)
 		}
 		text := got.String()
 		if test.refuse != "" {
 			kept := fmt.Sprintf("before the error: kept %d", max(0, mustAtoi(t, test.refuse)-1))
 			if got.status != 400 || !strings.Contains(text, test.want) || !strings.Contains(text, kept) {
-				t.Errorf("%d lines without %q: %s, want 400 with %q and %q", test.lines, test.refuse, text, test.want, kept)
+				t.Errorf("%d lines, of which %q is refused: %s, want 400 with %q and %q", test.lines, test.refuse, text, test.want, kept)
 			}
 		} else if text != test.want {
 			t.Errorf("%d lines: %s, want %s", test.lines, text, test.want)
@@ -180,7 +183,8 @@ func TestCallsOfTheLog(t *testing.T) {
 	}
 }
 
-// If the log refuses lines together, but none of them alone, all are published.
+// If the log refuses two lines in one call, but accepts each of them alone, both are
+// published.
 func TestLinesRefusedTogether(t *testing.T) {
 	a, _ := newBroker(t, func(o *api.Options) {
 		o.Log = fakeLog{Log: o.Log, publish: func(_ *api.IdempotentRequest, entries []sse.Entry) ([]sse.Position, bool, error) {
@@ -211,12 +215,12 @@ func TestNoCallOfTheLog(t *testing.T) {
 	})
 }
 
-// keyLog is a log that remembers idempotency keys. It refuses the data "wrong",
-// and the disk is full for the data "late".
+// keyLog is a log that remembers idempotency keys. It refuses the data "wrong". With
+// the data "late", it fails as if the hub shut down.
 type keyLog struct {
-	digests map[string][32]byte // by owner, key
-	calls   []string
-	stored  []string
+	digests map[string][32]byte // by "OWNER KEY"
+	calls   []string            // each as "OWNER KEY DATA"
+	stored  []string            // the data of the events
 }
 
 func (l *keyLog) publish(r *api.IdempotentRequest, entries []sse.Entry) ([]sse.Position, bool, error) {
@@ -246,7 +250,7 @@ func (l *keyLog) publish(r *api.IdempotentRequest, entries []sse.Entry) ([]sse.P
 	return at, false, nil
 }
 
-// newKeyLog returns an API with keyLog, for the key k.
+// newKeyLog returns an API with a keyLog. The API requires the access key k.
 func newKeyLog(t *testing.T) (*api.API, *keyLog) {
 	log := &keyLog{digests: map[string][32]byte{}}
 	a, _ := newBroker(t, withKeys("k "+secret+" publish **"), func(o *api.Options) {
@@ -255,8 +259,9 @@ func newKeyLog(t *testing.T) (*api.API, *keyLog) {
 	return a, log
 }
 
-// With an idempotency key, each line has a key of its own, and a line that was
-// published before counts as published.
+// With an idempotency key, each line is published with a key of its own, for example
+// key#2. A line that an earlier request has published is not published again, but the
+// response counts it.
 func TestLinesWithKey(t *testing.T) {
 	const (
 		used = "the Idempotency-Key was already used for another event; use a new key for each event, " +
@@ -270,7 +275,7 @@ func TestLinesWithKey(t *testing.T) {
 		a, log := newKeyLog(t)
 		for _, test := range []struct {
 			lines    []string
-			want     string // ID is the position of the last line
+			want     string // with ID for the position of the last call, and ID2 for position 2
 			replayed string
 			calls    []string
 		}{
@@ -320,8 +325,8 @@ func TestLinesWithKey(t *testing.T) {
 	}
 }
 
-// The number of a line counts all lines of the request, also the lines that arrived
-// in earlier pieces.
+// The number in the key of a line counts from the first line of the request, even if
+// the lines arrive in several pieces.
 func TestKeysOfLinesInPieces(t *testing.T) {
 	a, log := newKeyLog(t)
 	key := strings.Repeat("k", 255)
@@ -336,8 +341,8 @@ func TestKeysOfLinesInPieces(t *testing.T) {
 			t.Fatalf("call %d is %s, want %s", i, call, want)
 		}
 	}
-	// The last line of a body that is cut off is not published, so another attempt
-	// can continue it.
+	// The incomplete last line of a body that is cut off is not published. Therefore
+	// another attempt can send the whole line with the same key.
 	a, log = newKeyLog(t)
 	header[len(header)-1] = "key"
 	send(t, a, "PUT /a", &pieces{parts: []string{"a\nbb"}, err: io.ErrUnexpectedEOF}, header...)
@@ -347,8 +352,8 @@ func TestKeysOfLinesInPieces(t *testing.T) {
 	}
 }
 
-// A request whose key is in use waits for the end of the other request, as long
-// as its client and the hub wait, too.
+// While a request publishes lines with an idempotency key, another request with the
+// same key waits. It fails if its client disconnects, or if the hub shuts down.
 func TestLinesWithKeyInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closing, closeHub := context.WithCancel(t.Context())

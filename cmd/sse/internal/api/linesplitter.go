@@ -7,35 +7,37 @@ import (
 )
 
 const (
-	// minLineBuffer is the size of the buffer while few lines arrive: a request may
-	// wait for the next line for hours.
+	// minLineBuffer is the size of the buffer while few bytes arrive. It is small,
+	// because a request may wait for its next line for hours.
 	minLineBuffer = 4 << 10
 
-	// maxLineRead bounds the bytes of one read, and so the number of lines that
-	// next returns.
+	// maxLineRead is the largest number of bytes of one read. It also limits the
+	// number of lines that next returns, because each line has at least its LF.
 	maxLineRead = 64 << 10
 )
 
 // lineSplitter splits a body into lines as the body arrives.
 //
-//	buf   │ returned lines │ begin of the next line │ free │
+//	buf   │ returned lines │ start of the next line │ free │
 //	                       start                    n
+//
+// The splitter does not know the end of the next line yet.
 //
 // Invariants: 0 ≤ start ≤ n ≤ len(buf).
 type lineSplitter struct {
 	r      io.Reader
-	limit  int                  // of the length of a line, in bytes
+	limit  int                  // largest length of a line, in bytes
 	resize func(size int) error // reserves memory for the buffer
 	buf    []byte
 	start  int
 	n      int
-	last   int // bytes of the last read
+	last   int // number of bytes of the last read
 }
 
-// next returns the lines that have arrived, without their LF. It blocks until
-// there is at least one line, or an error. The lines are valid until the next
-// call of next. If the body ends without an LF, the last line is returned
-// together with io.EOF.
+// next returns the lines that have arrived, without their LF. It blocks until there
+// is at least one line, or an error. It may return lines and an error. The lines are
+// valid until the next call of next. At the end of the body, the error is io.EOF,
+// and the last line needs no LF.
 func (s *lineSplitter) next() ([][]byte, error) {
 	s.n = copy(s.buf, s.buf[s.start:s.n])
 	s.start = 0
@@ -67,8 +69,9 @@ func (s *lineSplitter) next() ([][]byte, error) {
 	}
 }
 
-// fit changes the size of the buffer, so that half of it is free and the next
-// read has as much room as the last one needed.
+// fit doubles the buffer if more than half of it is in use, or if the last read has
+// filled half of it. Reads alone do not make it larger than maxLineRead. If few bytes
+// are in use and the last read was short, fit reduces the buffer to minLineBuffer.
 func (s *lineSplitter) fit() error {
 	size := max(minLineBuffer, len(s.buf))
 	switch {
@@ -87,8 +90,8 @@ func (s *lineSplitter) fit() error {
 	return nil
 }
 
-// lineReadError returns the error for a body that could not be read to its end,
-// or io.EOF.
+// lineReadError returns the error of the request for the error of a read. It does not
+// change io.EOF.
 func lineReadError(err error) error {
 	if err == io.EOF {
 		return err

@@ -12,9 +12,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// login sets the cookie for a key. The request contains the key in the form
-// field key, in the member key of a JSON object, or in the header
-// Authorization.
+// login sets a session cookie. The request contains the secret of an access key in
+// the header Authorization, in the field key of a form, or in the member key of a
+// JSON object.
 func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	w.Header()["Cache-Control"] = noStore
 	if a.Authority.Open() {
@@ -39,8 +39,8 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// checkMaySetCookie refuses requests that only the origin * allows: a page must
-// not change the key with which a browser uses the hub's own page.
+// checkMaySetCookie refuses a request that only the origin * allows. Otherwise a page
+// of any site could change the session of the person who opens the page.
 func checkMaySetCookie(r *http.Request) error {
 	if !isCrossOrigin(r) {
 		return nil
@@ -50,7 +50,7 @@ func checkMaySetCookie(r *http.Request) error {
 		"or list the origin of the page with --cors")
 }
 
-// readSecret returns the secret of the key in a login request.
+// readSecret returns the secret in a login request.
 func (a *API) readSecret(w http.ResponseWriter, r *http.Request) (string, error) {
 	if secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		a.limitRestOfBody(w, r)
@@ -96,10 +96,10 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	return respond(w, r, "logged out\n", map[string]any{"name": ""})
 }
 
-// issueTicket answers with a ticket for one subscription to the topics and
-// patterns of the query. The ticket is valid for pages of one origin: the
-// origin in the query or, if the query has none, the origin of the page that
-// sent the request.
+// issueTicket responds with a ticket for one subscription to the topics and patterns
+// of the query. Only pages of one origin can use the ticket: the origin in the query
+// or, if the query has none, the origin of the page that sent the request. If there
+// is no origin, only the hub's own pages and programs can use the ticket.
 func (a *API) issueTicket(w http.ResponseWriter, r *http.Request) error {
 	w.Header()["Cache-Control"] = noStore
 	query, err := parseQuery(r, true, "origin")

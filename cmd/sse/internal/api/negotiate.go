@@ -7,8 +7,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// wantsJSON reports whether the request asks for JSON, under any of its media
-// types.
+// wantsJSON reports whether a header Accept contains a media type of JSON, for example
+// application/json or application/x-ndjson.
 func wantsJSON(r *http.Request) bool {
 	for _, accept := range r.Header["Accept"] {
 		if strings.Contains(accept, "json") {
@@ -18,8 +18,8 @@ func wantsJSON(r *http.Request) bool {
 	return false
 }
 
-// refusesStream reports whether the request has a header Accept without the
-// type of an event stream.
+// refusesStream reports whether the request has a header Accept that does not include
+// the type of an event stream. A request without Accept accepts a stream.
 func refusesStream(r *http.Request) bool {
 	for _, accept := range r.Header["Accept"] {
 		if accept != "" && !acceptsStream(accept) {
@@ -42,11 +42,12 @@ func acceptsStream(accept string) bool {
 	return false
 }
 
-// continuedAt returns the number of the first byte that a request asks for, if it
-// asks for all bytes from a later byte than the first. Otherwise it returns "".
+// continuedAt returns "313" if the request has the header Range: bytes=313-. A client
+// sends this header to continue a download. For bytes=0- and for any other range,
+// continuedAt returns "".
 //
-// RFC 9110 13.1.5: an If-Range that does not match makes the server ignore
-// Range. A stream has nothing that it could match.
+// RFC 9110 13.1.5: a server ignores Range if the value of If-Range does not match the
+// content. A stream has no ETag and no date, so If-Range never matches.
 func continuedAt(r *http.Request) string {
 	values := r.Header["Range"]
 	if len(values) != 1 || r.Method != http.MethodGet || r.Header["If-Range"] != nil {
@@ -60,16 +61,17 @@ func continuedAt(r *http.Request) string {
 	return strings.TrimLeft(first, "0")
 }
 
-// isNavigation reports whether a person opened the path in a browser. It is
-// false for the requests of a page.
+// isNavigation reports whether a person opened the path in a browser. It returns false
+// for a request that a page sends, for example with an EventSource.
 func isNavigation(r *http.Request) bool {
 	return firstHeader(r, "Sec-Fetch-Mode") == "navigate" ||
 		firstHeader(r, "Sec-Fetch-Dest") == "document" ||
 		strings.HasPrefix(firstHeader(r, "Accept"), "text/html")
 }
 
-// isSubresource reports whether a browser loads an image, a script, a frame or
-// another part of a page. A request of a script has the destination "empty".
+// isSubresource reports whether a browser loads an image, a script, a frame or another
+// part of a page. It returns false for a request that JavaScript sends, such as a
+// fetch or an EventSource: the destination of such a request is "empty".
 func isSubresource(r *http.Request) bool {
 	switch firstHeader(r, "Sec-Fetch-Dest") {
 	case "", "empty", "document":
@@ -78,8 +80,8 @@ func isSubresource(r *http.Request) bool {
 	return true
 }
 
-// isPrefetch reports whether a browser sends the request before a person asks
-// for the page.
+// isPrefetch reports whether a browser sends the request in advance, because a person
+// may open the page later.
 func isPrefetch(r *http.Request) bool {
 	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {
 		if strings.HasPrefix(r.Header.Get(name), "prefetch") {
@@ -89,7 +91,8 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// notAPage returns the error for a person who opened a stream in a browser.
+// notAPage returns the error for a person who opened a stream in a browser. It names
+// programs that can read the stream.
 func (a *API) notAPage(r *http.Request) error {
 	how := "curl -N, sse listen or new EventSource(…)"
 	if !a.Authority.Open() {

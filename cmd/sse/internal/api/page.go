@@ -9,26 +9,27 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 )
 
-// The types of the events that a stream or a page has in addition to the
-// published events.
+// The types of the events that a stream or a page has in addition to the published
+// events.
 const (
-	cursorType = "sse.cursor"
-	gapType    = "sse.gap"
+	cursorType = "sse.cursor" // its ID is the position up to which the client has read
+	gapType    = "sse.gap"    // events are missing; its data is an [sse.Gap]
 )
 
-// pageWriter builds a page: lines of JSON, or an event stream.
+// pageWriter builds a page of stored events: lines of JSON, or an event stream.
 type pageWriter struct {
 	bytes.Buffer
 	sel     *sse.Selection
 	selects func(topic string) bool // reports whether sel selects a topic
-	json    bool
-	count   int // of the events
+	json    bool                    // lines of JSON, not an event stream
+	count   int                     // number of stored events on the page
 }
 
-// writePage adds up to limit entries of a page, and a gap at the place where
-// events are missing. It returns the position after which the next page begins.
-// asked is the position after which the client asked to read. It stops early if
-// the page has pageBytes or more.
+// writePage adds the entries that the broker has returned to the page: up to limit
+// entries, and none after the page has reached pageBytes. It returns the position
+// after which the next page begins. If the log has lost entries (page.Lost),
+// writePage adds a gap before the first entry after the loss. The gap contains asked,
+// the position after which the client asks to read.
 func (p *pageWriter) writePage(page *sse.Page, limit int, asked string) sse.Position {
 	lost := page.Lost
 	gapPending := lost != sse.Position{}
@@ -67,8 +68,9 @@ func (p *pageWriter) writeGap(gap sse.Gap, at sse.Position) {
 	p.writeEvent(event)
 }
 
-// writeEntry adds an entry with its selected topics. It leaves out the other
-// topics, because the client may not be allowed to know them.
+// writeEntry adds an entry to the page. As JSON, it has all of its topics that sel
+// selects. It does not have the other topics, because the client may have no right to
+// read them. In an event stream, it has at most the first selected topic.
 func (p *pageWriter) writeEntry(e *sse.Entry) {
 	p.count++
 	event := e.Event
@@ -103,8 +105,8 @@ func (p *pageWriter) writeEvent(event sse.Event) {
 	p.Write(buf)
 }
 
-// writeCursor adds the position after which the next page begins, in the form
-// that the selection has.
+// writeCursor adds the position after which the next page begins. The selection
+// decides its form: an event, a comment, or nothing.
 func (p *pageWriter) writeCursor(at sse.Position) {
 	switch p.sel.Cursor {
 	case sse.CursorOff:

@@ -11,7 +11,8 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// Without a limit, a page has 1000 events, and at most about 4 MiB.
+// Without the parameter limit, a page has at most 1000 events. Any page has at most
+// about 4 MiB.
 func TestSizesOfPages(t *testing.T) {
 	a, broker := newBroker(t)
 	texts := make([]string, 1002)
@@ -32,7 +33,7 @@ func TestSizesOfPages(t *testing.T) {
 	ids := publishAll(t, broker, large...)
 	got := ask(t, a, "GET /b?follow=0", "")
 	n := strings.Count(got.text, "\ndata: x")
-	if n != 42 { // of 41.9
+	if n != 42 { // 4 MiB are 41.9 events
 		t.Errorf("the page has %d events of 100 kB, want 42", n)
 	}
 	if link := got.header.Get("Link"); !strings.Contains(link, url.QueryEscape(ids[n-1])) {
@@ -40,8 +41,8 @@ func TestSizesOfPages(t *testing.T) {
 	}
 }
 
-// A page that begins with the earliest or the last events has no gap, although
-// events are missing before the last one of the page.
+// A page that begins with the earliest event or with the last N events has no gap,
+// even if an event between its events was removed.
 func TestNoGapFromOpenStart(t *testing.T) {
 	a, broker := newBroker(t)
 	large := strings.Repeat("x", 2000)
@@ -61,7 +62,7 @@ func TestNoGapFromOpenStart(t *testing.T) {
 	}
 }
 
-// A page with few events reads few events from the log.
+// For a page with few events, the API reads few events from the log.
 func TestPageReadsFewEvents(t *testing.T) {
 	log := &countingLog{EventLog: reflog.New(nil)}
 	broker := &sse.Broker{Log: log}
@@ -101,8 +102,9 @@ func (l *countingLog) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, er
 	return page, err
 }
 
-// If the broker returns the events of a page in several parts, the limit is for
-// all of them. A gap that follows a part is on the next page.
+// The broker may return the events of a page in several parts. The limit of events
+// then applies to all parts together. A gap after the last event of a page is on the
+// next page.
 func TestPagesInParts(t *testing.T) {
 	a, broker := newBroker(t)
 	texts := make([]string, 12_000)
@@ -114,7 +116,7 @@ func TestPagesInParts(t *testing.T) {
 		text := ask(t, a, fmt.Sprint("GET /a?follow=0&limit=", limit), "").text
 		return strings.Count(text, "\ndata: x")
 	}
-	full := count(10_000) // as many as the size allows
+	full := count(10_000) // limited by the size of the page
 	if full < 9600 || full > 9800 {
 		t.Errorf("the page has %d events, want about 9700", full)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Letters outside ASCII have the same meaning with and without escapes. They do
-// not change the meaning of another escape in the same path.
+// A letter outside ASCII has the same meaning with and without escapes. It does not
+// change the meaning of another escape in the same path, such as %2C.
 func TestPathWithNonASCIILetters(t *testing.T) {
 	for target, want := range map[string][]string{
 		"/café":              {"café"},

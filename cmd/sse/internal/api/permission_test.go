@@ -11,8 +11,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// Each topic and pattern of a request is authorized, wherever the request names
-// it.
+// The key must grant each topic and each pattern of a request, in the path, in the
+// query or in the body. The error names the first item that the key does not grant.
 func TestEachItemIsAuthorized(t *testing.T) {
 	a, broker := newBroker(t, withKeys("k "+secret+" publish a b subscribe c d e/* f/** delete g h"))
 	publish := func(name string) string { return fmt.Sprintf("403 sse: key k may not publish to %q", name) }
@@ -64,7 +64,7 @@ func TestEachItemIsAuthorized(t *testing.T) {
 	}
 	checkRows(t, a, rows)
 	checkEvents(t, broker)
-	// Without the key, all are refused before anything else is said.
+	// Without a key, each request is refused with 401. No other error comes first.
 	for _, row := range rows {
 		got := ask(t, a, row.request, row.body)
 		if got.status != 401 || got.header.Get("WWW-Authenticate") != `Bearer realm="sse"` {
@@ -76,7 +76,8 @@ func TestEachItemIsAuthorized(t *testing.T) {
 	}
 }
 
-// With keys, the commands that the hub shows send a key, and never a secret.
+// If the hub has keys, the commands in its responses send a key. They contain a
+// variable of the shell, and never a secret.
 func TestExamplesWithKeys(t *testing.T) {
 	a, _ := newBroker(t, withKeys("k "+secret+" subscribe **"))
 	checkRows(t, a, []row{
@@ -90,8 +91,8 @@ func TestExamplesWithKeys(t *testing.T) {
 	})
 }
 
-// A request to delete removes the events of every topic, in order, until one
-// fails.
+// A DELETE removes the events of each of its topics, in order. It stops at the first
+// error of the log. An invalid request removes nothing.
 func TestDelete(t *testing.T) {
 	var deleted []string
 	a, _ := newBroker(t, func(o *api.Options) {
@@ -178,7 +179,8 @@ func TestLogin(t *testing.T) {
 		"400 sse: the body is incomplete or malformed" || got.header.Get("Connection") != "close" {
 		t.Errorf("a login that is cut off: %s %v", got, got.header)
 	}
-	// The cookie identifies the client, until it logs out.
+	// The session cookie identifies the client. A logout removes the cookie from the
+	// browser.
 	got := ask(t, a, "POST /-/login", "key="+secret, "Accept", "application/json")
 	cookie, _, _ := strings.Cut(got.header.Get("Set-Cookie"), ";")
 	seconds := strings.Split(cookie, ".")[1]
@@ -253,7 +255,7 @@ func TestTicketRequests(t *testing.T) {
 		{"POST /-/tickets", bearer, "", "400 sse: the query must name a topic: add ?topic=NAME"},
 		{"POST /a?ticket=x", nil, "1", `400 sse: the parameter "ticket" is unknown; this request accepts type, id, retry, eol, split`},
 		{"GET /a?follow=0&ticket=", bearer[:0], "", "401 …"},
-		{"GET /a?follow=0&ticket=x", bearer, "", "200 …"}, // the key counts, and the ticket is not used
+		{"GET /a?follow=0&ticket=x", bearer, "", "200 …"}, // the key is checked, and the ticket is ignored
 	})
 	got := ask(t, a, "POST /-/tickets?topic=a", "", append(slices.Clip(bearer), "Accept", "application/json")...)
 	text, ok := strings.CutPrefix(got.String(), `200 {"seconds":30,"ticket":"`)

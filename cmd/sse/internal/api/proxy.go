@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// keysOrInsecure are the flags that allow requests through a proxy.
+// keysOrInsecure is the argument flag of OnRefused: with one of these flags, the hub
+// allows requests through a proxy.
 const keysOrInsecure = "--keys FILE or --insecure"
 
-// checkProxy refuses a request that a proxy has forwarded, if the hub is open
-// only because no other machine can reach it. Such a proxy often rewrites Host,
-// so checkHost accepts the request.
+// checkProxy refuses a request that a proxy has forwarded, if RefuseProxies is set.
+// checkHost would often accept this request, because many proxies set Host to the
+// address of the hub.
 func (a *API) checkProxy(r *http.Request) error {
 	if !a.RefuseProxies {
 		return nil
@@ -25,15 +26,15 @@ func (a *API) checkProxy(r *http.Request) error {
 		"or with --insecure to allow every client of the proxy", name)
 }
 
-// forwardingHeader returns the name of a header that proxies add to the requests
-// that they forward, or "".
+// forwardingHeader returns the name of a header with which a proxy marks the requests
+// that it forwards. It returns "" if there is no such header.
 func forwardingHeader(header http.Header) string {
 	for _, name := range [...]string{"Via", "Forwarded", "X-Real-Ip"} {
 		if header[name] != nil {
 			return name
 		}
 	}
-	first := "" // in the order of the alphabet
+	first := "" // in alphabetical order, so that an error always names the same header
 	for name := range header {
 		if strings.HasPrefix(name, "X-Forwarded-") && (first == "" || name < first) {
 			first = name

@@ -13,7 +13,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// publishByQuery is POST of /-/publish.
+// publishByQuery handles POST /-/publish.
 func (a *API) publishByQuery(w http.ResponseWriter, r *http.Request) error {
 	return a.publish(w, r, target{})
 }
@@ -26,7 +26,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 		return err
 	}
 	if p.split {
-		lines := p // p itself is not on the heap
+		lines := p // a copy for the heap, so that p stays on the stack
 		return a.publishPrepared(w, r, &lines)
 	}
 	memory := a.newShare()
@@ -54,14 +54,15 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 	case entry.Event.ID != "":
 		return respond(w, r, id+"\n", nil)
 	}
-	// net/http detects the type of a position: text/plain; charset=utf-8.
+	// A position needs no header Content-Type, because net/http detects that the
+	// response is text/plain; charset=utf-8.
 	_, _ = io.WriteString(w, id)
 	_, _ = io.WriteString(w, "\n") // the client may have disconnected
 	return nil
 }
 
-// publishEntry publishes one event. It returns true if the same request has
-// already published the event.
+// publishEntry publishes one event, and returns its position. replayed is true if an
+// earlier request with the same idempotency key has published the event.
 func (a *API) publishEntry(r *http.Request, identity *auth.Identity, entry sse.Entry) (
 	at sse.Position, replayed bool, err error) {
 	request, err := idempotentRequest(r, identity, entry)
@@ -79,7 +80,8 @@ func (a *API) publishEntry(r *http.Request, identity *auth.Identity, entry sse.E
 	return positions[0], replayed, nil
 }
 
-// idOf returns the id of an entry in a stream.
+// idOf returns the ID that subscribers receive with an entry: the ID that the
+// publisher has set, or the text of its position.
 func idOf(entry *sse.Entry, at sse.Position) string {
 	if entry.Event.ID != "" {
 		return entry.Event.ID
@@ -87,17 +89,18 @@ func idOf(entry *sse.Entry, at sse.Position) string {
 	return at.String()
 }
 
-// publishRequest holds all parts of a request to publish, except its body.
+// publishRequest holds the parts of a request to publish, except its body.
 type publishRequest struct {
 	identity *auth.Identity
 	topics   []string
 	event    sse.Event // without data
 	toLF     bool      // convert line ends to LF
-	split    bool      // each line of the body is an event
+	split    bool      // publish each line of the body as an event
 }
 
-// prepare parses everything but the body, and checks that the client may
-// publish. If the target is empty, prepare takes the target from the query.
+// prepare sets p to the parts of a request, except its body. It fails if the client
+// may not publish to each topic. If the target is empty, prepare takes the target
+// from the query.
 func (a *API) prepare(p *publishRequest, r *http.Request, to target) error {
 	targetInQuery := to.isEmpty()
 	query, err := parseQuery(r, targetInQuery, publishParameters...)
@@ -115,8 +118,9 @@ func (a *API) prepare(p *publishRequest, r *http.Request, to target) error {
 	return p.parse(r, query, to)
 }
 
-// parse checks the target and the form of the body, and sets the fields of p
-// except identity.
+// parse sets the fields of p from the target and the query. p.identity must be set.
+// It fails if the target has patterns, if p.identity may not publish to a topic, or
+// if the body is multipart or compressed.
 func (p *publishRequest) parse(r *http.Request, query url.Values, to target) (err error) {
 	if err := to.checkTopicsOnly("publishing", "/-/publish"); err != nil {
 		return err
@@ -150,7 +154,7 @@ func (p *publishRequest) parse(r *http.Request, query url.Values, to target) (er
 	return nil
 }
 
-// parseRetry parses a number of milliseconds.
+// parseRetry parses a retry time, a number of milliseconds.
 func parseRetry(value string) (time.Duration, error) {
 	const longest = 24 * 60 * 60 * 1000
 	ms, err := strconv.ParseUint(value, 10, 32)
@@ -161,11 +165,13 @@ func parseRetry(value string) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// check refuses data that a stream cannot carry unchanged, and IDs that the hub
-// assigns. The broker checks the other fields of an event.
+// check refuses an event with an ID that only the hub may assign, with data that a
+// stream cannot carry unchanged, or with data of more than limit bytes on the wire. If
+// p.toLF is true, check converts the line ends of the data to LF. The broker checks the
+// other fields.
 func (p *publishRequest) check(entry *sse.Entry, limit int) error {
 	if id := entry.Event.ID; strings.HasPrefix(id, "~") {
-		// The broker would ignore a position, and assign another ID.
+		// If the ID were a position, the broker would ignore it and assign another.
 		return &sse.FieldError{Field: "id", Value: id,
 			Reason: `must not begin with "~": the hub assigns such IDs`}
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// positionOf returns the text of the position of the newest event.
+// positionOf returns the text of the broker's position, which is the position of the
+// newest event.
 func positionOf(t *testing.T, broker *sse.Broker) string {
 	t.Helper()
 	at, err := broker.Position(t.Context())
@@ -25,14 +26,14 @@ func positionOf(t *testing.T, broker *sse.Broker) string {
 	return at.String()
 }
 
-// The response to a publisher is the id of the event.
+// The response to a publisher contains the ID of the event, as text or as JSON.
 func TestResponsesToPublishers(t *testing.T) {
 	json := []string{"Accept", "application/json"}
 	for _, test := range []struct {
 		request string
 		header  []string
 		body    string
-		want    string // ID is the position
+		want    string // with ID for the position of the event
 		event   string
 	}{
 		{"POST /a", nil, "x", "200 ID", "a|||0s|x"},
@@ -80,8 +81,8 @@ func TestResponsesToPublishers(t *testing.T) {
 	}
 }
 
-// The API converts line ends itself, so that the size and the digest are those
-// of the published data.
+// The API converts line ends before it calls the log. Therefore the size limit and
+// the digest for idempotency apply to the converted data.
 func TestLineEnds(t *testing.T) {
 	for _, test := range []struct{ request, body, want string }{
 		{"POST /a?eol=lf", "x\r\ny\rz\n\r", "x\ny\nz\n\n"},
@@ -102,7 +103,7 @@ func TestLineEnds(t *testing.T) {
 		}
 	}
 	a, broker := newBroker(t, func(o *api.Options) { o.MaxEvent = 100 })
-	full := strings.Repeat("x", 14) + strings.Repeat("\r", 10) // 24 bytes in 11 lines: 101
+	full := strings.Repeat("x", 14) + strings.Repeat("\r", 10) // 24 + 11*7 = 101 bytes
 	if got := ask(t, a, "POST /a?eol=lf", full); got.status != 413 {
 		t.Errorf("an event of 101 bytes: %s, want 413", got)
 	}
@@ -167,11 +168,11 @@ func TestBodiesRefused(t *testing.T) {
 	}
 }
 
-// pieces is a body that arrives in pieces, and then ends with err.
+// pieces is a body that returns one part in each read, and then the error err.
 type pieces struct {
 	parts []string
 	err   error
-	reads int
+	reads int // number of reads so far
 }
 
 func (p *pieces) Read(b []byte) (int, error) {
@@ -202,8 +203,8 @@ func send(t *testing.T, a *api.API, request string, body io.ReadCloser, header .
 	return answer{w.Code, w.Body.String(), w.Header()}
 }
 
-// A body that is cut off is not published, and the response is the last on its
-// connection.
+// A body that is cut off is not published. With PUT, its complete lines are. The
+// response is the last on its connection.
 func TestBodiesCutOff(t *testing.T) {
 	for _, test := range []struct {
 		request string
@@ -237,8 +238,8 @@ func TestBodiesCutOff(t *testing.T) {
 	}
 }
 
-// A body that arrives in pieces is published as a whole. A body that is longer
-// than the limit is refused as soon as that is known.
+// A body that arrives in pieces is published as one event. A body that is longer
+// than the limit is refused when more bytes than the limit have arrived.
 func TestBodiesInPieces(t *testing.T) {
 	a, broker := newBroker(t, func(o *api.Options) { o.MaxEvent = 100 })
 	for _, test := range []struct {
@@ -258,8 +259,7 @@ func TestBodiesInPieces(t *testing.T) {
 		}
 	}
 	checkEvents(t, broker, "a|||0s|abc", "a|||0s|"+strings.Repeat("x", 50)+strings.Repeat("y", 43))
-	// The length in the head of the request is enough to refuse it, or to publish
-	// nothing.
+	// If Content-Length is too large or zero, the API does not read the body at all.
 	for length, want := range map[int64]int{101: 413, 0: 200} {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "http://localhost/a", nil)
 		body := &pieces{err: io.EOF}
@@ -272,8 +272,9 @@ func TestBodiesInPieces(t *testing.T) {
 	}
 }
 
-// The log receives the owner, the key and a digest. The digest depends on every
-// field, and on where a field ends.
+// The log receives the owner, the idempotency key and a digest of the events. The
+// digest depends on every field of an event, and on the place where a field ends: the
+// ID "ab" and the type "c" differ from the ID "a" and the type "bc".
 func TestIdempotentRequests(t *testing.T) {
 	var requests []*api.IdempotentRequest
 	var events []string
@@ -322,7 +323,8 @@ func TestIdempotentRequests(t *testing.T) {
 	if digest("POST /a", "x") != digest("POST /-/batch?topic=a", `{"data":"x"}`) {
 		t.Error("an event and a batch of the same event have different digests")
 	}
-	// Another key is another owner; without the header there is no request.
+	// Each access key is an owner of its own. Without the header Idempotency-Key, the
+	// log receives no request.
 	requests = nil
 	ask(t, a, "POST /a", "x", "Authorization", "Bearer "+secret+"l", "Idempotency-Key", strings.Repeat("x", 255))
 	ask(t, a, "POST /a", "x", bearer...)
@@ -349,7 +351,8 @@ func TestIdempotentRequests(t *testing.T) {
 	}
 }
 
-// The data of an event is not copied into a buffer that another request uses.
+// The data of an event does not share memory with a buffer that another request
+// uses.
 func TestBodiesAreNotShared(t *testing.T) {
 	a, broker := newBroker(t)
 	ask(t, a, "POST /a", "first")

@@ -9,17 +9,18 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// The parameters that a query may have.
+// The parameters that a query may have: to read, to publish, and to name the target,
+// which is the topics and patterns of the request.
 var (
 	readParameters    = []string{"since", "lastEventId", "follow", "limit", "ticket", "cursor"}
 	publishParameters = []string{"type", "id", "retry", "eol", "split"}
 	targetParameters  = []string{"topic", "pattern"}
 )
 
-// parseQuery parses the query of a request. A parameter that is unknown or
-// given twice is an error, because ignoring it would silently lose its meaning.
-// Parameters that name the target are allowed, even repeated, if withTarget is
-// true.
+// parseQuery parses the query of a request. An unknown parameter is an error, and so is
+// a parameter that occurs twice. Otherwise the client would not notice a mistake, such
+// as ?tpye=x. If withTarget is true, the query may also have topics and patterns, each
+// of them several times.
 func parseQuery(r *http.Request, withTarget bool, parameters ...string) (url.Values, error) {
 	if r.URL.RawQuery == "" {
 		return nil, nil

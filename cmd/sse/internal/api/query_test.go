@@ -9,8 +9,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// TestQueries has the queries that are refused. A query is also refused if its
-// first parameter is valid.
+// Each of these queries is refused, even if only one of its parameters is invalid.
 func TestQueries(t *testing.T) {
 	a, broker := newBroker(t)
 	const (
@@ -107,7 +106,7 @@ func TestQueries(t *testing.T) {
 	checkEvents(t, broker)
 }
 
-// The values at the ends of the ranges are valid.
+// The smallest and the largest values are valid.
 func TestQueryBounds(t *testing.T) {
 	a, broker := newBroker(t)
 	for _, request := range []string{
@@ -129,7 +128,8 @@ func TestQueryBounds(t *testing.T) {
 	}
 }
 
-// Paths that are topics, and how they are stored.
+// An event that is published to a path has these topics. If there is no topic, the
+// path is refused.
 func TestPathsThatAreTopics(t *testing.T) {
 	long := strings.Repeat("x", 1024)
 	for path, want := range map[string]string{
@@ -213,7 +213,7 @@ func TestPathsThatAreTopics(t *testing.T) {
 	}
 }
 
-// Most topics need no further check.
+// IsSimpleTopic returns true only for valid topics, but not for all of them.
 func TestSimpleTopics(t *testing.T) {
 	long := strings.Repeat("x", 1024)
 	for topic, want := range map[string]bool{
@@ -229,8 +229,8 @@ func TestSimpleTopics(t *testing.T) {
 	}
 }
 
-// The error for a path that is not a topic has the reason and a path that
-// accepts the topic.
+// The error for a path that is not a topic contains the reason, and another path that
+// accepts the same topic in its query.
 func TestPathsThatAreNotTopics(t *testing.T) {
 	a, _ := newBroker(t)
 	const (
@@ -278,8 +278,8 @@ func TestPathsThatAreNotTopics(t *testing.T) {
 	}
 }
 
-// A path that the client should have escaped has the same meaning as its
-// escaped form. In the error it is escaped.
+// A client should escape these characters in a path. A path without the escapes has
+// the same meaning, and the error contains the escaped path.
 func TestUnescapedPaths(t *testing.T) {
 	a, _ := newBroker(t)
 	for path, want := range map[string]string{
@@ -303,7 +303,7 @@ func TestUnescapedPaths(t *testing.T) {
 	}
 }
 
-// Middleware may pass a path that net/http does not accept.
+// Middleware may set a path that net/http itself would refuse.
 func TestPathsOfMiddleware(t *testing.T) {
 	for raw, want := range map[string]string{
 		"/a%zz":     `the path "/a%zz" is not a topic: an escape must be % and two hexadecimal digits; for a topic that cannot be a path, use /-/publish?topic=NAME`,

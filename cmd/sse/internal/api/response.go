@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Values of headers that many responses have. The responses share the slices. An
-// append copies a slice, because its capacity equals its length.
+// Values of headers that many responses have. All responses share these slices. This
+// is safe: an append copies a slice whose capacity equals its length.
 var (
 	noStore   = []string{"no-store, no-transform"}
 	noSniff   = []string{"nosniff"}
@@ -14,8 +14,8 @@ var (
 	plainText = []string{"text/plain; charset=utf-8"}
 )
 
-// respond writes a text with status 200. If the request asks for JSON and
-// fields is not nil, it writes fields as JSON instead.
+// respond writes body with status 200. If the request asks for JSON and fields is not
+// nil, respond writes fields as JSON instead.
 func respond(w http.ResponseWriter, r *http.Request, body string, fields map[string]any) error {
 	if fields != nil && wantsJSON(r) {
 		writeJSON(w, http.StatusOK, fields)

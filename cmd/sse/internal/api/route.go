@@ -10,7 +10,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// route holds the handlers of one path below /-/, by method.
+// route holds the handlers of one path below /-/, by method. A handler that returns an
+// error has not written a response.
 type route map[string]func(http.ResponseWriter, *http.Request) error
 
 // newRoutes returns the routes of the paths that belong to the hub.
@@ -29,23 +30,24 @@ func (a *API) newRoutes() map[string]route {
 	}
 }
 
-// reservedPaths names the paths for which isReserved is true.
+// reservedPaths is the text of an error: it names the paths for which isReserved
+// returns true.
 const reservedPaths = "paths below /-/ and /.well-known/, /favicon.ico and /robots.txt are reserved"
 
-// isReserved reports whether a path, without its first slash, can never be a
-// topic.
+// isReserved reports whether a path can never be a topic. The path is given without
+// its first slash.
 func isReserved(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return first == "-" || first == ".well-known" || path == "favicon.ico" || path == "robots.txt"
 }
 
-// ServeHTTP answers a request. Publishing one event must be cheap: even asking
-// for the headers of the response makes net/http copy them.
+// ServeHTTP handles a request. It sets no headers for a POST, because publishing one
+// event must be cheap: if a handler calls Header, net/http later copies the headers.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost { // no cache stores a response to a POST, no browser shows it
+	if r.Method != http.MethodPost { // caches do not store a response to a POST
 		header := w.Header()
 		header["Cache-Control"], header["X-Content-Type-Options"] = noStore, noSniff
-		header["Vary"] = vary // or caches would share one stream between equal GETs
+		header["Vary"] = vary // otherwise a cache could share one stream between equal GETs
 	}
 	err := a.checkProxy(r)
 	if err == nil {
@@ -65,8 +67,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve finds the handler of a request and runs it. If it returns an error, no
-// part of a response has been written.
+// serve finds the handler of a request and runs it. If serve returns an error, no part
+// of a response has been written.
 func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	path := pathOf(r.URL)
 	switch {
@@ -90,7 +92,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	return a.serveTopic(w, r, path)
 }
 
-// serveTopic answers a request whose path is one or several topics.
+// serveTopic handles a request whose path names topics or patterns.
 func (a *API) serveTopic(w http.ResponseWriter, r *http.Request, path string) error {
 	to, err := parsePath(path, r.Method)
 	if err != nil {
@@ -121,12 +123,12 @@ func methodNotAllowed(r *http.Request, handlers route) error {
 	}
 }
 
-// isRead reports whether the method of a request only reads.
+// isRead reports whether the method of a request is GET or HEAD.
 func isRead(r *http.Request) bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// firstHeader is Header.Get for a name in its canonical form.
+// firstHeader is a faster Header.Get for a name in its canonical form.
 func firstHeader(r *http.Request, name string) string {
 	if values := r.Header[name]; len(values) > 0 {
 		return values[0]

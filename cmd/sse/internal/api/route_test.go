@@ -60,7 +60,7 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
-// The paths of the hub, with every method.
+// The status for each path, with the methods in the order of the variable methods.
 func TestRoutes(t *testing.T) {
 	a, _ := newBroker(t)
 	methods := []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"}
@@ -127,9 +127,9 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Responses to all methods except POST have headers that prevent caches from
-// storing them and browsers from guessing their type. Some responses to POST
-// have these headers, too.
+// Responses to all methods except POST have headers for caches, and a header that
+// prevents browsers from guessing the type. Some responses to POST have one of these
+// headers, too.
 func TestCommonHeaders(t *testing.T) {
 	a, _ := newBroker(t)
 	plain := "text/plain; charset=utf-8"
@@ -171,8 +171,7 @@ func TestCommonHeaders(t *testing.T) {
 	}
 }
 
-// If a request that must have no body has one, it is refused before anything
-// else happens.
+// A request that must have no body is refused if it has a body. It has no effect.
 func TestBodyWithoutMeaning(t *testing.T) {
 	a, broker := newBroker(t)
 	for request, want := range map[string]string{
@@ -211,7 +210,8 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// A hub whose events are on a disk is ready if the last write has succeeded.
+// A hub that stores events on a disk is ready if the last write has succeeded: a
+// commit or a test, whichever is later.
 func TestReadinessOfTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var health api.LogHealth
@@ -254,15 +254,15 @@ func TestReadinessOfTheDisk(t *testing.T) {
 	})
 }
 
-// brokenLog is a log that cannot be reached.
+// brokenLog is an event log that cannot be read.
 type brokenLog struct{ sse.EventLog }
 
 func (brokenLog) Locate(context.Context, sse.Start, sse.Selection) (sse.Page, error) {
 	return sse.Page{}, errors.New("disk /dev/x is broken")
 }
 
-// The broker refuses a request that did not pass the API, because nothing has
-// authorized it.
+// Select, which the broker calls, refuses a request that did not pass the API, because
+// the request was not authorized.
 func TestSelectWithoutTheAPI(t *testing.T) {
 	a, _ := newBroker(t)
 	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://localhost/news", strings.NewReader(""))

@@ -8,7 +8,8 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// The parser of simple lines returns the same event as package json.
+// For each line that the parser of simple lines accepts, package json returns the same
+// event.
 func FuzzSimpleLine(f *testing.F) {
 	for _, line := range []string{
 		`{"data":"hello"}`, `{ "topics" : [ "a" , "b/c" ] , "data" : "x", "id":"1", "type":"t" } `,

@@ -14,8 +14,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The head of a request must arrive within 10 seconds, even if it arrives byte
-// by byte. An idle connection is closed after 2 minutes.
+// The connection is closed if the head of a request does not arrive within 10 seconds,
+// even if it arrives byte by byte. An idle connection is closed after 2 minutes.
 func TestSlowHeads(t *testing.T) {
 	const head = "GET /-/healthz HTTP/1.1\r\nHost: localhost\r\nX: xxxxxxxxxxxxxxxxxxxxxxxx"
 	for _, test := range []struct {
@@ -60,7 +60,7 @@ func TestSlowHeads(t *testing.T) {
 	}
 }
 
-// The time limits of requests do not end a stream that is held in its handler.
+// The time limits of requests do not end a stream.
 func TestLongStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t)
@@ -96,7 +96,7 @@ func TestSlowPage(t *testing.T) {
 		}
 		c.send("GET /news?follow=0 HTTP/1.1", "")
 	}
-	// The time limit is for 64 KiB.
+	// A client may take 30 seconds for each 64 KiB of the page.
 	for stall, whole := range map[time.Duration]bool{30*time.Second - 1: true, 30*time.Second + 1: false} {
 		t.Run("stalls for "+stall.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -113,13 +113,14 @@ func TestSlowPage(t *testing.T) {
 			})
 		})
 	}
-	// The first client needs too long for each chunk. The second reads each chunk in
-	// time, but not the page: 2 MB within 1 minute and 1 second for each 32 KiB.
+	// The first client takes too long for each chunk of 64 KiB. The second reads each
+	// chunk in time, but takes too long for the page of 2 MB: it may take 1 minute, and
+	// 1 second for each 32 KiB.
 	for _, test := range []struct {
 		name  string
 		pause time.Duration // before each 32 KiB
-		most  int           // bytes that the client receives
-		limit time.Duration
+		most  int           // bytes that the client receives, at most
+		limit time.Duration // until the connection is closed, at most
 	}{
 		{"drips too slowly", 20 * time.Second, 500 * 4000 / 2, 10 * time.Minute},
 		{"drips for too long", 5 * time.Second, 500*4000 - 1, 3 * time.Minute},

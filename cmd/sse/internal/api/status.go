@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// ServerName is the value of the header Server in responses of /-/healthz. It
-// identifies a hub.
+// ServerName is the value of the header Server in responses of /-/healthz. With this
+// value, sse finds out that another hub uses a port.
 const ServerName = "sse"
 
-// The paths that answer the checks of load balancers.
+// The paths for the health checks of load balancers.
 const (
 	healthPath = "/-/healthz"
 	readyPath  = "/-/readyz"
 )
 
-// secretFlag is the flag of curl and sse that sends a key, whose secret is in a
-// variable of the shell.
+// secretFlag is the flag of curl and sse that sends a key. The secret of the key is in
+// a variable of the shell.
 const secretFlag = `-H "Authorization: Bearer $SECRET"`
 
-// Examples returns two commands for a hub whose address or URL is base: the first
-// subscribes to a topic, and the second publishes to it.
+// Examples returns two commands for a hub whose address or URL is base. The first
+// command subscribes to a topic, and the second publishes to this topic.
 func Examples(base string, needsKey bool) (subscribe, publish string) {
 	flag := ""
 	if needsKey {
@@ -32,7 +32,7 @@ func Examples(base string, needsKey bool) (subscribe, publish string) {
 	return "curl -N " + flag + base + "/news", "curl -d hello " + flag + base + "/news"
 }
 
-// ErrSlowDisk is the result of a test of the disk that takes too long.
+// ErrSlowDisk is the error in [WriteResult] if a test of the disk takes too long.
 var ErrSlowDisk = errors.New("sse: the disk has not stored a small file in time")
 
 // serveRoot answers a request for the path / with a short introduction to the
@@ -48,14 +48,14 @@ func (a *API) serveRoot(w http.ResponseWriter, r *http.Request) error {
 		": other paths, such as /health, are topics.\n", nil)
 }
 
-// reportHealth answers as long as the process runs.
+// reportHealth responds with status 200 as long as the process runs.
 func (a *API) reportHealth(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Server", ServerName)
 	return respond(w, r, "ok\n", nil)
 }
 
-// reportReadiness reports whether a load balancer should send clients to this
-// hub.
+// reportReadiness responds with status 200 if a load balancer should send clients to
+// this hub. Otherwise the status is 503: the hub shuts down, or cannot use its log.
 func (a *API) reportReadiness(w http.ResponseWriter, r *http.Request) error {
 	if a.Closing.Err() != nil {
 		return problemf(http.StatusServiceUnavailable, "the hub is shutting down")
@@ -87,8 +87,8 @@ func (a *API) reportReadiness(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// describeWrite returns a result as a part of a line, or nothing if there is no
-// result.
+// describeWrite returns the result of a write as a part of a line, for example
+// "; last commit: succeeded 2.3s ago". It returns "" if there was no write.
 func describeWrite(name string, result WriteResult) string {
 	if result.Time.IsZero() {
 		return ""
@@ -100,7 +100,8 @@ func describeWrite(name string, result WriteResult) string {
 	return fmt.Sprintf("; %s: %s %v ago", name, outcome, age(result))
 }
 
-// addWrite adds a result to the fields of a JSON object, if there is a result.
+// addWrite adds the result of a write to the fields of a JSON object, if there was a
+// write.
 func addWrite(fields map[string]any, name string, result WriteResult) {
 	if !result.Time.IsZero() {
 		fields[name] = map[string]any{"ok": result.Err == nil, "seconds": age(result).Seconds()}
@@ -111,8 +112,8 @@ func age(result WriteResult) time.Duration {
 	return time.Since(result.Time).Round(100 * time.Millisecond)
 }
 
-// diskProblem returns a short text for an error. The error itself describes this
-// machine, and is only for the hub's log.
+// diskProblem returns a text for an error of the disk. The client does not receive the
+// error itself, because it describes this machine.
 func diskProblem(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):

@@ -11,11 +11,12 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// selectionKey is the key of the selection in the context of a request.
+// selectionKey is the key in the context of a request under which read passes the
+// selection to Select.
 type selectionKey struct{}
 
-// Select is for [sse.Broker.Select]. It returns the selection that the API has
-// already authorized for the request.
+// Select is for [sse.Broker.Select]. It returns the selection for which the API has
+// already authorized the request.
 func (a *API) Select(r *http.Request) (sse.Selection, error) {
 	sel, ok := r.Context().Value(selectionKey{}).(*sse.Selection)
 	if !ok {
@@ -26,13 +27,13 @@ func (a *API) Select(r *http.Request) (sse.Selection, error) {
 	return *sel, nil
 }
 
-// serveEvents is GET and HEAD of /-/events.
+// serveEvents handles GET and HEAD of /-/events.
 func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	return a.read(w, r, target{})
 }
 
-// read starts a stream, or answers with a page of stored events. If the target
-// is empty, read takes the target from the query.
+// read serves a stream, or responds with a page of stored events if the query has
+// follow=0. If the target is empty, read takes the target from the query.
 func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	switch {
 	case isPrefetch(r):
@@ -78,13 +79,13 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 		return problemf(http.StatusNotAcceptable, "Accept must include text/event-stream "+
 			"for a stream; for stored events as lines of JSON, add follow=0")
 	case continuedAt(r) != "":
-		// No Content-Range, because a stream has no length that it could state.
+		// The response has no Content-Range, because a stream has no length.
 		return problemf(http.StatusRequestedRangeNotSatisfiable, "a stream cannot be continued at "+
 			"byte %.20s, because each stream begins anew; to continue after an event, "+
 			"send its ID in the header Last-Event-ID", continuedAt(r))
 	case r.Method == http.MethodHead:
 		w.Header().Set("Content-Type", "text/event-stream")
-		w.Header().Set("X-Accel-Buffering", "no") // as the Broker
+		w.Header().Set("X-Accel-Buffering", "no") // the Broker sets these headers for a GET
 		w.Header().Set("Incremental", "?1")
 		return nil
 	case a.Closing.Err() != nil:
@@ -96,10 +97,11 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 	return nil
 }
 
-// endWithRetry answers a subscriber that connects while the hub shuts down: the
-// response is a stream that sets a random retry time and ends. After any other
-// response an EventSource does not reconnect. The stream also has a cursor,
-// because some clients lose their position after a stream without an ID.
+// endWithRetry responds to a subscriber that connects while the hub shuts down. The
+// response is a stream that sets a random retry time and ends: after any other
+// response, an EventSource would not reconnect. The stream also has a cursor with the
+// ID with which the client should reconnect, because some clients lose their position
+// after a stream without an ID.
 func (a *API) endWithRetry(
 	w http.ResponseWriter, r *http.Request, query url.Values, sel *sse.Selection,
 ) {
@@ -121,11 +123,15 @@ func (a *API) endWithRetry(
 	}
 }
 
-// resumeID returns the ID with which the client of a stream that ends at once
-// should reconnect, or "". It must be the client's own ID, or else events would
-// be lost. If the client has no ID and asks for stored events, there is none,
-// because no ID stands for such a start. If it has no ID and asks only for new
-// events, the ID is the current position.
+// resumeID returns the ID with which the client should reconnect after a stream that
+// ends at once, or "" if the client should repeat its request:
+//
+//   - If the client has sent an ID, it is this ID. With a later ID, the client would
+//     miss events. An ID that no event can have becomes "".
+//   - If the client asks for stored events with since, it is "", because no ID has
+//     the same meaning.
+//   - If the client asks only for new events, it is the current position, or "" if
+//     the broker has already shut down.
 func (a *API) resumeID(r *http.Request, query url.Values) string {
 	id := lastEventID(r, query)
 	if id == "" {
@@ -139,12 +145,13 @@ func (a *API) resumeID(r *http.Request, query url.Values) string {
 		return at.String()
 	}
 	if _, err := sse.AppendEvent(nil, sse.Event{ID: id}); err != nil {
-		return "" // no event has this ID, and the hub will report a gap
+		return "" // no event can have this ID, so a stream cannot contain it
 	}
 	return id
 }
 
-// parseCursor parses the parameter cursor.
+// parseCursor parses the parameter cursor: the form in which the client receives its
+// position. Its value is "block" for an event, "comment", or "off".
 func parseCursor(query url.Values) (sse.CursorForm, error) {
 	switch query.Get("cursor") {
 	case "", "block":
@@ -157,9 +164,9 @@ func parseCursor(query url.Values) (sse.CursorForm, error) {
 	return "", problemf(http.StatusBadRequest, "cursor must be block, comment or off")
 }
 
-// authorize returns the selection of a target. It fails unless the client may
-// subscribe to every topic and every pattern of the target. Stored and new events
-// need the same right.
+// authorize returns the selection for a target. It fails unless the client may
+// subscribe to every topic and every pattern of the target. A client needs the same
+// right for stored events as for new events.
 func (a *API) authorize(r *http.Request, query url.Values, to target) (*sse.Selection, error) {
 	identity, err := a.Authority.Identify(r, query)
 	if err != nil {
@@ -177,7 +184,8 @@ func (a *API) authorize(r *http.Request, query url.Values, to target) (*sse.Sele
 	}, nil
 }
 
-// wantsPage parses the parameter follow.
+// wantsPage parses the parameter follow. It returns true for a page of stored events,
+// and false for a stream.
 func wantsPage(query url.Values) (bool, error) {
 	switch query.Get("follow") {
 	case "0":

@@ -17,15 +17,15 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// closed is the option of a hub that shuts down: its streams end at once.
+// closed makes a hub shut down. Its streams then end at once.
 func closed(o *api.Options) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	o.Closing = ctx
 }
 
-// Which requests get a stream: not one of a browser for a page, a picture or
-// a prefetch, and none that accepts no event stream.
+// A request receives a stream unless a browser sends it for a page, an image or a
+// prefetch, or unless its header Accept excludes event streams.
 func TestRequestsForAStream(t *testing.T) {
 	a, _ := newBroker(t, closed)
 	const (
@@ -86,8 +86,9 @@ func TestRequestsForAStream(t *testing.T) {
 	})
 }
 
-// A client that lost a stream and asks for the rest of its bytes would drop the
-// first bytes of the new stream. Every other Range is ignored.
+// A client that lost its connection may ask for the rest of the bytes, as for a
+// download. It is refused, because it might skip as many bytes of the new stream as it
+// has received of the old one. Every other Range is ignored.
 func TestRangeOfAStream(t *testing.T) {
 	a, _ := newBroker(t, closed)
 	refusal := func(first string) string {
@@ -117,7 +118,7 @@ func TestRangeOfAStream(t *testing.T) {
 		{[]string{"Range", "bytes=\u0665-"}, "200 retry: …"},
 		{[]string{"Range", "events=5-"}, "200 retry: …"},
 		{[]string{"Range", "bytes=5-", "Range", "bytes=5-"}, "200 retry: …"},
-		// There is nothing that an If-Range could match.
+		// A stream has no ETag, so If-Range does not match, and Range is ignored.
 		{[]string{"Range", "bytes=5-", "If-Range", `"a"`}, "200 retry: …"},
 	} {
 		got := ask(t, a, "GET /news", "", test.header...)
@@ -134,7 +135,8 @@ func TestRangeOfAStream(t *testing.T) {
 	})
 }
 
-// HEAD has the headers of GET, for a stream and for a page.
+// The response to HEAD has the same headers as the response to GET, for a stream and
+// for a page.
 func TestHeadEqualsGet(t *testing.T) {
 	for _, target := range []string{"/news", "/news?follow=0"} {
 		open, _ := newBroker(t)
@@ -145,7 +147,7 @@ func TestHeadEqualsGet(t *testing.T) {
 		get := ask(t, open, "GET "+target, "")
 		for _, header := range []http.Header{head.header, get.header} {
 			header.Del("Date")
-			header.Del("Link") // it names a position of the log
+			header.Del("Link") // it contains a position, which is different in each broker
 		}
 		if head.status != get.status || !maps.EqualFunc(head.header, get.header, slices.Equal) {
 			t.Errorf("%s: HEAD has %d %v, GET has %d %v", target,
@@ -154,8 +156,8 @@ func TestHeadEqualsGet(t *testing.T) {
 	}
 }
 
-// A hub that shuts down answers with a stream that ends, after it has set a
-// random time for the next attempt.
+// While the hub shuts down, a subscriber receives a stream that sets a random retry
+// time, contains a cursor, and ends.
 func TestRetryWhileClosing(t *testing.T) {
 	a, broker := newBroker(t, closed)
 	at, err := broker.Position(t.Context())
@@ -177,15 +179,16 @@ func TestRetryWhileClosing(t *testing.T) {
 	}
 }
 
-// Such a stream has the ID with which the client should reconnect: its own, or the
-// current position if the client asks for new events.
+// A stream of a hub that shuts down contains the ID with which the client should
+// reconnect: the ID that the client has sent, or the current position if the client
+// asks for new events.
 func TestCursorWhileClosing(t *testing.T) {
 	const event = "id: ID\nevent: sse.cursor\ndata: \n\n"
 	for _, test := range []struct {
 		query  string
 		header []string
-		want   string // with ID for the ID that ids names
-		id     string // if empty, the current position
+		want   string // with ID for the ID in the cursor
+		id     string // the ID in the cursor; if empty, the current position
 	}{
 		{"", nil, event, ""},
 		{"?since=latest", nil, event, ""},
@@ -197,7 +200,7 @@ func TestCursorWhileClosing(t *testing.T) {
 		{"?since=earliest", nil, "", ""},
 		{"?since=-1", nil, "", ""},
 		{"?since=10m", nil, "", ""},
-		// No event has such an ID: after the shutdown, the client receives a gap.
+		// No event can have such an ID, so the stream cannot contain it.
 		{"?lastEventId=a%0Ab", nil, "", ""},
 		{"?lastEventId=" + strings.Repeat("x", 1025), nil, "", ""},
 		{"?cursor=block", nil, event, ""},
@@ -219,7 +222,8 @@ func TestCursorWhileClosing(t *testing.T) {
 	}
 }
 
-// After the end of such a stream nothing is written to the response.
+// After the stream of a hub that shuts down has ended, nothing is written to the
+// response, for example no heartbeat.
 func TestNothingAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := newBroker(t, closed)
@@ -234,7 +238,7 @@ func TestNothingAfterTheEnd(t *testing.T) {
 	})
 }
 
-// A response that cannot be flushed cannot carry a stream.
+// A request for a stream fails with status 500 if the ResponseWriter cannot flush.
 func TestResponseWithoutFlush(t *testing.T) {
 	for _, set := range []func(*api.Options){closed, func(*api.Options) {}} {
 		a, _ := newBroker(t, set)
@@ -247,8 +251,9 @@ func TestResponseWithoutFlush(t *testing.T) {
 	}
 }
 
-// A stream has the selected events, the name of the client's key, and each
-// event's topic if there may be several.
+// A stream contains only the selected events. An event has the field topic if the
+// client subscribes to several topics or to a pattern. The broker knows the name of
+// the client's key.
 func TestSelection(t *testing.T) {
 	for path, topics := range map[string]string{
 		"/a": "", "/-/events?topic=a": "", "/a,b": "a", "/*": "a", "/-/events?topic=a&topic=b": "a", "/-/events?pattern=a": "a",
@@ -333,7 +338,7 @@ func TestCursorParameter(t *testing.T) {
 			synctest.Wait()
 			last := publishAll(t, c.broker, "news||2")
 			if want == "" {
-				want = ":\n" // the first byte
+				want = ":\n" // the stream begins with a comment
 			}
 			want += "id: " + last[0] + "\ndata: 2\n\n"
 			text := make([]byte, len(want))
@@ -354,7 +359,8 @@ func TestCursorParameter(t *testing.T) {
 	}
 }
 
-// A stream starts where the client asks, as a page does.
+// A stream begins at the place for which the client asks. Without such a place, it
+// begins with new events.
 func TestStartOfAStream(t *testing.T) {
 	for query, want := range map[string]string{
 		"":                "new",

@@ -21,8 +21,8 @@ type target struct {
 
 func (t target) isEmpty() bool { return len(t.topics)+len(t.patterns) == 0 }
 
-// checkTopicsOnly refuses patterns. action and path are for the error: path is
-// a path that accepts every topic as a parameter.
+// checkTopicsOnly refuses a target with patterns. action and path are for the error.
+// action is for example "publishing", and path accepts every topic in its query.
 func (t target) checkTopicsOnly(action, path string) error {
 	if len(t.patterns) > 0 {
 		return problemf(http.StatusBadRequest, "%s needs topics, and %s is a pattern; "+
@@ -32,10 +32,10 @@ func (t target) checkTopicsOnly(action, path string) error {
 	return nil
 }
 
-// pathOf returns the escaped path of a URL, with the escapes that the client
-// sent, and with escapes for characters that the client should have escaped,
-// such as letters outside ASCII. For such a path [url.URL.EscapedPath] loses
-// the difference between escaped and unescaped commas and slashes.
+// pathOf returns the path of a URL with the escapes that the client has sent. It also
+// escapes characters that the client should have escaped, such as letters outside
+// ASCII. If the path has such characters, [url.URL.EscapedPath] returns the same text
+// for escaped and unescaped commas and slashes, so pathOf does not use it.
 func pathOf(u *url.URL) string {
 	if u.RawPath == "" {
 		return u.EscapedPath()
@@ -55,8 +55,9 @@ func pathOf(u *url.URL) string {
 //
 //	/news        /room/1        /news,sport        /room/*
 //
-// It accepts only one spelling of each topic, except for escapes of characters
-// that need no escape (RFC 3986 2.3), which are equal to these characters.
+// An escape is equal to its character: /%61 is the topic a. The path must not have
+// escaped slashes or commas, empty segments, or the segments "." and "..", because
+// proxies may change such a path to the path of another topic.
 func parsePath(path, method string) (target, error) {
 	if topic := path[1:]; isSimpleTopic(topic) {
 		return target{topics: []string{topic}}, nil
@@ -83,8 +84,8 @@ func parsePath(path, method string) (target, error) {
 	return to, nil
 }
 
-// isSimpleTopic reports whether name is a valid topic that needs no further
-// check, as most names are.
+// isSimpleTopic reports whether a path without its first slash is one valid topic. It
+// is a fast check for most topics: parsePath checks all other paths completely.
 func isSimpleTopic(name string) bool {
 	if name == "" || name[0] == '/' || name[0] == '.' || name[0] == '-' || name[len(name)-1] == '/' ||
 		name == "favicon.ico" || name == "robots.txt" || len(name) > 1024 {
@@ -103,8 +104,8 @@ func isSimpleTopic(name string) bool {
 	return true
 }
 
-// parseTopic returns the name of one topic or pattern, or the reason why
-// escaped is not valid.
+// parseTopic returns the name of one topic or pattern, without escapes. If escaped is
+// not valid, it returns the reason. Otherwise reason is empty.
 func parseTopic(escaped string) (name, reason string) {
 	segments := strings.Split(escaped, "/")
 	for i, segment := range segments {
@@ -124,7 +125,8 @@ func parseTopic(escaped string) (name, reason string) {
 	return strings.Join(segments, "/"), ""
 }
 
-// checkSegment returns the reason why a segment is not valid, or nothing.
+// checkSegment returns the reason why a segment of a topic is not valid, or "". last is
+// true for the last segment.
 func checkSegment(segment string, last bool) string {
 	switch {
 	case segment == "" && last:
@@ -144,8 +146,8 @@ func checkSegment(segment string, last bool) string {
 	return ""
 }
 
-// notATopic returns the error for a path that is not a topic: the reason, and a
-// path that accepts every topic.
+// notATopic returns the error for a path that is not a topic. The error contains the
+// reason, and a path that accepts every topic in its query.
 func notATopic(path, method, reason string) error {
 	instead := "/-/publish"
 	if method == http.MethodGet || method == http.MethodHead || method == http.MethodDelete {
@@ -184,9 +186,9 @@ func parseTarget(query url.Values) (target, error) {
 	return to, nil
 }
 
-// checkTopic returns the error that the broker would return for a topic, before
-// anything is published. The rules for patterns are the same, except for
-// asterisks, which a topic may have anywhere.
+// checkTopic returns an error if the broker would refuse a topic. It is called before
+// anything is published. It uses ParsePattern, because topics and patterns have the
+// same rules, except that a topic may have asterisks anywhere.
 func checkTopic(topic string) error {
 	_, err := sse.ParsePattern(strings.ReplaceAll(topic, "*", "-"))
 	if field := (*sse.FieldError)(nil); errors.As(err, &field) {

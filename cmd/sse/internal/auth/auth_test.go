@@ -15,7 +15,7 @@ import (
 
 const secret = "0123456789abcdef"
 
-// clock is a clock that a test sets.
+// clock is the time that an Authority sees. A test sets it.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
@@ -179,7 +179,7 @@ func TestCookieExpires(t *testing.T) {
 	}
 	r := request("Cookie", cookie.Name+"="+cookie.Value)
 
-	// b has the same key as a, like a hub after a restart.
+	// b has the same key as a, but shares no memory with a, as after a restart.
 	b, _ := newAuthority(t, "k "+secret+" subscribe **")
 	identity, err := b.Identify(r, nil)
 	if err != nil || !identity.Expires.Equal(clock.Add(7*24*time.Hour)) {

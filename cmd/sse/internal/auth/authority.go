@@ -1,6 +1,7 @@
 // Package auth identifies the client of a request and checks its permissions. A
-// client identifies itself with a key in the header Authorization, with the
-// cookie that a login with a key sets, or with a ticket for one request.
+// client has an access key: a name, a secret, and the actions that the key grants. It
+// sends the secret in the header Authorization, or the cookie that a login with the
+// secret sets, or a ticket that was issued for one request.
 //
 // No error contains a secret, so that no secret gets into a log.
 package auth
@@ -13,17 +14,17 @@ import (
 	"time"
 )
 
-// Authority holds the keys, and the tickets that are valid.
+// Authority holds the keys of a hub, and the tickets that were issued and not used.
 type Authority struct {
 	keys    map[[32]byte]*Key // by the SHA-256 of the secret
-	names   map[string]*Key
+	names   map[string]*Key   // by name
 	tickets tickets
 	now     func() time.Time
 }
 
-// New returns an authority for these keys. Without keys, every client may do
-// everything. If now is nil, the authority uses time.Now. New fails if two keys
-// have the same name or the same secret.
+// New returns an authority for these keys. If there are no keys, every client may do
+// everything. now returns the current time. If it is nil, the authority uses time.Now.
+// New fails if two keys have the same name or the same secret.
 func New(keys []Key, now func() time.Time) (*Authority, error) {
 	if now == nil {
 		now = time.Now
@@ -48,16 +49,16 @@ func New(keys []Key, now func() time.Time) (*Authority, error) {
 // Open reports whether clients need no key.
 func (a *Authority) Open() bool { return len(a.keys) == 0 }
 
-// key returns the key with a secret, or nil. The duration of this search reveals
-// nothing about a secret, because the search compares only hashes.
+// key returns the key with this secret, or nil. The duration of the search reveals
+// nothing about the secrets of other keys, because the search compares only hashes.
 func (a *Authority) key(secret string) *Key {
 	return a.keys[sha256.Sum256([]byte(secret))]
 }
 
-// randomText returns a text that cannot be guessed.
+// randomText returns a random text for a ticket. It cannot be guessed.
 func randomText() string { return rand.Text() + rand.Text() }
 
-// Error is the reason why a request is refused, and the status of the response.
+// Error is the reason why a request is refused, and the HTTP status of the response.
 type Error struct {
 	Status int // 401, 403 or 503
 	Text   string

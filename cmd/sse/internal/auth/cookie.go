@@ -11,20 +11,22 @@ import (
 )
 
 // The cookie of a session contains the name of a key, the time when the cookie
-// expires, and a code that cannot be computed without the secret of the key:
+// expires (in seconds since 1970), and an authentication code. Only a program that
+// knows the secret of the key, or the hash of the secret, can compute the code:
 //
 //	NAME.EXPIRES.CODE
 //
-// The hub stores nothing for a session, so the cookie stays valid after a
-// restart of the hub. Otherwise the hub would refuse each browser that
-// reconnects after a restart, and an EventSource does not reconnect after a
-// refusal. To end the sessions of a key, the operator removes the key.
+// The hub stores nothing for a session, so the cookie stays valid after a restart of
+// the hub. Otherwise the hub would refuse each browser that reconnects after a
+// restart, and an EventSource does not reconnect after a refusal. To end the sessions
+// of a key, the operator removes the key or changes its secret.
 const (
 	cookieName = "sse_session"
 	sessionAge = 7 * 24 * time.Hour
 )
 
-// Login returns the cookie for the key with a secret.
+// Login returns a session cookie for the key with this secret. It fails if there is no
+// such key.
 func (a *Authority) Login(secret string) (*http.Cookie, error) {
 	key := a.key(secret)
 	if key == nil {
@@ -38,7 +40,8 @@ func (a *Authority) Login(secret string) (*http.Cookie, error) {
 	}, nil
 }
 
-// Logout returns a cookie that removes the cookie of Login.
+// Logout returns a cookie with which the browser removes the cookie of Login. It does
+// not make a copy of that cookie invalid.
 func Logout() *http.Cookie {
 	return &http.Cookie{
 		Name: cookieName, Path: "/", MaxAge: -1,
@@ -46,15 +49,16 @@ func Logout() *http.Cookie {
 	}
 }
 
-// code returns the authentication code of head, which is NAME.EXPIRES. The text
-// "sse session" makes the code useless for any other purpose of the key.
+// code returns the authentication code of head, which is NAME.EXPIRES. The code is not
+// valid for any other purpose of the key, because its input includes "sse session".
 func (k *Key) code(head string) string {
 	mac := hmac.New(sha256.New, k.sum[:])
 	mac.Write([]byte("sse session\n" + head))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// checkSession returns the identity for the value of a cookie.
+// checkSession returns the identity of a client that sends a session cookie with this
+// value. It fails if the value is malformed, has expired, or belongs to no key.
 func (a *Authority) checkSession(value string) (*Identity, error) {
 	invalid := unauthorized("the session has expired, or its key was removed; log in at /-/login")
 	dot := strings.LastIndexByte(value, '.')

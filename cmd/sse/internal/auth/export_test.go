@@ -1,7 +1,8 @@
 package auth
 
-// CountTickets returns how many tickets the authority can redeem or has not yet
-// removed, and how many it counts towards the limit.
+// CountTickets returns two numbers: issued is the number of tickets in memory that are
+// not used, and counted is the number of tickets that count for MaxTickets. Both may
+// include tickets that have expired, but were not removed yet.
 func (a *Authority) CountTickets() (issued, counted int) {
 	a.tickets.mu.Lock()
 	defer a.tickets.mu.Unlock()

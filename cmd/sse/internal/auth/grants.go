@@ -18,7 +18,8 @@ const (
 	Delete    Verb = "delete"    // remove stored events
 )
 
-// Grants are the patterns of the topics for which each action is allowed.
+// Grants contains, for each action that a key allows, the patterns of the topics for
+// which it is allowed.
 type Grants map[Verb][]sse.Pattern
 
 // allGrants allows every action on every topic.
@@ -56,7 +57,7 @@ func parseGrants(words []string) (Grants, error) {
 	return grants, nil
 }
 
-// allowsTopic reports whether the action is granted for a topic.
+// allowsTopic reports whether a pattern in g allows the action for a topic.
 func (g Grants) allowsTopic(verb Verb, topic string) bool {
 	for _, pattern := range g[verb] {
 		if pattern.Match(topic) {
@@ -66,9 +67,9 @@ func (g Grants) allowsTopic(verb Verb, topic string) bool {
 	return false
 }
 
-// allowsPattern reports whether one grant allows the action for all topics that p
-// selects. Several grants that only together allow them are not enough: covers
-// compares two patterns.
+// allowsPattern reports whether one pattern in g allows the action for all topics that
+// p selects. It does not combine patterns: for example, a/* and a/*/** together select
+// the topics of a/**, but do not allow it.
 func (g Grants) allowsPattern(verb Verb, p sse.Pattern) bool {
 	for _, granted := range g[verb] {
 		if covers(granted.String(), p.String()) {
@@ -78,8 +79,8 @@ func (g Grants) allowsPattern(verb Verb, p sse.Pattern) bool {
 	return false
 }
 
-// covers reports whether the pattern wide selects every topic that the pattern
-// narrow selects.
+// covers reports whether the pattern wide selects every topic that the pattern narrow
+// selects. It compares the patterns segment by segment.
 func covers(wide, narrow string) bool {
 	for {
 		w, restWide, moreWide := strings.Cut(wide, "/")

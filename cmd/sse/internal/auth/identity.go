@@ -14,24 +14,25 @@ type Identity struct {
 	// Name is the name of the client's key. If empty, no key is needed.
 	Name string
 
-	// Expires is when the client's cookie expires. If zero, the identity does
-	// not expire.
+	// Expires is when the client's cookie expires, or the cookie with which the
+	// client got its ticket. If zero, the identity does not expire.
 	Expires time.Time
 
-	grants Grants
-	scope  *scope // of a ticket, or nil
+	grants Grants // of the key
+	scope  *scope // a further limit if the client has a ticket; otherwise nil
 }
 
-// anonymous is the identity of every client if no key is needed.
+// anonymous is the identity of every client if the hub needs no key.
 var anonymous = &Identity{grants: allGrants()}
 
 const needsKey = "a key is needed: send the header Authorization: Bearer KEY, " +
 	"log in at /-/login, or use a ticket from /-/tickets"
 
-// Identify returns the identity of the client that sent a request. It looks for
-// the header Authorization, then for a ticket, then for a cookie, and checks only
-// the first one that it finds. Therefore a valid cookie does not help if the key
-// in the header is wrong. The query may be nil. Identify uses up a ticket.
+// Identify returns the identity of the client that sent a request. It looks for the
+// header Authorization, then for a ticket in the query, then for a session cookie, and
+// checks only the first of these that the request has. For example, a request with a
+// wrong key in the header is refused even if it also has a valid cookie. The query may
+// be nil. If Identify checks a ticket, the ticket cannot be used again.
 func (a *Authority) Identify(r *http.Request, query url.Values) (*Identity, error) {
 	if a.Open() {
 		return anonymous, nil
@@ -48,8 +49,10 @@ func (a *Authority) Identify(r *http.Request, query url.Values) (*Identity, erro
 	return nil, unauthorized(needsKey)
 }
 
-// checkBearer returns the identity for a header Authorization. RFC 6750 2.1:
-// the case of the scheme does not matter.
+// checkBearer returns the identity of a client that sends this header Authorization,
+// for example "Bearer 0123456789abcdef".
+//
+// RFC 9110 11.1: the case of the scheme, such as Bearer, does not matter.
 func (a *Authority) checkBearer(header string) (*Identity, error) {
 	scheme, secret, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -62,7 +65,8 @@ func (a *Authority) checkBearer(header string) (*Identity, error) {
 	return key.identity(time.Time{}), nil
 }
 
-// CheckTopics returns an error unless verb is allowed for all of the topics.
+// CheckTopics returns an error unless the client may do verb for all of the topics. The
+// error names the first topic for which it is not allowed.
 func (i *Identity) CheckTopics(verb Verb, topics []string) error {
 	for _, topic := range topics {
 		if !i.grants.allowsTopic(verb, topic) || !i.scope.allowsTopic(verb, topic) {
@@ -72,8 +76,8 @@ func (i *Identity) CheckTopics(verb Verb, topics []string) error {
 	return nil
 }
 
-// CheckPatterns returns an error unless verb is allowed for all topics that the
-// patterns select.
+// CheckPatterns returns an error unless the client may do verb for all topics that the
+// patterns select. A ticket allows only the patterns for which it was issued.
 func (i *Identity) CheckPatterns(verb Verb, patterns []sse.Pattern) error {
 	for _, pattern := range patterns {
 		if !i.grants.allowsPattern(verb, pattern) || !i.scope.allowsPattern(verb, pattern) {

@@ -30,7 +30,7 @@ func TestNamesAndSecrets(t *testing.T) {
 		{"k", strings.Repeat("x", 15), short},
 		{"k", strings.Repeat("x", 16), ""},
 	}
-	// The neighbors of the allowed ranges, and other characters.
+	// Characters that are not allowed, such as the neighbors of 0, 9, A, Z, a and z.
 	for _, c := range "`{@[/:.+=~é" {
 		tests = append(tests, test{"a" + string(c), secret, name})
 	}
@@ -87,15 +87,16 @@ func TestKeysMustDiffer(t *testing.T) {
 	}
 }
 
-// The session cookie cannot be read by scripts and is not sent by pages of
-// other sites. Logging out replaces it by a cookie that the browser removes.
+// Scripts cannot read the session cookie (HttpOnly), and a browser does not send it
+// with requests of other sites (SameSite=Strict). Logout returns a cookie with which
+// the browser removes the session cookie.
 func TestSessionCookies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, err := auth.ParseKey("k " + secret + " subscribe a")
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := auth.New([]auth.Key{key}, nil) // with the time of the bubble
+		a, err := auth.New([]auth.Key{key}, nil) // it uses time.Now, which synctest controls
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +105,7 @@ func TestSessionCookies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		expires := time.Now().Add(7*24*time.Hour - time.Second/2) // whole seconds
+		expires := time.Now().Add(7*24*time.Hour - time.Second/2) // truncated to whole seconds
 		if prefix := "k."; !strings.HasPrefix(cookie.Value, prefix) || !cookie.Expires.Equal(expires) {
 			t.Errorf("the cookie is %v, want one of k until %v", cookie, expires)
 		}
@@ -155,7 +156,7 @@ func TestMalformedCookies(t *testing.T) {
 	}
 }
 
-// A byte order mark is skipped at the beginning of a file, and only there.
+// ReadKeys skips a byte order mark at the beginning of a file, and only there.
 func TestKeysWithByteOrderMark(t *testing.T) {
 	const mark, line = "\ufeff", "k 0123456789abcdef publish **\n"
 	for _, text := range []string{mark + line, mark + "# comment\r\n" + line, mark + "\n" + line} {

@@ -10,15 +10,14 @@ import (
 	"time"
 )
 
-// minSecret is the smallest length of a secret. A shorter secret can be
+// minSecret is the smallest length of a secret in bytes. A shorter secret could be
 // guessed.
 const minSecret = 16
 
-// Key is the secret of a program or a person, with the permissions that it
-// grants.
+// Key is an access key of a program or a person.
 type Key struct {
-	Name   string // may appear in logs
-	Grants Grants
+	Name   string // not secret; errors and logs contain it
+	Grants Grants // the actions that the key allows
 
 	sum [32]byte // the SHA-256 of the secret
 }
@@ -26,6 +25,8 @@ type Key struct {
 // ParseKey parses a key in the form of the command line and of a file:
 //
 //	NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
+//
+// At least one of the three actions is needed. The error does not contain SECRET.
 func ParseKey(line string) (Key, error) {
 	words := strings.Fields(line)
 	if len(words) < 2 {
@@ -48,8 +49,8 @@ func ParseKey(line string) (Key, error) {
 	return Key{Name: name, Grants: grants, sum: sha256.Sum256([]byte(secret))}, nil
 }
 
-// ReadKeys reads a file of keys, one per line. It skips empty lines, lines that
-// begin with "#", and the byte order mark that some editors write first.
+// ReadKeys reads a file of keys, one per line. It skips empty lines, lines that begin
+// with "#", and a byte order mark, which some editors write at the beginning.
 func ReadKeys(r io.Reader) ([]Key, error) {
 	var keys []Key
 	lines := bufio.NewScanner(r)
@@ -71,7 +72,8 @@ func ReadKeys(r io.Reader) ([]Key, error) {
 	return keys, lines.Err()
 }
 
-// identity returns the identity of a client with this key.
+// identity returns the identity of a client with this key. If expires is zero, it does
+// not expire.
 func (k *Key) identity(expires time.Time) *Identity {
 	return &Identity{Name: k.Name, Expires: expires, grants: k.Grants}
 }
@@ -82,7 +84,10 @@ func isName(s string) bool {
 	})
 }
 
-// isToken68 reports whether s can follow "Bearer " (RFC 9110 11.2).
+// isToken68 reports whether a secret can follow "Bearer " in a header.
+//
+// RFC 9110 11.2: token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+// isToken68 also accepts "=" before other characters.
 func isToken68(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/=", r)

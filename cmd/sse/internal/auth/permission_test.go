@@ -20,7 +20,7 @@ func login(t *testing.T, a *auth.Authority) *auth.Identity {
 	return identity
 }
 
-// textOf returns the text of an error, or nothing.
+// textOf returns the text of an error, or "" if err is nil.
 func textOf(err error) string {
 	if err == nil {
 		return ""
@@ -36,8 +36,8 @@ func patterns(t *testing.T, texts ...string) (list []sse.Pattern) {
 	return list
 }
 
-// Each topic of a list is checked, and the error names the first topic that is
-// not allowed.
+// CheckTopics checks each topic of a list. The error names the first topic that is not
+// allowed.
 func TestListsOfTopics(t *testing.T) {
 	a, _ := newAuthority(t, "k "+secret+" publish a b subscribe c delete d")
 	identity := login(t, a)
@@ -72,8 +72,7 @@ func TestListsOfTopics(t *testing.T) {
 	}
 }
 
-// A pattern is allowed if one grant selects each of its topics. A pattern that
-// is wider, longer or shorter than the grant is not.
+// A pattern is allowed if a single grant selects all topics that the pattern selects.
 func TestPatternsAgainstGrants(t *testing.T) {
 	for _, test := range []struct {
 		grants  string
@@ -165,8 +164,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A ticket is valid only for its own topics and patterns, and only to
-// subscribe, even if the key grants more.
+// A ticket allows only to subscribe, and only to the topics and patterns for which it
+// was issued, even if the key grants more.
 func TestScopeOfATicket(t *testing.T) {
 	a, _ := newAuthority(t, "k "+secret+" publish ** subscribe ** delete **")
 	for _, test := range []struct {
@@ -206,7 +205,7 @@ func TestScopeOfATicket(t *testing.T) {
 	}
 }
 
-// A ticket cannot be issued for more than its client may do.
+// Issue fails if the client may not subscribe to one of the topics or patterns.
 func TestIssueChecksEachItem(t *testing.T) {
 	a, _ := newAuthority(t, "k "+secret+" subscribe a b/*")
 	for _, test := range []struct {
@@ -224,11 +223,12 @@ func TestIssueChecksEachItem(t *testing.T) {
 	}
 }
 
-// A ticket that is bound to the hub's own origin, with either scheme, is valid
-// for its pages and for programs.
+// A ticket that was issued without an origin, or for the hub's own origin with http or
+// https, is valid for pages of the hub and for programs. Any other ticket is valid
+// only for pages of its origin.
 func TestOwnOriginOfATicket(t *testing.T) {
 	for _, test := range []struct {
-		bound, origin string
+		bound, origin string // of Issue, and of the request that uses the ticket
 		want          int
 	}{
 		{"", "", 200},
@@ -261,8 +261,8 @@ func TestOwnOriginOfATicket(t *testing.T) {
 	}
 }
 
-// At most MaxTickets tickets are issued within TicketAge, whether they are used
-// or not. The authority removes expired tickets from its memory.
+// If no ticket is used, at most MaxTickets tickets are issued within TicketAge. The
+// authority removes expired tickets from its memory.
 func TestLimitOfTickets(t *testing.T) {
 	a, clock := newAuthority(t, "k "+secret+" subscribe a")
 	identity := login(t, a)
@@ -295,15 +295,16 @@ func TestLimitOfTickets(t *testing.T) {
 	clock.Time = clock.Add(auth.TicketAge - 2)
 	issue(503)
 	clock.Time = clock.Add(1)
-	issue(200) // all but the newest have expired
+	issue(200) // all tickets have expired, except the newest
 	count(2, 2)
 	if auth.MaxTickets != 10_000 || auth.TicketAge != 30*time.Second {
 		t.Errorf("%d tickets in %v, want 10000 in 30s", auth.MaxTickets, auth.TicketAge)
 	}
 }
 
-// The topics of all tickets together have at most MaxTicketBytes. The tickets are
-// removed when they have expired, although no further ticket is issued.
+// The topics, patterns and origins of all tickets together have at most MaxTicketBytes,
+// except if there is only one ticket. A timer removes expired tickets, even if no
+// further ticket is issued.
 func TestLimitOfTicketBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		keys, err := auth.ReadKeys(strings.NewReader("k " + secret + " subscribe **"))
@@ -316,13 +317,13 @@ func TestLimitOfTicketBytes(t *testing.T) {
 		}
 		identity := login(t, a)
 		for _, test := range []struct {
-			topics, patterns, origin int // bytes
-			fit                      int
+			topics, patterns, origin int // bytes of one ticket
+			fit                      int // number of tickets that are issued
 		}{
 			{1024, 0, 0, 1024},
 			{512, 512, 0, 1024},
 			{0, 512, 512, 1024},
-			{1, 0, 2 << 20, 1}, // one ticket is always issued
+			{1, 0, 2 << 20, 1}, // the first ticket is always issued
 		} {
 			topics, patterns := []string{strings.Repeat("t", test.topics)}, []sse.Pattern(nil)
 			if test.patterns > 0 {

@@ -15,16 +15,17 @@ const (
 	// TicketAge is how long a ticket is valid.
 	TicketAge = 30 * time.Second
 
-	// MaxTickets is how many tickets are issued within TicketAge.
+	// MaxTickets limits how many tickets are issued within TicketAge. Tickets that
+	// are used within this time may allow more: see issuedTicket.
 	MaxTickets = 10_000
 
-	// MaxTicketBytes is how many bytes the topics, patterns and origins of these
-	// tickets have together.
+	// MaxTicketBytes limits how many bytes the topics, patterns and origins of these
+	// tickets have together. A single ticket may have more.
 	MaxTicketBytes = 1 << 20
 )
 
-// scope is the topics and patterns that a ticket is valid for. A nil scope
-// belongs to an identity without a ticket and allows everything.
+// scope is the topics and patterns for which a ticket is valid. A nil scope allows
+// everything: it belongs to an identity without a ticket.
 type scope struct {
 	topics   []string
 	patterns []sse.Pattern
@@ -39,32 +40,35 @@ func (s *scope) allowsPattern(verb Verb, pattern sse.Pattern) bool {
 }
 
 type ticket struct {
-	identity Identity
-	origin   string
+	identity Identity // of the client to which the ticket was issued, with a scope
+	origin   string   // of the pages that can use the ticket; may be empty
 	expires  time.Time
 }
 
-// issuedTicket is the part of a ticket that counts until the ticket expires,
-// even if it is used.
+// issuedTicket is a ticket that counts for MaxTickets and MaxTicketBytes. A ticket
+// that expires no longer counts. A used ticket counts as long as an older ticket is
+// valid and not used.
 type issuedTicket struct {
 	sum     [32]byte
 	expires time.Time
 	bytes   int // of the topics, the patterns and the origin
 }
 
-// tickets holds the issued tickets, by the SHA-256 of their text.
+// tickets holds the tickets of an authority.
 type tickets struct {
-	mu     sync.Mutex // guards the following
-	issued map[[32]byte]ticket
-	order  []issuedTicket // in the order of issue, which is the order of expiry
-	bytes  int            // sum of order
-	timer  *time.Timer    // removes tickets that have expired; nil before the first ticket
+	mu     sync.Mutex          // guards the following
+	issued map[[32]byte]ticket // tickets that are not used, by the SHA-256 of their text
+	order  []issuedTicket      // in the order of issue, which is the order of expiry
+	bytes  int                 // the sum of the bytes of order
+	timer  *time.Timer         // removes expired tickets; nil before the first ticket
 }
 
-// Issue returns a ticket for one subscription within TicketAge. The
-// subscription may have some or all of these topics and patterns, and must come
-// from a page of origin, for example https://example.com. If origin is empty,
-// it must come from a page of the hub itself, or from a program.
+// Issue returns a ticket for one subscription within TicketAge. The subscription may
+// have some or all of these topics and patterns. It must come from a page of origin,
+// for example https://example.com. If origin is empty, the subscription must come from
+// a page of the hub itself, or from a program. Issue fails if identity comes from a
+// ticket, if it may not subscribe to a topic or pattern, or if there are too many
+// tickets.
 func (a *Authority) Issue(
 	identity *Identity, topics []string, patterns []sse.Pattern, origin string,
 ) (string, error) {
@@ -102,8 +106,8 @@ func (a *Authority) Issue(
 	return text, nil
 }
 
-// cloneScope returns a scope whose strings do not share memory with the request,
-// and the number of their bytes.
+// cloneScope returns a scope, and the number of bytes of its strings. The strings do
+// not share memory with the request.
 func cloneScope(topics []string, patterns []sse.Pattern) (*scope, int) {
 	s, size := &scope{}, 0
 	for _, topic := range topics {
@@ -114,7 +118,7 @@ func cloneScope(topics []string, patterns []sse.Pattern) (*scope, int) {
 		text := strings.Clone(pattern.String())
 		clone, err := sse.ParsePattern(text)
 		if err != nil {
-			clone = pattern // impossible: the text is a pattern's
+			clone = pattern // impossible: the text of a pattern is valid
 		}
 		s.patterns = append(s.patterns, clone)
 		size += len(text)
@@ -122,8 +126,8 @@ func cloneScope(topics []string, patterns []sse.Pattern) (*scope, int) {
 	return s, size
 }
 
-// startTimer starts the timer that removes expired tickets, although no further
-// ticket is issued. The caller holds mu.
+// startTimer starts the timer that removes expired tickets even if no further ticket
+// is issued. The caller holds mu.
 func (s *tickets) startTimer(a *Authority) {
 	if s.timer != nil {
 		s.timer.Reset(TicketAge)
@@ -139,8 +143,8 @@ func (s *tickets) startTimer(a *Authority) {
 	})
 }
 
-// expireLocked removes the oldest tickets until the oldest ticket is valid and
-// unused.
+// expireLocked removes tickets that have expired or were used, from the oldest on. It
+// stops at the first ticket that is valid and not used.
 func (s *tickets) expireLocked(now time.Time) {
 	for len(s.order) > 0 {
 		oldest := s.order[0]
@@ -155,9 +159,9 @@ func (s *tickets) expireLocked(now time.Time) {
 	s.order = nil
 }
 
-// redeem uses up a ticket and returns the identity of the ticket. Even if redeem
-// refuses the request, because the request comes from another origin, the ticket
-// is used up: another page may have stolen it.
+// redeem returns the identity of a ticket, and removes the ticket, so that it cannot be
+// used again. It also removes the ticket if it refuses the request because the request
+// comes from another origin: a page of that origin may have stolen the ticket.
 func (a *Authority) redeem(r *http.Request, text string) (*Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	s := &a.tickets
@@ -175,8 +179,8 @@ func (a *Authority) redeem(r *http.Request, text string) (*Identity, error) {
 	return &t.identity, nil
 }
 
-// areOwn reports whether each origin is the hub's own origin or empty. Browsers
-// send no Origin with requests within one origin.
+// areOwn reports whether each origin is the hub's own origin or empty. A browser sends
+// no Origin if a page reads from its own origin.
 func areOwn(r *http.Request, origins ...string) bool {
 	return !slices.ContainsFunc(origins, func(origin string) bool {
 		return origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host

@@ -63,10 +63,11 @@ type Options struct {
 	// nil, slog.Default().
 	Logger *slog.Logger
 
-	// Fatal is called when the disk fails so that what was written is not known any
-	// more. Nothing is acknowledged from then on; only opening the log again
-	// finds out what there is. It has to end the process before long, because the
-	// store may panic; it must not call methods of the log. If nil, the process exits with status 1.
+	// Fatal is called if the disk fails and the log no longer knows which entries are
+	// on the disk. From then on, the log acknowledges nothing. To find out which
+	// entries there are, open the log again. Fatal must end the process soon, because
+	// the store may panic. It must not call methods of the log. If nil, the process
+	// exits with status 1.
 	Fatal func(err error)
 }
 

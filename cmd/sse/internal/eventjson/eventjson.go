@@ -1,5 +1,5 @@
-// Package eventjson is the form of an event as one line of JSON. The hub writes
-// it in a page of history, and sse listen --json writes it for each event.
+// Package eventjson defines the form of an event as one line of JSON. A page of history
+// of the hub has such lines, and sse listen --json prints such a line for each event.
 package eventjson
 
 import (
@@ -8,22 +8,24 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Event is an event as an object. Data is always present, because it may be
-// empty.
+// Event is the JSON object of an event. Type and data are always present, even if the
+// data is empty. Other fields are absent if they are empty.
 type Event struct {
 	Topics []string `json:"topics,omitempty"`
-	ID     string   `json:"id,omitempty"` // of the event itself
+	ID     string   `json:"id,omitempty"` // never the ID of an earlier event
 	Type   string   `json:"type"`         // message if the event has none
 	Data   string   `json:"data"`
 	Retry  int64    `json:"retry,omitempty"` // milliseconds
 
-	// Time is when the event was published. Only the hub knows it. Received is
-	// when sse listen received the event.
+	// Time is when the event was published. Only the hub knows this time, and sets
+	// it. Received is when sse listen received the event. Both have the form of
+	// FormatTime.
 	Time     string `json:"time,omitempty"`
 	Received string `json:"received,omitempty"`
 }
 
-// New returns the object for an event, without its times.
+// New returns the object for an event with these topics. Its Time and Received are
+// empty.
 func New(event sse.Event, topics ...string) Event {
 	return Event{
 		Topics: topics, ID: event.ID, Type: TypeOf(event), Data: event.Data,
@@ -40,8 +42,9 @@ func TypeOf(event sse.Event) string {
 	return event.Type
 }
 
-// FormatTime returns a time for Event. All times have the same width, so that
-// they can be sorted as text.
+// FormatTime returns a time as text for the fields of Event, for example
+// "2026-01-02T12:00:00.000000000Z". All times have the same length, so that they can
+// be sorted as text.
 func FormatTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")
 }

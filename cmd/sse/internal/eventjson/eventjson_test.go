@@ -9,7 +9,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/eventjson"
 )
 
-// The names and the order of the fields, and which fields are always present.
+// The fields have these names and this order. Only type and data are always present.
 func TestEvent(t *testing.T) {
 	at := eventjson.FormatTime(time.Date(2026, 1, 2, 13, 0, 0, 500, time.FixedZone("", 3600)))
 	all := eventjson.New(sse.Event{

@@ -23,7 +23,8 @@ const (
 	evil = "https://evil.example"
 )
 
-// A page of an origin that is not allowed can neither publish nor read.
+// A web page can neither publish nor read, unless it is a page of the hub or --cors
+// allows its origin.
 func TestOrigins(t *testing.T) {
 	open := hubtest.Start(t, hub.Config{})
 	cors := hubtest.Start(t, hub.Config{Origins: []string{page}})
@@ -32,7 +33,7 @@ func TestOrigins(t *testing.T) {
 		name         string
 		origin, site string
 		more         string
-		closed, cors int // the status without and with --cors
+		closed, cors int // the expected status of the hubs open and cors
 	}{
 		{"no browser", "", "", "", 200, 200},
 		{"own page", "", "same-origin", "", 200, 200},
@@ -85,8 +86,9 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// A proxy on this machine that rewrites Host opens a hub without keys to no other
-// machine, unless the operator wants that.
+// A proxy on this machine that rewrites Host does not give other machines access to a
+// hub without keys, unless --insecure is set. The hub recognizes the proxy by the
+// headers that the proxy adds.
 func TestProxies(t *testing.T) {
 	keys := hubtest.Keys(t, "k 0123456789abcdef publish ** subscribe **")
 	bearer := []string{"Authorization", "Bearer 0123456789abcdef"}
@@ -101,7 +103,7 @@ func TestProxies(t *testing.T) {
 		{"--host", hub.Config{Hosts: []string{"hub.example"}}, true, nil, 403},
 		{"--insecure", hub.Config{Insecure: true}, true, nil, 200},
 		{"keys", hub.Config{Keys: keys}, true, bearer, 200},
-		{"a proxy that leaves no mark", hub.Config{}, false, nil, 200}, // as documented
+		{"a proxy that leaves no mark", hub.Config{}, false, nil, 200}, // see sse serve -h
 	} {
 		h := hubtest.Start(t, test.config)
 		target, err := url.Parse(h.URL)
@@ -233,7 +235,7 @@ func TestLogin(t *testing.T) {
 	if got := h.Do("GET", "/news?follow=0", "", header...); got.StatusCode != 200 {
 		t.Errorf("with the cookie: %d %s", got.StatusCode, got.Text)
 	}
-	// A page of another origin would send the same cookie.
+	// A page of another origin sends the same cookie, but is refused.
 	foreign := []string{header[0], header[1], "Origin", evil, "Sec-Fetch-Site", "cross-site"}
 	for _, method := range []string{"GET", "POST"} {
 		if got := h.Do(method, "/news", "", foreign...); got.StatusCode != 403 {
@@ -314,9 +316,11 @@ func TestTicketForAStream(t *testing.T) {
 	}
 }
 
-// TestPositionsRevealNothing plays a client that may read only news, and polls for
-// positions to find out which of 1,000 values an event of another topic has. It even
-// knows when the event was published.
+// TestPositionsRevealNothing plays a client that may read only the topic news. The
+// client tries to find out which of 1,000 values an event of the topic secret has. It
+// compares the Check of a position that the hub sends with the Check that it computes
+// for each possible event. It knows the time at which the event was published, but not
+// the log's key.
 func TestPositionsRevealNothing(t *testing.T) {
 	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		const trials, values = 100, 1000
@@ -347,15 +351,16 @@ func TestPositionsRevealNothing(t *testing.T) {
 				}
 			}
 		}
-		// A client that guesses finds more than four of the values in one of 13 million
-		// runs of this test.
+		// A client that only guesses finds more than four of the values in one of 13
+		// million runs of this test.
 		if found > 4 {
 			t.Errorf("the positions revealed %d of %d values", found, trials)
 		}
 	})
 }
 
-// checkWithoutKey is the function that positions contained before they had a key.
+// checkWithoutKey returns the Check that the position of an event had in earlier
+// versions, which used no key.
 func checkWithoutKey(e *sse.Entry) uint32 {
 	crc := uint32(1)
 	number := func(n int64) {

@@ -17,10 +17,10 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// BenchmarkPublish measures the cost of a POST of one event, in comparison with
-// a POST to a handler that does nothing. Client and server are in this process,
-// and cpu-ns/op counts both. The client writes raw bytes, so that the cost of
-// the client is small, and is the same in all cases.
+// BenchmarkPublish measures the cost of publishing an event by POST, in comparison
+// with a POST to a handler that does nothing. Client and server run in this process,
+// and cpu-ns/op is the CPU time of both. The client writes raw bytes, so that the cost
+// of the client is small, and is the same in all cases.
 func BenchmarkPublish(b *testing.B) {
 	b.Run("empty handler", func(b *testing.B) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +47,8 @@ func BenchmarkPublish(b *testing.B) {
 	})
 }
 
-// post sends requests of n events each, until it has sent b.N events.
+// post sends the same request of n events again and again, until it has sent b.N
+// events.
 func post(b *testing.B, addr, path, body string, n int) {
 	request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s",
 		path, len(body), body)
@@ -79,7 +80,8 @@ func post(b *testing.B, addr, path, body string, n int) {
 	b.ReportMetric(float64(processTime()-before)/float64(b.N), "cpu-ns/op")
 }
 
-// skipResponse reads a response. It returns an error unless the status is 200.
+// skipResponse reads a response, and ignores its content. It returns an error unless
+// the status is 200.
 func skipResponse(in *bufio.Reader) error {
 	length := 0
 	for first := true; ; first = false {

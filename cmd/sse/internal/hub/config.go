@@ -20,22 +20,22 @@ const Memory = "memory"
 
 // Config configures a hub. Addr and Data must be set.
 type Config struct {
-	// Addr is the address to listen on: localhost:3000 for both loopback
-	// addresses of this machine, :3000 for all of its addresses, or one address
-	// and a port.
+	// Addr is the address to listen on. For example, localhost:3000 means both
+	// loopback addresses of this machine, :3000 means all of its addresses, and
+	// 192.0.2.1:3000 means one address.
 	Addr string
 
-	// AddrFile, if not empty, is a file. Once the hub serves, it writes its
-	// address to the file. If the port of Addr is 0, the address has the actual
-	// port.
+	// AddrFile, if not empty, is the name of a file. When the hub serves, it writes
+	// its address to the file, with the actual port if the port of Addr is 0. At
+	// shutdown, the hub removes the file.
 	AddrFile string
 
 	// Data is the directory of the event log, or Memory.
 	Data string
 
-	// Keys are the keys of the clients that may use the hub. Without keys every
-	// client may use the hub. Then, unless Insecure is true, the hub must listen
-	// on loopback addresses only, and refuses requests through a proxy.
+	// Keys are the keys of the clients that may use the hub. Without keys, every
+	// client may use the hub. Without keys and without Insecure, the hub must listen
+	// on loopback addresses only, and refuses requests that a proxy has forwarded.
 	Keys     []auth.Key
 	Insecure bool
 
@@ -45,39 +45,42 @@ type Config struct {
 	Origins  []string
 	MaxEvent int
 
-	// MaxConnections is how many connections may be open. Further connections wait
-	// until the hub accepts them. If zero, the limit of descriptors of the process
-	// minus 512, or half of it if it is less than 1,024.
+	// MaxConnections is the largest number of open connections. Further connections
+	// wait until the hub accepts them. If zero, it is the descriptor limit of the
+	// process minus 512, or half of a descriptor limit below 1,024.
 	MaxConnections int
 
-	// MaxInflight is how many bytes all requests in flight may use together. If
-	// zero, 1/8 of the memory that the process may use, but at least 64 MiB and at
-	// least four times MaxEvent.
+	// MaxInflight limits the memory, in bytes, that all requests in flight may use
+	// together. If zero, it is 1/8 of the memory that the process may use, but at
+	// least 64 MiB and at least four times MaxEvent.
 	MaxInflight int64
 
-	// Retention lists limits of the stored events: of all topics together, and
-	// of each topic that a pattern matches. If several patterns match a topic,
-	// only the first of them applies.
+	// Retention lists limits of the stored events. A rule without a pattern limits
+	// the events of all topics together. A rule with a pattern limits the events of
+	// each topic that the pattern matches. If several patterns match a topic, only
+	// the first of them applies.
 	Retention []Retention
 
-	// KeyWindow is how long the hub remembers idempotency keys. If zero, 24
-	// hours.
+	// KeyWindow is how long the hub remembers the Idempotency-Key of a request. If
+	// zero, 24 hours.
 	KeyWindow time.Duration
 
-	// Heartbeat is how long a stream may be idle before the hub sends a byte.
-	// If zero, 15 seconds.
+	// Heartbeat is the time of silence after which the hub sends a heartbeat, a
+	// comment that keeps the connection of a stream open. If zero, 15 seconds.
 	Heartbeat time.Duration
 
 	// LockWait is how long to wait for another hub to release Data. If zero, 10
 	// seconds; if negative, the hub does not wait.
 	LockWait time.Duration
 
-	// NewEpoch begins a new epoch of the event log: each client that reconnects
-	// gets a gap. A log that has lost its key file needs it.
+	// NewEpoch begins a new epoch of the event log. Positions from before are then no
+	// longer valid: each client that reconnects with one of them receives an event
+	// sse.gap, which reports a loss. A log that has lost its key file cannot be opened
+	// without NewEpoch.
 	NewEpoch bool
 
-	// Grace is how long the hub waits at shutdown for its streams to end. If
-	// zero, 1.5 seconds.
+	// Grace is how long the hub waits at shutdown for requests and streams to end,
+	// before it closes their connections. If zero, 1.5 seconds.
 	Grace time.Duration
 
 	// Logger receives messages for the operator. If nil, the hub logs nothing.
@@ -87,8 +90,10 @@ type Config struct {
 	Ready func(Started)
 }
 
-// Retention limits the stored events of each topic that Pattern matches or, if
-// Pattern is zero, of all topics together. A limit of zero is no limit.
+// Retention limits the stored events of each topic that Pattern matches. If Pattern
+// is zero, it limits the events of all topics together. In a limit for each topic,
+// zero means no limit. In a limit of all topics together, zero means no limit on the
+// disk, and the default of [sse.Retention] in memory.
 type Retention struct {
 	Pattern sse.Pattern
 	Age     time.Duration
@@ -180,8 +185,9 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// checkMaxConnections checks the limit of connections of a process that may have
-// this many descriptors. Zero descriptors mean no limit.
+// checkMaxConnections returns an error if n is not a valid limit of connections for a
+// process with this descriptor limit. If n is zero, the default applies. If descriptors
+// is zero, the descriptor limit is unknown.
 func checkMaxConnections(n int, descriptors uint64) error {
 	switch {
 	case n < 0:

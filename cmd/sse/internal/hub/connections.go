@@ -18,24 +18,27 @@ import (
 
 const (
 	// reservedDescriptors is how many descriptors the hub does not use for
-	// connections: the event log may have half of them for its tables.
+	// connections. The event log may use half of them for its tables, which are the
+	// files of its store.
 	reservedDescriptors = 512
 
-	// minSpareDescriptors is how many descriptors --max-connections must leave.
+	// minSpareDescriptors is how many descriptors must remain if --max-connections
+	// is set.
 	minSpareDescriptors = 64
 
-	// idleTime is how long a connection must have been idle before the hub may
-	// close it to make room for another connection.
+	// idleTime is how long a connection must have been idle before the hub may close
+	// it to make room for another connection. While the limit is reached, the hub
+	// looks for such connections once in idleTime.
 	idleTime = time.Second
 
-	// fullLogPause is the time between two log records of a hub that accepts no
-	// connections.
+	// fullLogPause is the shortest time between two warnings that the limit of
+	// connections is reached.
 	fullLogPause = time.Minute
 )
 
-// defaultMaxConnections returns the default of Config.MaxConnections for a
-// process that may have the given number of descriptors. Zero means that there is
-// no limit.
+// defaultMaxConnections returns the default of Config.MaxConnections for a process
+// with this descriptor limit. Zero means that there is no limit, or that the limit is
+// unknown.
 func defaultMaxConnections(descriptors uint64) int {
 	switch {
 	case descriptors == 0 || descriptors > math.MaxInt32:
@@ -47,16 +50,17 @@ func defaultMaxConnections(descriptors uint64) int {
 }
 
 // connections counts the open connections, and limits their number: while the
-// limit is reached, no connection is accepted.
+// limit is reached, the hub accepts no connection.
 //
-// A connection that is parked does not belong to net/http any more:
+// When the broker parks a stream, it takes the connection from net/http, and waits
+// for events without a goroutine of the stream:
 //
 //	accepted ─► served by net/http ─────────────────────────► closed
 //	                  │ hijacked                              ▲
 //	                  └► handed over ─► parked by the broker ─┘
 //
-// It is counted in all of these states. A stream that has just been parked counts
-// twice, until its handler has returned.
+// A connection is counted in all of these states. A connection that has just been
+// parked is counted twice, until the handler of its request has returned.
 type connections struct {
 	max    int
 	logger *slog.Logger
@@ -65,8 +69,8 @@ type connections struct {
 	mu        sync.Mutex // guards the following
 	open      int
 	changed   chan struct{} // closed when open falls; nil if no goroutine waits
-	lastSweep time.Time     // when closeIdle has last run
-	lastLog   time.Time
+	lastSweep time.Time     // when awaitRoom last called closeIdle
+	lastLog   time.Time     // when awaitRoom last logged that the limit is reached
 }
 
 // connection is the state of one connection.
@@ -74,14 +78,15 @@ type connection struct {
 	conn      net.Conn
 	state     atomic.Int32 // an http.ConnState
 	idleSince atomic.Int64 // when the state became New or Idle, in nanoseconds since 1970
-	released  atomic.Bool  // not counted any more
+	released  atomic.Bool  // no longer counted as served by net/http
 }
 
 // connectionKey is the key of the *connection in the context of a request.
 type connectionKey struct{}
 
-// configure makes a server and a broker report their connections. The other
-// hooks of the server must be set already.
+// configure makes a server and a broker report their connections to c. It wraps
+// ConnContext and Handler of the server and OnDisconnect of the broker, which must be
+// set already. It replaces ConnState of the server and OnConnect of the broker.
 func (c *connections) configure(server *http.Server, broker *sse.Broker) {
 	nextContext, handler, ended := server.ConnContext, server.Handler, broker.OnDisconnect
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -89,7 +94,7 @@ func (c *connections) configure(server *http.Server, broker *sse.Broker) {
 	}
 	server.ConnState = c.note
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet { // other requests are never hijacked
+		if r.Method == http.MethodGet { // only a GET can be a stream, and be hijacked
 			defer c.endHandover(r)
 		}
 		handler.ServeHTTP(w, r)
@@ -107,7 +112,7 @@ func (c *connections) configure(server *http.Server, broker *sse.Broker) {
 	}
 }
 
-// add counts a connection that was accepted.
+// add counts a connection that net/http has accepted, and returns its record.
 func (c *connections) add(conn net.Conn) *connection {
 	record := &connection{conn: conn}
 	record.idleSince.Store(time.Now().UnixNano())
@@ -116,7 +121,8 @@ func (c *connections) add(conn net.Conn) *connection {
 	return record
 }
 
-// note is for [http.Server.ConnState].
+// note is called by net/http when the state of a connection changes. It records the
+// new state, and no longer counts a connection that was closed.
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	value, ok := c.served.Load(conn)
 	if !ok {
@@ -126,7 +132,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateIdle:
 		record.idleSince.Store(time.Now().UnixNano())
-	case http.StateHijacked: // endHandover releases it
+	case http.StateHijacked: // endHandover releases the record
 		c.served.Delete(conn)
 	case http.StateClosed:
 		c.served.Delete(conn)
@@ -135,8 +141,9 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	record.state.Store(int32(state))
 }
 
-// endHandover is called when the handler of a request has returned. If the
-// handler has hijacked the connection, it is now closed or counted as parked.
+// endHandover is called when the handler of a request has returned. If the handler
+// has hijacked the connection, endHandover no longer counts the connection as served:
+// it is closed already, or OnConnect has counted it as parked.
 func (c *connections) endHandover(r *http.Request) {
 	record, ok := r.Context().Value(connectionKey{}).(*connection)
 	if ok && http.ConnState(record.state.Load()) == http.StateHijacked {
@@ -160,8 +167,9 @@ func (c *connections) count(change int) {
 	}
 }
 
-// awaitRoom blocks until there are fewer connections than the limit. It reports
-// false if closed was closed first.
+// awaitRoom blocks until there are fewer connections than the limit, and then returns
+// true. If the channel closed is closed first, it returns false. While it waits, it
+// closes idle connections once in idleTime, and logs a warning once in fullLogPause.
 func (c *connections) awaitRoom(closed <-chan struct{}) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,8 +205,8 @@ func (c *connections) awaitRoom(closed <-chan struct{}) bool {
 	return true
 }
 
-// waitAny blocks until one of the channels is closed or idleTime has passed. It
-// reports whether closed ended the wait.
+// waitAny blocks until changed or closed is closed, or until idleTime has passed. It
+// returns true only if it has found that closed is closed.
 func waitAny(changed, closed <-chan struct{}) bool {
 	timer := time.NewTimer(idleTime)
 	defer timer.Stop()
@@ -211,10 +219,11 @@ func waitAny(changed, closed <-chan struct{}) bool {
 	return false
 }
 
-// closeIdle closes connections that have waited for the head of their first
-// request since the time before or longer. If there are none, it closes
-// connections that have waited as long for another request. It closes the ones
-// that have waited longest first, and at most half of the limit.
+// closeIdle closes connections that have been idle since the time before, or longer.
+// It closes connections that have not yet sent the whole head of a first request. If
+// there are none, it closes connections between two requests. It closes the
+// connections with the longest idle time first, and at most half of the limit, but at
+// least one.
 func (c *connections) closeIdle(before time.Time) {
 	var waiting, idle []*connection
 	c.served.Range(func(_, value any) bool {
@@ -237,14 +246,15 @@ func (c *connections) closeIdle(before time.Time) {
 		return cmp.Compare(a.idleSince.Load(), b.idleSince.Load())
 	})
 	for _, record := range waiting[:min(len(waiting), max(1, c.max/2))] {
-		_ = record.conn.Close() // net/http then reports that it is closed
+		_ = record.conn.Close() // net/http then calls note with StateClosed
 	}
 }
 
-// limitedListener accepts a connection only if there is room for it. It does not
-// wrap the connections, because the broker would not park a wrapped connection.
-// While the listener waits in Accept, another listener may take the last place.
-// Therefore the limit may be exceeded by one connection for each further listener.
+// limitedListener accepts a connection only if fewer connections than the limit are
+// open. It does not wrap the connections, because the broker would not park a wrapped
+// connection. If a hub has two listeners, both may find room for one connection, and
+// then both accept one. So the limit may be exceeded by one connection for each
+// listener after the first.
 type limitedListener struct {
 	net.Listener
 	connections *connections

@@ -30,8 +30,8 @@ type limitedServer struct {
 	connections *hub.Connections
 }
 
-// newLimitedServer starts a server that parks streams of /stream. It responds to
-// other paths with one line.
+// newLimitedServer starts a server with a stream at /stream, which its broker parks.
+// Any other path has a response of one line.
 func newLimitedServer(tb testing.TB, limit int) *limitedServer {
 	tb.Helper()
 	s := &limitedServer{
@@ -86,7 +86,7 @@ func (s *limitedServer) awaitStatus(conn net.Conn) *http.Response {
 	return response
 }
 
-// A connection is counted until it is closed, in each way that it can end.
+// However a connection ends, it is counted until it is closed, and not after that.
 func TestConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := newLimitedServer(t, 100)
@@ -124,8 +124,8 @@ func TestConnectionsAreCounted(t *testing.T) {
 	}
 }
 
-// While the limit is reached, a further connection waits. It is served once a
-// parked stream has ended.
+// While the limit is reached, a further connection waits. When a parked stream has
+// ended, the server accepts the connection that waits.
 func TestConnectionsWait(t *testing.T) {
 	t.Parallel()
 	s := newLimitedServer(t, 3)
@@ -136,7 +136,8 @@ func TestConnectionsWait(t *testing.T) {
 		streams = append(streams, conn)
 	}
 	waiting := s.dial("/stream")
-	// The server would serve it before it handles the events that follow.
+	// Without the limit, the stream of this connection would begin before the other
+	// streams receive these events.
 	for range 100 {
 		if _, err := s.broker.Publish(t.Context(), sse.Event{Data: "x"}, "news"); err != nil {
 			t.Fatal(err)
@@ -161,7 +162,8 @@ func TestConnectionsWait(t *testing.T) {
 	s.awaitStatus(waiting)
 }
 
-// Connections without a request make room for others.
+// To make room for other connections, the hub closes connections that have sent no
+// request, and connections between two requests.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"", "/other"} {
@@ -175,7 +177,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// A listener that waits for room ends when it is closed.
+// Accept of a listener that has no room returns when the listener is closed.
 func TestFullListenerCloses(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -243,8 +245,8 @@ func TestDefaultMaxInflight(t *testing.T) {
 	}
 }
 
-// Of warnings of one kind, the first is logged at once. Then there is one every
-// ten seconds, with the number of the others.
+// The first warning of a kind is logged at once. After that, the last warning of each
+// ten seconds is logged, with the number of warnings in these ten seconds.
 func TestSpacedLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -265,7 +267,7 @@ func TestSpacedLog(t *testing.T) {
 				logger.Info("an operator's message")
 				logger.Error("another error", "error", "full")
 			}
-			if i == 0 { // so that no record has the time of a timer
+			if i == 0 { // so that no warning comes at the same moment as a timer
 				time.Sleep(5 * time.Millisecond)
 				continue
 			}

@@ -14,7 +14,7 @@ import (
 // LogHealth is the health of a log.
 type LogHealth = logHealth
 
-// NewLogHealth returns the health of a log whose disk is tested with test.
+// NewLogHealth returns the health of a log. It tests the disk by calling test.
 func NewLogHealth(log sse.EventLog, test func() error) *LogHealth {
 	return &logHealth{EventLog: log, test: test, logger: slog.New(slog.DiscardHandler)}
 }
@@ -22,7 +22,7 @@ func NewLogHealth(log sse.EventLog, test func() error) *LogHealth {
 // Check is check.
 func (h *logHealth) Check(ctx context.Context) api.LogHealth { return h.check(ctx) }
 
-// Connections is the connections of a hub.
+// Connections counts and limits the connections of a hub.
 type Connections = connections
 
 // NewConnections returns connections with a limit.
@@ -82,15 +82,15 @@ func NewRequestCache(maxAge time.Duration, limit int, logger *slog.Logger, now f
 	return c
 }
 
-// Publish publishes a request with a key, and reports whether it was published
-// before.
+// Publish publishes a request with this idempotency key. It reports whether a request
+// with the key was published before.
 func (c *requestCache) Publish(ctx context.Context, owner, key string) (replayed bool, err error) {
 	_, replayed, err = c.publish(ctx, &api.IdempotentRequest{Owner: owner, Key: key},
 		func() ([]sse.Position, error) { return nil, nil })
 	return replayed, err
 }
 
-// Owners returns the number of owners with requests.
+// Owners returns the number of owners that c stores.
 func (c *requestCache) Owners() int { return len(c.owners) }
 
 // WriteTestFile is writeTestFile.

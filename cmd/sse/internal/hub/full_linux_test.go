@@ -42,8 +42,9 @@ var bulk = func() string {
 	return string(data)
 }()
 
-// TestFullDisk fills the disk of a hub several times. After each time it makes
-// space in one of the ways that an operator has, without a restart of the hub.
+// TestFullDisk fills the disk of a hub several times. Each time, it then makes space in
+// a different way, as an operator could, without a restart of the hub. At the end, it
+// restarts the hub.
 func TestFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -98,8 +99,8 @@ func TestFullDisk(t *testing.T) {
 	h.checkEvents(h.listen("/**?since=earliest"))
 }
 
-// A full disk is noticed although nothing is published, and a test file that did
-// not fit is removed.
+// The test of a disk reports that the disk is full, even if no event is published. It
+// leaves no file on the disk, even if the file was not written completely.
 func TestWriteTestFile(t *testing.T) {
 	disk := hubtest.SmallDisk(t, 1<<20)
 	check := func(full bool, want ...string) {
@@ -130,7 +131,7 @@ func TestWriteTestFile(t *testing.T) {
 	}
 }
 
-// A hub that has no space to start returns an error with a hint.
+// If the disk has no space for the store of a hub, Run returns an error with a hint.
 func TestDiskTooFullToStart(t *testing.T) {
 	data := filepath.Join(hubtest.SmallDisk(t, 512<<10), "events")
 	h, err := hub.New(hub.Config{Addr: "localhost:0", Data: data})
@@ -184,9 +185,9 @@ func (h *fullHub) waitForSpace() {
 	}
 }
 
-// checkRefused checks the error of each way to publish when the disk is full.
-// If the hub has found some space in the meantime, it accepts an event or two
-// before the error.
+// checkRefused checks that each way to publish returns the error of a full disk. It
+// repeats a request until it fails, because the hub may still find space for a few
+// small events.
 func (h *fullHub) checkRefused() {
 	h.t.Helper()
 	for i, publish := range []func(data string) hubtest.Answer{
@@ -231,8 +232,8 @@ func (h *fullHub) checkReadiness(want string) {
 	}
 }
 
-// removePrefix removes the acknowledged events whose data has a prefix, because
-// they were deleted.
+// removePrefix removes the events whose data has this prefix from h.acknowledged. The
+// test calls it after the hub has deleted these events.
 func (h *fullHub) removePrefix(prefix string) {
 	for id, data := range h.acknowledged {
 		if strings.HasPrefix(data, prefix) {
@@ -241,15 +242,15 @@ func (h *fullHub) removePrefix(prefix string) {
 	}
 }
 
-// listener reads a stream. When the stream ends, it reconnects like a browser:
-// a listener that does not read while the test fills the disk is disconnected.
+// listener reads a stream. The hub ends the stream if the listener does not read while
+// the test fills the disk. The listener then reconnects with the last id, like a browser.
 type listener struct {
 	*bufio.Reader
 	path, last string            // last is the id of the last event
 	seen       map[string]string // data by id
 }
 
-// listen subscribes until the test ends.
+// listen subscribes to path. The stream is open until the test ends.
 func (h *fullHub) listen(path string) *listener {
 	l := &listener{path: path, seen: map[string]string{}}
 	h.connect(l)
@@ -266,9 +267,9 @@ func (h *fullHub) connect(l *listener) {
 	l.Reader = bufio.NewReaderSize(response.Body, 1<<17)
 }
 
-// checkEvents reads the stream until l has received every acknowledged event. It
-// checks that l receives each event once and no other events, and that the
-// history has the same events.
+// checkEvents reads the stream until l has received every acknowledged event. It fails
+// if l receives an event twice or an event that was not acknowledged, or if the history
+// does not have exactly the acknowledged events.
 func (h *fullHub) checkEvents(l *listener) {
 	h.t.Helper()
 	missing := 0
@@ -277,7 +278,7 @@ func (h *fullHub) checkEvents(l *listener) {
 			missing++
 		}
 	}
-	for received := 0; missing > 0; received++ { // events since the listener has connected
+	for received := 0; missing > 0; received++ { // received counts events of the connection
 		id, data, err := l.read()
 		if err != nil && received > 0 {
 			h.connect(l)
@@ -301,7 +302,7 @@ func (h *fullHub) checkEvents(l *listener) {
 	}
 }
 
-// read returns the next published event of the stream.
+// read returns the next event of the stream that has data.
 func (l *listener) read() (id, data string, err error) {
 	for {
 		line, err := l.ReadString('\n')
@@ -322,7 +323,7 @@ func (l *listener) read() (id, data string, err error) {
 	}
 }
 
-// history reads all pages of history.
+// history returns the data of all stored events, by id. It reads all pages of history.
 func (h *fullHub) history() map[string]string {
 	all := map[string]string{}
 	for path := "/**?follow=0"; ; {

@@ -5,10 +5,11 @@
 //
 //	log ◄── broker ◄── api ◄── http.Server ◄── listeners
 //
-// A request passes these parts from right to left. When ctx is done, the hub
-// first closes the listeners, so that another process can listen on the port.
-// Then it ends each stream, after it has sent a random delay for the client to
-// wait before it reconnects. Last, the hub releases the lock of the log.
+// A request passes these parts from right to left. When ctx is done, the hub first
+// closes the listeners, so that another process can listen on the port. Then it
+// sends a random delay on each stream, and ends the stream. The client waits for
+// this delay before it reconnects. Last, the hub closes the log, and so releases the
+// lock of the data directory.
 package hub
 
 import (
@@ -31,7 +32,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// Hub is a hub that can run once.
+// Hub is a hub. It can run only once.
 type Hub struct {
 	config Config
 	disk   *disklog.Log // nil if the events are in memory
@@ -57,9 +58,10 @@ func New(config Config) (*Hub, error) {
 	return h, nil
 }
 
-// Run serves until ctx is done and then shuts down: it waits up to Config.Grace
-// for the streams to end, and until the log is closed. Run returns nil after
-// such a shutdown, and an error if the hub cannot start or a listener fails.
+// Run serves until ctx is done, and then shuts down. At shutdown, it waits up to
+// Config.Grace for requests and streams to end, and then until the log is closed. Run
+// returns nil if ctx was done, even if the hub had not started to serve. It returns an
+// error if the hub cannot start, a listener fails, or the log cannot be closed.
 func (h *Hub) Run(ctx context.Context) (err error) {
 	defer h.spacedLog.flush()
 	if h.config.Data != Memory {
@@ -128,8 +130,9 @@ func (h *Hub) build() error {
 		Authority: authority,
 		Hosts:     c.Hosts, Origins: c.Origins, MaxEvent: c.MaxEvent, Closing: closing,
 		MaxInflight: c.MaxInflight,
-		// With keys, requests under another host name are harmless: a page that
-		// uses such a name (DNS rebinding) has no key.
+		// If the hub has keys, a request with any host name is harmless. By DNS
+		// rebinding, a web page can send requests under a name of its own, but it
+		// has no key.
 		AnyHost:       len(c.Hosts) == 0 && len(c.Keys) > 0 && !isLoopback(host),
 		RefuseProxies: len(c.Keys) == 0 && !c.Insecure,
 		OnRefused: func(subject, flag string) {
@@ -156,8 +159,8 @@ func (h *Hub) build() error {
 	return nil
 }
 
-// memoryRetention returns the rules of a broker that stores its events in
-// memory: the limits of all topics together, and the limits of each topic.
+// memoryRetention returns rules in the form that a broker needs if it stores its
+// events in memory: the limits of all topics together, and the limits of each topic.
 func memoryRetention(rules []Retention) (all sse.Retention, topics []sse.TopicRetention) {
 	for _, r := range rules {
 		if r.Pattern == (sse.Pattern{}) {
@@ -171,8 +174,8 @@ func memoryRetention(rules []Retention) (all sse.Retention, topics []sse.TopicRe
 	return all, topics
 }
 
-// serve starts to serve on all listeners. The returned channel receives the
-// error of a listener that fails.
+// serve starts to serve on all listeners. If a listener fails, the returned channel
+// receives the error.
 func (h *Hub) serve(listeners []net.Listener) <-chan error {
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -186,7 +189,8 @@ func (h *Hub) serve(listeners []net.Listener) <-chan error {
 	return failed
 }
 
-// newStarted returns the addresses of the hub.
+// newStarted returns the description of a hub that serves on these listeners. If the
+// hub listens on all addresses, its host is localhost.
 func (h *Hub) newStarted(listeners []net.Listener) Started {
 	host, _, _ := net.SplitHostPort(h.config.Addr)
 	port := strconv.Itoa(listeners[0].Addr().(*net.TCPAddr).Port)
@@ -223,23 +227,23 @@ func (h *Hub) writeAddr(addr string) error {
 func (h *Hub) shutdown(grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	h.cancelRequests() // a PUT that publishes lines returns the number of published events
+	h.cancelRequests() // ends, for example, requests that publish lines as they arrive
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		// Shutdown closes the listeners first. Then it waits for requests until
-		// ctx is done. It does not wait for parked streams, and other streams
-		// end with the broker.
+		// Server.Shutdown closes the listeners first. Then it waits for requests
+		// until ctx is done. It does not wait for parked streams, which it does not
+		// know. The requests of other streams end when the broker shuts down.
 		if h.server.Shutdown(ctx) != nil {
 			_ = h.server.Close()
 		}
 	})
-	// Shut the broker down only after no new connection can arrive: the broker
-	// would refuse a subscriber with an error, after which an EventSource does
-	// not reconnect.
+	// Wait until no new connection can arrive before the broker shuts down. A broker
+	// that shuts down answers a new subscriber with an error, and an EventSource does
+	// not reconnect after an error response.
 	h.servers.Wait()
 	err := h.broker.Shutdown(ctx)
 	wait.Wait()
-	h.stopLagLog() // only now, because subscribers may lag until the end
+	h.stopLagLog() // only now, because subscribers may lag until the broker has ended
 	h.lagLog.Wait()
 	if h.config.AddrFile != "" {
 		_ = os.Remove(h.config.AddrFile)

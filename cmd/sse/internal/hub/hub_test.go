@@ -55,7 +55,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// A hub on localhost listens on both loopback addresses.
+// A hub on localhost listens on 127.0.0.1 and on ::1.
 func TestBothLoopbackAddresses(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	_, port, _ := net.SplitHostPort(h.Addr)
@@ -77,8 +77,8 @@ func TestBothLoopbackAddresses(t *testing.T) {
 	}
 }
 
-// If the port is in use on one loopback address, the hub does not start on the
-// other.
+// If the port is in use on one of the loopback addresses, the hub does not start. The
+// error names the process that uses the port.
 func TestBusyPort(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
@@ -130,9 +130,9 @@ func open(t *testing.T, h *hubtest.Hub, path string, header ...string) *http.Res
 	return response
 }
 
-// At shutdown, every stream gets a time to reconnect after, and ends. A PUT
-// that publishes line by line ends, too. After that, the port and the lock are
-// free.
+// At shutdown, the hub sends a reconnect delay on every stream, and ends the stream. It
+// also ends a PUT that publishes lines as they arrive. After the shutdown, the port and
+// the lock of the data directory are free.
 func TestShutdown(t *testing.T) {
 	dir := t.TempDir()
 	h := hubtest.Start(t, hub.Config{Data: dir})
@@ -185,7 +185,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// A hub that starts while another hub uses the log waits for the log.
+// A hub that starts while another hub uses the log waits until the log is released. A
+// client of the first hub then reconnects to the second hub.
 func TestSuccessor(t *testing.T) {
 	dir := t.TempDir()
 	first := hubtest.Start(t, hub.Config{Data: dir})

@@ -13,20 +13,22 @@ import (
 )
 
 const (
-	// maxRequests bounds the idempotent requests of each owner that the hub
-	// remembers in memory. At this number it removes the owner's oldest.
+	// maxRequests is how many requests of each owner a requestCache stores. For a
+	// further request, it removes the owner's oldest request.
 	maxRequests = 100_000
 
-	// earlyLogInterval is the shortest time between two reports that requests of
-	// an owner were removed before they were too old.
+	// earlyLogInterval is the shortest time between two warnings about one owner that
+	// requests were removed before they had reached maxAge.
 	earlyLogInterval = time.Hour
 )
 
-// requestCache remembers the idempotent requests to a hub that stores its
-// events in memory. It is lost together with these events.
+// requestCache remembers requests that have an idempotency key, so that a request
+// that is sent again publishes its events only once. It is for a hub that stores its
+// events in memory: a restart loses the cache together with the events. An owner is
+// the access key of the client; all clients without an access key are one owner.
 type requestCache struct {
 	maxAge time.Duration
-	limit  int // number of requests of each owner
+	limit  int // largest number of requests of each owner
 	logger *slog.Logger
 	now    func() time.Time
 
@@ -34,15 +36,15 @@ type requestCache struct {
 	owners map[string]*ownedRequests
 }
 
-// ownedRequests are the requests of one owner. They do not count for the limit of
-// another owner.
+// ownedRequests are the requests of one owner. Each owner has a limit of its own, so
+// that no client can make the hub forget the requests of another client.
 type ownedRequests struct {
 	byKey  map[string]*cachedRequest
 	byTime []*cachedRequest // the oldest first
-	logged time.Time        // when early removals were last reported
+	logged time.Time        // when reportEarly last logged a warning
 }
 
-// cachedRequest is an idempotent request, in progress or done.
+// cachedRequest is a request with an idempotency key, in progress or done.
 type cachedRequest struct {
 	owner     *ownedRequests
 	key       string
@@ -60,9 +62,11 @@ func newRequestCache(maxAge time.Duration, logger *slog.Logger) *requestCache {
 	}
 }
 
-// publish calls do, unless the same request was already published. If the same
-// request is in progress, publish waits until that has ended or ctx is done,
-// and calls do only if it has failed.
+// publish calls do, which publishes the events of request. If the same request was
+// already published, publish returns the positions of that time and true instead. If
+// the same request is in progress, publish waits until that attempt has ended or ctx
+// is done. If that attempt fails, publish tries again. If the key was used for another
+// request, publish returns [api.ErrKeyUsed].
 func (c *requestCache) publish(
 	ctx context.Context, request *api.IdempotentRequest, do func() ([]sse.Position, error),
 ) (positions []sse.Position, replayed bool, err error) {
@@ -90,9 +94,9 @@ func (c *requestCache) publish(
 	}
 }
 
-// findOrAdd returns the cached request with the same key. If there is none, it
-// adds one, which the caller must finish, and returns true. It also removes
-// requests that are too old.
+// findOrAdd returns the cached request with the same owner and key, and false. If
+// there is none, it adds one and returns true. The caller must then set the result of
+// the new request and close its channel done. findOrAdd also removes old requests.
 func (c *requestCache) findOrAdd(request *api.IdempotentRequest) (
 	cached *cachedRequest, added bool) {
 	c.mu.Lock()
@@ -120,8 +124,9 @@ func (c *requestCache) findOrAdd(request *api.IdempotentRequest) (
 	return cached, true
 }
 
-// removeOld removes the requests of all owners that are too old. There are few
-// owners: each is a key of the configuration.
+// removeOld removes all requests that have reached maxAge, and owners without
+// requests, except owners with a recent warning. It looks at every owner: there are
+// only a few, because each is an access key of the configuration.
 func (c *requestCache) removeOld(now time.Time) {
 	for name, owner := range c.owners {
 		for len(owner.byTime) > 0 && now.Sub(owner.byTime[0].time) >= c.maxAge {
@@ -142,7 +147,9 @@ func (o *ownedRequests) removeOldest() {
 	}
 }
 
-// reportEarly logs that the limit has removed a request that was not too old.
+// reportEarly logs a warning that a request of owner was removed because of the limit,
+// before it had reached maxAge. It logs at most one warning per owner in
+// earlyLogInterval.
 func (c *requestCache) reportEarly(owner *ownedRequests, name string, now time.Time) {
 	if now.Sub(owner.logged) < earlyLogInterval {
 		return
@@ -157,7 +164,8 @@ func (c *requestCache) reportEarly(owner *ownedRequests, name string, now time.T
 		client, c.limit, c.maxAge))
 }
 
-// remove removes a request that has failed, so that a retry publishes again.
+// remove removes a request that has failed from byKey, so that the next attempt
+// publishes. The request remains in byTime until removeOldest removes it.
 func (c *requestCache) remove(cached *cachedRequest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

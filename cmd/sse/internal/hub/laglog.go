@@ -11,15 +11,17 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// lagLog counts the subscribers that were disconnected because they read too
-// slowly, and logs the number. One goroutine counts and another one logs: the
-// goroutine that counts writes to all streams and must not wait for a logger.
+// lagLog counts the subscribers that the broker has disconnected because they read too
+// slowly, and logs their number. It logs in a goroutine of its own. The broker calls
+// onDisconnect in a goroutine that also writes to other streams and must not wait for
+// a logger.
 type lagLog struct {
 	count atomic.Int64
-	wake  chan struct{} // bound: 1; has an element if count is not zero
+	wake  chan struct{} // bound: 1; receives an element when count has grown
 }
 
-// onDisconnect is for [sse.Broker.OnDisconnect].
+// onDisconnect is the hook [sse.Broker.OnDisconnect]. It counts a subscriber whose
+// reason is [sse.ErrLagging].
 func (l *lagLog) onDisconnect(_ sse.Subscriber, reason error) {
 	if !errors.Is(reason, sse.ErrLagging) {
 		return
@@ -31,8 +33,8 @@ func (l *lagLog) onDisconnect(_ sse.Subscriber, reason error) {
 	}
 }
 
-// run logs the number of disconnected subscribers until ctx is done, at most
-// once in 10 seconds, and a last time when ctx is done.
+// run logs the number of disconnected subscribers at most once in 10 seconds. When ctx
+// is done, it logs the number for a last time and returns.
 func (l *lagLog) run(ctx context.Context, logger *slog.Logger) {
 	defer l.flush(logger)
 	for {
@@ -53,7 +55,8 @@ func (l *lagLog) run(ctx context.Context, logger *slog.Logger) {
 	}
 }
 
-// flush logs the number of subscribers since the last call, unless it is zero.
+// flush logs the number of subscribers that were disconnected since the last call. If
+// there were none, it logs nothing.
 func (l *lagLog) flush(logger *slog.Logger) {
 	if n := l.count.Swap(0); n > 0 {
 		logger.Info(fmt.Sprintf("subscribers that read too slowly were disconnected: %d", n),

@@ -19,8 +19,8 @@ import (
 // receive the events that they missed.
 func TestSlowSubscribers(t *testing.T) {
 	const (
-		events = 120 // more than a subscriber may lag behind, plus the buffers of its socket
-		ahead  = 8   // how many events healthy subscribers may lag behind
+		events = 120 // more than a slow subscriber may lag behind, plus its socket buffers
+		ahead  = 8   // the test waits if a healthy subscriber is this many events behind
 	)
 	stalled, healthy := 5, 5
 	if testing.Short() {
@@ -90,8 +90,8 @@ func dialWithoutReading(t *testing.T, h *hubtest.Hub, path string) *net.TCPConn 
 	return tcp
 }
 
-// checkReconnect reads the stream of a slow subscriber, which must end before
-// the last event, and then the remaining events from another stream.
+// checkReconnect reads the stream of a slow subscriber, which must end before the last
+// event. Then it subscribes again, and the new stream must have the remaining events.
 func checkReconnect(t *testing.T, h *hubtest.Hub, conn *net.TCPConn, events int) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -126,7 +126,8 @@ func checkReconnect(t *testing.T, h *hubtest.Hub, conn *net.TCPConn, events int)
 	}
 }
 
-// nextNumber reads an event whose data begins with a number.
+// nextNumber reads the next event with data, and returns the number at the start of
+// the data, and the event's ID.
 func nextNumber(stream *bufio.Reader) (n int, id string, err error) {
 	n = -1
 	for {

@@ -14,8 +14,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 )
 
-// listen listens on an address. For localhost it listens on both loopback
-// addresses, because some programs connect to 127.0.0.1 and some to ::1.
+// listen listens on an address. For localhost it listens on both loopback addresses,
+// if this machine has both, because some programs connect to 127.0.0.1 and some to
+// ::1.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -28,8 +29,8 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		}
 		return []net.Listener{l}, nil
 	}
-	// For port 0, the system chooses a port that is free on the first address.
-	// This port may be in use on the second address.
+	// For port 0, the system chooses a port that is free on the first address. If
+	// this port is in use on the second address, try again with another port.
 	const attempts = 10
 	for attempt := 1; ; attempt++ {
 		all, err := listenBoth(ctx, port)
@@ -78,7 +79,8 @@ func isMissing(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
-// explainListen returns an *Error that explains why the hub cannot listen.
+// explainListen returns an *Error that explains why the hub cannot listen on addr. Err
+// is the reason, and port is the port of addr.
 func explainListen(err error, addr, port string) error {
 	var dns *net.DNSError
 	e := &Error{Text: fmt.Sprintf("cannot listen on %s: %v", addr, innermost(err)), Err: err}
@@ -100,8 +102,8 @@ func explainListen(err error, addr, port string) error {
 	return e
 }
 
-// innermost returns the error that the system returned, without the address and
-// the name of the call.
+// innermost returns the error that the system returned. It removes the address and the
+// name of the system call, which err also contains.
 func innermost(err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op.Err
@@ -114,8 +116,8 @@ func innermost(err error) error {
 
 func isInUseOnWindows(err error) bool { return errors.Is(err, syscall.Errno(10048)) }
 
-// portOwner describes the program that listens on a port of this machine, as
-// exactly as it can find out.
+// portOwner describes the program that listens on a port of this machine: by the name
+// of its process, or as another hub, or else as another program.
 func portOwner(port string) string {
 	if name := processOn(port); name != "" {
 		return name

@@ -15,8 +15,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// openLog opens the event log on the disk. If another hub uses the log, openLog
-// waits until that hub releases it, ctx is done, or LockWait has passed.
+// openLog opens the event log on the disk. If another hub uses the log, openLog waits
+// until that hub releases the log, ctx is done, or LockWait has passed. An error is an
+// *Error.
 func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 	opts := &disklog.Options{
 		KeyWindow: c.KeyWindow, NewEpoch: c.NewEpoch, Logger: c.Logger,
@@ -44,8 +45,9 @@ func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 	}
 }
 
-// maxOpenFiles returns how many tables the event log may have open, beside this
-// many connections, if the process may have this many descriptors.
+// maxOpenFiles returns how many tables, which are files of its store, the event log
+// may have open at a time. Connections is the limit of connections. Descriptors is the
+// descriptor limit of the process, or zero if that limit is unknown.
 func maxOpenFiles(connections int, descriptors uint64) int {
 	const usual, least = reservedDescriptors / 2, minSpareDescriptors / 2
 	if descriptors == 0 || descriptors > math.MaxInt32 {
@@ -82,15 +84,16 @@ func explainOpen(err error, c *Config) error {
 	return e
 }
 
-// publisher publishes to a broker that stores its events on the disk or in
-// memory.
+// publisher implements [api.Log] for a broker that stores its events on the disk or
+// in memory.
 type publisher struct {
 	broker   *sse.Broker
 	disk     *disklog.Log  // nil if the events are in memory
 	requests *requestCache // only used if the events are in memory
 }
 
-// Publish implements [api.Log].
+// Publish implements [api.Log]. If the events are in memory, requests recognizes an
+// idempotency key that was used before; otherwise the log on the disk does.
 func (p *publisher) Publish(
 	ctx context.Context, request *api.IdempotentRequest, entries ...sse.Entry,
 ) (positions []sse.Position, replayed bool, err error) {

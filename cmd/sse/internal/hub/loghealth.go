@@ -17,17 +17,19 @@ import (
 )
 
 const (
-	// testInterval is the time without a commit after which logHealth tests the
-	// disk, and the shortest time between two tests.
+	// testInterval is how long the result of a commit or of a test is recent. A call of
+	// check tests the disk only if there is no recent result.
 	testInterval = 5 * time.Second
 
-	// testTimeout is how long a caller of check waits for a test.
+	// testTimeout is how long check waits for the result of a test.
 	testTimeout = 2 * time.Second
 )
 
-// logHealth is an event log that remembers whether its last commit succeeded. A
-// hub whose disk was full may get no more publishes from a load balancer, and so
-// no commit that would succeed. Therefore, check tests the disk.
+// logHealth is an event log that remembers whether its last commit succeeded. A commit
+// writes events to the disk. The last commit is not enough to judge the disk: if it has
+// failed because the disk was full, a load balancer may send no more requests to the
+// hub, and no commit shows that the disk has space again. Therefore, check also tests
+// the disk.
 type logHealth struct {
 	sse.EventLog
 	test   func() error
@@ -38,7 +40,7 @@ type logHealth struct {
 	testing chan struct{} // closed when the test in progress ends; nil if there is none
 }
 
-// newDiskHealth returns the logHealth of a log in a directory.
+// newDiskHealth returns the logHealth of the log in the directory dir.
 func newDiskHealth(disk *disklog.Log, dir string, logger *slog.Logger) *logHealth {
 	return &logHealth{EventLog: disk.EventLog(), logger: logger, test: func() error {
 		if err := disk.CheckSpace(); err != nil {
@@ -53,7 +55,7 @@ func (h *logHealth) Append(ctx context.Context, r sse.AppendRequest) (sse.Append
 	result, err := h.EventLog.Append(ctx, r)
 	switch {
 	case err == nil && result.Replayed:
-		return result, nil // no commit
+		return result, nil // the events are already stored: no commit was needed
 	case err != nil && !isDiskError(ctx, err):
 		return result, err
 	}
@@ -63,15 +65,17 @@ func (h *logHealth) Append(ctx context.Context, r sse.AppendRequest) (sse.Append
 	return result, err
 }
 
-// isDiskError reports whether an error of Append is the fault of the disk.
+// isDiskError reports whether the disk may be the cause of an error of Append. The
+// cause is not the disk if ctx is done, the log is closed, or the request is invalid.
 func isDiskError(ctx context.Context, err error) bool {
 	var field *sse.FieldError
 	return ctx.Err() == nil && !errors.As(err, &field) && !errors.Is(err, disklog.ErrClosed)
 }
 
-// check returns the results of the last commit and of the last test. If there was
-// neither for testInterval, it tests the disk first, and waits for the result up
-// to testTimeout or until ctx is done.
+// check returns the results of the last commit and of the last test. If both are older
+// than testInterval, it tests the disk first. If a test is already in progress, it
+// waits for that test instead. It waits at most for testTimeout or until ctx is done.
+// If the test has not ended by then, its result is [api.ErrSlowDisk].
 func (h *logHealth) check(ctx context.Context) api.LogHealth {
 	h.mu.Lock()
 	now := time.Now()
@@ -84,7 +88,7 @@ func (h *logHealth) check(ctx context.Context) api.LogHealth {
 	if done == nil {
 		done = make(chan struct{})
 		h.testing = done
-		go h.runTest(done) // ends when the file system has answered
+		go h.runTest(done) // ends when the system calls of the test have returned
 	}
 	h.mu.Unlock()
 	timer := time.NewTimer(testTimeout)
@@ -103,7 +107,8 @@ func (h *logHealth) check(ctx context.Context) api.LogHealth {
 	return results
 }
 
-// runTest tests the disk, stores the result, and closes done.
+// runTest tests the disk, stores the result, and closes done. It logs a warning if the
+// test fails and the previous test did not.
 func (h *logHealth) runTest(done chan struct{}) {
 	err := h.test()
 	h.mu.Lock()
@@ -125,7 +130,8 @@ func writeTestFile(dir string) (err error) {
 	}
 	defer func() {
 		err = errors.Join(err, file.Close())
-		// The file of a hub that was killed meanwhile may have been removed.
+		// The file may not exist any more: if this hub has closed the log during a
+		// slow test, the next hub on this directory may have removed it.
 		if removeErr := os.Remove(file.Name()); !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
 )
 
-// scriptedLog is a log whose Append returns the fields.
+// scriptedLog is a log whose Append returns the values of the fields.
 type scriptedLog struct {
 	sse.EventLog
 	replayed bool
@@ -26,8 +26,8 @@ func (l *scriptedLog) Append(context.Context, sse.AppendRequest) (sse.AppendResu
 	return sse.AppendResult{Replayed: l.replayed}, l.err
 }
 
-// The health of a log is the result of its last commit. After 5 seconds without a
-// commit, the disk is tested, at most once in 5 seconds.
+// The health of a log contains the results of the last commit and of the last test. A
+// check tests the disk if the last commit and the last test are at least 5 seconds old.
 func TestLogHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := error(syscall.ENOSPC)
@@ -71,7 +71,7 @@ func TestLogHealth(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		check(2, 7*time.Second, 5*time.Second, full, full) // at 11 s
 		time.Sleep(time.Second)
-		check(3, 7*time.Second, 12*time.Second, full, nil) // no publisher noticed that there is space
+		check(3, 7*time.Second, 12*time.Second, full, nil) // found by a test alone
 		time.Sleep(time.Second)
 
 		// Errors that are not the fault of the disk change nothing.
@@ -89,8 +89,8 @@ func TestLogHealth(t *testing.T) {
 	})
 }
 
-// A disk that does not answer is not ready, and does not hold the requests that
-// check it.
+// If the disk does not answer, each check returns an error after at most 2 seconds,
+// and all checks share one test.
 func TestHealthOfASlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan error)

@@ -9,15 +9,16 @@ import (
 	"strings"
 )
 
-// systemMemory returns the limit of the cgroup of this process or the memory of
-// the machine, whichever is less, or 0 if both are unknown.
+// systemMemory returns, in bytes, the smallest of the memory of the machine and the
+// limits of the cgroup of this process and of its parents. If none of them is known, it
+// returns 0.
 func systemMemory() int64 {
 	meminfo, _ := os.ReadFile("/proc/meminfo")
 	limit := parseMeminfo(meminfo)
 	group, _ := os.ReadFile("/proc/self/cgroup")
 	for dir := cgroupOf(group); dir != ""; dir = path.Dir(dir) {
 		text, _ := os.ReadFile("/sys/fs/cgroup" + dir + "/memory.max")
-		n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64) // or "max"
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64) // fails for "max"
 		if err == nil && (limit == 0 || n < limit) {
 			limit = n
 		}
@@ -28,8 +29,8 @@ func systemMemory() int64 {
 	return limit
 }
 
-// cgroupOf returns the path of a process in the hierarchy of cgroup v2, from the
-// content of its /proc/PID/cgroup, or nothing.
+// cgroupOf returns the path of a process in the hierarchy of cgroup v2. Text is the
+// content of its /proc/PID/cgroup. If text has no such path, cgroupOf returns "".
 func cgroupOf(text []byte) string {
 	for line := range strings.Lines(string(text)) {
 		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "0::/"); ok {
@@ -39,8 +40,8 @@ func cgroupOf(text []byte) string {
 	return ""
 }
 
-// parseMeminfo returns the memory of the machine, from the content of
-// /proc/meminfo, or 0.
+// parseMeminfo returns the memory of the machine, in bytes. Text is the content of
+// /proc/meminfo. If text does not contain the memory, parseMeminfo returns 0.
 func parseMeminfo(text []byte) int64 {
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, "MemTotal:"); ok {

@@ -2,5 +2,5 @@
 
 package hub
 
-// systemMemory returns 0: on this system, the memory is unknown.
+// systemMemory returns 0, which means that the memory of the machine is unknown.
 func systemMemory() int64 { return 0 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// processOn returns the name and the number of the process that listens on a
-// port. It returns nothing if that process belongs to another user, because the
-// kernel hides its files.
+// processOn returns the name and the number of the process that listens on a port, for
+// example "sse, process 42". If it finds none, it returns "". It does not find a process
+// of another user, because the kernel hides the open files of such a process.
 func processOn(port string) string {
 	number, err := strconv.Atoi(port)
 	if err != nil {
@@ -42,8 +42,9 @@ func processOn(port string) string {
 	return ""
 }
 
-// addListeners reads a table of the kernel and adds the sockets that listen on a
-// port.
+// addListeners adds the sockets that listen on port to sockets, each in the form of a
+// link in /proc/PID/fd. Table is the file that lists the sockets of the kernel, and
+// port is a text such as ":0BB8" for 3000.
 func addListeners(table, port string, sockets map[string]bool) {
 	file, err := os.Open(table)
 	if err != nil {

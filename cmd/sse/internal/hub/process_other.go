@@ -2,5 +2,6 @@
 
 package hub
 
-// processOn returns nothing: this system has no /proc to find the process in.
+// processOn returns "", which means that the process is unknown. Only Linux has the
+// files in /proc that name the process.
 func processOn(string) string { return "" }

@@ -40,7 +40,7 @@ type line struct {
 	Time           string
 }
 
-// history reads a page of history as JSON.
+// history returns the events of the page of history at path.
 func history(t *testing.T, h *hubtest.Hub, path string, header ...string) []line {
 	t.Helper()
 	got := h.Do("GET", path, "", append(header, "Accept", "application/json")...)
@@ -154,7 +154,8 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
-// Two clients can use the same idempotency key.
+// If two clients with different access keys use the same idempotency key, both events
+// are stored.
 func TestIdempotencyKeyOwner(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{Keys: hubtest.Keys(t,
 		"a aaaaaaaaaaaaaaaa publish ** subscribe **", "b bbbbbbbbbbbbbbbb publish **")})
@@ -181,8 +182,8 @@ func TestIdempotencyKeyAfterRestart(t *testing.T) {
 	}
 }
 
-// Lines with an idempotency key are published once, wherever earlier attempts
-// were cut off.
+// Each line of a request with an idempotency key is published once, wherever an earlier
+// attempt of the request was cut off.
 func TestIdempotencyKeyOfLines(t *testing.T) {
 	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		const lines = "one\ntwo\nthree\n"
@@ -213,7 +214,8 @@ func TestIdempotencyKeyOfLines(t *testing.T) {
 				t.Errorf("attempt %d: stored %q, want %q", topic, got, want[topic])
 			}
 		}
-		// A line with the key is the same as an event with the key of the line.
+		// Line 2 of the request with the key k0 is the same as one event with the key
+		// k0#2.
 		id := history(t, h, "/log0?follow=0")[1].ID
 		if got := h.Do("POST", "/log0", "two", "Idempotency-Key", "k0#2"); got.Text != id+"\n" {
 			t.Errorf("the key of line 2: %d %s, want %s", got.StatusCode, got.Text, id)
@@ -229,7 +231,8 @@ func TestIdempotencyKeyOfLines(t *testing.T) {
 	})
 }
 
-// Several requests with the same lines and the same key, at the same time.
+// If several requests have the same lines and the same key at the same time, each line
+// is published once, and all responses are the same.
 func TestIdempotencyKeyOfLinesInUse(t *testing.T) {
 	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		var wait sync.WaitGroup
@@ -306,8 +309,8 @@ func TestLinesAreStreamed(t *testing.T) {
 	})
 }
 
-// The response to a PUT has the number of published events, even if a line is
-// invalid.
+// If a line of a PUT is invalid, the response contains the number of events that were
+// published before that line.
 func TestPartOfLines(t *testing.T) {
 	testBothLogs(t, func(t *testing.T, h *hubtest.Hub) {
 		got := h.Do("PUT", "/log", "one\ntwo\nth\rree\nfour\n")
@@ -323,7 +326,7 @@ func TestPartOfLines(t *testing.T) {
 			!strings.HasSuffix(got.Text, `,"kept":1,"line":2,"status":400}`+"\n") {
 			t.Errorf("lines of JSON: %d %s", got.StatusCode, got.Text)
 		}
-		// The incomplete last line of a body that is cut off is not published.
+		// If a body is cut off within a line, that line is not published.
 		answer := h.Raw("PUT /log HTTP/1.1\nTransfer-Encoding: chunked", "5\r\na\nbcd\r\nnonsense\r\n")
 		if answer.StatusCode != 400 || !strings.Contains(answer.Text, "before the error: kept 1") {
 			t.Errorf("cut off: %d %s", answer.StatusCode, answer.Text)
@@ -408,8 +411,8 @@ func TestDelete(t *testing.T) {
 	})
 }
 
-// readUntil subscribes, and returns the stream up to the event whose data is
-// until.
+// readUntil subscribes, and returns the text of the stream up to the event with the
+// data until. If the status is not 200, it returns the first line of the response.
 func readUntil(t *testing.T, h *hubtest.Hub, path, until string, header ...string) string {
 	t.Helper()
 	response, err := http.DefaultClient.Do(h.Request("GET", path, "", header...))
@@ -428,8 +431,9 @@ func readUntil(t *testing.T, h *hubtest.Hub, path, until string, header ...strin
 	return ""
 }
 
-// The keys of one client do not make the hub forget the keys of another. The hub
-// reports keys that it forgets too early once in an hour.
+// However many idempotency keys a client uses, the hub remembers the keys of other
+// clients. If it removes keys of a client before they are too old, it logs a warning,
+// at most once in an hour.
 func TestIdempotencyKeysPerOwner(t *testing.T) {
 	const limit = 10
 	var logged strings.Builder

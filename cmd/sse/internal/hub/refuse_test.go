@@ -11,15 +11,15 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/hubtest"
 )
 
-// refusal is a request that must be refused, with the status and a part of the
-// text of the response.
+// refusal is a request that must be refused. The response must have the status, and
+// its text must contain want. The lines of head end with LF, as in Hub.Raw.
 type refusal struct {
 	head, body string
 	status     int
 	want       string
 }
 
-// withLength adds a Content-Length to a head.
+// withLength returns head with the Content-Length of body.
 func withLength(head, body string) string {
 	return fmt.Sprintf("%s\nContent-Length: %d", head, len(body))
 }
@@ -42,7 +42,7 @@ func testRefusals(t *testing.T, h *hubtest.Hub, tests []refusal) {
 		if location := got.Header.Get("Location"); location != "" {
 			t.Errorf("%s: redirected to %s", name, location)
 		}
-		// The same request, with a response as JSON.
+		// With this header, the same request has a response as JSON.
 		got = h.Raw(head+"\nAccept: application/json", test.body)
 		var fields struct {
 			Error  string
@@ -122,7 +122,7 @@ func TestPathsRefused(t *testing.T) {
 	testRefusals(t, h, tests)
 }
 
-// long is longer than an ID or a type may be.
+// long has one byte more than an ID or a type may have.
 var long = strings.Repeat("x", 1025)
 
 func TestQueriesRefused(t *testing.T) {
@@ -266,8 +266,8 @@ func TestRequestsWithoutStream(t *testing.T) {
 	}
 }
 
-// Load balancers send checks without a Host, with HTTP/1.0 (for example "option
-// httpchk" of HAProxy).
+// Some load balancers check a server by HTTP/1.0 requests without a Host, for example
+// HAProxy with "option httpchk".
 func TestHealthChecksWithoutAHost(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	for request, want := range map[string]int{
@@ -286,7 +286,7 @@ func TestHealthChecksWithoutAHost(t *testing.T) {
 	}
 }
 
-// net/http refuses requests that are not valid HTTP, and they publish nothing.
+// A request that is not valid HTTP is refused by net/http, and publishes nothing.
 func TestInvalidHTTP(t *testing.T) {
 	h := hubtest.Start(t, hub.Config{})
 	const post, x = "POST /news HTTP/1.1\r\nHost: localhost\r\n", "Content-Length: 1\r\n\r\nx"

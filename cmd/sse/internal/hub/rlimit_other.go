@@ -2,5 +2,5 @@
 
 package hub
 
-// maxDescriptors returns 0: on this system, the limit is unknown.
+// maxDescriptors returns 0, which means that the limit is unknown.
 func maxDescriptors() uint64 { return 0 }

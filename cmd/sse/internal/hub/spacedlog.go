@@ -13,15 +13,18 @@ const (
 	// spacedPause is the time between two warnings or errors of the same kind.
 	spacedPause = 10 * time.Second
 
-	// maxSpacedKinds is how many kinds of records are distinguished.
+	// maxSpacedKinds is how many kinds of records are distinguished at a time. While
+	// there are that many, all records of other kinds are of one further kind.
 	maxSpacedKinds = 64
 )
 
-// spacedLog is a [slog.Handler] that passes on the first warning or error of a
-// kind at once. It then counts the records of this kind, and passes on the last
-// of them with their number, at most once in spacedPause. It passes on all
-// records below the level of a warning. Records are of the same kind if they
-// differ only in numbers.
+// spacedLog is a [slog.Handler] that limits the number of warnings and errors that it
+// passes on to another handler. It passes on the first warning or error of a kind at
+// once, and then suppresses the records of this kind during spacedPause. At the end of
+// this pause, it passes on the last suppressed record with the number of suppressed
+// records, and begins the next pause. It passes on all records below the level of a
+// warning at once. Two records are of the same kind if they differ only in digits and
+// in the attribute "hint": see kindOf.
 type spacedLog struct {
 	next slog.Handler
 
@@ -29,11 +32,11 @@ type spacedLog struct {
 	kinds map[string]*spacedKind
 }
 
-// spacedKind is a kind of records.
+// spacedKind is a kind of records that is in a pause.
 type spacedKind struct {
-	last       slog.Record // of the records that were not passed on
-	suppressed int         // number of these records
-	timer      *time.Timer // runs flush at the end of the pause
+	last       slog.Record // the last record that was suppressed in the pause
+	suppressed int         // number of records that were suppressed in the pause
+	timer      *time.Timer // calls endPause at the end of the pause
 }
 
 func newSpacedLog(next slog.Handler) *spacedLog {
@@ -53,8 +56,9 @@ func (l *spacedLog) Handle(ctx context.Context, record slog.Record) error {
 	return nil
 }
 
-// suppress counts a record whose kind is in a pause. Otherwise it begins a pause
-// and reports false.
+// suppress reports whether the record must not be passed on now. If the kind of the
+// record is in a pause, suppress counts the record and returns true. Otherwise it begins
+// a pause of this kind and returns false.
 func (l *spacedLog) suppress(record slog.Record) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,8 +79,9 @@ func (l *spacedLog) suppress(record slog.Record) bool {
 	return true
 }
 
-// endPause logs the number of records in a pause, and begins the next pause. If
-// there were none, it removes the kind.
+// endPause is called when the pause of a kind ends. If records were suppressed in the
+// pause, endPause passes on the last of them with their number, and begins the next
+// pause. Otherwise it removes the kind.
 func (l *spacedLog) endPause(name string) {
 	l.mu.Lock()
 	kind := l.kinds[name]
@@ -95,7 +100,8 @@ func (l *spacedLog) endPause(name string) {
 	l.passOn(last, n)
 }
 
-// flush logs the numbers of all suppressed records, and ends all pauses.
+// flush ends all pauses. For each kind with suppressed records, it passes on the last
+// of them with their number.
 func (l *spacedLog) flush() {
 	l.mu.Lock()
 	kinds := l.kinds
@@ -107,7 +113,8 @@ func (l *spacedLog) flush() {
 	}
 }
 
-// passOn passes on the last of n suppressed records.
+// passOn passes on last, the last of n suppressed records. If n is more than 1, it adds
+// the number to the message. If n is 0, it does nothing.
 func (l *spacedLog) passOn(last slog.Record, n int) {
 	if n == 0 {
 		return
@@ -118,7 +125,8 @@ func (l *spacedLog) passOn(last slog.Record, n int) {
 	_ = l.next.Handle(context.Background(), last)
 }
 
-// kindOf returns the text of a record without its digits and its hint.
+// kindOf returns the name of the kind of a record: its message and its attributes
+// except "hint", without digits.
 func kindOf(record slog.Record) string {
 	var text strings.Builder
 	text.WriteString(record.Message)

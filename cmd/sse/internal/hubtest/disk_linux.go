@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// SmallDisk mounts a disk of size bytes and unmounts it when the test ends. It
-// skips the test if this process has no permission to mount a disk.
+// SmallDisk mounts a disk of size bytes, a tmpfs, and returns its directory. It
+// unmounts the disk when the test ends. It skips the test if this process has no
+// permission to mount a disk.
 func SmallDisk(tb testing.TB, size int) (dir string) {
 	tb.Helper()
 	if os.Getuid() != 0 {
@@ -26,7 +27,8 @@ func SmallDisk(tb testing.TB, size int) (dir string) {
 	return dir
 }
 
-// Resize changes the size of a disk that SmallDisk has mounted to size bytes.
+// Resize changes the size of the disk at dir to size bytes. SmallDisk must have
+// mounted the disk.
 func Resize(tb testing.TB, dir string, size int) {
 	tb.Helper()
 	options := fmt.Sprint("size=", size)

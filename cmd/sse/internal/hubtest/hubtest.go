@@ -28,9 +28,9 @@ type Hub struct {
 	logs logs
 }
 
-// Start starts a hub and stops it when the test ends. Unless the configuration
-// sets Addr and Data, the hub listens on a free port and stores its events in
-// memory.
+// Start starts a hub, waits until it serves, and stops it when the test ends. If Addr
+// is empty, the hub listens on a free port. If Data is empty, it stores its events in
+// memory. Start sets Logger and Ready.
 func Start(tb testing.TB, config hub.Config) *Hub {
 	tb.Helper()
 	if config.Addr == "" {
@@ -62,8 +62,8 @@ func Start(tb testing.TB, config hub.Config) *Hub {
 	return h
 }
 
-// Stop shuts the hub down, waits for its end, and returns the duration of the
-// shutdown.
+// Stop shuts down the hub, waits until Run has returned, and returns the duration of
+// the shutdown. The test fails if Run returns an error.
 func (h *Hub) Stop() time.Duration {
 	h.tb.Helper()
 	began := time.Now()
@@ -79,14 +79,16 @@ func (h *Hub) Stop() time.Duration {
 // Logs returns the log of the hub.
 func (h *Hub) Logs() string { return h.logs.String() }
 
-// Answer is a response whose body was read to its end.
+// Answer is a response. Text is its body, which was read to its end.
 type Answer struct {
 	*http.Response
 	Text string
 }
 
-// Raw sends a request byte for byte and reads the response. The head has LF in
-// place of CRLF. Raw adds a Host if there is none, and Connection: close.
+// Raw sends a request on a new connection and reads the response. The request may be
+// one that net/http does not send. The head has a request line and headers, and its
+// lines end with LF: for example, "POST /news HTTP/1.1\nContent-Length: 1". Raw
+// replaces each LF by CRLF, and adds Connection: close, and a Host if there is none.
 func (h *Hub) Raw(head, body string) Answer {
 	h.tb.Helper()
 	line, fields, _ := strings.Cut(head, "\n")
@@ -97,7 +99,7 @@ func (h *Hub) Raw(head, body string) Answer {
 	return h.Wire(strings.ReplaceAll(text, "\n", "\r\n") + body)
 }
 
-// Wire sends bytes and reads a response.
+// Wire sends text unchanged on a new connection, and reads one response.
 func (h *Hub) Wire(text string) Answer {
 	h.tb.Helper()
 	conn, err := net.Dial("tcp", h.Addr)
@@ -105,7 +107,8 @@ func (h *Hub) Wire(text string) Answer {
 		h.tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	// A hub that has refused the beginning of a request may not read the rest.
+	// The write may fail, because a hub that refuses the beginning of a request may
+	// not read the rest.
 	_, writeErr := io.WriteString(conn, text)
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	method, _, _ := strings.Cut(text, " ")
@@ -150,8 +153,8 @@ func (h *Hub) Request(method, path, body string, header ...string) *http.Request
 	return request
 }
 
-// NextPage returns the path and the query of the page of history after page, as
-// its header Link names them.
+// NextPage returns the path and the query of the next page of history. It takes them
+// from the header Link of page.
 func NextPage(tb testing.TB, page *http.Response) string {
 	tb.Helper()
 	link, _, _ := strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
@@ -162,7 +165,7 @@ func NextPage(tb testing.TB, page *http.Response) string {
 	return next.RequestURI()
 }
 
-// Keys parses keys, one per line.
+// Keys parses keys, one per line, in the form of a file for --keys.
 func Keys(tb testing.TB, lines ...string) []auth.Key {
 	tb.Helper()
 	keys, err := auth.ReadKeys(strings.NewReader(strings.Join(lines, "\n")))

@@ -1,5 +1,5 @@
-// Package limits lists the limits of the hub. docs/LIMITS.md is generated from
-// the lists in the packages that enforce the limits.
+// Package limits turns lists of the limits of the hub into the page docs/LIMITS.md.
+// Each package that enforces limits has such a list.
 package limits
 
 import (
@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Limit is a bound of the hub.
+// Limit is one limit of the hub, and one row of the page.
 type Limit struct {
-	Name    string // of the thing that is limited
-	Flag    string // of sse serve, without dashes; empty if the limit is fixed
-	Default string // the value, unless the flag sets another
-	Reached string // the consequence when the limit is reached
+	Name    string // the limited quantity, for example "topics of one event"
+	Flag    string // the flag of sse serve, without dashes; empty if the limit is fixed
+	Default string // the value of the limit if the flag is not set
+	Reached string // the result of reaching the limit, for example "413"
 }
 
-// New returns a limit. The parameters are the fields.
+// New returns the Limit with these fields.
 func New(name, flag, value, reached string) Limit {
 	return Limit{Name: name, Flag: flag, Default: value, Reached: reached}
 }
 
-// Group is a list of limits with a title.
+// Group is a list of limits with a title. It is one section of the page.
 type Group struct {
 	Title  string
 	Limits []Limit
@@ -53,7 +53,7 @@ func Page(groups []Group) string {
 	return page.String()
 }
 
-// Count returns a number with commas, for example 10,000.
+// Count returns a number as text with commas, for example "10,000".
 func Count(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -62,7 +62,8 @@ func Count(n int) string {
 	return digits
 }
 
-// Size returns a number of bytes, for example 64 KiB.
+// Size returns a number of bytes as text, in the largest unit of which it is a
+// multiple, for example "64 KiB".
 func Size(n int64) string {
 	for _, unit := range []struct {
 		name string
@@ -75,7 +76,8 @@ func Size(n int64) string {
 	return Count(int(n)) + " bytes"
 }
 
-// Duration returns a duration, for example 2 minutes.
+// Duration returns a duration as text, in the largest unit of which it is a multiple,
+// for example "2 minutes". It ignores fractions of a second.
 func Duration(d time.Duration) string {
 	n, unit := int(d/time.Second), "second"
 	for _, larger := range []struct {

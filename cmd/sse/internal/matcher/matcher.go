@@ -1,4 +1,5 @@
-// Package matcher compares topics with many topics and patterns at once.
+// Package matcher finds out quickly whether a selection of many topics and patterns
+// contains a topic.
 package matcher
 
 import (
@@ -7,31 +8,32 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// New returns a function that reports whether a selection matches an event with a
-// topic. Its time depends on the number of segments of the topic, and not on the
-// number of topics and patterns of the selection. Several goroutines may call it
-// at once.
+// New returns a function that reports whether sel matches an event with this topic.
+// For an event without a topic, the topic is "". The time of a call depends on the
+// number of segments of the topic, and not on the number of topics and patterns of sel.
+// Several goroutines may call the function at once.
 func New(sel *sse.Selection) func(topic string) bool {
 	topics := make(map[string]bool, len(sel.Topics))
 	for _, topic := range sel.Topics {
 		topics[topic] = true
 	}
 	if len(sel.Topics)+len(sel.Patterns) == 0 {
-		topics[""] = true // the events without a topic
+		topics[""] = true // an empty selection matches the events without a topic
 	}
 	patterns := &node{}
 	for _, p := range sel.Patterns {
-		if p != (sse.Pattern{}) { // it matches nothing
+		if p != (sse.Pattern{}) { // the zero Pattern matches nothing
 			patterns.add(p.String())
 		}
 	}
 	return func(topic string) bool { return topics[topic] || patterns.matches(topic) }
 }
 
-// node is a tree of patterns by their segments.
+// node is a node in a tree of patterns. The path from the root to a node consists of
+// segments: the pattern room/* is at root.next["room"].next["*"].
 type node struct {
-	next map[string]*node
-	ends bool // a pattern ends here
+	next map[string]*node // by segment
+	ends bool             // the path to this node is a pattern
 }
 
 func (n *node) add(pattern string) {
@@ -49,12 +51,12 @@ func (n *node) add(pattern string) {
 
 // matches reports whether a pattern below n matches a topic.
 func (n *node) matches(topic string) bool {
-	if n.next["**"] != nil { // it is always the last segment
+	if n.next["**"] != nil { // always the last segment, so it matches the whole rest
 		return true
 	}
 	segment, rest, more := strings.Cut(topic, "/")
 	nodes := []*node{n.next["*"], nil}
-	if !strings.Contains(segment, "*") { // "*" in a topic is no wildcard
+	if !strings.Contains(segment, "*") { // the topic "*" is not the wildcard "*"
 		nodes[1] = n.next[segment]
 	}
 	for _, next := range nodes {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// WithoutPrefix returns the message of err without the prefix "sse: ", which
-// begins the error messages of the library and of the hub.
+// WithoutPrefix returns the message of err. If the message begins with "sse: ", as the
+// messages of the library and of the hub do, WithoutPrefix removes this prefix.
 func WithoutPrefix(err error) string { return strings.TrimPrefix(err.Error(), "sse: ") }
 
-// FirstLine returns the first line of s without the spaces around it, and at
-// most limit characters of that line. If it leaves out anything, the result
-// ends with " …".
+// FirstLine returns the first line of s that is not blank, without the spaces around
+// it. It returns at most limit characters of that line. If the line is longer, or if
+// further lines with text follow, the result ends with " …".
 func FirstLine(s string, limit int) string {
 	line, _, more := strings.Cut(strings.TrimSpace(s), "\n")
 	line, truncated := truncate(strings.TrimSpace(line), limit)
