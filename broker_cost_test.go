@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sse-go/sse/internal/heap"
 	"github.com/sse-go/sse/internal/poll"
 	"github.com/sse-go/sse/internal/testrand"
 )
@@ -106,6 +107,38 @@ func BenchmarkResume(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					take(b, broker, r.sel, r.start, 10)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkPatternStart finds where a pattern starts beside a growing number of foreign
+// topics: half of them have subscribers and no events, and the pattern selects these as
+// well; the other half have events that the pattern does not select.
+func BenchmarkPatternStart(b *testing.B) {
+	for _, foreign := range []int{1000, 100_000} {
+		broker := &Broker{Retention: Retention{Events: -1, Bytes: -1}}
+		var idle subscriber
+		var topics []string
+		for i := range foreign / 2 {
+			topics = append(topics, fmt.Sprint("room/quiet-", i))
+			mustPublish(b, broker, fmt.Sprint("foreign/", i))
+		}
+		idle.join(&broker.state.window, topics, nil)
+		for i := range 10 {
+			mustPublish(b, broker, fmt.Sprint("room/", i))
+		}
+		last := broker.state.window.last
+		rooms := Selection{Patterns: []Pattern{{"room/*"}}}
+		for name, start := range map[string]Start{
+			"last": {Last: 10}, "after": {After: broker.state.window.positionAt(last.Seq - 10)},
+			"time": {Time: time.Unix(0, broker.state.window.lastTime)},
+		} {
+			b.Run(fmt.Sprint(foreign, "/", name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					take(b, broker, rooms, start, 1)
 				}
 			})
 		}
@@ -270,13 +303,7 @@ func BenchmarkPublish(b *testing.B) {
 func TestWindowMemory(t *testing.T) {
 	const limit, events = 8 << 20, 60
 	for _, lossless := range []bool{true, false} {
-		heap := func() int64 {
-			var m runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&m)
-			return int64(m.HeapAlloc)
-		}
-		before := heap()
+		before := heap.InUse()
 		w := newWindow(Retention{Bytes: limit}, nil)
 		w.lossless = lossless
 		for i := range events {
@@ -294,12 +321,37 @@ func TestWindowMemory(t *testing.T) {
 			// mark: the position of the newest event that was lost.
 			most += 2 * maxUnusedBytes
 		}
-		if used := heap() - before; used > most || w.live < 2 {
+		if used := int64(heap.InUse() - before); used > most || w.live < 2 {
 			t.Errorf("lossless %t: %d events with %d new topics each take %d bytes, "+
 				"and the last %d are retained; want at most %d bytes, and more than 1 event",
 				lossless, events, maxTopics, used, w.live, most)
 		}
 		runtime.KeepAlive(&w)
+	}
+}
+
+// The window counts the memory of the patterns' chains. Without that, these patterns
+// would take 32 MiB, because each of 1,023 patterns selects each of 2,000 events. This
+// test is not parallel, because it measures the heap.
+func TestPatternMemory(t *testing.T) {
+	const limit = 2 << 20
+	topic := strings.Repeat("a/", 9) + "a"
+	w := newWindow(Retention{Bytes: limit}, nil)
+	var s subscriber
+	s.join(&w, nil, allPatterns(topic))
+	before := heap.InUse()
+	for range 2000 {
+		event := Event{Data: "x"}
+		d := newDraft(&event)
+		w.publish(&d, []string{topic}, time.Unix(0, 0))
+	}
+	if used := int64(heap.InUse() - before); used > 3*limit || w.live < 2 {
+		t.Errorf("the entries take %d bytes, and %d of them are retained; want at most %d bytes, "+
+			"and more than 1 entry", used, w.live, 3*limit)
+	}
+	s.leave(&w)
+	if want := int64(w.live)*w.entries[w.first].overhead() + w.topics[topic].size(); w.overhead != want {
+		t.Errorf("without patterns, the overhead is %d, want %d", w.overhead, want)
 	}
 }
 
@@ -320,6 +372,9 @@ func TestWindowCountsMemory(t *testing.T) {
 				for _, topic := range e.topics {
 					topics[topic] = true
 				}
+				for _, c := range w.chainsOf(e) {
+					want += c.itemOverhead()
+				}
 			}
 		}
 		for topic := range topics {
@@ -331,7 +386,20 @@ func TestWindowCountsMemory(t *testing.T) {
 		}
 	}
 	now := time.Unix(0, 0)
+	var members []*subscriber
 	for i := range 500 {
+		switch rng.IntN(10) {
+		case 0:
+			m := &subscriber{cursor: Position{Seq: rng.Uint64N(w.last.Seq + 1)}}
+			m.join(&w, nil, []Pattern{{"rule/*"}, {fmt.Sprint("other/", rng.IntN(3), "/**")}, {"**"}})
+			members = append(members, m)
+		case 1, 2:
+			for _, m := range members {
+				m.leave(&w)
+			}
+			members = nil
+		}
+		check()
 		topics := []string{fmt.Sprint("rule/", rng.IntN(5))}
 		for range rng.IntN(3) {
 			topics = append(topics, fmt.Sprint("other/", rng.IntN(30)))

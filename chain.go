@@ -45,9 +45,6 @@ func (c *chain) itemOverhead() int64 {
 	return 16
 }
 
-// selects reports whether the pattern of a chain selects a topic.
-func (c *chain) selects(t *topicState) bool { return c.pattern.Match(t.name) }
-
 // push appends an entry.
 func (c *chain) push(e *entry) {
 	c.cumBytes += int64(len(e.framed))

@@ -112,7 +112,7 @@ func (s *subscriber) selects(t *topicState) bool {
 // topicOf returns the first of an entry's topics that the subscriber has selected.
 func (s *subscriber) topicOf(e *entry) string {
 	selects := s.selects
-	if len(s.links())*len(e.topics) > matchSome {
+	if len(s.links())*len(e.topics) > matchDirectly {
 		sel := s.selection()
 		m := newTopicMatch(&sel)
 		selects = func(t *topicState) bool { return m.topic(t.name) }

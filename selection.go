@@ -146,7 +146,7 @@ func (f CursorForm) isValid() bool {
 // Match reports whether the Topics and Patterns select an event that has the given
 // topics. It ignores Filter.
 func (s *Selection) Match(topics []string) bool {
-	if (len(s.Topics)+len(s.Patterns))*len(topics) > matchSome {
+	if (len(s.Topics)+len(s.Patterns))*len(topics) > matchDirectly {
 		return slices.ContainsFunc(topics, newTopicMatch(s).topic)
 	}
 	return slices.ContainsFunc(topics, s.matchesTopic)

@@ -70,8 +70,8 @@ func (w *window) invalidReason(p Position) GapReason {
 // locateLast returns the position that is followed by the newest n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 	for e := range w.view(sel, now).before(math.MaxUint64) {
-		if n--; n < 0 { // e is before the newest n
-			return e.position(w.epoch)
+		if n--; n == 0 {
+			return w.positionBefore(e)
 		}
 	}
 	return w.earliest(sel, now)

@@ -248,6 +248,41 @@ func TestWindowSelects(t *testing.T) {
 	}
 }
 
+// An event that is forgotten for one of its topics may be newer than an event that a rule
+// of its other topic retains.
+func TestForgetBehindRule(t *testing.T) {
+	b := &Broker{TopicRetention: []TopicRetention{{Pattern: Pattern{"rule"}, Events: 2}}}
+	publish := func(topics ...string) Position {
+		p, err := b.Publish(t.Context(), Event{Data: "x"}, topics...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	oldest := publish("rule")
+	if err := b.Forget(t.Context(), "other", publish("rule", "other")); err != nil {
+		t.Fatal(err)
+	}
+	publish("rule")
+	retained := func() (all []Position) {
+		page, err := b.Read(t.Context(), Selection{Topics: []string{"rule"}}, Start{Earliest: true}, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range page.Entries {
+			all = append(all, x.Position)
+		}
+		return all
+	}
+	if got := retained(); len(got) != 2 || got[0] != oldest {
+		t.Errorf("the topic has %v, want the first and the last event", got)
+	}
+	publish("rule")
+	if got := retained(); len(got) != 2 || got[0] == oldest {
+		t.Errorf("the topic has %v, want the last two events", got)
+	}
+}
+
 // The window finds the patterns of a topic even if they are too many to be cached, each
 // once.
 func TestWindowManyPatterns(t *testing.T) {
