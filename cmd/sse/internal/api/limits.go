@@ -24,7 +24,8 @@ func Limits(maxEvent int) []limits.Group {
 			limits.New("memory of all requests in flight: bodies, lines, and pages until they are written",
 				"max-inflight", "1/8 of the memory (`GOMEMLIMIT`, cgroup or machine), at least "+
 					limits.Size(minInflight)+" and four times `--max-event-size`",
-				"a request waits up to "+limits.Duration(inflightTimeout)+", then it receives 503 with Retry-After"),
+				"a request waits up to "+limits.Duration(inflightTimeout)+
+					", then it receives 503 with Retry-After"),
 			limits.New("tickets issued within "+limits.Duration(auth.TicketAge), "",
 				limits.Count(auth.MaxTickets), "503 with Retry-After"),
 			limits.New("topics, patterns and origins of these tickets, together", "",
