@@ -19,9 +19,9 @@ func (r *runner) memoryScenario() *scenario {
 			number(p.idleFrom), number(p.idleTo)),
 		note: "The memory is in bytes for one more subscriber; the goroutines are counted in the whole " +
 			"server. The kernel memory consists of objects in use (/proc/slabinfo) and socket buffers " +
-			"(/proc/net/sockstat), for both ends of the connection. The memory of the server's end " +
-			"excludes the client's end: half of the kernel memory of the C program, and the client's " +
-			"epoll entry.",
+			"(/proc/net/sockstat), for both ends of the connection. To get the memory of the server's " +
+			"end, the client's end is subtracted: half of the kernel memory of the C program, and the " +
+			"client's epoll entry.",
 		columns: []column{
 			{"rss", "RSS, bytes", false, report.Figure},
 			{"kernel", "kernel memory of both ends, bytes", false, report.Figure},

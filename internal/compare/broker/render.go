@@ -31,8 +31,8 @@ repetition, order and topic. Events have %d bytes of data.
   clock, from the first publish until the last subscriber has received the last event.
 - RSS is the resident memory of the server's process, from smaps_rollup.
 - One event at a time means that an event is published when all subscribers have received the event
-  before it. With N events outstanding, an event is published when all subscribers have received the
-  event N before it.
+  before it. With N events outstanding, up to N events are on their way at the same time: the next
+  event is published when all subscribers have received the oldest of them.
 - Latency is the time from just before the call or the request that publishes until the return of
   the read that yields the event, by one clock.
 

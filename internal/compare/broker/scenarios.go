@@ -192,8 +192,9 @@ func (r *runner) starvation() *scenario {
 		key: "starvation",
 		title: fmt.Sprintf("Publishing while writers are busy: %s subscribers, %d events outstanding",
 			number(r.plan.few), outstanding),
-		note: "The call is the time for which the publisher is blocked. The time from the command " +
-			"also includes the time until the publisher's goroutine runs, and the calls before.",
+		note: "The call is the time for which the call that publishes blocks. The time from the " +
+			"command begins when the measuring process asks for the event, so it also includes the " +
+			"wait until the publisher's goroutine runs, and the calls for earlier events.",
 		columns: []column{
 			{"call", "call, p99 µs", false, microseconds},
 			{"command", "from the command, p99 µs", false, microseconds},

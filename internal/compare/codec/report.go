@@ -118,7 +118,7 @@ Some codecs are missing because they cannot be measured alone: the encoders of r
 modelcontextprotocol/go-sdk are inside their handlers, and the decoder of
 modelcontextprotocol/go-sdk is private and passes on JSON-RPC messages only. ogen and openai-go
 do not encode; alexandrevicenzi and datastar do not decode. openai-go ignores id, retry, CR, BOM
-and ill-formed UTF-8. A tmaxmax message that was split in advance need not search for line ends.
+and ill-formed UTF-8. The row "tmaxmax, split in advance" leaves out the search for line ends.
 [BEHAVIOUR.md](BEHAVIOUR.md) shows which rules of the standard each library follows.
 `
 

@@ -12,11 +12,11 @@ const method = `
 This section compares the cost of publishing over HTTP/1.1, on loopback and on connections that stay
 open. Every server runs in its own process, which is started again for every round. The publishers
 run in one thread of another process, on one epoll. Each publisher sends its next request when the
-request before is acknowledged. It checks the status of the response and, if the response has the
-number of the event, that these numbers grow and that there are as many as acknowledged events.
-Events have %d bytes of data. Requests have the headers Host, User-Agent, Content-Type and their
-length. CPU is the user and system time of the server's process (for nginx, of its worker) by its
-CPU clock.
+server has acknowledged its last one. The publishers check the status of each response. If responses
+contain the number of the event, they also check that the numbers grow and that none is missing.
+Events have %d bytes of data. Requests have the headers Host, User-Agent, Content-Type and
+Content-Length. CPU is the user and system time of the server's process (for nginx, of its worker)
+by its CPU clock.
 
 There are %d rounds. In each round, the servers take turns: %d turns of %v in memory, %d turns of %v
 on disk. The CPU time per event of a round is the median of its turns. A number is the median of the
