@@ -90,9 +90,7 @@ type checker struct {
 func (c *checker) check(items []item) (err error) {
 	for i := range items {
 		if c.it = &items[i]; c.opening && c.w.log != nil {
-			// The broker reads the log only after it has begun the response. Until
-			// then, the log may lose more events.
-			c.accept(c.it)
+			c.accept(c.it) // the log may lose more events until the broker reads it
 		}
 		switch c.it.kind {
 		case itemAttempt:
@@ -158,9 +156,8 @@ func (c *checker) open() {
 	c.wantNewest, c.opening = false, true
 }
 
-// beginLate sets the position of a stream again when it begins, because events may
-// have been published since the attempt. This concerns only a request without an
-// ID.
+// beginLate sets the position of a stream again when it begins, if its request has
+// no ID: events may have been published since the attempt.
 func (c *checker) beginLate() {
 	if c.attempt.asked == "" && c.opening && c.life == c.w.lives[c.attempt.life] {
 		c.begin()
@@ -226,8 +223,7 @@ func (c *checker) begin() {
 	c.accept(c.it)
 }
 
-// since returns the time from which the subscriber asks for events. With ago, this
-// time depends on when the request was made: at the time of the item it.
+// since returns the time from which a request at the time of it asks for events.
 func (c *checker) since(it *item) time.Time {
 	if c.ago > 0 {
 		return it.time.Add(-c.ago)
@@ -392,8 +388,7 @@ func (c *checker) checkContent(e *published, got sse.Event) error {
 	return nil
 }
 
-// skip checks that each selected event after pos and up to through is missing for a
-// reason.
+// skip checks that each selected event after pos up to through may be missing.
 func (c *checker) skip(through uint64) error {
 	for seq := max(c.pos, c.synced) + 1; seq <= through; seq++ {
 		e := c.life.at(seq)
@@ -423,9 +418,8 @@ func (c *checker) checkMissing(e *published) error {
 	return fmt.Errorf("event %d is missing although it is stored; gaps up to %d", seq, c.gapEnd)
 }
 
-// superseded reports whether each selected topic of an event has a newer event up
-// to through. If sure is true, a newer event that may have been removed does not
-// count.
+// superseded reports whether each selected topic of e has a newer event up to
+// through. If sure is true, an event that may have been removed does not count.
 func (c *checker) superseded(e *published, through uint64, sure bool) bool {
 	for _, topic := range e.topics {
 		if selects(&c.s.sel, topic) && !c.newer(e, topic, through, sure) {
@@ -447,8 +441,7 @@ func (c *checker) newer(e *published, topic string, through uint64, sure bool) b
 	return false
 }
 
-// checkSync checks that the subscriber has received everything up to the end of its
-// life. The world has settled, so nothing more is on its way.
+// checkSync checks that the subscriber has received everything that was published.
 func (c *checker) checkSync() error {
 	switch {
 	case slices.Contains(c.whys, ""):
@@ -493,8 +486,7 @@ func (c *checker) skippedAll() bool {
 	return false
 }
 
-// identify returns the published event whose number is at the start of event's
-// data.
+// identify returns the published event whose number is at the start of event.Data.
 func (w *world) identify(event sse.Event) (*published, error) {
 	token, _, _ := strings.Cut(event.Data, " ")
 	n, err := strconv.Atoi(token)

@@ -137,7 +137,8 @@ func (c *checker) checkReached(seq uint64) error {
 }
 
 // checkTrimmed checks a gap with the reason "trimmed": selected events must have
-// been removed, and the gap must end at or before a removed event.
+// been removed, and the gap must end at or before a removed event. With LossNew, it
+// may end at any event.
 func (c *checker) checkTrimmed(asked, available, id uint64) error {
 	if c.s.sel.Loss == sse.LossRefuse {
 		return fmt.Errorf("a gap, although the policy is LossRefuse")
@@ -157,8 +158,9 @@ func (c *checker) checkTrimmed(asked, available, id uint64) error {
 }
 
 // lossKnown returns the largest sequence of a lost event that may be the reason for
-// a gap up to available. A log reports only its newest loss. If the broker still
-// has that lost event in memory, it must assume that an older event is lost too.
+// a gap up to available. A log reports only its newest loss, which may be after
+// available: if the broker still has that lost event in memory, it sends the event,
+// but it does not know whether older events are lost.
 func (c *checker) lossKnown(available uint64) uint64 {
 	if c.w.log != nil {
 		return c.life.last(c.it.group)
