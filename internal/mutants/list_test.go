@@ -226,7 +226,7 @@ var list = []mutant{
 		new: "if e.seq != s.conflateThrough && (e.seq > s.conflateThrough || !s.superseded(e)) {",
 	},
 
-	// The loss marks of the window: the positions of the newest events that it has lost.
+	// The loss marks of the window: positions of the newest events that it has lost.
 	{
 		name: "an unused topic is removed with its loss mark", file: "window_topics.go",
 		old: "if t.lost.seq <= w.lossFloor.seq {", new: "if true {",
