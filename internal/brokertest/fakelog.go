@@ -19,7 +19,7 @@ type FakeLog struct {
 
 	mu      sync.Mutex // guards the following
 	epoch   uint64
-	key     [16]byte // key of [sse.Entry.Check]; always zero, so that each run has the same positions
+	key     [16]byte // for [sse.Entry.Check]; zero, so that each run has the same positions
 	entries []sse.Entry
 	last    uint64        // sequence number of the newest entry
 	removed uint64        // all entries up to this sequence have been removed

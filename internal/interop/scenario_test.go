@@ -10,7 +10,7 @@ import (
 type action string
 
 const (
-	send       action = "send"       // send the event; if its type is receipt, wait for the confirmation
+	send       action = "send"       // send the event; if it is a receipt, wait for the confirmation
 	heartbeats action = "heartbeats" // wait until three heartbeats are sent
 	idOnly     action = "idOnly"     // send a block that has only an ID
 	cut        action = "cut"        // abort the connection

@@ -4,7 +4,7 @@ package mutants
 // exactly once, becomes new.
 type mutant struct {
 	name, file, old, new string
-	steps                int // number of steps within which the property must fail; if zero, defaultSteps
+	steps                int // the property must fail within so many steps; if zero, defaultSteps
 }
 
 const defaultSteps = 30_000

@@ -73,11 +73,11 @@ type checker struct {
 	gapEnd uint64 // gaps of this stream cover missing events up to here
 	oldEnd uint64 // gaps of earlier streams cover missing events up to here
 
-	whys       []sse.GapReason // reasons that the stream's first gap may have; "" if it may lack the gap
+	whys       []sse.GapReason // possible reasons of the stream's first gap; "" if there may be none
 	opening    bool            // no event or gap has arrived on this stream
 	forgive    bool            // events that were lost before the stream began need no gap
 	accepted   uint64          // the newest of those events
-	latest     uint64          // up to here, LagLatest may have left out all but each topic's latest event
+	latest     uint64          // up to here, LagLatest may have left out superseded events
 	skipped    uint64          // up to here, LagSkip may have left out events
 	wantNewest bool            // LagSkip has left out events, so the newest event must arrive
 	onlyNew    uint64          // up to here, LossNew may have left out events

@@ -20,7 +20,7 @@ type published struct {
 	time     time.Time
 	group    int   // the group in which the event was published
 	lost     int   // the group in which a limit of retention removed the event, or never
-	unwanted []int // without a log: for each topic, the group in which its rule excluded the event, or never
+	unwanted []int // without a log: for each topic, the group in which its rule excluded e, or never
 	size     int64 // bytes on the wire
 }
 
