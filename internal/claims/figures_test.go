@@ -104,9 +104,9 @@ func hasNumber(cell, want string) bool {
 	return false
 }
 
-// cell returns the cell in a row and a column, or an empty string. The columns are
-// those of the page's first table. A row's first cell must be row, or begin with row
-// and ", the fastest". The marks *, ↓ and ↑ are ignored.
+// cell returns the cell in a row and a column, or an empty string. The headings of
+// the page's first table name the columns. A row's first cell must be row, or begin
+// with row and ", the fastest". The marks *, ↓ and ↑ are ignored.
 func (p page) cell(row, column string) string {
 	clean := func(text string) string {
 		return strings.TrimSpace(strings.NewReplacer("*", "", "↓", "", "↑", "").Replace(text))

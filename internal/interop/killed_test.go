@@ -258,8 +258,8 @@ func everyTopic(t *testing.T) sse.Pattern {
 	return p
 }
 
-// requests returns a text with the number of requests of each client, and the number
-// of those that a script in a page has sent because the browser had given up.
+// requests returns a text with two numbers for each client: all its requests, and the
+// requests that a script in a page has sent because the browser had given up.
 func (k *killTest) requests() string {
 	var text strings.Builder
 	for _, client := range k.clients {

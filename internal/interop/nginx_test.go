@@ -33,9 +33,9 @@ var nginxModes = []struct {
 // ignoreMode is the mode in which nginx ignores X-Accel-Buffering.
 const ignoreMode = "ignore"
 
-// nginxConfig makes nginx run as one process, without a master process. The worker
-// processes of a master would run as another user, who cannot write to the directory
-// of this test.
+// nginxConfig makes nginx run as one process, without a master process. A master
+// would run its worker processes as another user. They could not write to the
+// directory of this test.
 var nginxConfig = template.Must(template.New("").Parse(`
 daemon off;
 master_process off;

@@ -11,8 +11,8 @@ import (
 )
 
 // skipMissing skips a test because a program is not installed. If the
-// environment has CI=true, it fails the test instead. what is the program, and
-// install is a command or an address.
+// environment has CI=true, it fails the test instead. The parameter what names the
+// program, and install is a command or an address.
 func skipMissing(t *testing.T, what, install string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

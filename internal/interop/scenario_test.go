@@ -35,8 +35,8 @@ type step struct {
 }
 
 // script is the behavior of a server. A client that reconnects begins at the step
-// after the event of its Last-Event-ID. So a step may be executed again, but only
-// for send: every other step is executed only the first time.
+// after the event of its Last-Event-ID, so it may reach a step again. The steps
+// idOnly, cut, cutInside and end are executed only the first time.
 type script []step
 
 // lineEnds replaces every line end by "\n", as the encoding does.
@@ -187,7 +187,7 @@ type player struct {
 	script  script
 	traits  traits
 	lastID  string
-	reached map[int]bool // indexes of executed steps other than send
+	reached map[int]bool // indexes of the executed steps that are executed only once
 }
 
 // connect simulates one connection that begins at the step pos. It returns the step

@@ -23,7 +23,7 @@ type run struct {
 	probe probe
 
 	mu       sync.Mutex   // guards the following
-	reached  map[int]bool // indexes of executed steps other than send
+	reached  map[int]bool // indexes of the executed steps that are executed only once
 	requests []request
 }
 

@@ -23,10 +23,10 @@ const (
 	interval = 5 * time.Millisecond
 )
 
-// functions are parts of function names: the functions of this repository, and
-// those of the HTTP server and transport. A test must end each goroutine whose
-// stack contains such a function. The last line of a stack is the function that
-// created the goroutine.
+// functions are parts of function names. They select the functions of this
+// repository, of the HTTP server and of the HTTP transport. A test must end each
+// goroutine whose stack contains such a function. A stack also contains the function
+// that created the goroutine.
 var functions = []string{
 	"github.com/sse-go/sse",
 	"net/http.(*Server)",

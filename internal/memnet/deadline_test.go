@@ -16,8 +16,8 @@ import (
 // longAgo is the deadline that net/http sets to abort a blocked call.
 var longAgo = time.Unix(1, 0)
 
-// blocking are calls that block until a deadline that set sets. Before such a
-// call, the function prepare, if not nil, fills the buffer.
+// blocking lists calls that block until a deadline. The function set sets this
+// deadline. The function prepare, if not nil, fills the buffer before the call.
 var blocking = map[string]struct {
 	prepare func(c *memnet.Conn)
 	call    func(net.Conn) func() error

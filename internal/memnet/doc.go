@@ -20,9 +20,9 @@
 // bytes silently ([Conn.BlackHole]), and make a listener refuse connections
 // ([Listener.Refuse]).
 //
-// A bubble is the function that [synctest.Test] runs, with its goroutines and its
-// own clock. In a bubble, all blocking calls of this package block durably, as
-// [testing/synctest] requires, if the listener or pipe was created in the same
-// bubble. So the clock of the bubble advances while all its goroutines wait for
-// the network. Outside a bubble, the package works in real time.
+// A bubble is a test that [testing/synctest] runs, with its goroutines and its own
+// clock. In a bubble, all blocking calls of this package block durably: the clock of
+// the bubble advances while all its goroutines wait for the network. The listener or
+// pipe must have been created in the same bubble. Outside a bubble, the package works
+// in real time.
 package memnet

@@ -62,8 +62,8 @@ func (s *source) keepCompiling(mutants []*mutant, alone bool) ([]*mutant, error)
 	return mutants, nil
 }
 
-// keepForms removes the forms before the first one that compiles, for a mutant that
-// has a program by itself.
+// keepForms removes forms from the beginning of m.forms until the first form
+// compiles, or none is left. It is for a mutant that has a program by itself.
 func (s *source) keepForms(m *mutant) error {
 	for len(m.forms) > 0 {
 		bad := false

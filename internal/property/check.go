@@ -233,9 +233,9 @@ func (c *checker) since(it *item) time.Time {
 
 // lastN returns a sequence after which n selected events up to through follow, or
 // 0 if there are fewer. If unsure is false, it does not count events that may be
-// lost. If unsure is true, it counts those of them that the broker may still have
-// had at the attempt. So the last n events of the broker begin between lastN with
-// false and lastN with true.
+// lost. If unsure is true, it also counts events that may be lost, but that the
+// broker may still have had at the attempt. So the broker's last n events begin
+// between lastN with false and lastN with true.
 func (c *checker) lastN(n int, through uint64, unsure bool) uint64 {
 	for seq := through; seq > 0; seq-- {
 		e := c.life.at(seq)
@@ -294,8 +294,8 @@ func (c *checker) resumeAt(now *life, p sse.Position) error {
 
 // resumeOwn sets the position of a stream whose request has an ID that the
 // application chose. Several events may have this ID. The broker begins after the
-// first one that it has, and this is one of the events first to last. resumeOwn
-// sets whys if the broker may have none of them.
+// first of these events that it still has: one of the events first to last.
+// resumeOwn sets whys if the broker may have none of them.
 func (c *checker) resumeOwn(now *life) {
 	c.whys = []sse.GapReason{sse.GapUnknown}
 	first, last := uint64(0), uint64(0)

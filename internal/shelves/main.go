@@ -1,8 +1,9 @@
 // Command shelves measures how the files of package sse depend on each other, and
 // fails if a limit is exceeded. A shelf is a group of files. The table in table.go
 // assigns every file to a shelf, and lists the shelves from the bottom to the top. A
-// file must use only files on its own shelf and on lower shelves. A use of a higher
-// shelf is an upward use.
+// file may use files on its own shelf and on lower shelves. A use of a higher shelf
+// is an upward use. The number of upward uses is limited, unless both shelves are on
+// the same floor.
 //
 //	go run ./internal/shelves      # figures, and every limit that is exceeded
 //	go run ./internal/shelves -v   # also the lists behind the figures

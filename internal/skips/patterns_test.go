@@ -131,7 +131,7 @@ func checkScript(text string, tests testFunctions) (patterns int, problems []str
 }
 
 // of returns the test functions of the packages in a command line. If the line names
-// no package, they are those of the directory in which the command runs.
+// no package, the command tests the package in its directory.
 func (f testFunctions) of(line string) (names []string) {
 	base := "."
 	if cd := changeDir.FindStringSubmatch(line); cd != nil {

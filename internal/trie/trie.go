@@ -17,9 +17,9 @@ const (
 // Each node is itself a Trie. The zero Trie is empty. A Trie is not safe for
 // concurrent use.
 //
-//	room ── 1 *            The names are room/1, room/1/chat and room/2.
-//	   │    └── chat *     * marks a node with a leaf. The node room has
-//	   └─── 2 *            none, so room is not a name of this Trie.
+//	room ── 1 ●            The names are room/1, room/1/chat and room/2.
+//	   │    └── chat ●     ● marks a node with a leaf. The node room has no
+//	   └─── 2 ●            leaf, so room is not a name in this Trie.
 type Trie[T any] struct {
 	children map[string]*Trie[T] // by the next segment of the name
 	leaf     *T                  // of the name that ends here, or nil

@@ -105,7 +105,7 @@ const highBits = 0x8080808080808080
 
 // IndexNonASCII returns the index of the first byte of p that is not ASCII, or
 // len(p) if there is none. Most text is ASCII, and ASCII is valid UTF-8, so
-// [AppendValid] decodes only what follows that index.
+// [AppendValid] decodes UTF-8 only after that index.
 func IndexNonASCII(p []byte) int {
 	i := 0
 	for ; i+64 <= len(p); i += 64 {

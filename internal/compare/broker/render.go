@@ -115,8 +115,8 @@ func (r *row) renderFailure(b *strings.Builder, name string) {
 	}
 }
 
-// compare formats the ratio of a contender's figures to those with which compared
-// compares them. It returns "" for a comparison of a figure with itself.
+// compare formats the ratio of the contender c to the contender compared.with(c). It
+// returns "" for a comparison of a figure with itself.
 func (t *table) compare(c *contender, compared comparison) string {
 	other := compared.with(c)
 	if compared.table == t && other == c {

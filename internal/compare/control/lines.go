@@ -11,8 +11,8 @@ type LoadCommand struct {
 	Count       int      `json:"count,omitempty"`       // number of subscribers
 	First       int      `json:"first,omitempty"`       // number of the first subscriber
 	Topics      int      `json:"topics,omitempty"`      // subscriber i selects topic i % Topics
-	Pattern     bool     `json:"pattern,omitempty"`     // subscribers select all topics by a pattern
-	Body        bool     `json:"body,omitempty"`        // subscribers are ready after a byte of the body
+	Pattern     bool     `json:"pattern,omitempty"`     // subscribers select all topics
+	Body        bool     `json:"body,omitempty"`        // wait for a byte of the body
 	Concurrency int      `json:"concurrency,omitempty"` // number of concurrent handshakes
 	TimeoutMS   int      `json:"timeout_ms,omitempty"`
 	Source      int      `json:"source,omitempty"` // number of the first source address

@@ -108,8 +108,8 @@ func (d *Driven) Report() (control.ServerReply, error) {
 	return d.await(control.ServerReported, Timeout)
 }
 
-// Subscribers returns the number of subscribers, and the number of those that are
-// held: each of these has a goroutine.
+// Subscribers returns the number of all subscribers, and the number of held
+// subscribers. A held subscriber has a goroutine.
 func (d *Driven) Subscribers() (all, held int, err error) {
 	if err := d.Send("subscribers"); err != nil {
 		return 0, 0, err
