@@ -26,14 +26,15 @@ func (r *result) filter(name string) {
 	r.peers = slices.DeleteFunc(r.peers, other)
 }
 
-// fullWork describes, by kind, the peers that do all of the work.
+// fullWork has, for each kind of table, a clause that describes the peers that do all
+// of the work.
 var fullWork = map[string]string{
 	"decoding": "that reports ids",
 	"encoding": "that splits lines itself",
 }
 
-// fastest returns the peer with the highest median speed, of all peers or of
-// the peers that do all of the work. It returns nil if there is no such peer.
+// fastest returns the peer with the highest median speed. If all is false, it ignores
+// peers that do only a part of the work. If there is no peer, it returns nil.
 func (r *result) fastest(all bool) *contender {
 	var best *contender
 	for _, c := range r.peers {
@@ -129,8 +130,8 @@ func version(module string) string {
 	return compare.Version(module)
 }
 
-// count formats a number of allocations: as a whole number if it is nearly
-// whole.
+// count formats a number of allocations with at most one decimal, or with two
+// decimals if it would be "0" otherwise.
 func count(v float64) string {
 	text := strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
 	if text == "0" && v >= 0.005 {

@@ -53,7 +53,8 @@ func render(p plan, all []*contender) string {
 
 func number(n int) string { return report.Figure(float64(n)) }
 
-// only returns the measured contenders for which is returns true.
+// only returns the contenders that have figures and for which the function is returns
+// true.
 func only(all []*contender, is func(*contender) bool) (some []*contender) {
 	for _, c := range all {
 		if is(c) && len(c.rounds) > 0 {
@@ -94,7 +95,8 @@ func renderDisk(b *strings.Builder, all []*contender) {
 	}
 }
 
-// spread formats the median of a figure, with the lowest and highest.
+// spread formats the median of a figure, with the lowest and the highest value if
+// these differ. of returns the figure of one round.
 func (c *contender) spread(of func(figures) float64, text func(float64) string) string {
 	var values []float64
 	for _, f := range c.rounds {
@@ -107,8 +109,8 @@ func (c *contender) spread(of func(figures) float64, text func(float64) string) 
 	return fmt.Sprintf("%s (%s–%s)", text(s.Median), text(s.Low), text(s.High))
 }
 
-// against formats the ratio of a figure to the figure of another contender,
-// computed round by round.
+// against formats the spread of the ratios of a figure to the figure of another
+// contender, one ratio for each round.
 func (c *contender) against(other *contender, of func(figures) float64) string {
 	if other == nil || other == c {
 		return ""
