@@ -1,26 +1,31 @@
-// Package trie is a tree of names by their segments, which "/" separates. It
-// finds the names that a pattern selects, and, where the names are patterns, the
-// patterns that select a name.
+// Package trie is a tree of names. A name consists of segments that "/"
+// separates, for example "room/1/chat". [Trie.Select] finds the names that a
+// pattern selects. If the names in the tree are themselves patterns,
+// [Trie.AppendMatching] finds the patterns that select a name.
 package trie
 
 import "strings"
 
-// The segments of a pattern that select more than the segment of their own name.
+// The wildcards of a pattern. Any other segment of a pattern selects only a
+// segment that is equal.
 const (
 	One  = "*"  // any one segment
 	Many = "**" // one or more segments; only at the end of a pattern
 )
 
-// A Trie maps names to leaves, and summarizes them. Its nodes are tries. The zero Trie
-// is empty. It is not safe for concurrent use.
+// A Trie maps each of its names to a leaf, a pointer that the caller has added.
+// Each node is itself a Trie. The zero Trie is empty. A Trie is not safe for
+// concurrent use.
 //
-//	room ── 1           contains room/1, room/1/chat and room/2,
-//	   │    └── chat    but not room
-//	   └─── 2
+//	room ── 1 ●            The names are room/1, room/1/chat and room/2.
+//	   │    └── chat ●     ● marks a node with a leaf. The node room has no
+//	   └─── 2 ●            leaf, so room is not a name in this Trie.
 //
-// Each node has two summaries of type S: one for the names that have exactly one
-// segment more than the node, and one for all names below the node. [Trie.Update]
-// changes them. When the last name below a node is removed, its summaries become zero.
+// A node with names below it has two summaries of these names, values of type S: the
+// level is for the names that have exactly one segment more than the node, and below
+// is for all names below the node. [Trie.Update] changes them. When the last name below
+// a node is removed, its summaries become zero. The removal of other names does not
+// change them.
 type Trie[T, S any] struct {
 	*inner[T, S]             // nil if no name is below this node
 	leaf         *T          // of the name that ends here, or nil
@@ -58,7 +63,8 @@ func (n *Trie[T, S]) Add(name string, leaf *T) *Trie[T, S] {
 	return n
 }
 
-// Find returns the leaf of exactly this name, or nil.
+// Find returns the leaf of name, or nil if n does not contain name. It does not
+// treat wildcards specially.
 func (n *Trie[T, S]) Find(name string) *T {
 	for segment := range strings.SplitSeq(name, "/") {
 		if n = n.child(segment); n == nil {
@@ -68,8 +74,8 @@ func (n *Trie[T, S]) Find(name string) *T {
 	return n.leaf
 }
 
-// Remove removes a name, and reports whether n is empty afterwards and can be
-// removed as well.
+// Remove removes name if n contains it. It reports whether n has become empty, so
+// that the caller can remove n too.
 func (n *Trie[T, S]) Remove(name string) bool {
 	segment, rest, more := strings.Cut(name, "/")
 	child := n.child(segment)
@@ -94,7 +100,7 @@ func (n *Trie[T, S]) Remove(name string) bool {
 	return n.leaf == nil
 }
 
-// Update calls change for each summary that covers the name that ends at n.
+// Update calls change for each summary of the name that ends at n.
 func (n *Trie[T, S]) Update(change func(*S)) {
 	if n.parent != nil {
 		change(&n.parent.level)
@@ -104,8 +110,9 @@ func (n *Trie[T, S]) Update(change func(*S)) {
 	}
 }
 
-// Select calls yield for each leaf whose name the pattern selects, in no order. It
-// stops when wildcards have led it to more than visits nodes, and then returns false.
+// Select calls yield for each leaf whose name the pattern selects, in no particular
+// order, and returns true. For the wildcards of the pattern it looks at up to visits
+// nodes. If there are more, Select stops and returns false.
 func (n *Trie[T, S]) Select(pattern string, visits int, yield func(*T)) bool {
 	return n.walk(pattern, &visits, func(match *Trie[T, S]) {
 		if match.leaf != nil {
@@ -114,8 +121,9 @@ func (n *Trie[T, S]) Select(pattern string, visits int, yield func(*T)) bool {
 	})
 }
 
-// walk calls yield for each node that a pattern selects. It subtracts from visits the
-// number of nodes to which wildcards lead, and returns false once visits is negative.
+// walk calls yield for each node that a pattern selects. For each node that it looks at
+// because of a wildcard, it subtracts one from visits. If visits becomes negative, walk
+// returns false.
 func (n *Trie[T, S]) walk(pattern string, visits *int, yield func(*Trie[T, S])) bool {
 	if n.inner == nil {
 		return true
@@ -139,8 +147,9 @@ func (n *Trie[T, S]) walk(pattern string, visits *int, yield func(*Trie[T, S])) 
 	return true
 }
 
-// visit is walk for the part of a pattern that follows n's segment. If more is
-// false, no part follows.
+// visit does the work of walk at the node n, after a segment of the pattern has selected
+// n. rest is the part of the pattern after that segment. If more is false, the pattern
+// ends at n.
 func (n *Trie[T, S]) visit(rest string, more bool, visits *int, yield func(*Trie[T, S])) bool {
 	if more {
 		return n.walk(rest, visits, yield)
@@ -149,11 +158,11 @@ func (n *Trie[T, S]) visit(rest string, more bool, visits *int, yield func(*Trie
 	return true
 }
 
-// Summarize calls leaf and summary for leaves and summaries that together cover every
-// name that the pattern selects. Its time depends on the number of segments of the
-// pattern, and not on the number of names, unless "*" precedes another segment: then
-// it looks at up to visits nodes. Only if these do not suffice, the summaries also
-// cover names that the pattern does not select.
+// Summarize calls leaf for some leaves, and summary for some summaries, which together
+// cover each name that the pattern selects. If "*" stands only at the end of the
+// pattern, the cost does not depend on the number of names. For each other "*",
+// Summarize looks at all segments that "*" selects, but at no more than visits nodes in
+// all. If there are more nodes, the summaries cover other names, too.
 func (n *Trie[T, S]) Summarize(pattern string, visits int, leaf func(*T), summary func(*S)) {
 	head, last := "", pattern
 	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
@@ -180,8 +189,8 @@ func (n *Trie[T, S]) Summarize(pattern string, visits int, leaf func(*T), summar
 	}
 }
 
-// literal calls summary for the names below the longest part of a pattern that has no
-// wildcard.
+// literal calls summary with the summary of all names that begin as the pattern does
+// before its first wildcard.
 func (n *Trie[T, S]) literal(pattern string, summary func(*S)) {
 	for segment := range strings.SplitSeq(pattern, "/") {
 		if segment == One || segment == Many {
@@ -194,8 +203,9 @@ func (n *Trie[T, S]) literal(pattern string, summary func(*S)) {
 	}
 }
 
-// AppendMatching appends to dst the leaves of the patterns in n that select name. It
-// looks only at nodes whose patterns begin as the name does.
+// AppendMatching appends to dst the leaves of the patterns in n that select name.
+// For a name of k segments it visits fewer than 2^(k+1) nodes, however many
+// patterns n contains.
 func (n *Trie[T, S]) AppendMatching(dst []*T, name string) []*T {
 	n.matching(name, func(leaf *T) bool {
 		dst = append(dst, leaf)
@@ -220,7 +230,8 @@ func (n *Trie[T, S]) matching(name string, yield func(*T) bool) bool {
 	}
 	segment, rest, more := strings.Cut(name, "/")
 	nodes := [2]*Trie[T, S]{n.children[One], nil}
-	if !strings.Contains(segment, "*") { // no pattern has such a segment
+	// A segment "*" or "**" of a name would find the child of a wildcard.
+	if !strings.Contains(segment, "*") {
 		nodes[1] = n.children[segment]
 	}
 	for _, next := range nodes {
