@@ -153,3 +153,19 @@ type topicState struct {
 	tooOldAt   int64 // when the rule no longer retains the oldest of these entries
 	agingIndex int   // index in window.aging plus 1, or 0
 }
+
+// oldestRetained returns the oldest entry that a topic's rule retains. There must be
+// one.
+func (t *topicState) oldestRetained() *entry {
+	i := t.indexAfter(t.retainedAfter)
+	for t.items[i].removed { // by Broker.Forget, for another topic of the entry
+		i++
+	}
+	return t.items[i].entry
+}
+
+// release makes a topic's rule no longer retain e.
+func (t *topicState) release(e *entry) {
+	t.retainedEvents--
+	t.retainedBytes -= int64(len(e.framed))
+}

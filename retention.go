@@ -12,8 +12,9 @@ type Retention struct {
 	// Bytes is the maximum size of the events on the wire. If zero, 64 MiB. If
 	// negative, there is no limit.
 	//
-	// The broker needs more memory than that: about 200 bytes for each event and
-	// 1 KB for each topic. This overhead has a limit of its own: the value of Bytes
+	// The broker needs more memory than that: about 200 bytes for each event, 1 KB
+	// for each topic, and 16 bytes for each event that a subscriber's pattern
+	// selects, for each such pattern. This overhead has a limit of its own: the value of Bytes
 	// or, if that is smaller, 1 MiB. In addition, the events may not have more than
 	// a million different topics, even if Bytes is negative.
 	Bytes int64

@@ -293,6 +293,37 @@ func TestPatternMatchRandom(t *testing.T) {
 	}
 }
 
+// A selection matches many topics if it matches one of them, also if it has many topics
+// and patterns itself. Match then compares in another way.
+func TestSelectionMatchMany(t *testing.T) {
+	rng := testrand.New(t)
+	word := func(words ...string) string { return words[rng.IntN(len(words))] }
+	matched := 0
+	const n = 2000
+	for range n {
+		sel := sse.Selection{Patterns: make([]sse.Pattern, 1)}
+		for range 1 + rng.IntN(30) {
+			sel.Topics = append(sel.Topics, word("a", "b", "*")+"/"+word("a", "b", "**")+fmt.Sprint(rng.IntN(90)))
+			sel.Patterns = append(sel.Patterns,
+				mustPattern(t, word("a", "b", "c")+fmt.Sprint(rng.IntN(90))+word("", "/*", "/**", "/*/x")))
+		}
+		topics, want := []string{""}, false
+		for range 300 {
+			topic := word("a", "b", "c", "*") + word("", "/", "/a", "/a/x", "/a/b/c") + fmt.Sprint(rng.IntN(900))
+			topics = append(topics, topic)
+			want = want || sel.Match([]string{topic})
+		}
+		if got := sel.Match(topics); got != want {
+			t.Fatalf("Match of 300 topics is %v, want %v: %+v, %q", got, want, sel, topics)
+		} else if got {
+			matched++
+		}
+	}
+	if matched < n/10 || matched > n*9/10 {
+		t.Errorf("%d of %d selections match: the random cases test too little", matched, n)
+	}
+}
+
 func TestSelectionMatch(t *testing.T) {
 	patterns := func(texts ...string) (patterns []sse.Pattern) {
 		for _, text := range texts {

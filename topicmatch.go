@@ -1,10 +1,6 @@
 package sse
 
-import (
-	"slices"
-
-	"github.com/sse-go/sse/internal/trie"
-)
+import "github.com/sse-go/sse/internal/trie"
 
 const (
 	// matchDirectly is the number of comparisons of a topic with a topic or a pattern
@@ -23,7 +19,6 @@ type topicMatch struct {
 	few      *Selection // compared directly, or nil
 	names    map[string]bool
 	patterns trie.Trie[Pattern, struct{}]
-	known    map[*topicState]bool // results for topics of entries with several topics
 }
 
 // newTopicMatch returns a topicMatch for the topics and patterns of a selection.
@@ -36,7 +31,9 @@ func newTopicMatch(sel *Selection) *topicMatch {
 		m.names[name] = true
 	}
 	for i := range sel.Patterns {
-		m.patterns.Add(sel.Patterns[i].text, &sel.Patterns[i])
+		if p := &sel.Patterns[i]; *p != (Pattern{}) { // the zero Pattern matches nothing
+			m.patterns.Add(p.text, p)
+		}
 	}
 	return m
 }
@@ -47,22 +44,4 @@ func (m *topicMatch) topic(name string) bool {
 		return m.few.matchesTopic(name)
 	}
 	return m.names[name] || m.patterns.Matches(name)
-}
-
-// entry reports whether one of an entry's topics is selected.
-func (m *topicMatch) entry(e *entry) bool {
-	if len(e.topics) == 1 {
-		return m.topic(e.topics[0].name)
-	}
-	return slices.ContainsFunc(e.topics, func(t *topicState) bool {
-		selected, known := m.known[t]
-		if !known {
-			if m.known == nil {
-				m.known = make(map[*topicState]bool)
-			}
-			selected = m.topic(t.name)
-			m.known[t] = selected
-		}
-		return selected
-	})
 }

@@ -24,6 +24,11 @@ const (
 	// the patterns that have subscribers.
 	maxAllTopics = 1_000_000
 
+	// maxSelected limits how many topics the window looks up for the patterns of a
+	// selection. If the patterns select more topics, the window searches its entries
+	// instead. Either way, the cost does not grow with the topics that have no such entry.
+	maxSelected = 256
+
 	// maxCachedPatterns limits the patterns that each topic has in its patternChains.
 	// For a topic with more patterns, patternsOf searches them each time.
 	maxCachedPatterns = 64
@@ -368,28 +373,6 @@ func (w *window) positionAt(seq uint64) Position {
 		return e.position(w.epoch)
 	}
 	return Position{Epoch: w.epoch, Seq: seq}
-}
-
-// read implements EventLog.Read for a window.
-func (w *window) read(after, through Position, sel *Selection, limit int, now time.Time) Page {
-	end := w.last.Seq
-	if through != (Position{}) {
-		end = min(end, through.Seq)
-	}
-	page := Page{Next: w.positionAt(max(end, after.Seq))}
-	size := 0
-	for e := range w.view(sel, now).between(after.Seq, end) {
-		n := len(page.Entries)
-		if size += len(e.framed); n > 0 && size > limit {
-			page.Next = page.Entries[n-1].Position
-			break
-		}
-		page.Entries = append(page.Entries, e.public(w.epoch))
-	}
-	if lost := w.lostOf(sel); lost.seq > after.Seq {
-		page.Lost = Position{w.epoch, lost.seq, lost.check}
-	}
-	return page
 }
 
 // positionBefore returns the position right before an entry.

@@ -44,7 +44,7 @@ func (w *window) gap(asked string, why GapReason, sel *Selection, now time.Time)
 // earliest returns the position before all entries of a selection and, unless that
 // contradicts it, after all lost entries.
 func (w *window) earliest(sel *Selection, now time.Time) Position {
-	v := w.view(sel, now)
+	v := newSelectionView(w, sel, now)
 	lost := w.lostOf(sel)
 	for range v.between(0, lost.seq) {
 		return Position{Epoch: w.epoch}
@@ -69,7 +69,7 @@ func (w *window) invalidReason(p Position) GapReason {
 
 // locateLast returns the position that is followed by the newest n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
-	for e := range w.view(sel, now).before(math.MaxUint64) {
+	for e := range newSelectionView(w, sel, now).before(math.MaxUint64) {
 		if n--; n == 0 {
 			return w.positionBefore(e)
 		}
@@ -81,7 +81,7 @@ func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 // not older than a time. If an entry that is lost may not be older, the position is
 // before that entry.
 func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Position {
-	v := w.view(sel, now)
+	v := newSelectionView(w, sel, now)
 	first := uint64(math.MaxUint64) // sequence of the first entry that is not older
 	for e := range v.between(w.lastBefore(unixNano), math.MaxUint64) {
 		if e.time >= unixNano {
@@ -134,4 +134,26 @@ func (w *window) coversTime(t time.Time) bool {
 	entries := w.entries[w.first:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
 	return !t.IsZero() && i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
+}
+
+// read implements EventLog.Read for a window.
+func (w *window) read(after, through Position, sel *Selection, limit int, now time.Time) Page {
+	end := w.last.Seq
+	if through != (Position{}) {
+		end = min(end, through.Seq)
+	}
+	page := Page{Next: w.positionAt(max(end, after.Seq))}
+	size := 0
+	for e := range newSelectionView(w, sel, now).between(after.Seq, end) {
+		n := len(page.Entries)
+		if size += len(e.framed); n > 0 && size > limit {
+			page.Next = page.Entries[n-1].Position
+			break
+		}
+		page.Entries = append(page.Entries, e.public(w.epoch))
+	}
+	if lost := w.lostOf(sel); lost.seq > after.Seq {
+		page.Lost = Position{w.epoch, lost.seq, lost.check}
+	}
+	return page
 }

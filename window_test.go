@@ -189,7 +189,7 @@ func sequences(entries iter.Seq[*entry]) (all []uint64) {
 func (m *windowModel) check(t *testing.T) {
 	t.Helper()
 	w, sel := &m.st.window, m.selection()
-	v := w.view(sel, m.now)
+	v := newSelectionView(w, sel, m.now)
 	all, lost := m.find(sel, 0)
 	if got := w.lostOf(sel); got != lost {
 		t.Fatalf("%+v: the newest loss is %v, want %v", *sel, got, lost)

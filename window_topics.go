@@ -82,22 +82,6 @@ func (w *window) applyRule(t *topicState, now time.Time) {
 	w.aging.update(t)
 }
 
-// oldestRetained returns the oldest entry that a topic's rule retains. There must be
-// one.
-func (t *topicState) oldestRetained() *entry {
-	i := t.indexAfter(t.retainedAfter)
-	for t.items[i].removed { // by Broker.Forget, for another topic of the entry
-		i++
-	}
-	return t.items[i].entry
-}
-
-// release makes a topic's rule no longer retain e.
-func (t *topicState) release(e *entry) {
-	t.retainedEvents--
-	t.retainedBytes -= int64(len(e.framed))
-}
-
 // removeIfUnused removes a topic that has neither entries nor subscribers. If it
 // has a loss mark, it is removed only when there are more than maxUnusedTopics
 // such topics, or they take more than maxUnusedBytes.
@@ -145,21 +129,6 @@ func (w *window) topicStates(names []string) []*topicState {
 		}
 	}
 	return topics
-}
-
-// view returns the entries that a selection selects. It first removes the entries that
-// have become too old.
-func (w *window) view(sel *Selection, now time.Time) selectionView {
-	w.expire(now)
-	return newSelectionView(w, sel)
-}
-
-// appendSelected appends the chains of the topics that a pattern selects. If it would
-// have to look at more than visits topics, it returns false.
-func (w *window) appendSelected(chains *[]*chain, p Pattern, visits int) bool {
-	return w.topicTree.Select(p.text, visits, func(t *topicState) {
-		*chains = append(*chains, &t.chain)
-	})
 }
 
 // lostOf returns the newest loss mark of a selection: up to this mark, entries that it
@@ -222,7 +191,7 @@ func (w *window) extendBack(chains []*chain, seq uint64) {
 		// Entries after seq that were removed before the chain had them.
 		c.lost.raise(w.lostOfPattern(c.pattern))
 		topics := w.selected[:0]
-		few := w.appendSelected(&topics, c.pattern, visits)
+		few := appendSelected(&topics, w, c.pattern, visits)
 		w.selected = topics
 		if !few {
 			searched = append(searched, c)

@@ -1,23 +1,23 @@
 package sse
 
-import "iter"
-
-// maxSelected limits how many topics the window looks up for the patterns of a
-// selection. If the patterns select more topics, the window searches its entries
-// instead. Either way, the cost does not grow with the topics that have no such entry.
-const maxSelected = 256
+import (
+	"iter"
+	"slices"
+	"time"
+)
 
 // selectionView has the entries of the window that a selection selects. It is valid
 // until the window changes.
 type selectionView struct {
 	w      *window
 	chains []*chain    // of all selected topics, if match is nil
-	match  *topicMatch // set if there are too many selected topics
+	match  *entryMatch // set if there are too many selected topics
 }
 
-// newSelectionView returns the entries that a selection selects. The next call reuses
-// its slice.
-func newSelectionView(w *window, sel *Selection) selectionView {
+// newSelectionView returns the entries that a selection selects. It first removes the
+// entries that have become too old. The next call reuses the slice of the view.
+func newSelectionView(w *window, sel *Selection, now time.Time) selectionView {
+	w.expire(now)
 	v := selectionView{w: w, chains: w.selected[:0]}
 	defer func() { w.selected = v.chains[:0] }()
 	for _, name := range sel.topicNames() {
@@ -28,13 +28,21 @@ func newSelectionView(w *window, sel *Selection) selectionView {
 	visits := w.maxSelected
 	for _, p := range sel.Patterns {
 		n := len(v.chains)
-		if !w.appendSelected(&v.chains, p, visits) {
-			v.match = newTopicMatch(sel)
+		if !appendSelected(&v.chains, w, p, visits) {
+			v.match = &entryMatch{topics: newTopicMatch(sel)}
 			return v
 		}
 		visits -= len(v.chains) - n
 	}
 	return v
+}
+
+// appendSelected appends the chains of the topics that a pattern selects. If it would
+// have to look at more than visits topics, it returns false.
+func appendSelected(chains *[]*chain, w *window, p Pattern, visits int) bool {
+	return w.topicTree.Select(p.text, visits, func(t *topicState) {
+		*chains = append(*chains, &t.chain)
+	})
 }
 
 // between iterates over the entries after one sequence, up to and including another,
@@ -72,4 +80,28 @@ func (v selectionView) before(seq uint64) iter.Seq[*entry] {
 			}
 		}
 	}
+}
+
+// entryMatch finds the entries that a selection selects.
+type entryMatch struct {
+	topics *topicMatch
+	known  map[*topicState]bool // results for the topics of entries with several topics
+}
+
+// entry reports whether one of an entry's topics is selected.
+func (m *entryMatch) entry(e *entry) bool {
+	if len(e.topics) == 1 {
+		return m.topics.topic(e.topics[0].name)
+	}
+	return slices.ContainsFunc(e.topics, func(t *topicState) bool {
+		selected, known := m.known[t]
+		if !known {
+			if m.known == nil {
+				m.known = make(map[*topicState]bool)
+			}
+			selected = m.topics.topic(t.name)
+			m.known[t] = selected
+		}
+		return selected
+	})
 }

@@ -35,15 +35,15 @@ var list = []mutant{
 	},
 	{
 		name: "the last N are one event too few", file: "window_locate.go",
-		old: "if n--; n < 0 {", new: "if n--; n < 1 {",
+		old: "if n--; n == 0 {", new: "if n--; n <= 1 {",
 	},
 	{
 		name: "the last N are one event too many", file: "window_locate.go",
-		old: "if n--; n < 0 {", new: "if n--; n < -1 {",
+		old: "if n--; n == 0 {", new: "if n--; n == -1 {",
 	},
 	{
 		name: "a start time excludes the events of that time", file: "window_locate.go",
-		old: "entries[i].time >= unixNano", new: "entries[i].time > unixNano",
+		old: "if e.time >= unixNano {", new: "if e.time > unixNano {",
 	},
 	{
 		name: "the earliest position is after the first event", file: "window_locate.go",
@@ -110,8 +110,7 @@ var list = []mutant{
 	},
 	{
 		name: "an unknown ID means the end", file: "window_locate.go",
-		old: "return w.gapIn(chains, start.ID, GapUnknown)",
-		new: "_ = chains\n\t\treturn w.last, nil",
+		old: "return w.gap(start.ID, GapUnknown, sel, now)", new: "return w.last, nil",
 	},
 	{
 		name: "an ID used twice means its latest event", file: "window_locate.go",
@@ -240,9 +239,13 @@ var list = []mutant{
 		old: "w.lossFloor.raise(oldest.lost)", new: "", steps: 200_000,
 	},
 	{
-		name: "the removal of an event on several topics leaves no loss mark", file: "window.go",
-		old: "c.lost.raise(e.lossMark())",
-		new: "if len(e.topics) == 1 {\n\t\t\t\tc.lost.raise(e.lossMark())\n\t\t\t}",
+		name: "the removal of an event on several topics leaves no loss mark", file: "window_topics.go",
+		old: "\tc.lost.raise(e.lossMark())\n",
+		new: "\tif len(e.topics) == 1 {\n\t\tc.lost.raise(e.lossMark())\n\t}\n",
+	},
+	{
+		name: "a lost event leaves no mark for patterns", file: "window_topics.go",
+		old: "c.topic.node.Update(func(m *lossMark) { m.raise(e.lossMark()) })", new: "",
 	},
 
 	// Chains: the lists of the window's events by topic and by pattern.
@@ -252,11 +255,11 @@ var list = []mutant{
 	},
 	{
 		name: "a pattern's chain is not extended back", file: "window_topics.go",
-		old: "if seq < c.from {", new: "if seq > w.last.Seq {",
+		old: "if seq >= c.from {", new: "if seq <= w.last.Seq {",
 	},
 	{
 		name: "a pattern's chain ignores losses before its start", file: "window_topics.go",
-		old: "c.lost.raise(t.lost)\n\t\t\treturn true", new: "return true",
+		old: "c.lost.raise(w.lostOfPattern(c.pattern))", new: "",
 	},
 	{
 		name: "a removed event is not skipped in a merge", file: "merge.go",
@@ -276,6 +279,6 @@ var list = []mutant{
 	},
 	{
 		name: "the topic sent is the first, even if it is not selected", file: "membership.go",
-		old: "\t\tif s.selects(t) {\n\t\t\treturn t.name", new: "\t\tif t != nil {\n\t\t\treturn t.name",
+		old: "\t\tif selects(t) {\n\t\t\treturn t.name", new: "\t\tif selects(t) || t != nil {\n\t\t\treturn t.name",
 	},
 }

@@ -23,11 +23,12 @@ type shelf struct {
 // they have pointers to each other.
 var shelves = []shelf{
 	{name: "vocabulary", floor: 1, files: `errors event topic position selection start gap eventlog
-		retention`},
+		retention topicmatch`},
 	{name: "codec", floor: 2, files: `encode decode linereader`},
 	{name: "client", floor: 3, files: `client session attempt request redirect mediatype watchdog`},
 	{name: "stream", floor: 4, files: `accept stream conncontext`},
-	{name: "window", floor: 5, files: `window window_topics window_locate entry draft chain merge`},
+	{name: "window", floor: 5, files: `window window_topics window_view window_locate aging entry draft
+		chain merge`},
 	{name: "broker", floor: 6, files: `broker state appends wake publish follow history serve admit
 		limits refuse hooks shutdown streamoptions config attach`},
 	{name: "subscriber", floor: 6, files: `subscriber membership peer lag render pages permit wheel
