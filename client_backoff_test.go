@@ -264,23 +264,40 @@ func TestBackoffWithoutLimit(t *testing.T) {
 	})
 }
 
-// If the server asks for a delay of 0, the first delay is 10 ms. With a negative
-// MaxRetryDelay, every delay after the first is 100 ms, so that a server that is down
-// does not receive a request every 10 ms.
-func TestConstantBackoffFromZero(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, append([]ssetest.Response{answer("retry: 0\ndata: a\n\n")},
-			append(times(5, refusal(503)), held("data: end\n\n"))...)...)
-		f.client.MaxRetryDelay = -1
-		f.receiveUntil("end")
-		for i, got := range f.delays() {
-			want := 100 * time.Millisecond
-			if i == 0 {
-				want = 10 * time.Millisecond
+// If the server asks for a delay of 0, the first delay is 10 ms. Every delay after the
+// first is at least 100 ms, or at least RetryDelay if RetryDelay is shorter, whatever
+// MaxRetryDelay is. So a server that is down does not receive a request every 10 ms.
+func TestLowMaxRetryDelayFromZero(t *testing.T) {
+	const ms = time.Millisecond
+	for _, test := range []struct {
+		name      string
+		base, max time.Duration // RetryDelay and MaxRetryDelay
+		low, high time.Duration // limits of each delay after the first
+	}{
+		{"negative", 0, -1, 100 * ms, 100 * ms},
+		{"most negative", 0, math.MinInt64, 100 * ms, 100 * ms},
+		{"below the first delay", 0, 5 * ms, 100 * ms, 100 * ms},
+		{"as the first delay", 0, 10 * ms, 100 * ms, 100 * ms},
+		{"above the first delay", 0, 50 * ms, 100 * ms, 100 * ms},
+		{"above 100 ms", 0, 150 * ms, 100 * ms, 150 * ms},
+		{"RetryDelay of 30 ms, negative", 30 * ms, -1, 30 * ms, 30 * ms},
+		{"RetryDelay of 30 ms", 30 * ms, 50 * ms, 30 * ms, 50 * ms},
+		{"RetryDelay of 10 ms", 10 * ms, 50 * ms, 25 * ms, 50 * ms},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			f := newFixture(t, append([]ssetest.Response{answer("retry: 0\ndata: a\n\n")},
+				append(times(12, refusal(503)), held("data: end\n\n"))...)...)
+			f.client.RetryDelay, f.client.MaxRetryDelay = test.base, test.max
+			f.receiveUntil("end")
+			for i, got := range f.delays() {
+				low, high := test.low, test.high
+				if i == 0 {
+					low, high = 10*ms, 10*ms
+				}
+				if got < low || got > high {
+					t.Errorf("delay %d: got %v, want from %v to %v", i+1, got, low, high)
+				}
 			}
-			if got != want {
-				t.Errorf("delay %d: got %v, want %v", i+1, got, want)
-			}
-		}
-	})
+		})
+	}
 }
