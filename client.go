@@ -322,6 +322,9 @@ func (c *Client) check() (*url.URL, error) {
 			return nil, fmt.Errorf("sse: Client.%s must not be negative: %v", d.name, d.value)
 		}
 	}
+	if c.MaxEventSize < 0 {
+		return nil, fmt.Errorf("sse: Client.MaxEventSize must not be negative: %d", c.MaxEventSize)
+	}
 	if c.Body != nil && c.GetBody != nil {
 		return nil, errors.New("sse: Client.Body and Client.GetBody must not both be set")
 	}
