@@ -3,6 +3,7 @@ package sse_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"slices"
 	"syscall"
@@ -174,21 +175,23 @@ func TestBackoffReset(t *testing.T) {
 
 func TestMaxRetries(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		r    ssetest.Response
-		want error // compared only if it is ECONNREFUSED
+		name   string
+		r      ssetest.Response
+		once   []error // the errors that the result wraps if MaxRetries is negative
+		gaveUp error   // the error that the result wraps if MaxRetries is positive
 	}{
-		{"refused", refusal(503), nil},
-		{"cut", broken(), sse.ErrTruncated},
-		{"no server", ssetest.Response{}, syscall.ECONNREFUSED},
-		{"clean end", answer(), nil},
+		{"refused", refusal(503), nil, nil}, // the result wraps a *ResponseError
+		{"cut", broken(), []error{sse.ErrTruncated, io.ErrUnexpectedEOF}, io.ErrUnexpectedEOF},
+		{"no server", ssetest.Response{}, []error{syscall.ECONNREFUSED}, syscall.ECONNREFUSED},
+		// MaxRetries: "Events ends when the stream ends."
+		{"clean end", answer(), []error{nil}, io.EOF},
 	} {
 		for _, retries := range []int{-5, -1, 1, 3} {
 			inBubble(t, test.name, func(t *testing.T) {
 				f := newFixture(t, test.r)
 				f.client.MaxRetries = retries
 				f.client.MaxRetryDelay = -1
-				if test.want == syscall.ECONNREFUSED {
+				if test.gaveUp == syscall.ECONNREFUSED {
 					f.server.Stop()
 				}
 				_, err := f.receive(t.Context(), 0)
@@ -198,14 +201,12 @@ func TestMaxRetries(t *testing.T) {
 					if !errors.As(err, &refused) {
 						t.Errorf("got the error %v, want a *ResponseError", err)
 					}
-				case test.want == syscall.ECONNREFUSED:
-					wantError(t, err, test.want)
-				case test.name == "clean end" && retries < 0:
-					if err != nil { // MaxRetries: "Events ends when the stream ends."
-						t.Errorf("got the error %v, want none", err)
+				case retries < 0:
+					for _, want := range test.once {
+						wantError(t, err, want)
 					}
-				case err == nil:
-					t.Error("got no error, although the client gives up")
+				default:
+					wantError(t, err, test.gaveUp)
 				}
 				if gaveUp := errors.Is(err, sse.ErrGaveUp); gaveUp != (retries > 0) {
 					t.Errorf("got the error %v: is it ErrGaveUp: %v, want %v", err, gaveUp, retries > 0)
