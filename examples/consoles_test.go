@@ -1,5 +1,5 @@
-// Package examples_test runs the examples as processes. Some use port 3000; no other
-// test of the repository does.
+// Package examples_test runs the examples as processes. Some of them use port 3000. No
+// other test of the repository uses this port.
 package examples_test
 
 import (
@@ -55,8 +55,8 @@ func TestConsoles(t *testing.T) {
 	}
 }
 
-// TestLateStart starts a server after clients of both kinds have tried SSE_TEST_LATE
-// times to connect, once a second. If SSE_TEST_LATE is not set, 3 times.
+// TestLateStart starts a server after clients of minimal and quickstart have tried to
+// connect SSE_TEST_LATE times, once a second. The default is 3 times.
 func TestLateStart(t *testing.T) {
 	needPort(t)
 	late := 3
@@ -238,8 +238,9 @@ func testBusyPort(t *testing.T, server string) {
 	second.waitLog("main.go", 1)       // the place to choose another port
 }
 
-// testSlowClient connects a client that reads and a client that never reads. The
-// server answers every curl, and at last reports only the client that reads.
+// testSlowClient connects a client that reads and a client that never reads. The server
+// must answer every curl. When the buffers of the second client are full, the server must
+// report that a message reached only one client.
 func testSlowClient(t *testing.T, server, client string) {
 	s := startServer(t, server)
 	reads := start(t, client)

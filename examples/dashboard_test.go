@@ -25,7 +25,7 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 
-	// The stream begins with earlier events. A posted value is among them.
+	// The stream begins with stored events. The posted value is among them.
 	mustPost(t, address, "/latency", "987.6")
 	first := readStream(t, address, "/events?since=-240", func(events []sse.Event) bool {
 		return len(events) >= 8 && len(typesOf(events)) == 4
@@ -56,8 +56,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// testEndedStream ends all streams, and checks that the client receives the missed
-// event after it has reconnected.
+// testEndedStream ends all streams, publishes an event while the client is not connected,
+// and checks that the client receives this event after it has reconnected.
 func testEndedStream(t *testing.T, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
@@ -118,7 +118,7 @@ func readStream(t *testing.T, address, path string, enough func([]sse.Event) boo
 	return events
 }
 
-// get stands for `curl address/path`.
+// get sends the request of `curl address/path`.
 func get(t *testing.T, address, path string) (status int, text string) {
 	t.Helper()
 	client := &http.Client{Timeout: deadline}

@@ -10,8 +10,8 @@ import (
 )
 
 // TestHub runs the clients of minimal and quickstart with "sse serve" as the server. Both
-// receive messages. The client of quickstart also receives the messages that were
-// published while it was not connected.
+// clients must receive messages. The client of quickstart must also receive the messages
+// that were published while it was not connected.
 func TestHub(t *testing.T) {
 	needPort(t)
 	hub := filepath.Join(t.TempDir(), "sse.exe")
@@ -57,7 +57,8 @@ func testHub(t *testing.T, hub, path string, resumes bool) {
 		client.waitLog(waiting, 2)
 	}
 	publish(t, "hello again")
-	client.wantMessages("hello", "hello again") // even if it was not connected at that time
+	// If resumes is true, the client may not have been connected at the time of publishing.
+	client.wantMessages("hello", "hello again")
 	server.interrupt()
 }
 

@@ -32,8 +32,8 @@ func needPort(t *testing.T) {
 	listener.Close()
 }
 
-// builder returns a function that builds a program of this directory, on the first
-// call for the program.
+// builder returns a function that builds a program of this directory, and returns the path
+// of the executable. It builds each program once.
 func builder(t *testing.T) func(program string) string {
 	dir, built := t.TempDir(), map[string]string{}
 	return func(program string) string {
@@ -50,7 +50,7 @@ func builder(t *testing.T) func(program string) string {
 	}
 }
 
-// program is a running process and the lines it has written.
+// program is a process and the lines that it has written.
 type program struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -151,7 +151,7 @@ func (p *program) interrupt() {
 	if err := interrupt(os.Interrupt); err != nil {
 		p.t.Fatal(err)
 	}
-	_ = p.waitExit() // an interrupted program ends with an error
+	_ = p.waitExit() // without its own handler, an interrupted program ends with an error
 }
 
 func (p *program) waitExit() error {
@@ -183,7 +183,7 @@ func (p *program) wait(condition string, timeout time.Duration, ok func() bool) 
 		select {
 		case <-changed:
 		case <-ended:
-			ended = nil // all lines are complete: check once more
+			ended = nil // no further lines follow: check the condition once more
 		case <-expired:
 			p.t.Fatalf("after %v, the program is still without %s", timeout, condition)
 		}
@@ -299,7 +299,7 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// answer is the output of a curl.
+// answer is the answer of the server to a curl.
 type answer struct {
 	t       *testing.T
 	reached int

@@ -49,9 +49,9 @@ func readLines(t *testing.T, path string) []string {
 	return strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
 }
 
-// TestBlocksOfPage checks the Go blocks of README.md in this directory. A block with a
-// path has the lines of that file in their order, except that "// ..." stands for any
-// number of lines. Every other block is a step on the way, and must be valid Go.
+// TestBlocksOfPage checks the Go blocks of README.md in this directory. If a block has a
+// path, its lines must be in that file, in the same order. Other lines may be between
+// them. Every other block is an intermediate version, and must be valid Go.
 func TestBlocksOfPage(t *testing.T) {
 	quoted := map[string]bool{}
 	for _, b := range readBlocks(t, "README.md") {
@@ -79,8 +79,8 @@ func TestBlocksOfPage(t *testing.T) {
 	}
 }
 
-// missingLine returns the first line of part that whole does not have after the lines
-// before it, or "".
+// missingLine checks that the lines of part are in whole, in the same order. It returns
+// the first line that is missing or in another place, or "". It skips "// ...".
 func missingLine(part, whole []string) string {
 	for _, line := range part {
 		if strings.TrimSpace(line) == "// ..." {
@@ -95,12 +95,12 @@ func missingLine(part, whole []string) string {
 	return ""
 }
 
-// scenario is a block of commands for several consoles.
+// scenario is a block of a page with commands for three consoles.
 type scenario struct {
 	name   string
 	server command
 	client command
-	last   []command // in the last console, each after the one before has ended
+	last   []command // for console 3; each starts when the command before has ended
 }
 
 // command is a command line of a page, which is run from the root of the repository.
@@ -168,7 +168,7 @@ func TestPages(t *testing.T) {
 type runner struct {
 	curl  string
 	dir   string            // directory of the built programs
-	built map[string]string // from directory and target to the program
+	built map[string]string // the key is directory and target, the value the executable
 }
 
 // scenario starts the server and the client, and then runs the last commands. The client
@@ -201,8 +201,8 @@ func (r *runner) scenario(t *testing.T, s *scenario) {
 	}
 }
 
-// start starts a command line. For "go run" it builds the program and starts it itself,
-// so that a signal reaches the program.
+// start starts a command line. Instead of "go run", it builds the program and starts the
+// executable, so that a signal reaches the program.
 func (r *runner) start(t *testing.T, line command) *program {
 	t.Helper()
 	dir, words := "..", line.words(t)
@@ -252,9 +252,10 @@ func (c command) words(t *testing.T) (words []string) {
 	return words
 }
 
-// TestSnippets compiles the three Go blocks of README.md and runs them: the client of
-// the second receives an event from the server of the first. The third replaces the
-// last line of the server, which then ends without an error after an interrupt.
+// TestSnippets compiles the three Go blocks of README.md and runs them. The first block is
+// a server, and the second is a client, which must receive an event. The third block
+// replaces the last line of the server. The server must then end without an error after
+// an interrupt.
 func TestSnippets(t *testing.T) {
 	needPort(t)
 	var blocks []string
@@ -291,7 +292,7 @@ func testSnippets(t *testing.T, serverPath, clientPath string) (server *program)
 	retry := time.NewTicker(10 * time.Millisecond)
 	defer retry.Stop()
 	timeout := time.After(deadline)
-	for len(client.output()) == 0 { // publish until the client is connected: it logs nothing
+	for len(client.output()) == 0 { // the client logs nothing, so publish until it has an event
 		mustPost(t, address, "/news", "hello")
 		select {
 		case <-retry.C:
@@ -326,8 +327,8 @@ func buildSnippet(t *testing.T, text string) (path string) {
 	return path
 }
 
-// Every program and every recipe shuts down in the same order: after the signal, the
-// handler of the signal is removed, and only then the timeout begins.
+// The programs with a broker, and the examples in the documentation, shut down in the same
+// order: they wait for the signal, then call stop, and only then does the timeout begin.
 func TestShutdownRecipe(t *testing.T) {
 	steps := []string{
 		"signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)",

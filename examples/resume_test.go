@@ -32,7 +32,7 @@ func testKill(t *testing.T, serverPath, clientPath string) {
 		data := fmt.Sprint("event ", len(sent)+1)
 		sent = append(sent, data)
 		id, err := post(address, "/", data)
-		if ok = err == nil && strings.HasSuffix(id, "\n"); ok { // the whole answer
+		if ok = err == nil && strings.HasSuffix(id, "\n"); ok { // the answer is complete
 			stored = append(stored, data)
 		}
 		return ok
@@ -71,8 +71,8 @@ func testKill(t *testing.T, serverPath, clientPath string) {
 	late.wantMessages("after the end")
 }
 
-// wantResumed checks that got has all stored events in order. An event that was sent
-// without an answer may be stored or not.
+// wantResumed checks that got has all stored events, once and in the order of sent. An
+// event whose publisher received no answer may be in got or not.
 func wantResumed(t *testing.T, got, sent, stored []string) {
 	t.Helper()
 	i := 0

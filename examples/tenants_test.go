@@ -52,7 +52,9 @@ func (s *tenants) publish(token, path, text string) {
 	}
 }
 
-// curl stands for `curl -X method -H 'Authorization: Bearer token' -d body path`.
+// curl sends the request of
+// `curl -X method -H 'Authorization: Bearer token' -d body path`, and fails the test if the
+// response is a stream.
 func (s *tenants) curl(method, path, token, body string) (*http.Response, string) {
 	s.t.Helper()
 	request, err := http.NewRequest(method, "http://"+s.address+path, strings.NewReader(body))
@@ -176,7 +178,7 @@ func testIsolation(t *testing.T, s *tenants) {
 	clerk := s.read(bob, "/events", nil)
 	orders := s.read(bob, "/events?topic=orders/2&topic=news", nil)
 	other := s.read(eve, "/events", nil)
-	// Every name that eve can use is a topic of her own tenant.
+	// Whatever name eve requests, the server takes it for a topic of her own tenant.
 	sly := s.read(eve, "/events?topic=acme/orders/1&topic=../acme/orders/1&topic=**&topic=acme/**"+
 		"&topic=orders/2&since=earliest", nil)
 
@@ -252,7 +254,7 @@ func testCookie(t *testing.T, s *tenants) {
 	s.publish(s.login("eve"), "/news", "hello")
 	stream.want(`{"topic":"news","text":"hello"}`)
 
-	// A request by a page of another origin carries the cookie, and is refused.
+	// A request that a page of another origin sends has the cookie, but is refused.
 	request, err := http.NewRequest(http.MethodPost, "http://"+s.address+"/logout", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -268,13 +270,14 @@ func testCookie(t *testing.T, s *tenants) {
 	}
 }
 
-// testLogout ends one of a user's two sessions. The other continues without loss.
+// testLogout ends one of a user's two sessions. The stream of the other session must
+// reconnect and continue without loss.
 func testLogout(t *testing.T, s *tenants) {
 	phone, desk, eve := s.login("ann"), s.login("ann"), s.login("eve")
 	onPhone, onDesk := s.read(phone, "/events", nil), s.read(desk, "/events", nil)
 	other := s.read(eve, "/events", nil)
-	// A response begins before the broker has the stream, and logout ends only the
-	// streams that the broker has.
+	// Wait for OnConnect: a client receives the beginning of its response before the
+	// broker has added the stream, and logout ends only streams that the broker has added.
 	s.waitLog("acme/ann connected", 2)
 	s.publish(desk, "/news", "before")
 	onDesk.want(`{"topic":"news","text":"before"}`)
@@ -291,7 +294,7 @@ func testLogout(t *testing.T, s *tenants) {
 	}
 }
 
-// testExpiry keeps a stream open until its token expires.
+// testExpiry checks that a stream ends when its token expires.
 func testExpiry(t *testing.T, s *tenants) {
 	stream := s.read(s.login("bob"), "/events", nil)
 	stream.wantRefused(http.StatusUnauthorized)

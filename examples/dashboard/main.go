@@ -1,12 +1,13 @@
-// Command dashboard serves a page with live charts: go run ./examples/dashboard
-// and open http://localhost:3002, in several tabs and on a phone (-addr :3002).
+// Command dashboard serves a page with live charts. Start it with
+// go run ./examples/dashboard and open http://localhost:3002 in several tabs. To open
+// the page on a phone, too, add -addr :3002.
 //
-// The page has one EventSource for all charts. The stream begins with the last
-// minute, so that every chart is full at once. The EventSource reconnects on its own
+// The page has one EventSource for all charts. The stream begins with the events of
+// the last minute, so that every chart is full at once. The EventSource reconnects on its own
 // and receives the events that it missed. Watch the page and try:
 //
 //	curl -d 900 localhost:3002/latency              # a value of your own
-//	curl -X DELETE localhost:3002                   # all streams end; they reconnect without loss
+//	curl -X DELETE localhost:3002                   # all streams end, and reconnect without loss
 //	stop the server and start it again              # the events are lost: the page shows a gap
 //	curl -N 'localhost:3002/events?topic=errors&since=-10'
 //	curl -N localhost:3002/events?topic=wether      # no such metric: 404
@@ -38,13 +39,13 @@ import (
 //go:embed page.html
 var page []byte
 
-// metrics are the topics. The functions replace real measurements; t is the time in
+// metrics are the topics. The functions stand for real measurements; t is the time in
 // seconds.
 var metrics = map[string]func(t float64) float64{
 	"requests": func(t float64) float64 { return 420 + 160*math.Sin(t/19) + 30*rand.NormFloat64() },
 	"latency":  func(t float64) float64 { return 38 + 14*math.Sin(t/19) + 8*rand.ExpFloat64() },
 	"errors":   func(t float64) float64 { return math.Floor(1.4 * rand.ExpFloat64()) },
-	"memory":   func(t float64) float64 { return 180 + 3*math.Mod(t, 37) }, // grows until a collection
+	"memory":   func(t float64) float64 { return 180 + 3*math.Mod(t, 37) }, // grows, then falls
 }
 
 // sample is the data of every event. The type of the event is the name of the metric,
@@ -111,7 +112,8 @@ func newHandler(broker *sse.Broker) http.Handler {
 	return mux
 }
 
-// selectMetrics selects the metrics that the request names, or all.
+// selectMetrics selects the metrics that the query names. If it names none, it
+// selects all metrics.
 func selectMetrics(r *http.Request) (sse.Selection, error) {
 	topics := r.URL.Query()["topic"]
 	for _, topic := range topics {

@@ -35,15 +35,15 @@ func (f *feed) publish(data string) {
 	f.grown = make(chan struct{})
 }
 
-// after returns the events after a position, and a channel that is closed when there
-// are more.
+// after returns the events after the first ones, whose number is position. It also
+// returns a channel that is closed when there are more events.
 func (f *feed) after(position int) ([]sse.Event, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.events[min(position, len(f.events)):], f.grown
 }
 
-// ServeHTTP serves one stream. Missed events and new events take the same path.
+// ServeHTTP serves one stream. The same loop sends missed events and new events.
 func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream, err := sse.Accept(w, r, nil)
 	if err != nil {
@@ -66,7 +66,8 @@ func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve starts a server and returns its address and a function that stops it.
+// serve starts a server on an address. It returns the address with the port that the
+// server uses, and a function that stops the server.
 func serve(address string, handler http.Handler) (listenAddress string, stop func()) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Command llm streams the answer to a question, as language models do, to a page
-// that shows it word by word: go run . and open http://localhost:3001.
+// Command llm streams the answer to a question to a page, as language models do. The
+// page shows the answer word by word. Start the program with go run . and open
+// http://localhost:3001.
 //
 // The last event of a complete answer is always [DONE]. So the page, and any other
 // client, can distinguish a complete answer from a truncated answer.
@@ -42,8 +43,8 @@ func main() {
 	log.Fatal(http.ListenAndServe("localhost:3001", newHandler(80*time.Millisecond)))
 }
 
-// newHandler returns the handler of the page and the answers. Answers pause before
-// each token.
+// newHandler returns the handler of the page and the answers. An answer pauses before
+// each token, as a model does.
 func newHandler(pause time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -70,23 +71,23 @@ func answer(w http.ResponseWriter, r *http.Request, q question, pause time.Durat
 	for text := range think(q.Prompt) {
 		select {
 		case <-stream.Context().Done():
-			return // the client left: a model would stop here
+			return // the client left: a real model would stop working here
 		case <-time.After(pause):
 		}
 		if err := stream.SendJSON(sse.Event{}, token{text}); err != nil {
 			return
 		}
 		if q.Cut && strings.HasSuffix(text, "but ") {
-			// The panic breaks off the response. A return would end the response
-			// as if the answer were complete.
+			// The panic makes net/http cut the connection. After a return, net/http
+			// would end the response properly, as after a complete answer.
 			stream.Abort()
 			panic(http.ErrAbortHandler)
 		}
 	}
-	_ = stream.Send(done) // on an error the client has left
+	_ = stream.Send(done) // an error means that the client has left
 }
 
-// think stands for a model.
+// think returns the tokens of an answer. It stands for a model.
 func think(prompt string) iter.Seq[string] {
 	return strings.SplitAfterSeq(fmt.Sprintf("You asked “%s”. I am not a model, but I "+
 		"can stream:\nevery word you see is an event, spaces and line breaks are\n"+

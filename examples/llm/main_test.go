@@ -13,7 +13,7 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// ask sends a question and returns the answer, as a client program would.
+// ask sends a question, and returns the text that arrived and the error of the stream.
 func ask(t *testing.T, server *ssetest.Server, q question) (string, error) {
 	body, err := json.Marshal(q)
 	if err != nil {

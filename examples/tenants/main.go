@@ -7,14 +7,14 @@
 //	curl -d user=bob localhost:3003/login                         # console 3, prints another token
 //	curl -H 'Authorization: Bearer …' -d paid localhost:3003/orders/17
 //
-// ann and bob belong to acme, eve belongs to globex. ann receives an event that bob
-// publishes to orders/17. eve never receives it, with any request. These requests are
-// refused (use curl -i):
+// ann and bob belong to the tenant acme, eve belongs to globex. ann receives the event
+// that bob publishes to orders/17. eve does not receive it, whatever she requests. Try
+// also (curl -i shows the status):
 //
-//	… localhost:3003/events                             401: the token is missing or has expired
+//	… localhost:3003/events                             401 without a valid token
 //	… localhost:3003/events?topic=billing               403 for bob, because he is a clerk
-//	… localhost:3003/events, for the fourth time        503: each user may have three streams
-//	curl -X POST … localhost:3003/logout                not refused: ends all streams of the token
+//	… localhost:3003/events, for the fourth time        503: a user may have three streams
+//	curl -X POST … localhost:3003/logout                ends the token and its streams
 //
 // The login also sets the token as a cookie for browsers: an EventSource sends cookies
 // and cannot send other headers.
@@ -41,8 +41,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// user is a user of a tenant. The topics of a tenant begin with its name, for example
-// "acme/orders/17". Users leave out that part, so they cannot name the topics of another
+// user is a user of a tenant. The topics of a tenant begin with the name of the tenant,
+// for example "acme/orders/17". A request names such a topic without "acme/", and the
+// server adds the name of the user's tenant. So no request can name a topic of another
 // tenant.
 type user struct {
 	name   string
@@ -56,13 +57,14 @@ var users = map[string]user{
 	"eve": {"eve", "globex", []string{"**"}},
 }
 
-// session belongs to a token. It lasts from the login until the logout or expires.
+// session is the state of a token. It begins with the login, and ends with the logout
+// or at the time expires.
 type session struct {
 	user
 	token    string
 	patterns []sse.Pattern // the grants, with the name of the tenant
 	expires  time.Time
-	ended    atomic.Bool // by a logout or by time
+	ended    atomic.Bool // true after the end
 }
 
 // app holds the state of the server.
@@ -120,8 +122,8 @@ func (a *app) handler() http.Handler {
 }
 
 // selectTopics selects the topics of a stream and checks that the user may read them.
-// The broker calls it for every request, even when a client reconnects. So a user
-// who has lost a permission is refused.
+// The broker calls it for every request, also when a client reconnects. So a user who
+// has lost a permission is refused at the next request.
 func (a *app) selectTopics(r *http.Request) (sse.Selection, error) {
 	s, err := a.session(r)
 	if err != nil {
@@ -129,9 +131,9 @@ func (a *app) selectTopics(r *http.Request) (sse.Selection, error) {
 	}
 	selection := sse.Selection{
 		Key:     s.key(),   // for MaxPerKey and for logout
-		Expires: s.expires, // the stream ends with the token
-		// If the user logs out while this stream starts, logout does not see the stream
-		// and cannot kick it. The filter then excludes all events.
+		Expires: s.expires, // the stream ends when the token expires
+		// If the user logs out while this stream starts, logout may miss the stream and
+		// not end it. The filter then excludes all events.
 		Filter: func(*sse.Entry) bool { return !s.ended.Load() },
 	}
 	asked := r.URL.Query()["topic"]
@@ -161,7 +163,7 @@ func (a *app) session(r *http.Request) (*session, error) {
 	defer a.mu.Unlock()
 	s := a.sessions[token]
 	if s == nil {
-		// An EventSource gives up now: the page sends its user to the login.
+		// After a 401, an EventSource gives up. The page can then show the login.
 		return nil, &sse.ResponseError{
 			StatusCode: http.StatusUnauthorized,
 			Header:     http.Header{"Www-Authenticate": {"Bearer"}},
@@ -191,7 +193,7 @@ func (s *session) may(topic string) bool {
 
 func (s *session) key() string { return s.tenant + "/" + s.name }
 
-// login starts a session. It checks no password: replace it with your own.
+// login starts a session. It checks no password: a real program has its own login.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	u, ok := users[r.FormValue("user")]
 	if !ok {
@@ -217,7 +219,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, s.token)
 }
 
-// end ends a session: its token is unknown from now on.
+// end ends a session: from now on, requests with its token are refused.
 func (a *app) end(s *session) {
 	s.ended.Store(true)
 	a.mu.Lock()
@@ -225,15 +227,15 @@ func (a *app) end(s *session) {
 	delete(a.sessions, s.token)
 }
 
-// logout ends the session, and then all streams of the user. The streams of the ended
-// session are refused when they reconnect. The streams of the user's other sessions
-// reconnect and continue.
+// logout ends the session, and then all streams of the user. Their clients reconnect.
+// A client with the token of the ended session is refused. The clients of the user's
+// other sessions continue.
 func (a *app) logout(_ http.ResponseWriter, _ *http.Request, s *session) {
 	a.end(s)
 	a.broker.Kick(func(subscriber sse.Subscriber) bool { return subscriber.Key == s.key() })
 }
 
-// post is the data of every event. Its topic is the name without the tenant.
+// post is the data of every event. Topic does not contain the name of the tenant.
 type post struct {
 	Topic string `json:"topic"`
 	Text  string `json:"text"`

@@ -19,34 +19,36 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// crowdSpec is the environment variable that makes RunCrowd be the clients. Its
+// crowdSpec is the environment variable that makes RunCrowd run the clients. Its
 // value is a Crowd in JSON.
 const crowdSpec = "SSE_TEST_CROWD"
 
-// Crowd is a number of clients in another process, because the descriptors of a
-// process are limited, and because the memory of clients must not count as the
-// server's. Each client expects events whose data is [Numbered], from 0 on.
+// Crowd describes clients that run in another process, because the number of
+// descriptors of a process is limited, and because the clients' memory must not
+// count as the server's. Each client expects events whose data is Numbered(0, …),
+// Numbered(1, …), and so on (see [Numbered]).
 type Crowd struct {
-	Addr    string // of the server
+	Addr    string // host and port of the server
 	Query   string // for example "?topic=a", or empty
 	LastID  string // for the Last-Event-ID header, or empty
-	Readers int    // number of clients that read
-	Events  int    // number of events that each of them reads
-	Step    int    // report each time that all readers have read this many more events
-	Stalled int    // number of clients that read nothing after the header
+	Readers int    // number of clients that read their stream
+	Events  int    // largest number of events that a reader receives
+	Step    int    // the process reports each time that all readers have read Step more events
+	Stalled int    // number of clients that read nothing after the response's header
 	Netns   string // network namespace of the clients, or empty
 }
 
-// CrowdProcess is the process of a crowd.
+// CrowdProcess is the process in which the clients of a Crowd run.
 type CrowdProcess struct {
 	tb    testing.TB
 	in    io.WriteCloser
 	lines *bufio.Scanner
 }
 
-// Start starts the process and waits until its clients have connected. They
-// send no request yet. The process runs TestCrowd of the same test binary,
-// which must call RunCrowd.
+// Start starts the process and waits until its clients have connected. The clients
+// send no request until Request is called. The process runs the test TestCrowd of
+// the running test binary; TestCrowd must call RunCrowd. The process exits when
+// the test of tb ends.
 func (c *Crowd) Start(tb testing.TB) *CrowdProcess {
 	tb.Helper()
 	spec, err := json.Marshal(c)
@@ -79,16 +81,16 @@ func (c *Crowd) Start(tb testing.TB) *CrowdProcess {
 	return p
 }
 
-// Request makes all clients send their request at once, and waits until all
-// have received a response.
+// Request makes all clients send their request at once, and waits until each
+// client has received the header of its response.
 func (p *CrowdProcess) Request() {
 	p.tb.Helper()
 	_, _ = fmt.Fprintln(p.in, "go")
 	p.awaitLine("answered")
 }
 
-// Await waits until every reader has read a number of events, which must be a
-// multiple of Step.
+// Await waits until every reader has read the given number of events. The number
+// must be a multiple of Step.
 func (p *CrowdProcess) Await(events int) {
 	p.tb.Helper()
 	p.awaitLine("all have " + strconv.Itoa(events))
@@ -107,8 +109,8 @@ func (p *CrowdProcess) awaitLine(want string) {
 	p.tb.Fatalf("the process of the clients ended before it printed %q", want)
 }
 
-// RunCrowd is the body of TestCrowd. In the process of a crowd it runs the
-// clients and exits; anywhere else it skips the test.
+// RunCrowd is the body of TestCrowd. In a process that [Crowd.Start] has started,
+// RunCrowd runs the clients and exits. In any other process it skips the test.
 func RunCrowd(t *testing.T) {
 	spec := os.Getenv(crowdSpec)
 	if spec == "" {
@@ -150,12 +152,13 @@ func (c *Crowd) run() {
 	}
 	answered.Wait()
 	fmt.Println("answered")
-	in.Scan() // returns false when the test is over
+	in.Scan() // blocks until the test ends and closes the pipe
 	runtime.KeepAlive(conns)
 }
 
-// talk runs one client. It calls answered when the response has begun. In
-// progress it counts the readers that have read each multiple of Step.
+// talk runs one client on conn. It calls answered when it has read the header of
+// the response. If reads is set, talk then reads events. progress[i] is the number
+// of readers that have read i*Step events.
 func (c *Crowd) talk(conn net.Conn, reads bool, answered func(), progress []atomic.Int64) error {
 	request := "GET /" + c.Query + " HTTP/1.1\r\nHost: x\r\n"
 	if c.LastID != "" {

@@ -17,8 +17,8 @@ type Ends struct {
 	times  []time.Time
 }
 
-// RecordEnds sets the broker's OnDisconnect hook to record every stream that
-// ends.
+// RecordEnds sets the broker's OnDisconnect hook. The hook records every stream
+// that ends.
 func RecordEnds(b *sse.Broker) *Ends {
 	e := &Ends{}
 	b.OnDisconnect = func(_ sse.Subscriber, err error) {
@@ -30,14 +30,14 @@ func RecordEnds(b *sse.Broker) *Ends {
 	return e
 }
 
-// Times returns when each stream ended.
+// Times returns the time at which each stream ended, in order.
 func (e *Ends) Times() []time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.times)
 }
 
-// Want checks that n streams have ended, all with the given reason.
+// Want checks that n streams have ended, each with an error that wraps reason.
 func (e *Ends) Want(t *testing.T, reason error, n int) {
 	t.Helper()
 	e.mu.Lock()

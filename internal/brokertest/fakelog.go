@@ -9,9 +9,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// FakeLog is a log in memory whose losses and failures a test controls. Of a
-// Start it looks at After, at Earliest and Last, which both mean the beginning,
-// and at ID, which it never knows.
+// FakeLog is an event log in memory whose losses and failures a test controls. Its
+// Locate supports only a part of [sse.Start]: Earliest and any Last start at the
+// beginning, every ID is unknown, and Time is ignored.
 type FakeLog struct {
 	// BeforeRead, if not nil, is called at the start of each Read. If it returns
 	// an error, Read returns that error.
@@ -19,9 +19,9 @@ type FakeLog struct {
 
 	mu      sync.Mutex // guards the following
 	epoch   uint64
-	key     [16]byte // always zero, so that the positions are always the same
+	key     [16]byte // for [sse.Entry.Check]; zero, so that each run has the same positions
 	entries []sse.Entry
-	last    uint64        // sequence of the newest entry
+	last    uint64        // sequence number of the newest entry
 	removed uint64        // all entries up to this sequence have been removed
 	changed chan struct{} // closed, and replaced, by Append
 }
@@ -31,7 +31,8 @@ var _ sse.EventLog = (*FakeLog)(nil)
 // NewFakeLog returns an empty log of epoch 1.
 func NewFakeLog() *FakeLog { return &FakeLog{epoch: 1, changed: make(chan struct{})} }
 
-// Remove removes the entries up to a sequence.
+// Remove removes the entries whose sequence numbers are at most through. Read
+// reports them as lost.
 func (l *FakeLog) Remove(through uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,7 +42,8 @@ func (l *FakeLog) Remove(through uint64) {
 	})
 }
 
-// Reset removes all entries and begins another epoch.
+// Reset removes all entries and begins another epoch, as a log does that has lost
+// its entries. A running Follow notices the new epoch only after the next Append.
 func (l *FakeLog) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,7 +68,7 @@ func (l *FakeLog) Append(_ context.Context, r sse.AppendRequest) (sse.AppendResu
 	return sse.AppendResult{Positions: positions}, nil
 }
 
-// Read implements [sse.EventLog]. It ignores the limit.
+// Read implements [sse.EventLog]. It ignores r.Limit and leaves Page.Next zero.
 func (l *FakeLog) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 	if l.BeforeRead != nil {
 		if err := l.BeforeRead(ctx); err != nil {
@@ -136,7 +138,8 @@ func (l *FakeLog) Locate(_ context.Context, start sse.Start, _ sse.Selection) (
 	return sse.Page{Next: l.position(l.last)}, nil
 }
 
-// position returns the position with a sequence. The caller holds mu.
+// position returns the position with the sequence number seq. If no entry has that
+// number, the Check of the position is zero. The caller holds mu.
 func (l *FakeLog) position(seq uint64) sse.Position {
 	for i := range l.entries {
 		if l.entries[i].Position.Seq == seq {

@@ -11,7 +11,7 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// Wait is one of the ways in which streams wait for events in a test.
+// Wait is a way in which the streams of a test wait for events: held or parked.
 type Wait struct {
 	// Name is the name of the subtest.
 	Name string
@@ -19,13 +19,12 @@ type Wait struct {
 	// Options are the options of the server.
 	Options ssetest.ServerOptions
 
-	// Park makes a broker park streams of the network in memory. If nil, streams
-	// are held.
+	// Park makes a broker park the streams whose connections are in memory (see
+	// internal/memnet). If nil, streams are held.
 	Park func(*sse.Broker)
 }
 
-// Held returns the waits in which a handler's goroutine holds each stream, with
-// HTTP/1.1 and with HTTP/2.
+// Held returns two waits with held streams: with HTTP/1.1 and with HTTP/2.
 func Held() []Wait {
 	return []Wait{
 		{Name: "held http1"},
@@ -33,13 +32,15 @@ func Held() []Wait {
 	}
 }
 
-// Parked returns the wait in which streams are parked in memory. The tests of
-// package sse pass sse.ParkInMemory, which exists only in their binary.
+// Parked returns a wait with parked streams. The tests of package sse pass
+// sse.ParkInMemory as park. That function exists only in their test binary, so
+// this package cannot call it.
 func Parked(park func(*sse.Broker)) Wait {
 	return Wait{Name: "parked", Park: park}
 }
 
-// InBubbles runs a subtest in fake time for each of the waits.
+// InBubbles runs a subtest for each of the waits, in fake time: each subtest runs in
+// a bubble of [testing/synctest].
 func InBubbles(t *testing.T, waits []Wait, test func(t *testing.T, wait Wait)) {
 	t.Helper()
 	for _, wait := range waits {
@@ -50,8 +51,8 @@ func InBubbles(t *testing.T, waits []Wait, test func(t *testing.T, wait Wait)) {
 	}
 }
 
-// InWaits runs a subtest in fake time for each of the waits, with a new
-// fixture.
+// InWaits is like InBubbles, but passes a new fixture to each subtest. The broker
+// of the fixture holds or parks streams as the wait says.
 func InWaits(t *testing.T, waits []Wait, test func(t *testing.T, f *Fixture)) {
 	t.Helper()
 	InBubbles(t, waits, func(t *testing.T, wait Wait) {
@@ -64,7 +65,7 @@ func InWaits(t *testing.T, waits []Wait, test func(t *testing.T, f *Fixture)) {
 	})
 }
 
-// Fixture is a broker behind a server in fake time.
+// Fixture is a broker behind an HTTP server, both in the bubble of one test.
 type Fixture struct {
 	T *testing.T
 
@@ -74,17 +75,19 @@ type Fixture struct {
 	// Broker is the broker. Set its fields before Serve.
 	Broker sse.Broker
 
-	// Server is the server that Serve has started.
+	// Server is the server that Serve has started; nil before.
 	Server *ssetest.Server
 }
 
-// Serve starts the server. When the test ends, the broker is shut down.
+// Serve starts the server with the broker as its handler. When the test ends, the
+// broker is shut down.
 func (f *Fixture) Serve() {
 	f.T.Helper()
 	f.ServeAround(&f.Broker)
 }
 
-// ServeAround is like Serve, with a handler that wraps the broker.
+// ServeAround is like Serve, but the server's handler is a handler that wraps the
+// broker.
 func (f *Fixture) ServeAround(handler http.Handler) {
 	f.T.Helper()
 	f.Server = ssetest.NewServer(f.T, handler, &f.Options)
@@ -97,7 +100,8 @@ func (f *Fixture) ServeAround(handler http.Handler) {
 	})
 }
 
-// Publish publishes an event with the data on the topics.
+// Publish publishes an event with the data on the topics. It returns the event's
+// position.
 func (f *Fixture) Publish(data string, topics ...string) sse.Position {
 	f.T.Helper()
 	p, err := f.Broker.Publish(f.T.Context(), sse.Event{Data: data}, topics...)

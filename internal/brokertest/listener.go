@@ -10,7 +10,7 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Listener is a client that collects the events it receives.
+// Listener is an [sse.Client] that collects the events it receives.
 type Listener struct {
 	client *sse.Client
 	cancel context.CancelFunc
@@ -21,8 +21,10 @@ type Listener struct {
 	err    error
 }
 
-// Listen subscribes with a query such as "?topic=a", and waits until the stream
-// is open. Each adjust may set fields of the client first.
+// Listen starts a client that subscribes with a query such as "?topic=a". Before
+// the client connects, each function in adjust may set its fields. Listen waits
+// until the bubble is idle: by then the stream is open, or the client has failed.
+// The client ends when the test ends.
 func (f *Fixture) Listen(query string, adjust ...func(*sse.Client)) *Listener {
 	f.T.Helper()
 	ctx, cancel := context.WithCancel(f.T.Context())
@@ -71,7 +73,7 @@ func (l *Listener) Data() []string {
 	return DataAndGaps(l.Events())
 }
 
-// Want compares Data with want.
+// Want fails the test if Data does not return want.
 func (l *Listener) Want(t *testing.T, want ...string) {
 	t.Helper()
 	if got := l.Data(); !slices.Equal(got, want) {
@@ -79,8 +81,8 @@ func (l *Listener) Want(t *testing.T, want ...string) {
 	}
 }
 
-// DataAndGaps returns the data of each event, in order. For a gap it is "gap: "
-// and the reason.
+// DataAndGaps returns one string for each event, in order: for a gap, "gap: " and
+// its reason, for example "gap: trimmed"; for another event, its data.
 func DataAndGaps(events []sse.Event) []string {
 	var data []string
 	for _, e := range events {

@@ -23,8 +23,10 @@ type droppingProxy struct {
 }
 
 // NewDroppingProxy starts a proxy and returns its address. The proxy forwards
-// each connection to the address that target returns, and drops it after a
-// random number of bytes: with a FIN or with a reset.
+// each connection to the address that target returns at that time. After a random
+// number of response bytes, less than 8 KiB, the proxy closes both connections.
+// It closes the client's connection with a FIN or, at random, with a reset. The
+// proxy ends when the test ends.
 func NewDroppingProxy(tb testing.TB, target func() string) (addr string) {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,8 +50,8 @@ func (p *droppingProxy) accept() {
 	}
 }
 
-// track registers a connection that close must end. It reports false if close
-// has been called already.
+// track registers a connection, so that close also closes this connection. It
+// returns false if close was called before.
 func (p *droppingProxy) track(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +66,7 @@ func (p *droppingProxy) drop(c net.Conn) {
 	_ = c.Close()
 }
 
-// forward forwards one connection until it is to be dropped.
+// forward forwards the bytes of one client's connection, and then closes it.
 func (p *droppingProxy) forward(client net.Conn) {
 	defer p.drop(client)
 	server, err := net.Dial("tcp", p.target())

@@ -13,7 +13,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Reader is a client that reads nothing of its stream until Start.
+// Reader is a client that reads nothing of its stream until Start is called. Until
+// then, the server can write only as much as fits into the buffers on the way.
 type Reader struct {
 	body    io.ReadCloser
 	started chan struct{} // closed by Start
@@ -28,7 +29,8 @@ func (f *Fixture) Readers(n int, query string) []*Reader {
 	f.T.Helper()
 	client := f.Server.Client()
 	transport := client.Transport.(*http.Transport).Clone()
-	// Without this limit an HTTP/2 client reads 4 MB ahead for each stream.
+	// Without this limit, an HTTP/2 client accepts 4 MB of each stream before the
+	// reader reads anything.
 	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
 	client.Transport = transport
 	f.T.Cleanup(transport.CloseIdleConnections)
@@ -47,7 +49,8 @@ func (f *Fixture) Readers(n int, query string) []*Reader {
 	return readers
 }
 
-// Start makes the client read from now on. It may be called once.
+// Start makes the client read its stream to the end. It must be called at most
+// once.
 func (r *Reader) Start() { close(r.started) }
 
 func (r *Reader) close() {
@@ -67,7 +70,7 @@ func (r *Reader) read() {
 		if err != nil || event.Type == "sse.cursor" {
 			continue
 		}
-		// The data is long: keep a copy of its number only.
+		// Store a copy of the number. The number alone would retain all of the data.
 		number, _, _ := strings.Cut(event.Data, " ")
 		r.mu.Lock()
 		r.events = append(r.events,
@@ -76,21 +79,21 @@ func (r *Reader) read() {
 	}
 }
 
-// Data returns the numbers of the events read so far (see [Numbered]); a gap is
-// as in [DataAndGaps].
+// Data returns the numbers of the events read so far (see [Numbered]). For a gap
+// it returns the same text as [DataAndGaps].
 func (r *Reader) Data() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return DataAndGaps(r.events)
 }
 
-// Numbered returns the data of a large event: its number, a space, and size
-// bytes.
+// Numbered returns data for a large event: the number, a space, and size bytes.
 func Numbered(number, size int) string {
 	return fmt.Sprint(number, " ", strings.Repeat("x", size))
 }
 
-// PublishNumbered publishes an event whose data is Numbered(number, size).
+// PublishNumbered publishes an event without a topic whose data is
+// Numbered(number, size).
 func PublishNumbered(tb testing.TB, broker *sse.Broker, number, size int) {
 	tb.Helper()
 	event := sse.Event{Data: Numbered(number, size)}

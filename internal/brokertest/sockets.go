@@ -13,12 +13,13 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Soak reports whether the tests run at full size: make soak sets
-// SSE_TEST_SOAK.
+// Soak reports whether the tests run at full size. The command "make soak" sets
+// SSE_TEST_SOAK for that.
 var Soak = os.Getenv("SSE_TEST_SOAK") != ""
 
-// OnSockets runs a subtest on real sockets for each of the ways in which
-// streams of HTTP/1.1 wait on this system. Only Linux parks.
+// OnSockets runs a subtest with held streams and, on Linux, another subtest with
+// parked streams. The subtests are expected to use real sockets. On other systems,
+// streams on sockets cannot be parked.
 func OnSockets(t *testing.T, test func(t *testing.T, park bool)) {
 	t.Helper()
 	t.Run(WaitName(false), func(t *testing.T) { test(t, false) })
@@ -36,15 +37,16 @@ func WaitName(park bool) string {
 	return "held"
 }
 
-// NewServer serves a broker on a loopback port, set up as the documentation
-// recommends, and returns the address. The handler is the broker or wraps it.
-// When the test ends, the broker is shut down.
+// NewServer starts an HTTP server on a loopback port and returns its address. The
+// handler is the broker, or wraps the broker. The server has [sse.ConnContext], as
+// the documentation of package sse recommends. When the test ends, the broker is
+// shut down and the server is closed.
 func NewServer(tb testing.TB, broker *sse.Broker, handler http.Handler) (addr string) {
 	tb.Helper()
 	return NewServerAt(tb, "127.0.0.1", broker, handler)
 }
 
-// NewServerAt is like NewServer, with an IP address to listen on.
+// NewServerAt is like NewServer, but the server listens on the given IP address.
 func NewServerAt(tb testing.TB, ip string, broker *sse.Broker, handler http.Handler) (addr string) {
 	tb.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))

@@ -13,21 +13,22 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// WatchedLog is a reference log that counts its reads and the reads that run at
-// the same time, and measures the heap during them.
+// WatchedLog is a [reflog.Log] that counts the calls of Read and the calls that run
+// at the same time. During some of the calls, it measures the heap.
 type WatchedLog struct {
 	*reflog.Log
 
 	reads, running, mostReads atomic.Int64
-	size, inUse               atomic.Uint64
+	size, inUse               atomic.Uint64 // results of MostHeap
 
 	// gate blocks reads while the heap is measured, because memory that is
-	// allocated during a collection counts as in use.
+	// allocated during a garbage collection counts as in use.
 	gate sync.RWMutex
 }
 
-// NewWatchedLog returns a log of one event and n events after it. Their data is
-// Numbered(0, size), Numbered(1, size), …, and the position of the first event.
+// NewWatchedLog returns a log that contains one event and, after it, n events with
+// the data Numbered(0, size), Numbered(1, size), and so on. It also returns the
+// position of the first event, so that a test can read the n events after it.
 func NewWatchedLog(tb testing.TB, n, size int) (*WatchedLog, sse.Position) {
 	tb.Helper()
 	log := &WatchedLog{Log: reflog.New(nil)}
@@ -70,8 +71,9 @@ func (l *WatchedLog) Reads() int64 { return l.reads.Load() }
 // MostReads returns the largest number of reads that ran at the same time.
 func (l *WatchedLog) MostReads() int64 { return l.mostReads.Load() }
 
-// MostHeap returns the largest heap seen during a read, in bytes: size includes
-// garbage, inUse does not.
+// MostHeap returns the largest heap that was measured during a read, in bytes. The
+// result size includes garbage; inUse does not. Read measures size in every 16th
+// call and inUse in every 512th.
 func (l *WatchedLog) MostHeap() (size, inUse uint64) { return l.size.Load(), l.inUse.Load() }
 
 // raise sets a to n if n is larger.
@@ -86,7 +88,7 @@ func raise[T int64 | uint64, A interface {
 	}
 }
 
-// heapSize returns the bytes of all objects, including garbage.
+// heapSize returns the size of all objects on the heap in bytes, including garbage.
 func heapSize() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// claim is a row of docs/CLAIMS.md.
+// claim is a row of a table of claims in docs/CLAIMS.md. Its text must be in
+// README.md. Its proof consists of links to tests or other files.
 type claim struct{ text, proof string }
 
 func readClaims(t *testing.T) (claims []claim) {
@@ -28,8 +29,9 @@ func readClaims(t *testing.T) (claims []claim) {
 	return claims
 }
 
-// Every claim is in README.md, and every proof exists: the function in the file, or
-// the text in the script.
+// Every claim is in README.md, and every proof exists. If a proof names a function,
+// the linked file must contain the function. If it quotes a text, for example a step
+// of a script, the linked file must contain the text.
 func TestProofsExist(t *testing.T) {
 	readme := plain(readFile(t, "README.md"))
 	for _, c := range readClaims(t) {
@@ -50,8 +52,9 @@ func TestProofsExist(t *testing.T) {
 
 var identifier = regexp.MustCompile(`^\w+$`)
 
-// checkProof returns why a link leads to no proof, or an empty string. It does not
-// follow links to other sites; the tests of internal/docs check anchors.
+// checkProof returns the reason for which a link leads to no proof, or an empty
+// string. It does not follow links to other sites. It ignores anchors, because the
+// tests of internal/docs check them.
 func checkProof(name, target string) string {
 	if strings.Contains(target, "://") {
 		return ""
@@ -86,8 +89,8 @@ var sentenceEnd = regexp.MustCompile(`[.] (?:[A-Z\x60])`)
 
 const promisesTitle = "What it promises"
 
-// Every sentence of the promises, of the limits and of the section on browsers is a
-// claim with a proof.
+// Every sentence of the section on promises and limits and of the section on
+// browsers in README.md is a part of a claim, so that it has a proof.
 func TestSentencesHaveProofs(t *testing.T) {
 	var all strings.Builder
 	for _, c := range readClaims(t) {
@@ -110,8 +113,8 @@ func TestSentencesHaveProofs(t *testing.T) {
 	}
 }
 
-// paragraphs returns the paragraphs and the items of lists, without headings,
-// tables and blocks of code.
+// paragraphs returns the paragraphs and the items of lists, each as one line. It
+// leaves out headings, tables and blocks of code.
 func (p page) paragraphs() (texts []string) {
 	open, fenced := false, false
 	for _, line := range p {
@@ -143,7 +146,7 @@ func sentences(text string) (all []string) {
 	}
 }
 
-// The version in README.md is the version in go.mod.
+// README.md and go.mod require the same version of Go.
 func TestGoVersion(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(readFile(t, "go.mod"))
 	if want := "You need Go " + version[1] + " or newer."; !strings.Contains(
@@ -161,7 +164,8 @@ func TestQuickstartIsShort(t *testing.T) {
 	}
 }
 
-// The counts in README.md are the numbers of cells in docs/BEHAVIOUR.md.
+// The counts of README.md equal the numbers of cells in docs/BEHAVIOUR.md: for each
+// library, the cells with ✓, with ✗ and with –.
 func TestBehaviourCounts(t *testing.T) {
 	columns := map[string]string{
 		"this library": "sse", "tmaxmax/go-sse": "tmaxmax", "r3labs/sse": "r3labs",

@@ -1,3 +1,4 @@
-// Package claims has only tests: they compare README.md with docs/CLAIMS.md, which
-// names the proof of each claim, and with the figures of the generated pages.
+// Package claims contains only tests. They check that README.md and docs/CLAIMS.md
+// contain the same claims, that the proof of each claim exists, and that the figures
+// in README.md equal the figures in generated pages.
 package claims

@@ -8,7 +8,9 @@ import (
 	"testing"
 )
 
-// figure is a row of the table of figures in docs/CLAIMS.md.
+// figure is a row of the table of figures in docs/CLAIMS.md: the text of a figure in
+// README.md, and its source in docs/PERFORMANCE.md. The source is a cell of the
+// first table below a heading. If row is empty, it is the prose below the heading.
 type figure struct{ text, heading, row, column string }
 
 func readFigures(t *testing.T) (figures []figure) {
@@ -24,7 +26,7 @@ func readFigures(t *testing.T) (figures []figure) {
 	return figures
 }
 
-// The figures of README.md equal the figures of docs/PERFORMANCE.md.
+// The figures of README.md equal the figures of docs/PERFORMANCE.md, after rounding.
 func TestFiguresAreMeasured(t *testing.T) {
 	performance := readPage(t, "docs/PERFORMANCE.md")
 	for _, f := range readFigures(t) {
@@ -50,8 +52,9 @@ func TestFiguresAreMeasured(t *testing.T) {
 	}
 }
 
-// Every number in the comparison is a figure of docs/CLAIMS.md, except the numbers
-// in names, in code and in the first column of a table, and the counts of cases.
+// Every number in the comparison of README.md is a figure of docs/CLAIMS.md. Numbers
+// in names, in code and in the first column of a table are exceptions, and so are
+// the counts of cases.
 func TestFiguresAreListed(t *testing.T) {
 	section := readPage(t, "README.md").section(t, "How it compares", true)
 	texts := section.paragraphs()
@@ -79,15 +82,16 @@ func TestFiguresAreListed(t *testing.T) {
 
 var number = regexp.MustCompile(`\d[\d,]*(?:\.\d+)?`)
 
-// figureText returns an expression for a figure that is not a part of a number.
+// figureText returns an expression that matches a figure unless it is a part of a
+// longer number.
 func figureText(text string) *regexp.Regexp {
 	return regexp.MustCompile(`(^|[^\d.,])` + regexp.QuoteMeta(text) + `($|[^\d.,]|[.,](?:\D|$))`)
 }
 
 func containsFigure(text, figure string) bool { return figureText(figure).MatchString(text) }
 
-// hasNumber reports whether a number of a cell equals want after rounding to the
-// decimals of want.
+// hasNumber reports whether a number in a cell equals want. Before the comparison,
+// the number is rounded to as many decimals as want has.
 func hasNumber(cell, want string) bool {
 	want = strings.ReplaceAll(want, ",", "")
 	_, decimals, _ := strings.Cut(want, ".")
@@ -100,8 +104,9 @@ func hasNumber(cell, want string) bool {
 	return false
 }
 
-// cell returns the cell of the first table in a row and a column. The text of the
-// row may end at a comma, and marks are ignored.
+// cell returns the cell in a row and a column, or an empty string. The headings of
+// the page's first table name the columns. A row's first cell must be row, or begin
+// with row and ", the fastest". The marks *, ↓ and ↑ are ignored.
 func (p page) cell(row, column string) string {
 	clean := func(text string) string {
 		return strings.TrimSpace(strings.NewReplacer("*", "", "↓", "", "↑", "").Replace(text))
@@ -127,7 +132,7 @@ func (p page) cell(row, column string) string {
 	return found
 }
 
-// The check finds a wrong figure and accepts a rounded figure.
+// hasNumber accepts a rounded figure, and rejects a wrong figure.
 func TestCell(t *testing.T) {
 	p := page(strings.Split("### T\n\n| | a ↓ | b |\n|---|--:|---|\n| **x**, the fastest peer | 1,234 (1,200–1,300) | 2.55 |\n| x, y | 7 | 8 |", "\n"))
 	for _, test := range []struct {

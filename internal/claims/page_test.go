@@ -15,7 +15,7 @@ var (
 	heading = regexp.MustCompile(`^(#+) +(.*)$`)
 )
 
-// page is a Markdown page of the repository.
+// page has the lines of a Markdown page.
 type page []string
 
 func readPage(t *testing.T, name string) page {
@@ -32,8 +32,9 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// section returns the lines below a heading: all of them, or only those before the
-// next heading.
+// section returns the lines of a section, beginning with its heading. If all is
+// false, the section ends at the next heading. If all is true, it ends at the next
+// heading of the same or a higher level, so it includes its subsections.
 func (p page) section(t *testing.T, title string, all bool) page {
 	t.Helper()
 	from, level := -1, 0
@@ -70,7 +71,8 @@ func (p page) rows() (rows [][]string) {
 	return rows
 }
 
-// plain returns text without links, with one space between words.
+// plain replaces each link in text by the link's text, and returns the words with
+// one space between them.
 func plain(text string) string {
 	return strings.Join(strings.Fields(link.ReplaceAllString(text, "$1")), " ")
 }

@@ -1,18 +1,20 @@
-// Package compare compares this library with other libraries and servers. It
-// has its own module, so that the library's go.mod requires nothing. The module
-// is never released.
+// Package compare compares this library with other libraries and servers. The
+// directory has its own module, so that the library's go.mod requires nothing. The
+// module is never released.
 //
 // The programs codec, broker, many and hub measure speed and memory, and write
 // docs/PERFORMANCE.md. The tests in ./behaviour compare correctness, and write
-// docs/BEHAVIOUR.md.
+// docs/BEHAVIOUR.md. The program before compares the speed of this tree with the
+// speed of an earlier commit.
 //
-// Broker starts each server in its own process: the servers of serve and floor,
-// and servers of other projects. It also starts the client load, which checks
-// every event. Many starts several servers of this library on one port, for
-// more subscribers than one process may have. Package drive is shared by these
-// programs, and package control defines the messages between the processes.
+// The program broker starts each server in a process of its own: a server of the
+// program serve, the server that package floor builds, or a server of another
+// project. It also starts the program load, a client that checks every event. The
+// program many starts several servers of this library on one port, for more
+// subscribers than one process may have. These programs share package drive.
+// Package control defines the messages between the processes.
 //
-// Storage compares storage libraries for the events of the hub, for
+// The program storage compares storage libraries for the events of the hub, for
 // docs/adr/0010-the-hub-stores-events-in-pebble.md.
 package compare
 
@@ -25,9 +27,9 @@ import (
 //go:embed go.mod
 var goMod string
 
-// Version returns the version of the module at path in go.mod. If go.mod does
-// not require the module, it returns the text of an error, to be shown in the
-// table.
+// Version returns the version of the module with the given path in go.mod. If
+// go.mod does not require the module, Version returns an error text instead, which
+// the generated table then contains.
 func Version(path string) string {
 	for line := range strings.Lines(goMod) {
 		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))

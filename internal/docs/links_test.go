@@ -49,7 +49,7 @@ func TestPagesNamedInCode(t *testing.T) {
 	})
 }
 
-// The checker must find broken links, and only those.
+// checkPage reports the broken links of a page, and no other links.
 func TestCheckPage(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -95,7 +95,8 @@ var (
 	pageName   = regexp.MustCompile(`\bdocs/[A-Za-z0-9_./-]+\.md\b`)
 )
 
-// checkPage returns one line, with file and line number, for each broken link.
+// checkPage returns one message, with file and line number, for each broken link of
+// a page.
 func checkPage(t *testing.T, path string) []string {
 	t.Helper()
 	var problems []string
@@ -113,7 +114,8 @@ func checkPage(t *testing.T, path string) []string {
 	return problems
 }
 
-// checkTarget returns why a link of a page is broken, or an empty string.
+// checkTarget returns the reason for which a link of a page is broken, or an empty
+// string.
 func checkTarget(t *testing.T, page, target string) string {
 	t.Helper()
 	u, err := url.Parse(target)
@@ -143,7 +145,8 @@ func checkTarget(t *testing.T, page, target string) string {
 	return ""
 }
 
-// checkLine checks the anchor of a source file, such as L12.
+// checkLine checks an anchor for a line of a source file, such as L12. It returns
+// the reason for which the anchor is invalid, or an empty string.
 func checkLine(text, anchor string) string {
 	number, isLine := strings.CutPrefix(anchor, "L")
 	n, err := strconv.Atoi(number)
@@ -153,9 +156,10 @@ func checkLine(text, anchor string) string {
 	return ""
 }
 
-// anchors returns the anchors that GitHub gives to the headings of a page: in lower
-// case, without punctuation, with "-" for each space, and with a number if the same
-// anchor has been there before.
+// anchors returns the anchors of a page: the attributes id and name of HTML
+// elements, and the anchors that GitHub gives to headings. The latter are in lower
+// case, without punctuation, and with "-" for each space. If a page has the same
+// anchor before, GitHub appends a number: "twice", "twice-1".
 func anchors(text string) map[string]bool {
 	all := make(map[string]bool)
 	times := make(map[string]int)
@@ -186,7 +190,8 @@ func anchors(text string) map[string]bool {
 	return all
 }
 
-// proseLines returns the lines of a page, with blocks of code made empty.
+// proseLines returns the lines of a page. It replaces the lines of blocks of code by
+// empty lines, so that the other lines have the same numbers.
 func proseLines(text string) []string {
 	lines := strings.Split(text, "\n")
 	fenced := false
@@ -202,8 +207,8 @@ func proseLines(text string) []string {
 	return lines
 }
 
-// walk calls f with every file below dir, except in hidden directories and among
-// installed packages.
+// walk calls f with every file below dir, except files in hidden directories and in
+// node_modules.
 func walk(t *testing.T, dir string, f func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// parts are directories that form one area each, together with all their
-// subdirectories.
+// parts are directories, each of which is one area together with all its
+// subdirectories. Every other directory is an area without its subdirectories.
 var parts = []string{"cmd/sse", "docs", "examples", "internal", "ssetest"}
 
-// areaOf returns the area of a file that was found under root. If root is an
-// absolute path, the area is root itself.
+// areaOf returns the name of the area of a file that was found under root. If root
+// is an absolute path, all its files are in one area, root itself.
 func areaOf(root, path string) string {
 	if filepath.IsAbs(root) {
 		return root
@@ -35,10 +35,12 @@ func areaOf(root, path string) string {
 // separately.
 type area struct {
 	name  string
-	words int
-	found [len(kinds)][]match
+	words int                 // number of words in all texts of the area
+	found [len(kinds)][]match // the matches of each kind
 }
 
+// A match is a place at which the pattern of a kind matches. Its text contains
+// the words beside the match too.
 type match struct {
 	file string
 	line int
@@ -57,8 +59,8 @@ func (a *area) add(texts []*text) {
 	}
 }
 
-// print writes the figures of an area, and the matches if there are too many. It
-// reports whether the area keeps the limits.
+// print writes the figures of an area. If a kind has too many matches, print also
+// lists these matches. It reports whether the area is within all limits.
 func (a *area) print(w io.Writer, verbose bool) bool {
 	if a.words == 0 {
 		return true
@@ -97,7 +99,7 @@ func (k *kind) describeLimit(within bool) string {
 	return fmt.Sprintf(", at most %.2f", k.limit)
 }
 
-// around returns a match with some of the words beside it, on one line.
+// around returns a match with up to 30 bytes before it and after it, on one line.
 func around(prose string, at [2]int) string {
 	from := max(0, at[0]-30)
 	to := min(len(prose), at[1]+30)

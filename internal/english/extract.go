@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// extract returns the English of a file: the comments and messages of programs,
-// and the prose of pages. Other files have none.
+// extract returns the English of a file: the comments and messages of a program or
+// a script, or the prose of a page. For other kinds of files it returns nil.
 func extract(path string) ([]*text, error) {
 	read := readers[filepath.Ext(path)]
 	if filepath.Base(path) == "Makefile" || filepath.Base(filepath.Dir(path)) == ".ci" {
@@ -44,8 +44,8 @@ var (
 	inFence    = regexp.MustCompile(`(?:^|\s)(?:#|//) (.*)`)
 )
 
-// markdown returns a page, of its blocks of code only the comments. Inline code
-// counts as one word, and the targets of links do not count.
+// markdown returns the prose of a page, and the comments in its blocks of code.
+// Inline code counts as one word. The targets of links do not count.
 func markdown(path string, data []byte) []*text {
 	t := &text{file: path}
 	fence, list, blank := "", false, true
@@ -105,8 +105,8 @@ func script(path string, data []byte) []*text {
 	return []*text{t}
 }
 
-// txtar returns a test script with its files. Only its comments have paragraphs:
-// every other line stands alone.
+// txtar returns the text of a test script and of the files in it. Consecutive
+// comment lines form a paragraph. Every other line is a paragraph by itself.
 func txtar(path string, data []byte) []*text {
 	t := &text{file: path}
 	for i, l := range strings.Split(string(data), "\n") {

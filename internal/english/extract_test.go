@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// samples are files and their texts. Each text is its line, a colon and its
-// prose; the paragraphs are separated by a slash.
+// samples are files and the texts that extract must return. Each text is written as
+// its line number, a colon and its prose, with " / " between paragraphs.
 var samples = []struct {
 	name, file string
 	want       []string
@@ -73,7 +73,7 @@ func TestExtract(t *testing.T) {
 	}
 }
 
-// firstLine returns the line of the first word.
+// firstLine returns the line of the first word of a text.
 func firstLine(x *text) int {
 	return x.line(strings.IndexFunc(string(x.prose), func(r rune) bool { return r > ' ' }))
 }
@@ -92,7 +92,8 @@ func TestLineOfMatch(t *testing.T) {
 	}
 }
 
-// No file makes a reader panic: here, every sample that is cut off anywhere.
+// A reader does not panic at a file that is cut off: every beginning and every end
+// of each sample is read.
 func TestCutOff(t *testing.T) {
 	for _, s := range samples {
 		read := readers[filepath.Ext(s.name)]

@@ -9,6 +9,8 @@ import (
 //go:embed testdata/sentences.txt
 var sentences string
 
+// Each section of sentences.txt is named after a kind. Exactly this kind must match
+// each sentence of the section. No kind must match a sentence of section "good".
 func TestFind(t *testing.T) {
 	tested := make(map[string]int)
 	for _, section := range strings.Split(sentences, "\n[")[1:] {
@@ -38,7 +40,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A pattern matches over the end of a line, and twice in one sentence.
+// A pattern can match twice in one sentence, and a match can contain a line end.
 func TestFindPlaces(t *testing.T) {
 	prose := "on and on, " + lists["pronouns"][0] + " waits for " + lists["pronouns"][3] + " is left"
 	got := kinds[0].find(prose)

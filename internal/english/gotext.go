@@ -9,7 +9,7 @@ import (
 )
 
 // goTexts returns the comments of a Go file and its string literals of three
-// words or more. Literals that are added to each other are one text.
+// words or more. Literals that are joined by + are one text.
 func goTexts(path string, data []byte) []*text {
 	set := token.NewFileSet()
 	file, _ := parser.ParseFile(set, path, data, parser.ParseComments|parser.SkipObjectResolution)
@@ -34,14 +34,15 @@ func goTexts(path string, data []byte) []*text {
 type goFile struct {
 	path  string
 	set   *token.FileSet
-	names map[string]bool // identifiers in the file
+	names map[string]bool // all identifiers in the file
 	texts []*text
 }
 
 func (g *goFile) line(pos token.Pos) int { return g.set.Position(pos).Line }
 
-// comment adds a group of comments: lines that follow each other. If it begins
-// with the name of a declaration, the name counts as one word.
+// comment adds a group of comments: comment lines without other lines between them.
+// If the group begins with an identifier, "NAME" replaces it, because an identifier
+// is not English.
 func (g *goFile) comment(group *ast.CommentGroup) {
 	t := &text{file: g.path}
 	for _, c := range group.List {
@@ -56,8 +57,9 @@ func (g *goFile) comment(group *ast.CommentGroup) {
 	g.texts = append(g.texts, t)
 }
 
-// unmark removes the marks of a comment. Directives, and lines that begin with a
-// tab, which are code, become empty.
+// unmark removes "//" or "/*" and "*/" from a comment. It returns an empty string
+// for a directive, and for a line that begins with a tab, because it is code. From
+// a nolint directive it returns only the reason.
 func unmark(c string) string {
 	s, ok := strings.CutPrefix(c, "//")
 	if !ok {
@@ -72,14 +74,15 @@ func unmark(c string) string {
 	return s
 }
 
-// visit adds the string literals of an expression.
+// visit adds the string literals of a node. It is called by [ast.Inspect], and
+// reports whether Inspect must visit the parts of the node too.
 func (g *goFile) visit(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.ImportSpec:
 		return false
 	case *ast.Field:
 		if n.Tag != nil {
-			n.Tag = nil // it is not English, and Inspect would visit it
+			n.Tag = nil // a tag is not English, and Inspect would visit it
 		}
 	case *ast.BasicLit:
 		g.literals(n)
@@ -99,7 +102,8 @@ func (g *goFile) visit(n ast.Node) bool {
 	return true
 }
 
-// flatten returns the terms of a sum.
+// flatten appends the terms of a sum to terms. For example, a + b + c has three
+// terms.
 func flatten(e ast.Expr, terms []ast.Expr) []ast.Expr {
 	if b, ok := e.(*ast.BinaryExpr); ok && b.Op == token.ADD {
 		return flatten(b.Y, flatten(b.X, terms))
@@ -107,8 +111,8 @@ func flatten(e ast.Expr, terms []ast.Expr) []ast.Expr {
 	return append(terms, e)
 }
 
-// literals adds the terms of a concatenation as one text. A term that is not a
-// literal counts as one word.
+// literals adds the terms of a concatenation as one text, if it has at least
+// minWords words. A term that is not a literal counts as one word.
 func (g *goFile) literals(terms ...ast.Expr) {
 	t := &text{file: g.path}
 	prose := false
@@ -131,7 +135,8 @@ func (g *goFile) literals(terms ...ast.Expr) {
 	}
 }
 
-// literal appends the value of one literal to a text.
+// literal appends s, the value of a literal that begins on the given line, to t. A
+// raw literal, in backquotes, may extend over several lines of the file.
 func (g *goFile) literal(t *text, line int, s string, raw bool) {
 	first, rest, more := strings.Cut(s, "\n")
 	t.continueLine(line, first)

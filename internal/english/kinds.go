@@ -10,18 +10,20 @@ import (
 // A kind is one kind of English that the checker looks for.
 type kind struct {
 	name string
-	// limit is how many matches are allowed for 1,000 words of an area. A kind
-	// with the limit unlimited is only counted.
+	// limit is the number of matches that are allowed for each 1,000 words of an
+	// area. If limit is unlimited, matches are counted, but never too many.
 	limit float64
-	// pattern matches a candidate; its first group, if it has one, is the match.
+	// pattern matches a candidate for a match. If isWord is false and pattern has
+	// a group, only the first group of the candidate is the match.
 	pattern *regexp.Regexp
-	// next, if not nil, matches the text that must follow a match.
+	// next, if not nil, must match the text after a match.
 	next *regexp.Regexp
-	// except, if not nil, matches a candidate, and the text after it, that is
-	// good English.
+	// except, if not nil, must not match the text that begins with a match. It
+	// excludes good English.
 	except *regexp.Regexp
-	// isWord means that a match is a word with a meaning of its own: it counts
-	// in a question too, but not as a part of a name.
+	// isWord means that the kind is a list of words. Such a word also counts in a
+	// question, but does not count in the name of a file or a declaration. Without
+	// isWord, a match in a question does not count.
 	isWord bool
 }
 
@@ -33,7 +35,8 @@ const (
 //go:embed words.txt
 var wordFile string
 
-// lists has the words of each section of the word file.
+// lists maps the name of each section of words.txt to its words, which are regular
+// expressions.
 var lists = parseLists(wordFile)
 
 var kinds = [...]kind{
@@ -80,7 +83,8 @@ var kinds = [...]kind{
 	},
 }
 
-// parseLists reads sections: a name in brackets, a description, and words.
+// parseLists parses the sections of words.txt. A section is a name in brackets, a
+// description, and a last paragraph of words that are separated by commas.
 func parseLists(file string) map[string][]string {
 	m := make(map[string][]string)
 	for _, section := range strings.Split(file, "\n[")[1:] {
@@ -103,7 +107,7 @@ func words(section string) *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(?:` + anyOf(section) + `)\b`)
 }
 
-// find returns the places of the matches in prose: their beginnings and ends.
+// find returns the beginning and the end of each match in prose.
 func (k *kind) find(prose string) [][2]int {
 	var found [][2]int
 	for _, at := range k.pattern.FindAllStringSubmatchIndex(prose, -1) {
@@ -123,8 +127,7 @@ func (k *kind) find(prose string) [][2]int {
 	return found
 }
 
-// question reports whether the sentence that s begins with ends in a question
-// mark.
+// question reports whether the first sentence of s ends with a question mark.
 func question(s string) bool {
 	i := strings.IndexAny(s, ".?!;\n")
 	return i >= 0 && s[i] == '?'
@@ -137,8 +140,8 @@ var (
 	capital    = regexp.MustCompile(`[\w,]\s+[A-Z]$`) // not at the beginning of a sentence
 )
 
-// partOfName reports whether a word belongs to the name of a file or of a
-// declaration.
+// partOfName reports whether the word from at[0] to at[1] is a part of the name of
+// a file or a declaration, or is itself such a name.
 func partOfName(prose string, at [2]int) bool {
 	before := prose[max(0, at[0]-60):at[0]]
 	return nameBefore.MatchString(before) || nameAfter.MatchString(prose[at[1]:]) ||

@@ -1,8 +1,8 @@
-// Command english finds English that a reader has to read twice, in comments,
-// documentation and messages: see "Plain English" in CONTRIBUTING.md. It prints
-// the figures of each area of the repository, and lists the matches of a kind if
-// an area has more of them than the limit allows for 1,000 words. British
-// spelling is not allowed at all. The words are in words.txt.
+// Command english finds English that is difficult to read, in comments,
+// documentation and messages: see "Plain English" in CONTRIBUTING.md. It counts the
+// matches of several kinds in each area of the repository. It lists the matches of
+// a kind if an area has more matches per 1,000 words than the limit of that kind.
+// British spelling is not allowed at all. The words are in words.txt.
 //
 //	go run ./internal/english          # the whole repository
 //	go run ./internal/english docs     # one directory or file
@@ -40,8 +40,8 @@ func main() {
 	}
 }
 
-// run checks the files under roots, prints the figures, and reports whether every
-// area keeps the limits.
+// run checks the files under roots and prints the figures. It reports whether every
+// area is within the limits.
 func run(w io.Writer, roots []string, verbose bool) (bool, error) {
 	areas := make(map[string]*area)
 	for _, root := range roots {
@@ -81,8 +81,9 @@ func run(w io.Writer, roots []string, verbose bool) (bool, error) {
 	return ok, nil
 }
 
-// skipDir reports whether a directory is skipped: version control, fuzz inputs,
-// installed packages, and the storage package that is about to be replaced.
+// skipDir reports whether a directory is skipped: hidden directories except .ci,
+// fuzz inputs, installed packages, and disklog, a package that is about to be
+// replaced.
 func skipDir(name string) bool {
 	if name == ".ci" {
 		return false

@@ -9,12 +9,12 @@ import (
 
 // A cursor goes through a file and counts its lines.
 type cursor struct {
-	rest []byte
-	line int
+	rest []byte // the bytes that are not consumed yet
+	line int    // number of the line at which rest begins
 }
 
-// take consumes the bytes up to and including a delimiter, or all the rest, and
-// returns them without the delimiter.
+// take consumes the bytes up to and including a delimiter. Without a delimiter, it
+// consumes all the rest. It returns the bytes before the delimiter.
 func (c *cursor) take(delimiter string) string {
 	taken, rest, _ := bytes.Cut(c.rest, []byte(delimiter))
 	s := string(taken)
@@ -23,7 +23,7 @@ func (c *cursor) take(delimiter string) string {
 	return s
 }
 
-// skip consumes a prefix if it is there.
+// skip consumes a prefix of the rest, and reports whether the rest had this prefix.
 func (c *cursor) skip(prefix string) bool {
 	if !bytes.HasPrefix(c.rest, []byte(prefix)) {
 		return false
@@ -88,6 +88,7 @@ func slashComments(path string, data []byte) []*text {
 	return slashTexts(path, 1, string(data))
 }
 
+// slashTexts does the work of slashComments for code that begins on a line.
 func slashTexts(path string, line int, code string) []*text {
 	c := cursor{[]byte(code), line}
 	var texts []*text
@@ -126,8 +127,9 @@ func slashTexts(path string, line int, code string) []*text {
 	return texts
 }
 
-// quoted consumes a literal up to its closing quote. Only a template literal, in
-// backquotes, goes on over the end of a line.
+// quoted consumes the rest of a literal and its closing quote, and returns the
+// literal without quotes. A literal also ends at the end of a line, except a
+// template literal, in backquotes.
 func (c *cursor) quoted(quote byte) string {
 	for i := 0; i < len(c.rest); i++ {
 		switch b := c.rest[i]; {

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// A text is English prose from a file. The lines of a paragraph are joined
-// by spaces, so that a pattern also matches across the end of a line; paragraphs
-// are separated by newlines.
+// A text is English prose from a file. In prose, spaces join the lines of a
+// paragraph, so that a pattern also matches across the end of a line. Newlines
+// separate the paragraphs.
 type text struct {
 	file  string
 	prose []byte
-	marks []mark
+	marks []mark // in the order of their offsets
 	last  string // the last line that was added
 }
 
-// A mark says which line of the file the prose at an offset is from.
+// A mark records that the prose from an offset on is from a line of the file.
 type mark struct{ offset, line int }
 
-// block matches the beginning of a line that is not the continuation of the line
-// before: an item of a list, a row of a table, a heading, a flag.
+// block matches the beginning of a line that begins a new paragraph: an item of a
+// list, a row of a table, a heading, a flag.
 var block = regexp.MustCompile(`^(?:[-*+•] |--?\w|\d+[.)] |[|#>])`)
 
 // add appends lines, the first of which has the given number.
@@ -50,14 +50,15 @@ func (t *text) addAlone(line int, s string) {
 	t.add(line, "")
 }
 
-// continueLine appends s to the last line: for example the second literal of a
-// concatenation. In the file, s may be on a later line than the text before it.
+// continueLine appends s to the last line of prose, without a space: for example
+// the second literal of a concatenation. In the file, s is on the given line, which
+// may be after the line of the first literal.
 func (t *text) continueLine(line int, s string) {
 	t.marks = append(t.marks, mark{len(t.prose), line})
 	t.prose = append(t.prose, s...)
 }
 
-// line returns the line of the file that has the prose at an offset.
+// line returns the number of the file's line from which the prose at an offset is.
 func (t *text) line(offset int) int {
 	i := sort.Search(len(t.marks), func(i int) bool { return t.marks[i].offset > offset })
 	if i == 0 {

@@ -1,5 +1,6 @@
-// Package epoch draws epochs, the random numbers that identify one life of an
-// event log.
+// Package epoch draws epochs. An epoch is a random number that identifies one
+// lifetime of an event log. A log draws an epoch when it is created, and another
+// one when it has lost stored events.
 package epoch
 
 import (
@@ -7,8 +8,8 @@ import (
 	"encoding/binary"
 )
 
-// New returns a random epoch. It is never zero, because an epoch of zero means
-// that a position has no epoch.
+// New returns a random epoch. The epoch is not zero, because a position with the
+// epoch zero has no epoch.
 func New() uint64 {
 	for {
 		var b [8]byte

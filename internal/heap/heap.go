@@ -1,4 +1,4 @@
-// Package heap measures the memory of tests and benchmarks.
+// Package heap measures how much memory the code under test uses.
 package heap
 
 import "runtime"
@@ -17,9 +17,9 @@ func InUse() uint64 {
 	return stats.HeapAlloc
 }
 
-// Allocated returns the number of objects that f allocates and their size in
-// bytes, including objects that are garbage when f returns. Objects that other
-// goroutines allocate meanwhile count too.
+// Allocated returns the number of objects that f allocates and their total size in
+// bytes. Objects that are garbage when f returns count too, and so do objects that
+// other goroutines allocate while f runs.
 func Allocated(f func()) (objects, bytes uint64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

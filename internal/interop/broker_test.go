@@ -18,15 +18,17 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// brokerVariable is an environment variable that makes the test binary a server
-// with a broker. Its value is the file of the event log.
+// brokerVariable is an environment variable. If it is set, the test binary runs a
+// server with a broker instead of the tests. Its value is the file of the event log.
 const brokerVariable = "SSE_INTEROP_BROKER"
 
-// parkVariable is an environment variable that makes this broker park streams.
+// parkVariable is an environment variable. If it is set, this broker parks streams:
+// they wait without a goroutine.
 const parkVariable = "SSE_INTEROP_PARK"
 
 // serveBroker prints the address of the server, and serves until the process is
-// killed or standard input ends. When the tests end, standard input ends too.
+// killed or standard input ends. Standard input is a pipe from the process of the
+// tests, so it ends when that process ends.
 func serveBroker(path string) {
 	if err := runBroker(path); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -73,13 +75,15 @@ func runBroker(path string) error {
 	return server.Serve(listener)
 }
 
-// brokerProcess is a running server with a broker.
+// brokerProcess is a process that runs serveBroker.
 type brokerProcess struct {
 	cmd     *exec.Cmd
 	stdin   io.Closer
 	address string
 }
 
+// startBroker starts a server with a broker whose log is in the file path, and waits
+// until it listens. The process is killed when the test ends.
 func startBroker(t *testing.T, path string, park bool) *brokerProcess {
 	t.Helper()
 	self, err := os.Executable()
@@ -121,8 +125,8 @@ func (b *brokerProcess) kill() {
 	_ = b.stdin.Close()
 }
 
-// publish publishes an event and returns its position. If there is no response,
-// it returns an error, and the event may have been published or not.
+// publish publishes an event and returns its position. If publish returns an error,
+// the event may have been published or not.
 func (b *brokerProcess) publish(ctx context.Context, client *http.Client, event sse.Event,
 	topics ...string) (sse.Position, error) {
 	form := url.Values{"id": {event.ID}, "type": {event.Type}, "data": {event.Data}, "topic": topics}

@@ -8,14 +8,15 @@ import (
 	"testing"
 )
 
-// browser is a running browser. It does one run after the other.
+// browser is a running browser. Its page asks the server for the next page to open,
+// so that the browser does one run after the other.
 type browser struct {
 	*runServers
 	process *process
 	traits  traits
 
-	// reading is the run whose page is open. It is empty when the page has
-	// sent its report.
+	// reading is the name of the run whose page is open. It is empty if the page
+	// has sent its report.
 	reading string
 }
 
@@ -66,6 +67,8 @@ func hostOf(s *httptest.Server, host string) string {
 	return strings.Replace(s.URL, "127.0.0.1", host, 1)
 }
 
+// checkCookie checks that each request of the run had the cookie, or had no cookie if
+// want is empty.
 func (r *run) checkCookie(t *testing.T, want string) {
 	t.Helper()
 	for i, req := range r.allRequests() {
@@ -75,16 +78,19 @@ func (r *run) checkCookie(t *testing.T, want string) {
 	}
 }
 
-// page is the page that a browser opens, and its task.
+// page describes the page that a browser opens. If cookie is set, the page first gets
+// a cookie from the origin of the stream. If credentials is set, it sends cookies
+// with its requests for the stream.
 type page struct {
 	from, events        string // origins of the page and of the stream
-	cookie, credentials bool   // first get a cookie of the other origin; send it
-	again               bool   // the page reconnects by hand if the browser gives up
+	cookie, credentials bool
+	again               bool // a script in the page reconnects if the browser gives up
 }
 
-// home returns the URL to which a page sends its report. The server is not on
-// HTTP/2, where a cut affects the connection of all requests, so that the
-// browser would send a receipt twice.
+// home returns the URL to which a page sends its report and receipts. This server
+// never uses HTTP/2, because all requests would then share a connection: a cut of
+// the stream could break the request with a receipt, and the browser would send the
+// receipt twice.
 func (b *browser) home(page string) string {
 	if strings.HasPrefix(page, "https:") {
 		return b.tls1.URL
@@ -92,7 +98,7 @@ func (b *browser) home(page string) string {
 	return b.plain.URL
 }
 
-// read makes the browser do a run, and returns its report.
+// read makes the browser read the stream of a run, and returns its report.
 func (b *browser) read(t *testing.T, r *run, p page) []received {
 	t.Helper()
 	b.open(t, r, p, p.events+"/run/"+runName(t)+"/events", r.script.types())
@@ -112,7 +118,8 @@ func runName(t *testing.T) string {
 	return url.PathEscape(strings.NewReplacer("/", "-", " ", "-").Replace(t.Name()))
 }
 
-// open makes the browser read a stream and listen to events of the types.
+// open makes the browser read a stream, and listen to events of the types. It does
+// not wait for the report.
 func (b *browser) open(t *testing.T, r *run, p page, stream string, types []string) {
 	t.Helper()
 	name := runName(t)
@@ -138,9 +145,9 @@ func (b *browser) open(t *testing.T, r *run, p page, stream string, types []stri
 	b.openPage(t, name, p.from+"/?"+query.Encode())
 }
 
-// openPage makes the browser open the page of a run. It fails at once if the
-// browser is still in the page of an earlier run, which failed: each later run
-// would wait for its deadline.
+// openPage makes the browser open the page of a run. It fails at once if the page of
+// an earlier run, which failed, is still open. Otherwise each later run would wait
+// for its deadline.
 func (b *browser) openPage(t *testing.T, name, page string) {
 	t.Helper()
 	if b.reading != "" {

@@ -61,16 +61,15 @@ func TestWebKit(t *testing.T) {
 	})
 }
 
-// dropNUL changes an event like Firefox, whose parser skips U+0000 everywhere.
-// HTML 9.2.6 gives U+0000 a special meaning only in an id.
+// dropNUL changes an event as Firefox does: its parser skips U+0000 everywhere.
+// According to HTML 9.2.6, U+0000 has a special meaning only in an ID.
 func dropNUL(e received) received {
 	e.Data = strings.ReplaceAll(e.Data, "\x00", "")
 	return e
 }
 
-// home returns an environment that separates a program from the user's files,
-// and from a session bus, which the program would otherwise start and leave
-// running.
+// home returns an environment in which a program stores its files in dir, and does
+// not start a session bus. The program would not stop such a bus.
 func home(dir string) []string {
 	return []string{
 		"HOME=" + dir, "TMPDIR=" + dir,

@@ -15,24 +15,24 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// cable is a proxy between clients and a server. Its address stays the same
-// while the server is restarted. It forwards bytes, stores a copy of them, and
-// can break connections. Each connection carries one request.
+// cable is a proxy between clients and a server. Its address stays the same when the
+// server is restarted. It forwards bytes, stores a copy of each response, and can
+// break connections. Each connection carries one request.
 type cable struct {
 	address string
 
 	mu       sync.Mutex   // guards the following
-	listener net.Listener // nil: connections are refused
+	listener net.Listener // if nil, connections are refused
 	calls    []*call
-	halve    int            // how many of the next responses end inside their head
-	busy     sync.WaitGroup // for all goroutines
+	halve    int            // number of next responses that end inside their header
+	busy     sync.WaitGroup // all goroutines of the cable
 }
 
 // call is one request with its response.
 type call struct {
 	client, lastEventID string
-	byHand              bool     // the page reconnected by hand, with the id in the query
-	halved              bool     // the response ends inside its head
+	byHand              bool     // a script in a page has reconnected, with the ID in the query
+	halved              bool     // the response ends inside its header
 	near, far           net.Conn // to the client, and to the server
 
 	mu   sync.Mutex // guards the following
@@ -47,7 +47,7 @@ func newCable(t *testing.T) *cable {
 	return c
 }
 
-// plug connects clients with a server.
+// plug makes the cable accept connections and forward them to a server.
 func (c *cable) plug(t *testing.T, server string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", c.address)
@@ -68,9 +68,8 @@ func (c *cable) plug(t *testing.T, server string) {
 	})
 }
 
-// unplug makes the cable refuse new connections. The server must already be
-// dead, because unplug does not end the open connections: they end with their
-// connections to the server.
+// unplug makes the cable refuse new connections. It does not close open connections:
+// these end when the server ends. So the server must have ended already.
 func (c *cable) unplug() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +101,7 @@ func (c *cable) connect(near net.Conn, server string) {
 	if _, err := far.Write(head.Bytes()); err != nil {
 		return
 	}
-	// The client sends nothing more, but it may disconnect.
+	// The client sends nothing after the request, but it may disconnect.
 	c.busy.Go(func() { _, _ = io.Copy(far, near); _ = far.Close() })
 	_, _ = io.Copy(l, far)
 	l.mu.Lock()
@@ -110,6 +109,7 @@ func (c *cable) connect(near net.Conn, server string) {
 	l.over = true
 }
 
+// add records a call, and decides whether its response ends inside its header.
 func (c *cable) add(l *call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,8 +133,8 @@ func (l *call) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// drop breaks some connections, so that their clients see an end or an error.
-// It may also break the next responses inside their heads.
+// drop breaks about two thirds of the connections, with a FIN or with a reset. It
+// also makes up to two of the next responses end inside their headers.
 func (c *cable) drop(random *rand.Rand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,9 +179,9 @@ func (c *cable) checkOpen(client string) error {
 	return nil
 }
 
-// checkRead returns an error unless the client was sent a cursor with the
-// position and, after that, so many heartbeats that it must have read the
-// cursor.
+// checkRead returns an error unless the client has read a cursor with the position
+// at. The cable knows only which bytes it has sent. It assumes that the client has
+// read the cursor when five heartbeats, a quarter of a second, have followed it.
 func (c *cable) checkRead(client string, at sse.Position) error {
 	if err := c.checkOpen(client); err != nil {
 		return err

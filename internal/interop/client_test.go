@@ -13,13 +13,13 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// sseTraits are the traits of our client, which follows HTML 9.2. It needs no
-// list of types but, like a page, does not report cursors.
+// sseTraits are the traits of our client, which follows HTML 9.2. Like a page, it
+// does not report cursors: events of the type sse.cursor, which only carry an ID.
 var sseTraits = traits{idOnly: true}
 
-// readWithClient reads a stream with our client until the event of type done.
-// It calls confirm for each receipt. All responses must have the protocol
-// proto.
+// readWithClient reads a stream with our client until it receives an event of the
+// type done, and returns the events. It calls confirm for each event of the type
+// receipt. All responses must have the protocol proto.
 func readWithClient(
 	t *testing.T, url, proto string, via *http.Client, confirm func(data string) error,
 ) []received {
@@ -56,8 +56,8 @@ func readWithClient(
 	return events
 }
 
-// newHTTPClient returns an HTTP client that trusts the certificate and reuses
-// no connection of an earlier test.
+// newHTTPClient returns an HTTP client that trusts the certificate. It has a
+// transport of its own, so that it reuses no connection of an earlier test.
 func newHTTPClient(t *testing.T, cert certificate) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
@@ -68,8 +68,8 @@ func newHTTPClient(t *testing.T, cert certificate) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestClient reads the script with our client on every protocol. So the script
-// is known to be correct before other clients read it.
+// TestClient reads the full script with our client on every protocol. If it passes
+// and another client fails, the script is not the reason.
 func TestClient(t *testing.T) {
 	skipIfShort(t)
 	f := newRunServers(t)
@@ -87,9 +87,9 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// checkClient reads the full script with our client, directly or through a
-// proxy. The server must receive requests with proto, and the client responses
-// with seen.
+// checkClient reads the full script with our client, directly or through a proxy.
+// The server must receive requests with the protocol proto. The client must receive
+// responses with the protocol seen.
 func (f *runServers) checkClient(t *testing.T, url, proto, seen string) {
 	t.Helper()
 	r := newRun(fullScript(), sseTraits)
@@ -107,9 +107,9 @@ func (f *runServers) checkClient(t *testing.T, url, proto, seen string) {
 	r.check(t, got, proto)
 }
 
-// foreign encodes an event as another server may encode it: with any line ends,
-// without the space after a colon, and with lines that a client must ignore.
-// The number n selects a variant.
+// foreign encodes an event as another server may encode it: with other line ends,
+// without the space after a colon, or with lines that a client must ignore. The
+// number n selects a combination of these variants.
 func foreign(event sse.Event, n int) []byte {
 	eol := []string{"\n", "\r\n", "\r"}[n%3]
 	var b bytes.Buffer

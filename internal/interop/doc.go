@@ -1,14 +1,16 @@
 // Package interop contains only tests. They connect clients of other projects
 // to our server, and our client to servers of other projects.
 //
-// Chromium, Firefox, WebKit, and the npm packages eventsource,
-// eventsource-client and @microsoft/fetch-event-source read a scripted stream
-// of [sse.Accept]. A [sse.Client] reads the same script from better-sse, from
+// A script is a list of steps of a server: it sends events and breaks connections.
+// Chromium, Firefox, WebKit, and the npm packages eventsource, eventsource-client
+// and @microsoft/fetch-event-source read a script that a server executes with
+// [sse.Accept]. A [sse.Client] reads the same script from better-sse, from
 // node:http and node:http2, and through nginx. The tests compare the received
 // events byte for byte, and the Last-Event-ID of every request.
 //
 // Behind nginx, HAProxy, Varnish, Apache, Squid and Caddy, a server ends streams in
-// each of the ways in which it can, and POSTs follow at once. None of them may fail.
+// all possible ways. POST requests follow each end at once. None of them may fail,
+// although the proxies reuse connections.
 //
 // The browsers and our client also read from an [sse.Broker]. Its server is
 // killed and started again on the same log while events are published and
@@ -20,8 +22,8 @@
 // of other origins must not be able to publish or to read.
 //
 // The tests start and stop the programs that they need. If a program is not
-// installed, its tests are skipped with a message; if the environment has
-// CI=true, they fail. This command installs the programs and runs the tests:
+// installed, its tests are skipped with a message. If the environment has CI=true,
+// they fail instead. This command installs the programs and runs the tests:
 //
 //	.ci/interop
 //

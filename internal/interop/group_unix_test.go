@@ -7,9 +7,10 @@ import (
 	"syscall"
 )
 
-// ownGroup makes a process the leader of a new group, to which its children
-// belong.
+// ownGroup makes a process the leader of a new process group. Its children belong to
+// this group too.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// killGroup kills the group of the supervisor, including the supervisor itself.
+// killGroup kills the process group of the calling supervisor, including the
+// supervisor itself.
 func killGroup(*os.Process) { _ = syscall.Kill(0, syscall.SIGKILL) }

@@ -17,17 +17,17 @@ import (
 // hubKey is a key that may publish and subscribe.
 const hubKey = "5ab0b1c0f7a84f6e9d3cbb1f0a3e7e52"
 
-// hubProcess is a running "sse serve".
+// hubProcess is a process of "sse serve", the hub.
 type hubProcess struct {
 	*process
 	t       *testing.T
 	program string
-	data    string // directory
-	port    string
+	data    string // data directory
+	port    string // "0", a free port, until start has been called
 	flags   []string
 }
 
-// buildHub builds the command, which has its own module.
+// buildHub builds the command sse, which is in another module, and returns its path.
 func buildHub(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "sse.exe")
@@ -49,7 +49,8 @@ func startHub(t *testing.T, program string, flags ...string) *hubProcess {
 	return h
 }
 
-// withKeys returns the flag for a file with hubKey.
+// withKeys writes a file of keys that contains only hubKey. It returns the flag of
+// the hub for this file.
 func withKeys(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keys")
@@ -60,8 +61,8 @@ func withKeys(t *testing.T) string {
 	return "--keys=" + file
 }
 
-// start starts the hub, with its earlier port and data if it has been started
-// before, and waits until it serves.
+// start starts the hub and waits until it serves. If the hub ran before, it has the
+// same port and the same data again.
 func (h *hubProcess) start() {
 	h.t.Helper()
 	args := append([]string{"serve", "--addr=localhost:" + h.port, "--data=" + h.data}, h.flags...)
@@ -83,8 +84,8 @@ func (h *hubProcess) start() {
 // at returns the URL of the hub with one of the host names of this machine.
 func (h *hubProcess) at(host string) string { return "http://" + host + ":" + h.port }
 
-// do sends a request like a program, not like a browser, and returns the
-// response.
+// do sends a request with hubKey, as a program does, and returns the body of the
+// response. It fails the test unless the status is 200.
 func (h *hubProcess) do(method, path, body string) string {
 	h.t.Helper()
 	req, err := http.NewRequest(method, h.at("127.0.0.1")+path, strings.NewReader(body))
@@ -108,7 +109,9 @@ func (h *hubProcess) do(method, path, body string) string {
 // publish publishes an event to the topic news.
 func (h *hubProcess) publish(data string) { h.t.Helper(); h.do("POST", "/news", data) }
 
-// ticket gets a ticket for the topic news, like the back end of a page.
+// ticket gets a ticket for the topic news, as the back end of a page does. Only pages
+// of the origin can use the ticket, or pages of the hub's own origin if origin is
+// empty.
 func (h *hubProcess) ticket(origin string) string {
 	h.t.Helper()
 	var answer struct{ Ticket string }
@@ -119,7 +122,8 @@ func (h *hubProcess) ticket(origin string) string {
 	return answer.Ticket
 }
 
-// checkStored checks the data of all stored events.
+// checkStored checks the data of all stored events. want has the data of each event,
+// separated by spaces.
 func (h *hubProcess) checkStored(want string) {
 	h.t.Helper()
 	var got []string
@@ -143,8 +147,8 @@ func (h *hubProcess) checkLogged(want string) {
 	}
 }
 
-// front starts a server of pages that forwards all other requests to the hub.
-// So pages and hub have the same origin, with any host name.
+// front starts a server with the pages below /page/. It forwards all other requests
+// to the hub, so that the pages and the hub have the same origin.
 func (h *hubProcess) front() *httptest.Server {
 	target, err := url.Parse(h.at("127.0.0.1"))
 	if err != nil {
@@ -171,7 +175,7 @@ func (h *hubProcess) front() *httptest.Server {
 	return server
 }
 
-// hubStep is one action of a page.
+// hubStep is one action of a page. testdata/page/hub.js executes it.
 type hubStep struct {
 	Do      string         `json:"do"`
 	URL     string         `json:"url"`
@@ -188,9 +192,9 @@ var (
 	cookie     = options{"withCredentials": true}
 )
 
-// visit makes the browser execute steps on a page, and checks their results.
-// Each time an EventSource opens, it calls the next of the functions in
-// meanwhile.
+// visit makes the browser execute steps on a page, and checks their results. When
+// the page opens its first stream, visit calls the first function in meanwhile. At
+// the second stream it calls the second function, and so on.
 func (b *browser) visit(t *testing.T, page string, steps []hubStep, want []received, meanwhile ...func()) {
 	t.Helper()
 	list, err := json.Marshal(steps)
@@ -216,8 +220,8 @@ func (b *browser) visit(t *testing.T, page string, steps []hubStep, want []recei
 	compareResults(t, b.wait(t, r), want)
 }
 
-// compareResults compares results. The wanted data of an answer may consist of
-// its beginning and another part of it, for example "403 …--cors".
+// compareResults compares results. The data in want may contain "…". For example,
+// "403 …--cors" equals all data that begins with "403 " and contains "--cors".
 func compareResults(t *testing.T, got, want []received) {
 	t.Helper()
 	for i := range got {
@@ -236,8 +240,8 @@ func message(text string) received { return received{Type: "message", Data: text
 
 var closed = received{Type: "closed"}
 
-// testHub tests which pages can use a hub, with a cookie or a ticket. The pages
-// are on the hub's own origin, on another origin of the same site, and on
+// testHub tests which pages can use a hub with a cookie, and which with a ticket. The
+// pages are on the hub's own origin, on another origin of the same site, or on
 // another site.
 func testHub(t *testing.T, b *browser) {
 	program := buildHub(t)
@@ -338,8 +342,8 @@ func testHub(t *testing.T, b *browser) {
 	}
 }
 
-// attackSteps returns the actions of a page that tries to use a hub without
-// permission.
+// attackSteps returns the actions with which a page tries to use a hub without
+// permission. hub is the URL of the hub.
 func attackSteps(hub string) []hubStep {
 	return []hubStep{
 		{Do: "source", URL: hub + "/news?since=earliest", Options: cookie},
@@ -353,9 +357,9 @@ func attackSteps(hub string) []hubStep {
 	}
 }
 
-// A page of another origin can neither publish nor read, neither on a hub
-// without keys nor with the cookie of a user who has logged in. The hub logs
-// the flag that would allow the origin.
+// A page of another origin can neither publish nor read: not on a hub without keys,
+// and not on a hub with keys, even if the browser has the cookie of a user who has
+// logged in. The hub logs the flag that would allow the origin.
 func testForeignPage(t *testing.T, b *browser, program string) {
 	pageOrigin := hostOf(b.plain, pageHost)
 	want := []received{
@@ -372,7 +376,7 @@ func testForeignPage(t *testing.T, b *browser, program string) {
 	t.Run("hub with keys", func(t *testing.T) {
 		h := startHub(t, program, withKeys(t))
 		h.publish("secret")
-		front := hostOf(h.front(), eventsHost) // the host name of the hub, so that they share cookies
+		front := hostOf(h.front(), eventsHost) // the host name of the hub: both share cookies
 		t.Run("login", func(t *testing.T) {
 			b.visit(t, front+"/page/hub.html", []hubStep{
 				{Do: "fetch", URL: "/-/login", Options: login},
@@ -387,12 +391,12 @@ func testForeignPage(t *testing.T, b *browser, program string) {
 	})
 }
 
-// reboundHost is a host name of a foreign page that now resolves to this
-// machine: a DNS rebinding attack.
+// reboundHost is a host name for a DNS rebinding attack: the attacker serves a page
+// at this name, and then lets the name resolve to this machine.
 const reboundHost = "rebound.example" // in lower case, as browsers send it
 
-// With the host name of a DNS rebinding attack, the browser considers the page
-// and the hub to have the same origin. The hub must refuse the host name.
+// In a DNS rebinding attack, the browser considers the attacker's page and the hub
+// to have the same origin. The hub must refuse requests with this host name.
 func testForeignHost(t *testing.T, b *browser, program string) {
 	h := startHub(t, program)
 	h.publish("secret")

@@ -16,7 +16,7 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// rounds is the number of failures of connections or the server.
+// rounds is the number of times that the server is killed or connections are broken.
 const rounds = 9
 
 // killTest is a test with a broker whose server is killed and started again on
@@ -26,17 +26,17 @@ const rounds = 9
 type killTest struct {
 	t       *testing.T
 	random  *rand.Rand
-	path    string // of the event log
+	path    string // file of the event log
 	cable   *cable
 	broker  *brokerProcess
-	starts  int
-	clients []string
-	via     *http.Client // of the publisher
-	failure chan string  // the failure of the browser, if there is a browser
+	starts  int          // number of servers started so far
+	clients []string     // names of the clients
+	via     *http.Client // HTTP client of the publisher
+	failure chan string  // receives a failure of the browser; nil without a browser
 
-	mu    sync.Mutex // guards the following
-	acked []sse.Position
-	sent  atomic.Int64
+	mu    sync.Mutex     // guards the following
+	acked []sse.Position // positions of the events whose publishing succeeded
+	sent  atomic.Int64   // number of the last event that was sent
 }
 
 func newKillTest(t *testing.T, clients ...string) *killTest {
@@ -53,8 +53,8 @@ func newKillTest(t *testing.T, clients ...string) *killTest {
 	return k
 }
 
-// url returns the URL of a client's stream: two of three topics, from the
-// earliest event on.
+// url returns the URL of a client's stream. The stream selects the topics a and b,
+// and starts at the earliest event. Other events are on the topic c.
 func (k *killTest) url(client string) string {
 	return "http://" + k.cable.address + "/events?since=earliest&topic=a&topic=b&client=" + client
 }
@@ -67,13 +67,13 @@ func (k *killTest) start() {
 	k.cable.plug(k.t, k.broker.address)
 }
 
-// kill kills the server and makes the cable refuse connections.
+// kill kills the server and makes the cable refuse connections until start.
 func (k *killTest) kill() {
 	k.broker.kill()
 	k.cable.unplug()
 }
 
-// publish publishes an event and records its position.
+// publish publishes an event, and records its position if there is no error.
 func (k *killTest) publish(event sse.Event, topics ...string) (sse.Position, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
@@ -95,8 +95,8 @@ func (k *killTest) mustPublish(event sse.Event, topics ...string) sse.Position {
 	return at
 }
 
-// publishSome publishes up to n events, until a request fails. The topics, type
-// and id of an event depend on its number.
+// publishSome publishes n events, or fewer if a request fails. The topics, type and
+// ID of an event depend on its number.
 func (k *killTest) publishSome(n int) {
 	for range n {
 		number := k.sent.Add(1)
@@ -114,7 +114,8 @@ func (k *killTest) publishSome(n int) {
 	}
 }
 
-// round publishes events, and meanwhile kills the server or breaks connections.
+// round publishes events. While it does so, it kills the server or breaks
+// connections.
 func (k *killTest) round() {
 	k.t.Helper()
 	const maxEvents = 40
@@ -165,8 +166,8 @@ func (k *killTest) eventually(f func() error) {
 	}
 }
 
-// run does all rounds and then publishes the last event. The clients must be
-// running.
+// run executes all rounds, and then publishes the event at which clients stop. The
+// clients must be running.
 func (k *killTest) run() {
 	k.t.Helper()
 	k.awaitAll()
@@ -178,9 +179,9 @@ func (k *killTest) run() {
 	k.mustPublish(sse.Event{Type: done, Data: "the end"}, "b")
 }
 
-// checkCursor publishes events that no client selects and then kills the
-// server. Each client must reconnect with the position of the last of these
-// events, because it has received a cursor.
+// checkCursor publishes events that no client selects, waits until the broker has
+// sent each client a cursor with the position of the last of them, and kills the
+// server. Each client must reconnect with this position.
 func (k *killTest) checkCursor() {
 	k.t.Helper()
 	var at sse.Position
@@ -257,8 +258,8 @@ func everyTopic(t *testing.T) sse.Pattern {
 	return p
 }
 
-// requests describes the number of requests of each client, and how many of
-// them a page sent by hand.
+// requests returns a text with two numbers for each client: all its requests, and the
+// requests that a script in a page has sent because the browser had given up.
 func (k *killTest) requests() string {
 	var text strings.Builder
 	for _, client := range k.clients {
@@ -274,14 +275,15 @@ func (k *killTest) requests() string {
 	return text.String()
 }
 
-// readResult is the result of reading with our client.
+// readResult is the result of readWithClient.
 type readResult struct {
 	done   chan struct{} // closed when the following fields are set
 	events []received
 	err    error
 }
 
-// readWithClient starts to read with our client until the event of type done.
+// readWithClient starts our client, which reads until it receives an event of the
+// type done. It does not wait for the client.
 func (k *killTest) readWithClient(client string) *readResult {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	transport := &http.Transport{}
@@ -311,7 +313,8 @@ func (k *killTest) readWithClient(client string) *readResult {
 	return r
 }
 
-// check compares the events. The read must have ended.
+// check compares the events that the client has received with want. r.done must be
+// closed.
 func (r *readResult) check(t *testing.T, want []received) {
 	t.Helper()
 	if r.err != nil {
@@ -337,8 +340,8 @@ func TestKilled(t *testing.T) {
 func testKilled(t *testing.T, b *browser) {
 	k := newKillTest(t, "browser", "sse")
 	client := k.readWithClient("sse")
-	// The page does not listen to sse.cursor, which is not in the log. It would
-	// report a gap, which would fail the comparison.
+	// The page does not listen to sse.cursor, because cursors are not in the log. It
+	// listens to sse.gap, so that a gap makes the comparison fail.
 	types := []string{"message", "tick", "sse.gap", done}
 	r := newRun(nil, b.traits)
 	k.failure = r.failure

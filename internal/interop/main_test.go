@@ -11,12 +11,11 @@ import (
 	"github.com/sse-go/sse/internal/leakcheck"
 )
 
-// deadline limits every wait. A test that reaches it fails; no test measures
-// time with it.
+// deadline limits every wait of a test. When a wait reaches it, the test fails.
 const deadline = 90 * time.Second
 
-// superviseVariable is an environment variable that makes the test binary a
-// supervisor of the command in its arguments.
+// superviseVariable is an environment variable. If it is set, the test binary
+// supervises the command in its arguments and runs no tests.
 const superviseVariable = "SSE_INTEROP_SUPERVISE"
 
 func TestMain(m *testing.M) {
@@ -30,10 +29,10 @@ func TestMain(m *testing.M) {
 }
 
 // supervise runs a command until the command or standard input ends, and then
-// kills all processes that the command has started. The other end of standard
-// input is open in the tests and closes when they end for any reason. So no
-// browser survives a test that panics or is killed. Each byte of standard input
-// interrupts the command.
+// kills all processes that the command has started. Standard input is a pipe from
+// the process of the tests. It ends when that process ends for any reason, so no
+// browser survives tests that panic or are killed. Each byte of standard input
+// makes supervise interrupt the command.
 func supervise(name string, args []string) {
 	_ = os.Unsetenv(superviseVariable)
 	cmd := exec.Command(name, args...)

@@ -12,29 +12,30 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// nginxModes are locations of the configuration with their directives. nginx
-// speaks HTTP/1.0 to the server by default; then a cut connection looks like
-// the end of the response.
+// nginxModes are the locations of the configuration. By default, nginx uses HTTP/1.0
+// between itself and the server. With HTTP/1.0, a cut connection looks like the
+// proper end of a response.
 var nginxModes = []struct {
 	Name       string
 	Directives string
 	proto      string // between nginx and the server
 }{
-	// Typical configuration: proxy_buffering is on.
+	// The typical configuration. By default, proxy_buffering is on.
 	{"default", "", "HTTP/1.0"},
 	{"off", "proxy_buffering off;", "HTTP/1.0"},
 	{"on-1.1", "proxy_http_version 1.1; proxy_buffering on;", "HTTP/1.1"},
 	{"off-1.1", "proxy_http_version 1.1; proxy_buffering off;", "HTTP/1.1"},
-	// This mode needs HTTP/1.0: with HTTP/1.1, nginx forwards each chunk at
-	// once.
+	// This mode must use HTTP/1.0: with HTTP/1.1, nginx forwards each chunk at
+	// once, so it would not buffer.
 	{ignoreMode, "proxy_ignore_headers X-Accel-Buffering;", "HTTP/1.0"},
 }
 
 // ignoreMode is the mode in which nginx ignores X-Accel-Buffering.
 const ignoreMode = "ignore"
 
-// nginxConfig makes nginx run as one process, without a master. The workers of
-// a master would run as a user who cannot write to the prefix.
+// nginxConfig makes nginx run as one process, without a master process. A master
+// would run its worker processes as another user. They could not write to the
+// directory of this test.
 var nginxConfig = template.Must(template.New("").Parse(`
 daemon off;
 master_process off;
@@ -57,7 +58,7 @@ http {
 }
 `))
 
-// TestNginx connects our client to our server through nginx.
+// TestNginx reads the full script from our server with our client through nginx.
 func TestNginx(t *testing.T) {
 	program := findProgram(t, "nginx", "apt-get install nginx-light", "nginx", "/usr/sbin/nginx")
 	logVersion(t, nil, program, "-v")
@@ -74,8 +75,8 @@ func TestNginx(t *testing.T) {
 	t.Run(ignoreMode, func(t *testing.T) { f.checkBuffers(t, url+"/"+ignoreMode) })
 }
 
-// checkBuffers checks that X-Accel-Buffering is necessary: if nginx ignores it,
-// no event arrives before the end of the response.
+// checkBuffers checks that our server must send the header X-Accel-Buffering: if
+// nginx ignores this header, no event arrives before the end of the response.
 func (f *runServers) checkBuffers(t *testing.T, url string) {
 	t.Helper()
 	r := newRun(script{
@@ -138,7 +139,7 @@ func startNginx(t *testing.T, program string, f *runServers) string {
 	return "http://" + address
 }
 
-// freeAddress returns an address that is not in use at the moment.
+// freeAddress returns a loopback address with a port that is free at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// clientsOfNPM are npm packages with their traits.
+// clientsOfNPM are the tested npm packages and their traits.
 var clientsOfNPM = map[string]traits{
 	"eventsource":        {ownID: true, asciiID: true},
 	"eventsource-client": {asciiID: true, allTypes: true},
@@ -17,9 +17,9 @@ var clientsOfNPM = map[string]traits{
 	},
 }
 
-// mangleByLine changes an event like @microsoft/fetch-event-source, which drops
-// empty lines at the beginning of the data and decodes each value separately,
-// so that a byte order mark at its beginning is lost.
+// mangleByLine changes an event as @microsoft/fetch-event-source does. That package
+// drops empty lines at the beginning of the data. It also decodes the value of each
+// field separately, so that a byte order mark at the beginning of a value is lost.
 func mangleByLine(e received) received {
 	lines := strings.Split(e.Data, "\n")
 	for i, line := range lines {
@@ -62,7 +62,8 @@ func TestClientsOfNPM(t *testing.T) {
 	}
 }
 
-// readInNode makes a client in Node do a run, and returns its report.
+// readInNode runs an npm package in Node, which reads the script of r from a server.
+// It returns the events that the package reports.
 func (f *runServers) readInNode(
 	t *testing.T, r *run, node, certFile, client string, from *httptest.Server,
 ) []received {
@@ -88,7 +89,8 @@ func (f *runServers) readInNode(
 	return r.waitOutput(t, p)
 }
 
-// waitOutput waits for the report on the standard output of a process.
+// waitOutput waits for the report of a client, which is the first line of p's
+// standard output.
 func (r *run) waitOutput(t *testing.T, p *process) []received {
 	t.Helper()
 	select {

@@ -7,10 +7,10 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// retryScript checks whether a client uses the field retry. The server cuts the
-// probe, a second stream that has no retry field, just before it cuts the first
-// stream. The first stream must reconnect first, because its field retry is
-// shorter than the delay of the client.
+// retryScript checks whether a client uses the field retry. The client opens a
+// second stream, the probe, which has no retry field. The server cuts the probe just
+// before it cuts the first stream. The first stream must reconnect before the probe,
+// because its retry field is shorter than the default delay of the client.
 func retryScript() script {
 	return script{
 		sendStep(sse.Event{Type: receipt, Data: "cut beside the other", ID: "1"}),
@@ -24,11 +24,11 @@ func retryScript() script {
 type probe struct {
 	wanted bool          // the script has a second stream
 	opened chan struct{} // closed when the stream is open
-	cutNow chan struct{} // closed to cut the stream
+	cutNow chan struct{} // closed by cut
 	ended  chan struct{} // closed when the stream is cut
 
 	mu       sync.Mutex // guards the following
-	requests int
+	requests int        // number of requests for the probe
 }
 
 func newProbe() probe {
@@ -39,6 +39,8 @@ func newProbe() probe {
 	}
 }
 
+// serveProbe is the handler of the second stream. It keeps the stream of the first
+// request open until cut is called.
 func (r *run) serveProbe(w http.ResponseWriter, req *http.Request) {
 	p := &r.probe
 	p.mu.Lock()
@@ -64,8 +66,8 @@ func (r *run) serveProbe(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// cut cuts the second stream, if the script has one, and blocks until the
-// connection is closed.
+// cut waits until the second stream is open, and then cuts it. It does nothing if the
+// script has no second stream.
 func (p *probe) cut() {
 	if p.wanted {
 		<-p.opened

@@ -17,12 +17,12 @@ type process struct {
 	name   string
 	stdout *output
 	stderr *output
-	stdin  io.WriteCloser // of the supervisor
+	stdin  io.WriteCloser // standard input of the supervisor
 	done   chan struct{}  // closed when the supervisor and its children have ended
 }
 
-// start starts a command with the given additions to the environment. It is
-// stopped at the end of the test.
+// start starts a command under a supervisor, with env added to the environment. The
+// command is killed at the end of the test.
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
@@ -33,7 +33,7 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Env = append(cmd.Env, superviseVariable+"=1")
 	cmd.SysProcAttr = ownGroup()
-	cmd.WaitDelay = 10 * time.Second // a process outside the group may keep the output open
+	cmd.WaitDelay = 10 * time.Second // a process outside the group may still have the output open
 	p := &process{
 		name:   filepath.Base(name),
 		stdout: newOutput(),
@@ -58,7 +58,7 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 	return p
 }
 
-// interrupt interrupts the command like Ctrl-C and waits for its end.
+// interrupt interrupts the command, as Ctrl-C does, and waits until it has ended.
 func (p *process) interrupt(t *testing.T) {
 	t.Helper()
 	if _, err := p.stdin.Write([]byte{3}); err != nil {
@@ -71,7 +71,7 @@ func (p *process) interrupt(t *testing.T) {
 	}
 }
 
-// firstLine waits for the first line of standard output.
+// firstLine waits for the first line of standard output and returns it.
 func (p *process) firstLine(t *testing.T) string {
 	t.Helper()
 	select {
@@ -112,9 +112,10 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// scratch returns a new directory for a process that may write to it until the
-// end of the test. T.TempDir would fail the test if a file appears during the
-// removal. Call scratch before the process is started.
+// scratch returns a new directory for a process. Call scratch before start, so that
+// the directory is removed after the process has ended. A child of the process may
+// still create files then. T.TempDir would fail the test in this case, but scratch
+// tries the removal again.
 func scratch(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "interop")
@@ -130,8 +131,8 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// eventually calls f until it succeeds. After the deadline it returns the error
-// of f.
+// eventually calls f every 5 ms until f returns nil. After the deadline, it returns
+// the last error of f.
 func eventually(f func() error) error {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()

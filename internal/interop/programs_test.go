@@ -11,7 +11,8 @@ import (
 )
 
 // skipMissing skips a test because a program is not installed. If the
-// environment has CI=true, the test fails.
+// environment has CI=true, it fails the test instead. The parameter what names the
+// program, and install is a command or an address.
 func skipMissing(t *testing.T, what, install string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -20,7 +21,7 @@ func skipMissing(t *testing.T, what, install string) {
 	t.Skipf("%s must be installed: %s (or run .ci/interop to install all programs)", what, install)
 }
 
-// skipIfShort skips a test that starts processes if -short is set.
+// skipIfShort skips the test if -short is set. Tests that start processes call it.
 func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -28,8 +29,9 @@ func skipIfShort(t *testing.T) {
 	}
 }
 
-// findProgram returns the path of the first installed program. The programs are
-// names or patterns of paths. If none is installed, it skips the test.
+// findProgram returns the path of the first of programs that is installed. Each of
+// them is a name or a pattern of paths. If none is installed, or -short is set, it
+// skips the test.
 func findProgram(t *testing.T, what, install string, programs ...string) string {
 	t.Helper()
 	skipIfShort(t)
@@ -45,8 +47,8 @@ func findProgram(t *testing.T, what, install string, programs ...string) string 
 	return ""
 }
 
-// findNode returns the path of a node that can run the pinned packages. It
-// skips the test if node is too old or the packages are not installed.
+// findNode returns the path of node. It skips the test if node is too old for the
+// packages of package.json, or if these packages are not installed.
 func findNode(t *testing.T) string {
 	t.Helper()
 	node := findProgram(t, "node", "https://nodejs.org, 20.18 or later", "node", "nodejs")
@@ -68,7 +70,8 @@ func findNode(t *testing.T) string {
 	return node
 }
 
-// logVersion logs the first line of the version of a program.
+// logVersion runs a program with a flag that prints its version, and logs the first
+// line of the output.
 func logVersion(t *testing.T, env []string, program string, flag string) {
 	t.Helper()
 	cmd := exec.Command(program, flag)

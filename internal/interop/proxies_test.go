@@ -19,15 +19,15 @@ import (
 	"github.com/sse-go/sse/internal/brokertest"
 )
 
-// proxy is a program that forwards requests to an origin, and puts connections to
-// the origin into a pool.
+// proxy is a program that forwards requests to a server, its origin. It has a pool of
+// connections to the origin, which it reuses for other requests.
 type proxy struct {
 	name, install string
 	programs      []string
 	version       string   // the flag that prints the version
-	args          []string // {dir}, {file} and {listen} are replaced
-	env           []string // likewise
-	config        string   // a template; fields: Dir, Listen, Port, Origin, OriginPort
+	args          []string // with {dir}, {file} and {listen}, which start replaces
+	env           []string // with the same placeholders
+	config        string   // a template with the fields Dir, Listen, Origin and OriginPort
 }
 
 var proxies = []proxy{
@@ -191,13 +191,13 @@ func (p *proxy) start(t *testing.T, origin string) string {
 	return "http://" + listen
 }
 
-// origin is a server whose broker and whose http.Server can be replaced. Its port
-// always accepts connections.
+// origin is a server behind a proxy. Its broker and its http.Server can be replaced
+// while its port accepts connections.
 type origin struct {
 	t        *testing.T
-	socket   *net.TCPListener // the servers listen on duplicates of it
+	socket   *net.TCPListener // each http.Server listens on a duplicate of this socket
 	broker   atomic.Pointer[sse.Broker]
-	shutdown func() // of the current server
+	shutdown func() // shuts down the current http.Server and the broker
 }
 
 func newOrigin(t *testing.T) *origin {
@@ -215,7 +215,7 @@ func newOrigin(t *testing.T) *origin {
 	return o
 }
 
-// serve starts a server.
+// serve starts another http.Server and sets shutdown.
 func (o *origin) serve() {
 	file, err := o.socket.File()
 	if err != nil {
@@ -249,9 +249,9 @@ func (o *origin) serve() {
 }
 
 // ServeHTTP answers a GET with a stream, and a POST with its body. It closes the
-// connection after a POST: if the proxy pooled it, http.Server.Shutdown could
-// close it while idle, and a POST on it could fail although the streams behave
-// correctly.
+// connection after a POST, so that the proxy does not reuse it. Otherwise
+// http.Server.Shutdown could close such a connection just when the proxy sends
+// another POST on it. That POST would fail although the stream was ended correctly.
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		o.broker.Load().ServeHTTP(w, r)
@@ -261,14 +261,14 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, r.Body)
 }
 
-// round is one stream behind a proxy.
+// round is one stream through a proxy.
 type round struct {
 	origin *origin
 	broker *sse.Broker
-	ended  chan error // the reason why the stream has ended
+	ended  chan error // receives the reason when the stream has ended
 }
 
-// endings are the ways in which a server ends a stream.
+// endings are the ways in which a server can end a stream.
 var endings = []struct {
 	name      string
 	configure func(*sse.Broker, *sse.Selection)
@@ -298,9 +298,9 @@ func (r *round) kick() { r.broker.Kick(func(sse.Subscriber) bool { return true }
 
 func (r *round) shutdown() { _ = r.broker.Shutdown(context.Background()) }
 
-// flood publishes while the client reads nothing, until this has ended the
-// stream. Behind a proxy that stores everything, the stream does not end by
-// itself, so flood kicks it after 32 events.
+// flood publishes events of 1 MiB while the client reads nothing, until the stream
+// has ended. Some proxies store everything, so that the stream does not end: flood
+// kicks it after 32 events.
 func (r *round) flood() {
 	data := strings.Repeat("x", 1<<20)
 	for range 32 {
@@ -317,9 +317,9 @@ func (r *round) flood() {
 	r.kick()
 }
 
-// TestProxiesPool subscribes through proxies, lets the server end the stream in each
-// of the ways in which it can, and sends POSTs. No POST may fail: a proxy must not send
-// one into the connection of the stream.
+// TestProxiesPool subscribes through proxies. The server ends the stream in all
+// possible ways, and POSTs follow at once. No POST may fail: a proxy must not reuse
+// the stream's connection for a POST, because the server will close this connection.
 func TestProxiesPool(t *testing.T) {
 	rounds := 5 * len(endings)
 	if brokertest.Soak {
@@ -349,7 +349,8 @@ func TestProxiesPool(t *testing.T) {
 	}
 }
 
-// round subscribes, lets the server end the stream, and sends POSTs. It returns
+// round subscribes, ends the stream in the way with the index ending, and sends
+// POSTs. If final is set, the broker sends a last event before the end. round returns
 // the errors of the POSTs.
 func (o *origin) round(client *http.Client, url string, ending int, park, final bool) error {
 	o.t.Helper()
@@ -381,8 +382,8 @@ func (o *origin) round(client *http.Client, url string, ending int, park, final 
 		e.end(r)
 	}
 	_, _ = io.Copy(io.Discard, resp.Body) // some streams are cut
-	// Send the POSTs at once, while the proxy may still believe that the stream's
-	// connection is open.
+	// Send the POSTs at once, while the proxy may not yet know that the server
+	// closes the stream's connection.
 	errs := make(chan error, 4)
 	for range cap(errs) {
 		go func() { errs <- postOne(client, url) }()

@@ -17,15 +17,15 @@ import (
 
 const cookieName = "interop"
 
-// runServers are servers, one for each protocol, that serve runs and the pages
-// with which browsers do them.
+// runServers are servers with the same handlers, one for each protocol. They serve
+// the streams of runs, and the pages in which browsers read these streams.
 type runServers struct {
 	plain *httptest.Server // HTTP/1.1
 	tls1  *httptest.Server // HTTP/1.1 over TLS
 	tls2  *httptest.Server // HTTP/2
 	cert  certificate
 
-	next chan string // the next page for the browser to open
+	next chan string // URL of the next page that the browser must open
 
 	mu   sync.Mutex // guards the following
 	runs map[string]*run
@@ -92,7 +92,8 @@ func (f *runServers) withRun(serve func(*run, http.ResponseWriter, *http.Request
 	}
 }
 
-// serveNext waits for the next page to open and responds with it.
+// serveNext waits for the URL of the next page that the browser must open, and
+// responds with this URL.
 func (f *runServers) serveNext(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	select {
@@ -128,7 +129,7 @@ func (r *run) serveReport(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *run) serveFailure(w http.ResponseWriter, req *http.Request) {
-	body, _ := io.ReadAll(req.Body) // the available part
+	body, _ := io.ReadAll(req.Body) // on error, the part that has arrived
 	r.fail("failure in the client: %s", body)
 }
 
@@ -149,8 +150,8 @@ func allowOrigin(h http.Handler) http.Handler {
 	})
 }
 
-// check compares the events that a client has received and its requests with
-// the expected events and requests.
+// check compares the events that a client has received, and the requests that it has
+// sent, with the results of script.play. proto is the protocol of the requests.
 func (r *run) check(t *testing.T, got []received, proto string) {
 	t.Helper()
 	want := r.script.play(r.traits)
@@ -167,8 +168,8 @@ func (r *run) check(t *testing.T, got []received, proto string) {
 	}
 }
 
-// settle removes heartbeats, which arrive at varying times, and events that are
-// ambiguous for the client (see traits.allBlocks).
+// settle returns events without heartbeats, because heartbeats arrive at varying
+// times. For a client with traits.allBlocks, it also removes events without data.
 func (r *run) settle(t *testing.T, events []received) []received {
 	t.Helper()
 	var settled []received
@@ -188,7 +189,7 @@ func (r *run) settle(t *testing.T, events []received) []received {
 
 func compare(t *testing.T, got, want []received) {
 	t.Helper()
-	const maxReported = 3 // because all events after a lost event differ
+	const maxReported = 3 // if one event is missing, all events after it differ
 	wrong := 0
 	for i := range min(len(got), len(want)) {
 		if got[i] == want[i] {

@@ -10,36 +10,36 @@ import (
 type action string
 
 const (
-	send       action = "send"       // send the event; if its type is receipt, wait for the receipt
-	heartbeats action = "heartbeats" // send three heartbeats and nothing else
-	idOnly     action = "idOnly"     // send a block that has only an id
+	send       action = "send"       // send the event; if it is a receipt, wait for the confirmation
+	heartbeats action = "heartbeats" // wait until three heartbeats are sent
+	idOnly     action = "idOnly"     // send a block that has only an ID
 	cut        action = "cut"        // abort the connection
-	cutInside  action = "cutInside"  // abort it in the middle of the event, which is sent again later
+	cutInside  action = "cutInside"  // send the first half of the event, then abort the connection
 	end        action = "end"        // end the response properly
 	alone      action = "alone"      // check that the second stream has not reconnected yet
 )
 
-// receipt is the type of events that the client confirms. There is one before
-// each cut. Bytes in transit when a connection breaks may arrive or not, so
-// without a receipt the expected Last-Event-ID would be unknown.
+// receipt is the type of events that the client confirms with a request. Such an
+// event precedes each cut. Without it, the Last-Event-ID of the next request would
+// be unknown: bytes that are in transit when a connection breaks may arrive or not.
 const receipt = "receipt"
 
-// done is the type of the last event.
+// done is the type of the last event of a script.
 const done = "done"
 
 // step is one step of a script.
 type step struct {
 	do    action
 	event sse.Event
-	want  string // the data of the event as it must arrive
+	want  string // the data that the client must receive
 }
 
-// script is the behavior of a server. It works like a log: a client begins
-// after the event of its Last-Event-ID. Steps other than events are executed
-// once.
+// script is the behavior of a server. A client that reconnects begins at the step
+// after the event of its Last-Event-ID, so it may reach a step again. The steps
+// idOnly, cut, cutInside and end are executed only the first time.
 type script []step
 
-// lineEnds changes the line ends in data like the encoding does.
+// lineEnds replaces every line end by "\n", as the encoding does.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // sendStep returns the step that sends an event.
@@ -47,8 +47,9 @@ func sendStep(event sse.Event) step {
 	return step{do: send, event: event, want: lineEnds.Replace(event.Data)}
 }
 
-// after returns the step at which a client resumes: the one after the event
-// with the id. It returns -1 if there is no such event.
+// after returns the index of the step after the event with the ID. At this step, a
+// client with that Last-Event-ID resumes. If id is empty, it returns 0. If no event
+// has the ID, it returns -1.
 func (s script) after(id string) int {
 	if id == "" {
 		return 0
@@ -61,7 +62,7 @@ func (s script) after(id string) int {
 	return -1
 }
 
-// types returns the types to which a browser must listen.
+// types returns the event types for which a page must add listeners.
 func (s script) types() []string {
 	names := []string{"message", beat}
 	seen := map[string]bool{"": true, "message": true}
@@ -81,62 +82,64 @@ type received struct {
 	LastEventID string `json:"lastEventId"`
 }
 
-// traits are the differences of a client from HTML 9.2 and from other clients.
+// traits are the ways in which a client differs from HTML 9.2 or from other clients.
+// A block is a sequence of lines up to an empty line.
 type traits struct {
-	// idOnly: a block that has only an id sets the last event ID.
+	// idOnly: a block that has only an ID sets the last event ID.
 	//
 	// HTML 9.2.6: "Set the last event ID string of the event source to the value
 	// of the last event ID buffer", before the data is checked. Chromium and
 	// WebKitGTK 2.50 do this, Firefox does not.
 	idOnly bool
 
-	// ownID: the client reports an event that has no id of its own without an id.
+	// ownID: if an event has no ID field, the client reports it without an ID. Other
+	// clients report the last event ID.
 	ownID bool
 
-	// earlyID: an id counts as soon as its line has arrived. If the connection is
-	// cut before the rest of the event, the event is lost. Therefore the script
-	// cuts no event that has an id.
+	// earlyID: an ID counts as soon as its line has arrived. If the connection is
+	// cut before the rest of the event, the event is lost. Therefore fit removes the
+	// ID of each event that is cut.
 	earlyID bool
 
-	// asciiID: the client passes Last-Event-ID to fetch as a string. For an id
-	// that is not ASCII, fetch changes the id or throws. Therefore the client does
-	// not resume after such an id.
+	// asciiID: the client passes Last-Event-ID to fetch as a string. If the ID is not
+	// ASCII, fetch changes it or throws an exception. Therefore fit makes the IDs of
+	// receipts ASCII: the client resumes only after these.
 	asciiID bool
 
 	// allBlocks: the client reports every block as an event, including a block
-	// that has only an id. A block without fields, for example after a comment,
-	// cannot be distinguished from an event without data. Therefore neither is
-	// compared.
+	// that has only an ID. So its report of a block without fields, for example
+	// after a comment, equals its report of an event without data. Therefore settle
+	// removes both.
 	allBlocks bool
 
-	// needsServer: the client also gives up if a server of another origin is
-	// unreachable. Therefore the page reconnects by hand after a restart.
+	// needsServer: the client gives up if a server of another origin is unreachable.
+	// Therefore a script in the page reconnects after a restart.
 	needsServer bool
 
 	// foreignHost: the client can be configured to resolve a host name to this
 	// machine.
 	foreignHost bool
 
-	// blindHTTP2: while the client waits on HTTP/2, it does not notice that the
-	// stream is reset or the connection closed. Therefore cuts on HTTP/2 are
-	// proper ends of the response. (In WebKitGTK with libsoup 3.2, nothing wakes
-	// the reader of the body.)
+	// blindHTTP2: while the client waits for data on HTTP/2, it does not notice that
+	// the stream is reset or that the connection is closed. Therefore the server
+	// ends responses on HTTP/2 properly where the script has a cut. (In WebKitGTK
+	// with libsoup 3.2, nothing wakes the reader of the body.)
 	blindHTTP2 bool
 
-	// givesUp: the client gives up after a response that ends inside its head.
-	// Therefore the page reconnects by hand in tests that break connections at
+	// givesUp: the client gives up after a response that ends inside its header.
+	// Therefore a script in the page reconnects in tests that break connections at
 	// random.
 	//
 	// HTML 9.2.3: "if res is a network error, then reestablish the connection,
 	// unless the user agent knows that to be futile". Firefox considers this error
-	// futile. Chromium takes a part of a head for a complete one, which has no
-	// content type of an event stream.
+	// futile. Chromium treats a part of a header as a complete header, which lacks
+	// the content type of an event stream.
 	givesUp bool
 
-	// allTypes: the client also reports events whose type begins with sse.
+	// allTypes: the client also reports events whose type begins with "sse.".
 	allTypes bool
 
-	// mangle, if not nil, changes an event like the client does.
+	// mangle, if not nil, changes an event as the client does.
 	mangle func(received) received
 }
 
@@ -155,6 +158,7 @@ func (s script) fit(tr traits) script {
 	return fitted
 }
 
+// asciiOnly is a mapping for strings.Map that removes characters after "~".
 func asciiOnly(r rune) rune {
 	if r > '~' {
 		return -1
@@ -165,10 +169,11 @@ func asciiOnly(r rune) rune {
 // outcome is the expected result of a script.
 type outcome struct {
 	events   []received
-	requests []string // the Last-Event-ID of each
+	requests []string // the Last-Event-ID of each request
 }
 
-// play returns the events that a client must receive, and its requests.
+// play returns the events that a client with the traits must report, and the
+// requests that it must send.
 func (s script) play(tr traits) outcome {
 	p := player{script: s, traits: tr, reached: map[int]bool{}}
 	for pos := 0; pos >= 0; pos = p.connect(pos) {
@@ -182,11 +187,11 @@ type player struct {
 	script  script
 	traits  traits
 	lastID  string
-	reached map[int]bool // the executed steps other than events
+	reached map[int]bool // indexes of the executed steps that are executed only once
 }
 
-// connect plays one connection. It returns the step at which the next
-// connection begins, or -1.
+// connect simulates one connection that begins at the step pos. It returns the step
+// at which the next connection begins, or -1 at the end of the script.
 func (p *player) connect(pos int) int {
 	p.requests = append(p.requests, p.lastID)
 	for ; pos < len(p.script); pos++ {
@@ -211,7 +216,7 @@ func (p *player) connect(pos int) int {
 	return -1
 }
 
-// receiveID plays a block that has only an id.
+// receiveID simulates the receipt of a block that has only an ID.
 func (p *player) receiveID(id string) {
 	if p.traits.idOnly {
 		p.lastID = id

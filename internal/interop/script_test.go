@@ -7,12 +7,13 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// beat is the type of heartbeats that are events.
+// beat is the type of heartbeats that the server sends as events (see
+// [sse.AcceptOptions.HeartbeatEvent]).
 const beat = "ping"
 
 // retry is the reconnection delay that the server sets. It is less than the
-// default delay of every client, so that its effect is visible. (Firefox never
-// waits less than half a second.)
+// default delay of every client, so that its effect is visible. (Firefox waits half
+// a second at least, even with a shorter retry.)
 const retry = 20 * time.Millisecond
 
 // fullScript returns the script that all clients must read.
@@ -45,13 +46,15 @@ func fullScript() script {
 	return append(s, sendStep(sse.Event{Type: done, Data: "the end", ID: "11"}))
 }
 
-// cutThenRepeat returns an event that is cut and then sent again.
+// cutThenRepeat returns two steps: the first cuts the connection inside an event, and
+// the second sends the whole event.
 func cutThenRepeat(event sse.Event) script {
 	return script{{do: cutInside, event: event}, sendStep(event)}
 }
 
-// lineEndTexts returns events with all texts of up to three pieces, which are a
-// letter or line ends. They have no ids, because no earlier event has one.
+// lineEndTexts returns events whose data are all texts of up to three pieces. A piece
+// is a letter, "\n", "\r" or "\r\n". These events have no ID, and they are at the
+// beginning of the script, so they test events with an empty last event ID.
 func lineEndTexts() script {
 	all, longest := []string{""}, []string{""}
 	for range 3 {
@@ -70,8 +73,7 @@ func lineEndTexts() script {
 	return s
 }
 
-// unusualTexts returns events with texts that a faulty encoder or decoder
-// changes.
+// unusualTexts returns events with texts that a faulty encoder or decoder may change.
 func unusualTexts() script {
 	texts := []string{
 		" ", "  ", " x", "  x", "x ", "\tx", "\t", " \n x",
@@ -120,7 +122,8 @@ func namedEvents() script {
 	}
 }
 
-// cursors returns steps that change the last event ID without a visible event.
+// cursors returns steps that change the last event ID without an event that a page
+// receives: an event of the type sse.cursor, and a block that has only an ID.
 func cursors() script {
 	return script{
 		sendStep(sse.Event{Type: "sse.cursor", ID: "cursor"}),
@@ -133,17 +136,18 @@ func cursors() script {
 	}
 }
 
-// megabyte is the size of large data. It is not a multiple of the buffer sizes
-// of networks and readers.
+// megabyte is the size of large data in bytes. It is not a multiple of any usual
+// buffer size, so that buffers end inside events.
 const megabyte = 1<<20 + 7
 
-// oneLine returns a line of characters of one to four bytes, so that a cut at
-// any offset probably splits a character.
+// oneLine returns a line of about a megabyte. Most of its characters have several
+// bytes, so a cut at a random offset probably splits a character.
 func oneLine() string {
 	const some = "aé世😀"
 	return strings.Repeat(some, megabyte/len(some)) + "."
 }
 
+// manyLines returns a text of many lines of about a megabyte.
 func manyLines() string {
 	const line = "the quick brown 🦊 jumps over the lazy 🐶\n"
 	return strings.Repeat(line, megabyte/len(line))

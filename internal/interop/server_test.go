@@ -11,18 +11,19 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// run is one client that reads a script from our server.
+// run is one reading of a script from our server by one client, over one or several
+// connections.
 type run struct {
 	script   script
 	traits   traits
 	receipts chan string     // data of the events that the client confirms
-	report   chan []received // all events that the client has received
-	failure  chan string     // the first failure
+	report   chan []received // receives all events of the client, at its end
+	failure  chan string     // receives the first failure
 
 	probe probe
 
 	mu       sync.Mutex   // guards the following
-	reached  map[int]bool // the executed steps other than events
+	reached  map[int]bool // indexes of the executed steps that are executed only once
 	requests []request
 }
 
@@ -38,7 +39,7 @@ func newRun(s script, tr traits) *run {
 	return &run{
 		script:   s.fit(tr),
 		traits:   tr,
-		receipts: make(chan string, 16), // more than are ever pending
+		receipts: make(chan string, 16), // never full: a script waits for each receipt
 		report:   make(chan []received, 1),
 		failure:  make(chan string, 1),
 		probe:    newProbe(),
@@ -54,8 +55,7 @@ func (r *run) fail(format string, args ...any) {
 	}
 }
 
-// reach marks a step as reached, and reports whether it is reached for the
-// first time.
+// reach records that a step is reached, and reports whether this is the first time.
 func (r *run) reach(pos int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,10 +86,11 @@ func (r *run) allRequests() []request {
 	return append([]request(nil), r.requests...)
 }
 
-// forms are the options of heartbeats, which connections use in turn.
+// forms are the forms of heartbeats. The first connection of a run uses the first
+// form, the second connection the second, and so on.
 var forms = []sse.AcceptOptions{{}, {HeartbeatBlock: true}, {HeartbeatEvent: beat}}
 
-// wireForm returns the bytes of a heartbeat.
+// wireForm returns the bytes of a heartbeat with the options.
 func wireForm(o *sse.AcceptOptions) string {
 	switch {
 	case o.HeartbeatEvent != "":
@@ -100,7 +101,8 @@ func wireForm(o *sse.AcceptOptions) string {
 	return ":\n"
 }
 
-// serve is the handler of the stream.
+// serve is the handler of the stream. It executes the steps of the script after the
+// event of the request's Last-Event-ID, until a step ends the connection.
 func (r *run) serve(w http.ResponseWriter, req *http.Request) {
 	number := r.record(req)
 	pos := r.script.after(req.Header.Get("Last-Event-ID"))
@@ -126,10 +128,10 @@ func (r *run) serve(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	<-c.gone // the client disconnects after the last event
+	<-c.gone // after the last event, the client disconnects
 }
 
-// connection is one response to a client.
+// connection is one request of a client and its response.
 type connection struct {
 	run    *run
 	number int
@@ -141,7 +143,7 @@ type connection struct {
 	raw    bool // the stream is closed, and bytes are written without it
 }
 
-// do executes a step and reports whether it has ended the connection.
+// do executes a step, and reports whether the connection has ended.
 func (c *connection) do(pos int) (ended bool) {
 	step := c.run.script[pos]
 	switch step.do {
@@ -178,8 +180,9 @@ func (c *connection) do(pos int) (ended bool) {
 // connKey is the context key of the net.Conn of a request.
 type connKey struct{}
 
-// abort aborts the response. On HTTP/2 it resets the stream and closes the
-// connection by turns.
+// abort aborts the response. On HTTP/2 this resets the stream; for every second
+// request, abort also closes the connection. If the client does not notice that,
+// abort returns, so that the response ends properly.
 func (c *connection) abort() {
 	c.stream.Close()
 	if c.req.ProtoMajor == 2 {
@@ -214,7 +217,8 @@ func (c *connection) send(event sse.Event) error {
 	return nil
 }
 
-// write writes bytes that a Stream cannot write. It closes the stream first.
+// write writes bytes without the Stream, because the Stream writes only whole events.
+// It closes the Stream first.
 func (c *connection) write(p []byte) error {
 	c.stream.Close()
 	c.raw = true
@@ -224,7 +228,7 @@ func (c *connection) write(p []byte) error {
 	return http.NewResponseController(c.w).Flush()
 }
 
-// awaitReceipt waits for the receipt of an event.
+// awaitReceipt waits until the client has confirmed an event with the data.
 func (c *connection) awaitReceipt(data string) error {
 	select {
 	case got := <-c.run.receipts:
@@ -255,7 +259,7 @@ func (c *connection) awaitHeartbeats(n int) error {
 type tap struct {
 	http.ResponseWriter
 	form  string          // a heartbeat in wire format
-	beats chan<- struct{} // if it is full, heartbeats are not reported
+	beats chan<- struct{} // receives a value for each heartbeat, unless it is full
 }
 
 func (t *tap) Unwrap() http.ResponseWriter { return t.ResponseWriter }

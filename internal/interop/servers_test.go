@@ -16,16 +16,17 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// nodeStep is a step in the format of server.mjs.
+// nodeStep is a step of a script in the form that server.mjs reads.
 type nodeStep struct {
 	Action action `json:"action"`
 	ID     string `json:"id"`
 	Type   string `json:"type"`
 	Data   string `json:"data"`
 	Wire   []byte `json:"wire"`  // the event as bytes
-	Piece  int    `json:"piece"` // number of bytes in one write; 0: all
+	Piece  int    `json:"piece"` // number of bytes in each write; 0 means all in one write
 }
 
+// forNode returns the script in the form that server.mjs reads.
 func (s script) forNode() []nodeStep {
 	steps := make([]nodeStep, 0, len(s))
 	for i, step := range s {
@@ -44,10 +45,11 @@ func (s script) forNode() []nodeStep {
 	return steps
 }
 
-// forBetterSSE returns the script with changes for better-sse. better-sse sends
-// data as JSON, so data must be UTF-8, and every line end in it arrives
-// unchanged. Its events always have an id. It writes no space after a colon, so
-// a space at the beginning of a type or an id would be lost.
+// forBetterSSE returns the script without the steps that better-sse cannot send, and
+// with other changes. better-sse sends data as JSON, so data must be UTF-8, and line
+// ends in it arrive unchanged. It gives an ID to every event, so each event gets one
+// here. It writes no space after a colon, so a space at the beginning of a type or
+// an ID would be lost.
 func forBetterSSE(s script) script {
 	var fitted script
 	for i, step := range s {
@@ -122,9 +124,9 @@ type nodeServer struct {
 	http  *http.Client
 }
 
-// check reads the stream of the server with our client. It compares the
-// received events, and the requests that the server received, with those that
-// the script implies.
+// check reads the stream of the server with our client. It compares the received
+// events and the requests that the server has received with the results of
+// script.play.
 func (n *nodeServer) check(t *testing.T, s script, data func(sse.Event) (string, error)) {
 	t.Helper()
 	got := readWithClient(t, n.url+"/events", n.proto, n.http, func(string) error {

@@ -23,9 +23,9 @@ import (
 // discardLog is the logger of servers whose clients abort handshakes.
 var discardLog = log.New(io.Discard, "", 0)
 
-// Two hosts of one site. They are different origins. Browsers accept cookies of
-// each host on pages of the other, because they do not treat hosts of one site
-// as third parties.
+// Two hosts of one site (app.localhost), which are different origins. A page of one
+// host can use the cookies of the other host, because browsers block only cookies of
+// other sites.
 const (
 	pageHost   = "page.app.localhost"
 	eventsHost = "events.app.localhost"
@@ -62,7 +62,7 @@ func selfSigned(t *testing.T) certificate {
 	return certificate{key, der}
 }
 
-// config returns the TLS configuration of a server with the certificate.
+// config returns a TLS configuration for a server with the certificate.
 func (c certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -70,8 +70,7 @@ func (c certificate) config() *tls.Config {
 	}
 }
 
-// trusted returns the TLS configuration of a client that trusts the
-// certificate.
+// trusted returns a TLS configuration for a client that trusts only the certificate.
 func (c certificate) trusted(t *testing.T) *tls.Config {
 	t.Helper()
 	leaf, err := x509.ParseCertificate(c.der)
@@ -102,7 +101,8 @@ func (c certificate) write(t *testing.T, dir string) (certFile, keyFile string) 
 	return certFile, keyFile
 }
 
-// fingerprint returns the SHA-256 of the certificate in the format of Firefox.
+// fingerprint returns the SHA-256 of the certificate as Firefox writes it: with a
+// colon after each byte.
 func (c certificate) fingerprint() string {
 	var text strings.Builder
 	for i, b := range sha256.Sum256(c.der) {

@@ -1,4 +1,5 @@
-// Package leakcheck fails a test binary that leaves goroutines behind.
+// Package leakcheck makes a test binary fail if goroutines of its tests still run
+// after the last test.
 //
 //	func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 package leakcheck
@@ -14,17 +15,18 @@ import (
 )
 
 const (
-	// timeout limits the time that goroutines take to end after the last test.
+	// timeout is how long Check waits for goroutines to end after the last test.
 	// Goroutines of net/http end some time after their connection is closed.
 	timeout = 5 * time.Second
 
-	// interval is the time between two checks.
+	// interval is the time between two searches for goroutines.
 	interval = 5 * time.Millisecond
 )
 
-// functions are prefixes of function names. A test must end each goroutine that
-// runs such a function, or that such a function has created. They are the
-// functions of this repository, and the HTTP server and transport.
+// functions are parts of function names. They select the functions of this
+// repository, of the HTTP server and of the HTTP transport. A test must end each
+// goroutine whose stack contains such a function. A stack also contains the function
+// that created the goroutine.
 var functions = []string{
 	"github.com/sse-go/sse",
 	"net/http.(*Server)",
@@ -35,10 +37,12 @@ var functions = []string{
 	"net/http.(*Transport)",
 }
 
-// Check runs the tests of m and returns the exit code for the process. If the
-// tests pass but goroutines of this module, of an HTTP server or of an HTTP
-// transport do not end within 5 seconds, Check prints their stacks to standard
-// error and returns 1. It ignores idle connections of [http.DefaultClient].
+// Check runs the tests of m and returns the exit code for the process. If a test
+// fails, Check does not look for goroutines. If the tests pass, Check closes the
+// idle connections of [http.DefaultClient]. Then it waits up to 5 seconds until
+// the goroutines of this repository, of HTTP servers and of HTTP transports have
+// ended. If some still run, Check prints their stacks to standard error and
+// returns 1.
 func Check(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
@@ -55,8 +59,8 @@ func Check(m *testing.M) int {
 	return 1
 }
 
-// wait waits until find returns no stacks, or until limit has passed, and
-// returns the remaining stacks.
+// wait calls find until it returns no stacks, or until limit has passed. It returns
+// the stacks that find returned last.
 func wait(limit time.Duration) []string {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -81,7 +85,7 @@ func find() []string {
 	var leaked []string
 	for i, stack := range strings.Split(allStacks(), "\n\n") {
 		if i == 0 || strings.Contains(stack, "testing.(*M).Run") {
-			continue // the stack of the calling goroutine is always first
+			continue // runtime.Stack writes the calling goroutine first
 		}
 		for _, function := range functions {
 			if strings.Contains(stack, function) {

@@ -13,14 +13,14 @@ import (
 const DefaultBufferSize = 64 << 10
 
 // Conn is one end of a connection. It implements [net.Conn]: all its methods
-// are safe for concurrent use, and both a deadline and Close unblock waiting
-// calls.
+// are safe for concurrent use, and both a deadline and Close unblock Read and
+// Write.
 type Conn struct {
 	link          *link
-	in, out       *flow // in is the out of the peer
+	in, out       *flow // this end's in is the peer's out
 	local, remote net.Addr
-	dialed        bool
-	onClose       func(*Conn) // called once by Close, which holds no lock; may be nil
+	dialed        bool        // the client's end; false for the accepted end
+	onClose       func(*Conn) // called once by Close, without a lock; may be nil
 
 	closed bool // guarded by link.mu
 }
@@ -45,17 +45,16 @@ func newPair(size int, server, client net.Addr) (dialed, accepted *Conn) {
 	return dialed, accepted
 }
 
-// link is the shared state of the two ends of a connection. One lock for both
-// directions makes a cut atomic: neither end notices it before the other is
-// cut.
+// link is the shared state of the two ends of a connection. One lock guards both
+// directions, so that Cut breaks both ends at the same moment.
 type link struct {
 	mu    sync.Mutex // guards the following, both flows, and Conn.closed
-	cut   bool
-	hole  bool
-	flows []*flow
+	cut   bool       // Cut was called
+	hole  bool       // BlackHole was called, and Heal was not called after it
+	flows []*flow    // one for each direction
 }
 
-// wakeLocked wakes all calls that wait on the link, so that they check their
+// wakeLocked wakes all calls that wait on either flow, so that they check their
 // conditions again.
 func (l *link) wakeLocked() {
 	for _, f := range l.flows {
@@ -63,9 +62,10 @@ func (l *link) wakeLocked() {
 	}
 }
 
-// Read reads bytes that the peer has written. While there are none, it blocks
-// until the read deadline, Close or Cut. After the peer has closed its end and
-// all bytes are read, Read returns [io.EOF].
+// Read reads bytes that the peer has written. If there are none, Read blocks until
+// the peer writes or closes its end, until the read deadline, or until Close or
+// Cut is called. After the peer has closed its end and all bytes are read, Read
+// returns [io.EOF].
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -76,9 +76,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		case c.in.readBy.expired:
-			// This case comes before the case with bytes: an expired deadline
-			// fails even a Read that need not wait. The server of net/http
-			// interrupts its own reads in this way.
+			// This case precedes the case in which there are bytes to read: an
+			// expired deadline fails even a Read that need not wait. The server of
+			// net/http interrupts its own reads with such a deadline.
 			return 0, c.opError("read", os.ErrDeadlineExceeded)
 		case c.link.cut:
 			return 0, c.opError("read", os.NewSyscallError("read", syscall.ECONNRESET))
@@ -93,15 +93,17 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 }
 
-// Write copies p into the buffer towards the peer. While the buffer is full, it
-// blocks until the write deadline, Close, Cut or the Close of the peer; then it
-// returns the number of bytes copied before. The bytes of concurrent Writes do
+// Write copies p into the buffer towards the peer. While the buffer is full, Write
+// blocks until the peer reads. The write deadline, Close, Cut, and Close of the
+// peer also unblock Write: it then returns an error and the number of bytes that
+// it has copied. Concurrent Writes run one after the other, so that their bytes do
 // not mix.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 
-	// A flag and not a mutex, because waiting for a mutex does not block durably.
+	// Writes wait for a flag, not for a mutex, because a goroutine that waits for a
+	// mutex is not durably blocked.
 	for c.out.writing {
 		if err := c.writeErrorLocked(); err != nil {
 			return 0, err
@@ -126,8 +128,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 }
 
-// writeErrorLocked returns the error of a Write at this moment, or nil if the
-// connection is writable.
+// writeErrorLocked returns the error with which a Write would fail now, or nil.
 func (c *Conn) writeErrorLocked() error {
 	switch {
 	case c.closed:
@@ -142,9 +143,10 @@ func (c *Conn) writeErrorLocked() error {
 	return nil
 }
 
-// Close closes this end and makes its waiting calls fail. The peer can still
-// read the bytes written before, then [io.EOF]; its writes fail with
-// [syscall.EPIPE]. It never blocks. A second Close returns [net.ErrClosed].
+// Close closes this end and makes its blocked calls fail. The peer can still read
+// the bytes that this end has written; after them it reads [io.EOF]. Writes of the
+// peer fail with [syscall.EPIPE]. Close never blocks. A second Close returns an
+// error that wraps [net.ErrClosed].
 func (c *Conn) Close() error {
 	c.link.mu.Lock()
 	if c.closed {
@@ -165,8 +167,9 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseWrite closes the direction to the peer, as Close does, and leaves the
-// other direction open. It never blocks.
+// CloseWrite closes only the direction to the peer: later writes of this end fail
+// with [syscall.EPIPE], and the peer reads [io.EOF] after the bytes written so
+// far. This end can still read. CloseWrite never blocks.
 func (c *Conn) CloseWrite() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -178,10 +181,9 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Cut breaks the connection, like a router that has lost its state: all waiting
+// Cut breaks the connection, as a router does that has lost its state: all blocked
 // and later reads and writes of both ends fail with [syscall.ECONNRESET], and
-// unread bytes are lost. The owners must still close both ends. It never
-// blocks.
+// unread bytes are lost. Both ends must still be closed. Cut never blocks.
 func (c *Conn) Cut() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -189,18 +191,18 @@ func (c *Conn) Cut() {
 	c.link.wakeLocked()
 }
 
-// BlackHole makes the network drop everything in both directions: writes
-// succeed until the buffer is full, then block; neither bytes nor the Close of
-// the peer arrive. Only a deadline or Cut unblocks the calls. BlackHole never
-// blocks.
+// BlackHole makes the network silent in both directions: neither bytes nor the
+// Close of an end reach the other end. Reads block. Writes succeed until the
+// buffer is full, and then block. Only a deadline, Cut, Heal, or Close of the same
+// end unblocks these calls. BlackHole itself never blocks.
 func (c *Conn) BlackHole() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	c.link.hole = true
 }
 
-// Heal ends a black hole. The bytes written meanwhile arrive, as if TCP had
-// sent them again. It never blocks.
+// Heal ends the effect of BlackHole. The bytes that were written in the meantime
+// arrive, as if TCP had retransmitted them. Heal never blocks.
 func (c *Conn) Heal() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -233,12 +235,12 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 // deadline.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, true, true) }
 
-// SetReadDeadline sets the time at which waiting and later reads fail with
-// [os.ErrDeadlineExceeded]. The zero time means never.
+// SetReadDeadline sets the time from which blocked and later reads fail with
+// [os.ErrDeadlineExceeded]. The zero time means that there is no deadline.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, true, false) }
 
-// SetWriteDeadline sets the time at which waiting and later writes fail with
-// [os.ErrDeadlineExceeded]. The zero time means never.
+// SetWriteDeadline sets the time from which blocked and later writes fail with
+// [os.ErrDeadlineExceeded]. The zero time means that there is no deadline.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, false, true) }
 
 func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
@@ -256,8 +258,8 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 	return nil
 }
 
-// opError wraps err as package net does. net/http depends on this: it logs an
-// error of its connection that is not a *net.OpError as a bug.
+// opError wraps err in a *net.OpError, as package net does. net/http logs an error
+// of a connection as a bug unless it is a *net.OpError.
 func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{
 		Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err,

@@ -42,7 +42,8 @@ func write(c net.Conn) func() error {
 	return func() error { _, err := c.Write(make([]byte, 1)); return err }
 }
 
-// wantBlocked fails the test if the call has returned.
+// wantBlocked waits until all goroutines of the bubble are blocked. It fails the
+// test if the call behind result has returned.
 func wantBlocked(t *testing.T, result <-chan error) {
 	t.Helper()
 	synctest.Wait()

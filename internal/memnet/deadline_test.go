@@ -13,11 +13,11 @@ import (
 	"github.com/sse-go/sse/internal/memnet"
 )
 
-// longAgo is the deadline that net/http sets to abort a call.
+// longAgo is the deadline that net/http sets to abort a blocked call.
 var longAgo = time.Unix(1, 0)
 
-// blocking are calls that block until a deadline. The function prepare, if not
-// nil, fills the buffer before the call.
+// blocking lists calls that block until a deadline. The function set sets this
+// deadline. The function prepare, if not nil, fills the buffer before the call.
 var blocking = map[string]struct {
 	prepare func(c *memnet.Conn)
 	call    func(net.Conn) func() error
@@ -47,8 +47,8 @@ var blocking = map[string]struct {
 
 func fill(c *memnet.Conn) { _ = write(c)() }
 
-// eachBlocking runs a test in a bubble for each blocking call, with buffers of
-// 1 byte.
+// eachBlocking runs a subtest in a bubble for each entry of blocking. The buffers
+// of its connection have 1 byte.
 func eachBlocking(t *testing.T, test func(t *testing.T, call func() error,
 	set func(time.Time))) {
 	for name, b := range blocking {
@@ -136,8 +136,8 @@ func TestDeadlineIsCleared(t *testing.T) {
 	})
 }
 
-// A deadline in the past also fails calls that need not wait, and these calls
-// have no effect.
+// After a deadline in the past, even a Read or a Write that need not wait fails,
+// and moves no bytes.
 func TestPastDeadlineFailsCallsThatNeedNotWait(t *testing.T) {
 	a, b := pipe(t, 0)
 	if _, err := io.WriteString(a, "x"); err != nil {
@@ -187,7 +187,7 @@ func TestWriteReturnsBytesBeforeDeadline(t *testing.T) {
 	})
 }
 
-// The race detector needs all methods to run at once, in real time.
+// All methods run at the same time, so that the race detector can find a data race.
 func TestConcurrentMethods(t *testing.T) {
 	a, b := pipe(t, 16)
 	var wg sync.WaitGroup

@@ -1,11 +1,13 @@
-// Package memnet is a network in memory, for tests in fake time.
+// Package memnet is a network in memory. With it, tests run in the fake time of
+// [testing/synctest].
 //
 // [Listen] returns a [Listener], [Listener.Dial] connects to it, and [Pipe]
 // returns a connection without a listener. The two ends of a connection are
 // [Conn]s. They fulfill the contract of [net.Conn] and fail like TCP
-// connections: the errors are [*net.OpError]s that wrap [syscall.ECONNRESET],
-// [syscall.EPIPE], [syscall.ECONNREFUSED], [os.ErrDeadlineExceeded] or
-// [net.ErrClosed].
+// connections: their errors are [*net.OpError]s that wrap, for example,
+// [syscall.ECONNRESET], [syscall.EPIPE], [syscall.ECONNREFUSED],
+// [os.ErrDeadlineExceeded] or [net.ErrClosed]. At the end of the bytes, a read
+// returns [io.EOF] unwrapped.
 //
 //	     write              read
 //	a ──────────▶ [buffer] ──────────▶ b
@@ -18,8 +20,9 @@
 // bytes silently ([Conn.BlackHole]), and make a listener refuse connections
 // ([Listener.Refuse]).
 //
-// All blocking calls block durably in the sense of [testing/synctest], if the
-// listener or pipe was created in the bubble that uses it. So the time of a
-// bubble advances while all its goroutines wait for the network. The package
-// also works outside a bubble, in real time.
+// A bubble is a test that [testing/synctest] runs, with its goroutines and its own
+// clock. In a bubble, all blocking calls of this package block durably: the clock of
+// the bubble advances while all its goroutines wait for the network. The listener or
+// pipe must have been created in the same bubble. Outside a bubble, the package works
+// in real time.
 package memnet

@@ -11,18 +11,18 @@ import (
 // Invariants: 0 ≤ buf.Len() ≤ size; accepted - taken = buf.Len().
 type flow struct {
 	link    *link
-	changed sync.Cond // broadcast when a condition changes for which a call may wait
-	size    int
+	changed sync.Cond // broadcast when a Read, Write or Await may be able to continue
+	size    int       // greatest length of buf, in bytes
 	buf     bytes.Buffer
 
 	ended     bool // the writing end is closed: EOF follows the buffered bytes
 	abandoned bool // the reading end is closed: writes fail
 	writing   bool // a Write is running, and others wait for it
-	starved   bool // a TryWrite since the last Await did not write all bytes
+	starved   bool // a TryWrite did not write all bytes, and no Await has reported room since
 
 	readBy, writeBy deadline
 
-	accepted, taken int64 // total bytes written and read
+	accepted, taken int64 // total bytes that were put into buf, and taken from it
 }
 
 func newFlow(l *link, size int) *flow {
@@ -44,7 +44,8 @@ func (f *flow) put(p []byte) int {
 	return n
 }
 
-// take moves bytes from the buffer, which must not be empty, into p.
+// take moves bytes from the buffer into p and returns the number of bytes. The
+// buffer must not be empty.
 func (f *flow) take(p []byte) int {
 	n, _ := f.buf.Read(p)
 	f.taken += int64(n)
@@ -52,7 +53,7 @@ func (f *flow) take(p []byte) int {
 	return n
 }
 
-// deadline is the time at which calls begin to fail.
+// deadline makes calls fail from a certain time on.
 type deadline struct {
 	expired bool
 	timer   *time.Timer // sets expired; nil if no deadline is in the future
@@ -76,8 +77,8 @@ func (d *deadline) setLocked(t time.Time, f *flow) {
 	timer = time.AfterFunc(wait, func() {
 		f.link.mu.Lock()
 		defer f.link.mu.Unlock()
-		// Timer.Stop does not wait for a running function: the deadline may have
-		// changed while this function waited for the lock.
+		// The deadline may have changed while this function waited for the lock,
+		// because Timer.Stop does not wait for a function that is running.
 		if d.timer == timer {
 			d.expired = true
 			f.changed.Broadcast()

@@ -13,16 +13,16 @@ import (
 const backlogSize = 128
 
 // Listener accepts the connections that its method Dial creates. It implements
-// [net.Listener]; all its methods are safe for concurrent use.
+// [net.Listener]. All its methods are safe for concurrent use.
 type Listener struct {
-	size    int           // of the buffers of its connections, in bytes
-	backlog chan *Conn    // dialed, not yet accepted; bound: backlogSize, then Dial blocks
+	size    int           // size of each connection's buffers, in bytes
+	backlog chan *Conn    // server ends that wait for Accept; if full, Dial blocks
 	done    chan struct{} // closed by Close
 
 	mu       sync.Mutex         // guards the following
 	open     map[*Conn]struct{} // both ends of each connection, until their Close
-	port     int                // counts the dialed connections
-	refusing bool
+	port     int                // number of connections so far; determines the client's port
+	refusing bool               // Dial fails, as set by Refuse
 	closed   bool
 }
 
@@ -39,10 +39,11 @@ func Listen(size int) *Listener {
 	}
 }
 
-// Dial connects to the listener. As with TCP, it does not wait for Accept. It
-// blocks while the backlog is full, until ctx is done. If the listener refuses
-// connections or is closed, Dial returns a [*net.OpError] that wraps
-// [syscall.ECONNREFUSED].
+// Dial connects to the listener and returns the client's end. As with TCP, Dial
+// does not wait for Accept. The backlog holds the connections that wait for
+// Accept. If the backlog is full, Dial blocks until a connection is accepted, the
+// listener is closed, or ctx is done. If the listener refuses connections or is
+// closed, Dial returns a [*net.OpError] that wraps [syscall.ECONNREFUSED].
 func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, l.dialError(err)
@@ -93,8 +94,9 @@ func (l *Listener) remove(c *Conn) {
 	delete(l.open, c)
 }
 
-// Accept returns the next connection. It blocks until there is one. After Close
-// it returns a [*net.OpError] that wraps [net.ErrClosed].
+// Accept returns the next connection in the backlog. It blocks until there is a
+// connection or the listener is closed. After Close it returns a [*net.OpError]
+// that wraps [net.ErrClosed].
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.backlog:
@@ -108,9 +110,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: net.ErrClosed}
 }
 
-// Close ends Accept and makes every Dial fail. Accepted connections stay open;
-// connections in the backlog are reset. It never blocks. A second Close does
-// nothing.
+// Close makes every blocked and later Accept and Dial fail. It resets the
+// connections in the backlog. Accepted connections stay open. Close never blocks.
+// A second Close does nothing and returns nil.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	first := !l.closed
@@ -146,8 +148,8 @@ func (l *Listener) isClosed() bool {
 	return l.closed
 }
 
-// Refuse sets whether Dial fails, as if there were no listener. It does not
-// affect open connections or connections in the backlog.
+// Refuse sets whether later calls of Dial fail as if there were no listener. It
+// does not affect existing connections.
 func (l *Listener) Refuse(refuse bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,11 +159,11 @@ func (l *Listener) Refuse(refuse bool) {
 // CutAll cuts every open connection; see [Conn.Cut].
 func (l *Listener) CutAll() { l.each((*Conn).Cut) }
 
-// BlackHoleAll makes every open connection silent; see [Conn.BlackHole]. Later
-// connections work.
+// BlackHoleAll calls [Conn.BlackHole] for every open connection. Later connections
+// are not affected.
 func (l *Listener) BlackHoleAll() { l.each((*Conn).BlackHole) }
 
-// HealAll ends every black hole; see [Conn.Heal].
+// HealAll calls [Conn.Heal] for every open connection.
 func (l *Listener) HealAll() { l.each((*Conn).Heal) }
 
 // each calls do for every open end. It does not hold mu during the calls,
@@ -178,9 +180,10 @@ func (l *Listener) each(do func(*Conn)) {
 	}
 }
 
-// OpenConns returns the number of open ends: ends that Dial returned, and ends
-// for Accept. An end that was cut counts until its owner closes it. So if both
-// numbers are zero, no connection is leaked.
+// OpenConns returns the number of client ends and the number of server ends that
+// are not closed. A server end counts even while it waits for Accept. An end that
+// was cut counts until it is closed. If both numbers are zero, no connection has
+// leaked.
 func (l *Listener) OpenConns() (dialed, accepted int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -202,8 +205,8 @@ func (l *Listener) dialError(err error) error {
 	return &net.OpError{Op: "dial", Net: addr.Network(), Addr: addr, Err: err}
 }
 
-// RFC 5737 3: 192.0.2.0/24 is reserved for documentation. The addresses are
-// numeric, because the code under test may parse them.
+// RFC 5737 3: 192.0.2.0/24 is reserved for documentation. The addresses below are
+// IP addresses, not names, because the code under test may parse them.
 
 func serverAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}

@@ -186,7 +186,7 @@ func TestListenerAffectsAllConnections(t *testing.T) {
 	})
 }
 
-// Concurrent Dial, Accept and Close, in real time, leave no connection open.
+// Calls of Dial, Accept and Close that race in real time leave no connection open.
 func TestListenerCloseRacesWithDial(t *testing.T) {
 	for range 100 {
 		l := memnet.Listen(0)

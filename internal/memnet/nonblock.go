@@ -2,9 +2,9 @@ package memnet
 
 import "net"
 
-// TryWrite writes as much of p as fits into the buffer, without blocking, and
-// returns the number of bytes. If not all of p fits, [Conn.Await] returns when
-// the buffer has space again.
+// TryWrite writes as much of p as fits into the buffer, without blocking. It
+// returns the number of bytes written. If not all of p fits, a running or later
+// [Conn.Await] returns when the buffer has room again.
 func (c *Conn) TryWrite(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -19,10 +19,10 @@ func (c *Conn) TryWrite(p []byte) (int, error) {
 	return n, nil
 }
 
-// Await blocks until the peer is gone or, after a TryWrite that did not write
-// all bytes, until the buffer has space again. The peer is gone if it has
-// closed its end or its writing half, or if the connection was cut. If this end
-// is closed, Await returns [net.ErrClosed].
+// Await blocks until the peer is gone. After a TryWrite that did not write all
+// bytes, Await also returns when the buffer has room again; gone is then false.
+// The peer is gone if it has called Close or CloseWrite, or if the connection was
+// cut. If this end is closed, Await returns an error that wraps [net.ErrClosed].
 func (c *Conn) Await() (gone bool, err error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -36,8 +36,8 @@ func (c *Conn) Await() (gone bool, err error) {
 			c.out.starved = false
 			return false, nil
 		}
-		// Both flows may change, but Wait waits for this flow only. Therefore
-		// calls that change the other flow wake all waiting calls of the link.
+		// The conditions above depend on both flows, but Wait waits only for changes
+		// of this one. So Close, CloseWrite, Cut and Heal call wakeLocked.
 		c.out.changed.Wait()
 	}
 }

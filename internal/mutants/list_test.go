@@ -1,16 +1,16 @@
 package mutants
 
-// mutant is a change in a file of package sse: old, a text that the file
-// contains exactly once, becomes new.
+// mutant is a change in a file of package sse. The text old, which the file contains
+// exactly once, becomes new.
 type mutant struct {
 	name, file, old, new string
-	steps                int // number of steps within which the property fails; if zero, defaultSteps
+	steps                int // the property must fail within so many steps; if zero, defaultSteps
 }
 
 const defaultSteps = 30_000
 
 var list = []mutant{
-	// Off by one at each end.
+	// A range of events begins or ends one event too early or too late.
 	{
 		name: "the event at a position counts as after it", file: "chain.go",
 		old: "return c.items[low+i].seq > seq", new: "return c.items[low+i].seq >= seq",
@@ -51,7 +51,8 @@ var list = []mutant{
 		new: "return Position{w.epoch, lost.seq + 1, 0}\n}\n\n// invalidReason",
 	},
 
-	// The transitions between the log, the window and live events.
+	// The transitions between stored events in the log, stored events in memory (the
+	// window), and new events.
 	{
 		name: "the last event of a batch is repeated", file: "subscriber.go",
 		old: "s.cursor = b.entries[n-1].position(w.epoch)",
@@ -225,7 +226,7 @@ var list = []mutant{
 		new: "if e.seq != s.conflateThrough && (e.seq > s.conflateThrough || !s.superseded(e)) {",
 	},
 
-	// The loss marks of the window.
+	// The loss marks of the window: positions of the newest events that it has lost.
 	{
 		name: "an unused topic is removed with its loss mark", file: "window_topics.go",
 		old: "if t.lost.seq <= w.lossFloor.seq {", new: "if true {",
@@ -244,7 +245,7 @@ var list = []mutant{
 		new: "if len(e.topics) == 1 {\n\t\t\t\tc.lost.raise(e.lossMark())\n\t\t\t}",
 	},
 
-	// Chains.
+	// Chains: the lists of the window's events by topic and by pattern.
 	{
 		name: "a member that moves keeps its old index", file: "membership.go",
 		old: "moved.links()[moved.linkIndex].memberIndex = i\n", new: "",

@@ -15,11 +15,12 @@ import (
 
 const root = "../.." // the directory of package sse
 
-// programs are the packages whose tests run the resume property: with held
-// streams and with parked ones.
+// programs are the packages whose tests run the resume property: the first with held
+// streams, the second with parked streams.
 var programs = []string{"./internal/property", "."}
 
-// source returns the mutated file.
+// source returns the content of the mutated file. It fails the test unless the
+// original file contains m.old exactly once.
 func (m *mutant) source(t *testing.T) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, m.file))
@@ -38,6 +39,7 @@ func TestMutantsApply(t *testing.T) {
 	}
 }
 
+// Each mutant must make the resume property fail. The environment variable
 // SSE_TEST_MUTANTS is a regular expression for the names of the mutants to run.
 func TestMutantsDie(t *testing.T) {
 	text := os.Getenv("SSE_TEST_MUTANTS")
@@ -56,7 +58,7 @@ func TestMutantsDie(t *testing.T) {
 			most = max(most, m.steps)
 		}
 	}
-	// A program that fails by itself would kill every mutant.
+	// A program that fails without a mutant would also fail with each mutant.
 	if !t.Run("no mutant", func(t *testing.T) { checkPrograms(t, most) }) {
 		return
 	}
@@ -71,8 +73,8 @@ func TestMutantsDie(t *testing.T) {
 	t.Logf("%d mutants killed", killed)
 }
 
-// checkPrograms checks that each program runs the property and passes with the
-// source as it is.
+// checkPrograms checks that each program runs the property, and passes with the
+// original source.
 func checkPrograms(t *testing.T, steps int) {
 	t.Helper()
 	for _, program := range programs {
@@ -85,8 +87,8 @@ func checkPrograms(t *testing.T, steps int) {
 	}
 }
 
-// dies runs the programs with the mutant, one after the other, until one of
-// them fails. It reports whether one did.
+// dies runs the programs with the mutant, one after the other, until a program fails.
+// It reports whether a program failed.
 func (m *mutant) dies(t *testing.T) bool {
 	t.Helper()
 	original, err := filepath.Abs(filepath.Join(root, m.file))
@@ -119,8 +121,8 @@ func (m *mutant) dies(t *testing.T) bool {
 	return false
 }
 
-// runProgram builds a program and runs the property for a number of steps. It
-// returns the output, and reports whether the program passed.
+// runProgram builds the tests of a package, and runs the property for a number of
+// steps. It returns the output, and reports whether the tests passed.
 func runProgram(t *testing.T, program string, steps int, buildFlags ...string) ([]byte, bool) {
 	t.Helper()
 	test := filepath.Join(t.TempDir(), "program.test")
@@ -143,13 +145,13 @@ func runProgram(t *testing.T, program string, steps int, buildFlags ...string) (
 	return out, err == nil
 }
 
-// message matches the first line of a failure or of a panic. Other lines of the
-// property's own test are counts.
+// message matches the first line of a failure or of a panic. The other lines that
+// the test of the property logs are counts.
 var message = regexp.MustCompile(
 	`(?m)^(?:\s+(?:world|property)\.go:\d+: |.* did not happen in |panic: ).*`)
 
-// failure returns the line of a program's output that gives the reason why it
-// failed.
+// failure returns the line of a program's output that contains the reason for its
+// failure. If there is no such line, it returns the first line.
 func failure(out []byte) []byte {
 	if line := message.Find(out); line != nil {
 		return bytes.TrimSpace(line)

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// SSE_TEST_MUTANTS_SHARE, for example 3/10, selects every tenth mutant, from the
-// third on. CI runs another share each day.
+// The environment variable SSE_TEST_MUTANTS_SHARE selects a share of the mutants:
+// 3/10 is every tenth mutant, beginning with the third. CI runs a different share
+// each day.
 func TestMain(m *testing.M) {
 	text := os.Getenv("SSE_TEST_MUTANTS_SHARE")
 	if text != "" {
@@ -21,7 +22,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// share returns every nth element of all, from the kth on.
+// share returns every nth element of all, beginning with the kth. The first element
+// is element 1.
 func share[T any](all []T, k, n int) (part []T) {
 	for i := k - 1; i < len(all); i += n {
 		part = append(part, all[i])
@@ -29,7 +31,7 @@ func share[T any](all []T, k, n int) (part []T) {
 	return part
 }
 
-// The shares together are the whole list.
+// Each element is in exactly one of the shares.
 func TestShare(t *testing.T) {
 	times := map[int]int{}
 	all := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}

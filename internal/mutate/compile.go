@@ -8,9 +8,9 @@ import (
 	"go/types"
 )
 
-// keepCompiling returns the mutants that compile, each with the first of its
-// forms that does, and sets their ids and lines. alone is true if each mutant
-// has its own program.
+// keepCompiling returns the mutants that compile, and sets their ids and keys. The
+// first form of each of them compiles. If alone is true, each mutant has a program
+// by itself.
 func (s *source) keepCompiling(mutants []*mutant, alone bool) ([]*mutant, error) {
 	byID := map[int]*mutant{}
 	for i, m := range mutants {
@@ -62,8 +62,8 @@ func (s *source) keepCompiling(mutants []*mutant, alone bool) ([]*mutant, error)
 	return mutants, nil
 }
 
-// keepForms removes the first forms of a mutant with its own program, until one
-// compiles.
+// keepForms removes forms from the beginning of m.forms until the first form
+// compiles, or none is left. It is for a mutant that has a program by itself.
 func (s *source) keepForms(m *mutant) error {
 	for len(m.forms) > 0 {
 		bad := false
@@ -85,6 +85,7 @@ func (s *source) parses(m *mutant) bool {
 	return err == nil
 }
 
+// withForms returns the mutants that have a form left.
 func withForms(mutants []*mutant) []*mutant {
 	var kept []*mutant
 	for _, m := range mutants {
@@ -95,8 +96,9 @@ func withForms(mutants []*mutant) []*mutant {
 	return kept
 }
 
-// callsRecover reports whether a function itself calls recover. A copy of the
-// function could not, because only a deferred function can.
+// callsRecover reports whether a function itself calls recover. recover works only
+// in a deferred function. So it would not work in a copy, which the deferred
+// function calls.
 func callsRecover(body *ast.BlockStmt) (found bool) {
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {

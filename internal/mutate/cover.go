@@ -10,10 +10,10 @@ import (
 // block is a part of a file that a coverage profile counts as a whole.
 type block struct {
 	fromLine, fromColumn, toLine, toColumn int
-	covered                                bool
+	covered                                bool // the tests run the block
 }
 
-// coverage holds the blocks of a profile, by the name of the file.
+// coverage has the blocks of a profile, by the name of the file.
 type coverage map[string][]block
 
 // parseProfile parses a coverage profile of one package.
@@ -41,9 +41,10 @@ func parseProfile(text string) (coverage, error) {
 	return c, nil
 }
 
-// covers reports whether the tests run the position of a mutant. For a position
-// in no block, such as a case of a switch, it reports whether they run any part
-// of the function.
+// covers reports whether the tests run the code at the start of a mutant: the
+// smallest block that contains it. The case of a switch, for example, is in no
+// block. For such a mutant, covers reports whether the tests run any block of the
+// function.
 func (c coverage) covers(s *source, m *mutant) bool {
 	if m.decl == nil {
 		return true
@@ -75,7 +76,8 @@ func (b block) isWithin(outer block) bool {
 	return outer.contains(b.fromLine, b.fromColumn)
 }
 
-// measure runs the tests of the package and returns their coverage.
+// measure runs the tests of the package without a mutant, and returns their
+// coverage. It returns an error if a test fails.
 func (s *source) measure(scratch string) (coverage, error) {
 	program := filepath.Join(scratch, "cover.test")
 	if err := s.build(nil, program, "-cover", "-covermode=set"); err != nil {

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// entry is a mutant that no test can detect, because its behavior is the same
-// for every caller.
+// entry is an entry of the list of equivalent mutants, equivalent.txt. No test can
+// kill such a mutant, because it behaves like the original for every caller.
 type entry struct {
 	key
 	reason string
-	line   int // in the list
-	used   bool
+	line   int  // line of the list at which the entry begins
+	used   bool // a mutant of this run has the key
 }
 
-// parseEquivalents parses the list of equivalent mutants. It has paragraphs:
+// parseEquivalents parses the list of equivalent mutants. Each entry is a paragraph:
 //
 //	FILE FUNCTION [#N]
 //	- the old line
@@ -82,8 +82,8 @@ func (e *entry) parseHead(line string) error {
 }
 
 // markEquivalents returns the entry of each mutant that is in the list. It also
-// returns the stale entries: their file is in this run, but they match no
-// mutant.
+// returns the stale entries: entries that match no mutant, although their file is
+// one of files.
 func markEquivalents(list []*entry, mutants []*mutant, files []*file) (
 	found map[*mutant]*entry, stale []*entry) {
 	byKey := map[key]*entry{}

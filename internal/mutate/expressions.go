@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// isCondition reports whether e is a whole condition: not an operand of &&, ||
-// or !, which replaceCondition visits.
+// isCondition reports whether e is a whole condition. An operand of &&, || or ! is
+// not: replaceCondition visits it as a part of the whole condition.
 func (f *finder) isCondition(e ast.Expr) bool {
 	if _, ok := e.(*ast.ParenExpr); ok || !f.isType(e, types.IsBoolean) || f.isConstant(e) {
 		return false
@@ -64,10 +64,11 @@ func isLogical(e ast.Expr) bool {
 
 func (f *finder) isConstant(e ast.Expr) bool { return f.info.Types[e].Value != nil }
 
-// replaceCondition makes a condition always true, or always false. An operand
-// of && becomes only true and an operand of || only false, because otherwise
-// the whole becomes constant. There is no negation: a test that detects it also
-// detects one of these.
+// replaceCondition adds a mutant whose condition is always true, and a mutant whose
+// condition is always false. An operand of && becomes only true, and an operand of
+// || only false: otherwise the whole condition would be constant, and there is
+// already a mutant for that. No mutant negates a condition, because a test that
+// kills it also kills one of the others.
 func (f *finder) replaceCondition(e ast.Expr, withTrue, withFalse bool) {
 	if withTrue {
 		f.add("condition", e.Pos(), f.wrap(e, "(", " || true)"))
@@ -78,6 +79,7 @@ func (f *finder) replaceCondition(e ast.Expr, withTrue, withFalse bool) {
 	f.replaceOperands(e)
 }
 
+// replaceOperands calls replaceCondition for the operands of && and || in e.
 func (f *finder) replaceOperands(e ast.Expr) {
 	switch e := ast.Unparen(e).(type) {
 	case *ast.UnaryExpr:
@@ -98,8 +100,8 @@ func (f *finder) replaceOperands(e ast.Expr) {
 	}
 }
 
-// operators are the replacements of operators. The operators == and != have
-// none, because replaceCondition changes the whole comparison.
+// operators maps an operator to its replacement. The operators == and != have no
+// replacement, because replaceCondition replaces the whole comparison.
 var operators = map[token.Token]token.Token{
 	token.ADD: token.SUB, token.SUB: token.ADD, token.MUL: token.QUO, token.QUO: token.MUL,
 	token.REM: token.MUL, token.AND: token.OR, token.OR: token.AND, token.XOR: token.AND,
@@ -135,9 +137,10 @@ func (f *finder) replaceOperator(e *ast.BinaryExpr) {
 	f.add(kind, e.Pos(), f.edit(e.OpPos, e.OpPos+token.Pos(len(e.Op.String())), replacement.String()))
 }
 
-// replaceLiteral replaces an integer, or a character that is a bound, by the
-// next larger and the next smaller. Next to a relational operator, one of these
-// would equal a mutant of replaceOperator.
+// replaceLiteral replaces an integer n by n+1 and by n-1, and a character beside a
+// relational operator by the next and the previous character. Beside a relational
+// operator, it leaves out the replacement that equals a mutant of replaceOperator:
+// "x < 9" is the same as "x <= 8".
 func (f *finder) replaceLiteral(e *ast.BasicLit) {
 	skipped := int64(0)
 	if comparison, ok := f.parent(0).(*ast.BinaryExpr); ok && isRelational(comparison) {
@@ -181,19 +184,19 @@ func (f *finder) replaceLiteral(e *ast.BasicLit) {
 	}
 }
 
-// replaceBool exchanges the constants true and false.
+// replaceBool replaces the constant true by false, and false by true.
 func (f *finder) replaceBool(e *ast.Ident) {
 	other := map[string]string{"true": "false", "false": "true"}[e.Name]
 	if other == "" || f.info.Uses[e] != types.Universe.Lookup(e.Name) {
 		return
 	}
 	if field, ok := f.parent(0).(*ast.KeyValueExpr); ok && e.Name == "true" && e == field.Value {
-		return // the deletion of the element is the same
+		return // deleteElements adds the same mutant
 	}
 	f.add("condition", e.Pos(), f.edit(e.Pos(), e.End(), other))
 }
 
-// replaceMinMax exchanges the built-in functions min and max.
+// replaceMinMax replaces the built-in function min by max, and max by min.
 func (f *finder) replaceMinMax(e *ast.CallExpr) {
 	for name, other := range map[string]string{"min": "max", "max": "min"} {
 		if f.isBuiltin(e.Fun, name) {

@@ -11,12 +11,13 @@ type finder struct {
 	*source
 	mutants []*mutant
 
-	file    *file
-	decl    *ast.FuncDecl
-	parents []ast.Node // of the node that is visited; the nearest is the last
+	file    *file         // the file that is visited
+	decl    *ast.FuncDecl // the function that is visited; nil outside of functions
+	parents []ast.Node    // the nodes around the visited node; its own parent is the last
 }
 
-// find returns the mutants of files, in the order of the source.
+// find returns the mutants of files, in the order of the source. Some of them may
+// not compile.
 func find(s *source, files []*file) []*mutant {
 	f := &finder{source: s}
 	for _, f.file = range files {
@@ -57,9 +58,9 @@ func (f *finder) walk(root ast.Node) {
 	})
 }
 
-// isSkipped reports whether a node and its children have no useful mutants: the
-// length of an array type, the capacity in a call of make, and constants that
-// are returned beside an error.
+// isSkipped reports whether a node and its children have no useful mutants. This
+// concerns the parts of an array type, the capacity in a call of make, the argument
+// of panic, and constants that are returned beside an error.
 func (f *finder) isSkipped(n ast.Node) bool {
 	switch parent := f.parent(0).(type) {
 	case *ast.ReturnStmt:
@@ -108,8 +109,8 @@ func (f *finder) visitExpr(e ast.Expr) {
 	}
 }
 
-// parent returns the nearest parent for 0, its own parent for 1, and so on, or
-// nil.
+// parent returns the parent of the visited node for 0, the parent of that parent for
+// 1, and so on. If there is none, it returns nil.
 func (f *finder) parent(i int) ast.Node {
 	if i >= len(f.parents) {
 		return nil
@@ -117,7 +118,7 @@ func (f *finder) parent(i int) ast.Node {
 	return f.parents[len(f.parents)-1-i]
 }
 
-// add adds a mutant whose change begins at pos.
+// add adds a mutant whose change is at pos.
 func (f *finder) add(kind string, pos token.Pos, forms ...[]edit) {
 	m := &mutant{
 		key:  key{file: f.file.rel, function: functionName(f.decl)},
@@ -152,8 +153,8 @@ func (f *finder) isBuiltin(fun ast.Expr, name string) bool {
 	return ok
 }
 
-// isType reports whether the type of e has kind among its properties, for
-// example types.IsBoolean.
+// isType reports whether the type of e is a basic type of a kind, for example
+// types.IsBoolean.
 func (f *finder) isType(e ast.Expr, kind types.BasicInfo) bool {
 	t := f.info.TypeOf(e)
 	if t == nil {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// skipItems skips the first item of a loop, or all items after the first.
-// withFirst is false if skipping the first round would only repeat it.
+// skipItems adds two mutants of a loop: without its first item, and without all items
+// after the first. If withFirst is false, it adds only the second: in a loop without
+// a post statement, such as "for cond { … }", a skipped iteration is only repeated.
 func (f *finder) skipItems(loop ast.Stmt, body *ast.BlockStmt, withFirst bool) {
 	begin := loop.Pos()
 	if label, ok := f.parent(0).(*ast.LabeledStmt); ok {
@@ -26,8 +27,8 @@ func (f *finder) skipItems(loop ast.Stmt, body *ast.BlockStmt, withFirst bool) {
 	add(" if !mutantFirst { break }; mutantFirst = false;")
 }
 
-// deleteCases deletes each value of a switch, or its whole case if it is the
-// only value.
+// deleteCases adds a mutant for each value in the cases of a switch, without this
+// value. If the value is the only one of its case, the mutant lacks the whole case.
 func (f *finder) deleteCases(body *ast.BlockStmt) {
 	for _, s := range body.List {
 		clause, ok := s.(*ast.CaseClause)
@@ -42,14 +43,15 @@ func (f *finder) deleteCases(body *ast.BlockStmt) {
 	}
 }
 
-// deleteElements deletes each element of a composite literal. An element with
-// the value false is left to replaceBool.
+// deleteElements adds a mutant for each element of a composite literal, without this
+// element.
 func (f *finder) deleteElements(lit *ast.CompositeLit) {
 	f.deleteEach(lit.Elts, lit.Rbrace)
 }
 
-// deleteEach deletes each expression of a list, with the comma after it. end is
-// the end of the list.
+// deleteEach adds a mutant for each expression of a list, without this expression and
+// its comma. end is the end of the list. A field with the value false has no such
+// mutant, because the mutant would be equivalent.
 func (f *finder) deleteEach(list []ast.Expr, end token.Pos) {
 	for i, e := range list {
 		if field, ok := e.(*ast.KeyValueExpr); ok {

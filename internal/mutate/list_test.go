@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The key of a mutant does not depend on other lines. Equal mutants of one
-// function are numbered.
+// The key of a mutant does not depend on the other lines of the file. If two mutants
+// of a function have the same text, their keys have different numbers.
 func TestKeys(t *testing.T) {
 	const function = "func (p *point) f() {\n\tp.x++\n\tp.x++\n}\n"
 	before := findAll(t, "package p\n\ntype point struct{ x int }\n\n"+function)
@@ -57,7 +57,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// The slow tests are the second part.
+// The tests that would make the first part longer than shortRun are the second part.
 func TestParts(t *testing.T) {
 	const output = "=== RUN   TestA\n--- PASS: TestA (1.50s)\n    --- PASS: TestA/sub (1.50s)\n--- SKIP: TestS (0.00s)\n" +
 		"--- PASS: TestB (0.10s)\n--- PASS: FuzzC (0.00s)\n--- PASS: ExampleD (0.60s)\nPASS\n"

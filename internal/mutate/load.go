@@ -21,8 +21,8 @@ import (
 
 // source is a package that was parsed and type-checked.
 type source struct {
-	dir     string // absolute
-	path    string // of the import
+	dir     string // absolute path of its directory
+	path    string // import path
 	files   []*file
 	set     *token.FileSet
 	info    *types.Info
@@ -37,12 +37,12 @@ type file struct {
 	tree *ast.File
 }
 
-// load reads the package that pattern names. root is the absolute path of the
-// repository.
+// load reads the package that pattern names, and type-checks it. root is the
+// absolute path of the repository.
 func load(root, pattern string) (*source, error) {
 	out, err := goCommand(root, "list", "-export", "-deps",
 		"-json=ImportPath,Dir,Export,DepOnly,Standard,GoFiles,CgoFiles",
-		pattern, "os", "strconv") // selectText imports these
+		pattern, "os", "strconv") // selectText imports os and strconv
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func load(root, pattern string) (*source, error) {
 	return s, err
 }
 
-// parse sets the trees of the files and the types of their expressions.
+// parse parses and type-checks the files. It sets their trees, s.set and s.info.
 func (s *source) parse() error {
 	s.set = token.NewFileSet()
 	trees := make([]*ast.File, 0, len(s.files))
@@ -129,8 +129,7 @@ func (s *source) check(
 	return nil
 }
 
-// selectFiles returns the files with these names, or all files if there are no
-// names.
+// selectFiles returns the files with the given names, or all files if names is empty.
 func (s *source) selectFiles(names []string) ([]*file, error) {
 	if len(names) == 0 {
 		return s.files, nil

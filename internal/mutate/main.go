@@ -1,20 +1,21 @@
 // Command mutate changes a package in small ways, one at a time, and runs the
-// tests of the package with each change. A change that no test detects shows
-// code that the tests do not check.
+// tests of the package with each change. A changed package is a mutant. If a test
+// fails, the mutant is killed. A mutant that survives shows code that the tests do
+// not check.
 //
 //	make mutate PKG=./cmd/sse/internal/auth
 //	make mutate PKG=. FILES=limits.go,admit.go
 //
-// The changes are operators, conditions that become constant, bounds that are
-// off by one, deleted statements and elements, dropped errors, and loops that
-// skip items. docs/adr/0028 gives the reasons for a tool of our own.
+// A change replaces an operator, makes a condition constant, moves a bound by one,
+// deletes a statement or an element, drops an error, or makes a loop skip items.
+// docs/adr/0028 gives the reasons for a tool of our own.
 //
 // Each surviving mutant is printed with its file and line, in the form of
-// internal/mutate/equivalent.txt. If no test can detect a mutant, because its
-// behavior is the same for every caller, add it to that file with the reason.
+// internal/mutate/equivalent.txt. If no test can kill a mutant, because it behaves
+// like the original for every caller, add the mutant to that file with the reason.
 //
-// The command exits with 1 if a mutant survives that is not in the file, if an
-// entry of the file matches no mutant, or if fewer than -min percent of all
+// The command exits with 1 if a mutant survives that is not in equivalent.txt, if an
+// entry of equivalent.txt matches no mutant, or if fewer than -min percent of all
 // mutants are killed. It exits with 2 if it cannot run.
 package main
 
@@ -27,10 +28,10 @@ import (
 	"strings"
 )
 
-// config is the command line.
+// config is the command line. The flags below have help texts in main.
 type config struct {
-	pattern string
-	files   []string
+	pattern string   // the package
+	files   []string // names of the files to change; if empty, all
 	list    bool
 	alone   bool
 	recheck bool
@@ -38,7 +39,8 @@ type config struct {
 	share   share
 }
 
-// share is a part of all mutants: the part k of n, from 1.
+// share is a part of all mutants: the kth of n parts. The first part has the number
+// 1.
 type share struct{ k, n int }
 
 // Set implements [flag.Value].
@@ -56,8 +58,8 @@ func (s *share) Set(text string) error {
 // String implements [flag.Value].
 func (s *share) String() string { return fmt.Sprintf("%d/%d", s.k, s.n) }
 
-// selectFrom returns the mutants of the part: every n-th, so that each part has
-// some of each file.
+// selectFrom returns the mutants of the part: every nth mutant, so that each part
+// has mutants of each file.
 func (s *share) selectFrom(mutants []*mutant) []*mutant {
 	var selected []*mutant
 	for i := s.k - 1; i < len(mutants); i += s.n {
@@ -99,8 +101,8 @@ func main() {
 	}
 }
 
-// run runs the mutants in the current directory, which is the root of the
-// repository, and reports whether the tests are good enough.
+// run runs the mutants and prints a report. The current directory must be the root
+// of the repository. run reports whether the command must exit with 0.
 func run(c config) (bool, error) {
 	root, err := os.Getwd()
 	if err != nil {

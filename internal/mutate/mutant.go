@@ -11,24 +11,26 @@ import (
 type mutant struct {
 	key
 	file  *file
-	decl  *ast.FuncDecl // the function that has the change, or nil
+	decl  *ast.FuncDecl // the function that contains the change; nil outside of functions
 	kind  string        // for example "bound"
-	line  int
-	start token.Pos // of the change; the coverage of this position counts
+	line  int           // line of start
+	start token.Pos     // position of the change; the mutant is covered if tests run it
 
-	// forms are texts of the change with the same meaning. The first form that
-	// compiles is used. It is forms[0]; forms that do not compile are removed.
+	// forms are different texts of the same change. Only the first form that
+	// compiles is used: the forms before it are removed, so that it is forms[0].
 	forms [][]edit
 
-	id int // in the program that contains all mutants; 0 if it has its own program
+	// id selects the mutant in the program that contains many mutants. It is 0 if
+	// the mutant has a program by itself.
+	id int
 }
 
-// key identifies a mutant also after other lines of its file have changed.
+// key identifies a mutant. It does not change if other lines of the file change.
 type key struct {
 	file     string // relative to the root of the repository
 	function string // for example API.login, or "-" outside of functions
-	old, new string // the changed lines, with single spaces
-	n        int    // 1 for the first mutant with the fields above, 2 for the next
+	old, new string // the changed lines before and after, with single spaces
+	n        int    // 1 for the first mutant with equal other fields, 2 for the second, …
 }
 
 // edit replaces the text of a file between two offsets.
@@ -37,8 +39,8 @@ type edit struct {
 	text     string
 }
 
-// apply returns text[from:to] after edits, which are in order and within from
-// and to.
+// apply returns text[from:to] after edits. The edits must be in order, and between
+// from and to.
 func apply(text string, from, to int, edits []edit) string {
 	var b strings.Builder
 	for _, e := range edits {
@@ -50,7 +52,7 @@ func apply(text string, from, to int, edits []edit) string {
 	return b.String()
 }
 
-// setLines sets the old and the new lines of the mutant.
+// setLines sets the fields old and new of the mutant's key.
 func (m *mutant) setLines() {
 	edits, text := m.forms[0], m.file.text
 	from := strings.LastIndexByte(text[:edits[0].from], '\n') + 1
@@ -78,7 +80,7 @@ func (m *mutant) setLines() {
 	}
 }
 
-// shorten returns a text on one line, of at most 160 bytes.
+// shorten joins the lines of a text by spaces, and cuts it after about 160 bytes.
 func shorten(text string) string {
 	const limit = 160
 	text = strings.Join(strings.Fields(text), " ")
@@ -88,7 +90,7 @@ func shorten(text string) string {
 	return text
 }
 
-// numberKeys numbers the mutants whose keys are otherwise equal.
+// numberKeys sets the field n of each key, so that all keys differ.
 func numberKeys(mutants []*mutant) {
 	count := map[key]int{}
 	for _, m := range mutants {
@@ -107,7 +109,8 @@ func (k key) String() string {
 	return head + "\n- " + k.old + "\n+ " + k.new + "\n"
 }
 
-// functionName returns the name of a function, with the type of its receiver.
+// functionName returns the name of a function, for example "API.login" for a method,
+// or "-" if decl is nil.
 func functionName(decl *ast.FuncDecl) string {
 	if decl == nil {
 		return "-"

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// exports returns the files with the export data of the imports of test files.
+// exports returns, by import path, the files with the export data of the packages
+// that the tested sources import.
 var exports = sync.OnceValues(func() (map[string]string, error) {
 	out, err := goCommand(".", "list", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}",
 		"os", "errors", "strconv")
@@ -22,7 +23,7 @@ var exports = sync.OnceValues(func() (map[string]string, error) {
 	return files, err
 })
 
-// findAll returns the mutants of one file, which has the text.
+// findAll returns the mutants of a package that consists of one file with the text.
 func findAll(t *testing.T, text string) []*mutant {
 	t.Helper()
 	files, err := exports()
@@ -43,12 +44,12 @@ func findAll(t *testing.T, text string) []*mutant {
 	return mutants
 }
 
-// Each statement has these mutants, and no others.
+// Each statement has exactly the mutants in want.
 func TestMutants(t *testing.T) {
 	const loopSkip = "mutantFirst := true; for %s { if mutantFirst { mutantFirst = false; continue };"
 	for _, test := range []struct {
 		statement string
-		want      []string // the changed line
+		want      []string // the changed line of each mutant
 	}{
 		{"n = n + m", []string{"_ = n + m", "n = n - m"}},
 		{"n = n << 3", []string{"_ = n << 3", "n = n >> 3", "n = n << 4", "n = n << 2"}},
@@ -107,7 +108,7 @@ func TestMutants(t *testing.T) {
 		{"panic(1)", []string{"(deleted)"}},
 		{"return nil", nil},
 		{"return f(n)", nil},    // f never fails
-		{"return also(n)", nil}, // nor does also
+		{"return also(n)", nil}, // also never fails
 		{"return h(n)", []string{"{ _ = h(n); return nil }"}},
 		{"return errors.New(s)", []string{"{ _ = errors.New(s); return nil }"}},
 	} {
@@ -131,8 +132,8 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// A whole run on a small package has each outcome. With a program for each
-// mutant the outcomes are the same.
+// A run on a small package prints the report in survivors.txt. Each mutant has the
+// same outcome if it has a program by itself.
 func TestRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs many test programs")

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// part is some of the tests of a package.
+// part is a part of the tests of a package.
 type part struct {
 	names    []string
-	duration time.Duration // without a mutant
+	duration time.Duration // duration of these tests without a mutant
 }
 
-// limit is how long the part may take with a mutant.
+// limit returns how long the tests may take with a mutant.
 func (p part) limit() time.Duration { return slowdown*p.duration + grace }
 
-// expression returns a regular expression for the tests.
+// expression returns the value of -test.run for these tests.
 func (p part) expression() string { return "^(" + strings.Join(p.names, "|") + ")$" }
 
-// shortRun is how long the tests of one part may take together. If all tests
-// take longer, the slow ones are the second part. Most mutants are killed by
-// the first part.
+// shortRun is how long the tests of the first part may take together. If all tests
+// take longer, the slow tests are the second part. The first part kills most
+// mutants, so the second part runs rarely.
 const shortRun = 2 * time.Second
 
 // passed matches the line of a test that has passed, with its name and its
 // duration in seconds.
 var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \((\d+\.\d+)s\)$`)
 
-// splitTests returns the tests in the output of a run with -v, as one part, or
+// splitTests returns the passed tests in the output of "go test -v": as one part, or
 // as two parts if they take longer than shortRun.
 func splitTests(output string) []part {
 	type test struct {

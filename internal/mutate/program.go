@@ -13,9 +13,10 @@ import (
 	"strings"
 )
 
-// A test program contains many mutants, because building is slower than
-// testing. Each mutant of a function is a copy of the function, and the
-// function calls the copy if the environment variable selects the mutant:
+// One test program contains many mutants, because it takes longer to build a program
+// than to run it. For each mutant, the program has a copy of the function that
+// contains the change. The original function calls this copy if the environment
+// variable SSE_MUTANT is the id of the mutant:
 //
 //	func limit(n int) int {
 //		if mutantActive != 0 {
@@ -27,8 +28,8 @@ import (
 //		…
 //	}
 //
-// A mutant outside of functions, or of a function that calls recover, has its
-// own test program.
+// A mutant outside of functions, or of a function that calls recover, has a test
+// program by itself.
 const selectVariable = "SSE_MUTANT"
 
 const selectFile = "mutant_active.go"
@@ -43,10 +44,10 @@ import (
 var mutantActive, _ = strconv.Atoi(os.Getenv("` + selectVariable + `"))
 `
 
-// changes are the changed texts of files, by name.
+// changes maps the names of changed files to their new texts.
 type changes map[string]string
 
-// combine returns the source that contains all mutants with an id.
+// combine returns the changes of the program that contains all mutants with an id.
 func (s *source) combine(mutants []*mutant) changes {
 	byDecl := map[*ast.FuncDecl][]*mutant{}
 	for _, m := range mutants {
@@ -75,17 +76,17 @@ func (s *source) combine(mutants []*mutant) changes {
 	return c
 }
 
-// copyOf returns the mutated copy of the function of a mutant.
+// copyOf returns the text of a mutant's function with the change and a new name.
 func (s *source) copyOf(m *mutant) string {
 	name := s.offset(m.decl.Name.Pos())
 	edits := append([]edit{{name, name, copyPrefix(m.id)}}, m.forms[0]...)
 	return apply(m.file.text, s.offset(m.decl.Pos()), s.offset(m.decl.End()), edits)
 }
 
-// copyPrefix is the begin of the name of a copy.
+// copyPrefix returns the beginning of the name of a copy.
 func copyPrefix(id int) string { return "mutant" + strconv.Itoa(id) + "_" }
 
-// idOf returns the id of the mutant whose copy is a declaration, or 0.
+// idOf returns the id of a mutant if decl is its copy, and 0 if decl is no copy.
 func idOf(decl ast.Decl) int {
 	d, ok := decl.(*ast.FuncDecl)
 	if !ok {
@@ -100,8 +101,8 @@ func idOf(decl ast.Decl) int {
 	return id
 }
 
-// dispatch returns the edits that make a function call the selected copy. They
-// also name parameters without a name.
+// dispatch returns the edits that make a function call the selected copy. The edits
+// also give names to unnamed parameters, so that the call can pass them.
 func (s *source) dispatch(d *ast.FuncDecl, mutants []*mutant) []edit {
 	var edits []edit
 	call := "("
@@ -161,13 +162,14 @@ func (s *source) dispatch(d *ast.FuncDecl, mutants []*mutant) []edit {
 	return append(edits, edit{brace, brace, b.String()})
 }
 
-// change returns the source of a mutant with its own program.
+// change returns the changes for a program that contains only this mutant.
 func (m *mutant) change() changes {
 	return changes{m.file.name: apply(m.file.text, 0, len(m.file.text), m.forms[0])}
 }
 
-// typeErrors type-checks the package with changes, and calls report with the
-// declaration of each error.
+// typeErrors type-checks the package with changes. For each error, it calls report
+// with the declaration that contains the error, or with nil. It returns an error if
+// a file cannot be parsed.
 func (s *source) typeErrors(c changes, report func(ast.Decl, types.Error)) error {
 	set := token.NewFileSet()
 	var trees []*ast.File
@@ -203,7 +205,8 @@ func (s *source) typeErrors(c changes, report func(ast.Decl, types.Error)) error
 	})
 }
 
-// build builds the test program of the package, with changes, as output.
+// build builds the test program of the package with changes, and writes it to the
+// file output.
 func (s *source) build(c changes, output string, flags ...string) error {
 	dir, err := os.MkdirTemp(filepath.Dir(output), "overlay")
 	if err != nil {

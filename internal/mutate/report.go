@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// report holds the mutants of a run and their outcomes.
+// report has the mutants of a run and their outcomes.
 type report struct {
 	config
 	out         *bytes.Buffer
-	mutants     []*mutant
-	equivalents map[*mutant]*entry
-	stale       []*entry
+	mutants     []*mutant          // the mutants of the selected share
+	equivalents map[*mutant]*entry // entries of the list of equivalent mutants
+	stale       []*entry           // entries that match no mutant
 	outcomes    map[*mutant]outcome
 	duration    time.Duration
 }
 
-// test runs the tests with the mutants of the report. all are the mutants of
-// the program, whose ids must not depend on the share.
+// test runs the tests with the mutants of the report, and sets their outcomes. all
+// are the mutants of all shares: the test program contains them all, so that it does
+// not depend on the share.
 func (r *report) test(s *source, all []*mutant) error {
 	began := time.Now()
 	scratch, err := os.MkdirTemp("", "mutate")
@@ -55,7 +56,7 @@ func (r *report) test(s *source, all []*mutant) error {
 	return nil
 }
 
-// list prints the mutants.
+// list prints the mutants, without their outcomes.
 func (r *report) list() {
 	for _, m := range r.mutants {
 		r.printMutant(m, m.kind)
@@ -76,8 +77,9 @@ func (r *report) printStale() {
 	}
 }
 
-// print prints the mutants that were not killed and a summary. It reports
-// whether the tests are good enough.
+// print prints the mutants that survived or were not covered, and a summary. It
+// reports whether there are none, the list of equivalent mutants is correct, and
+// enough mutants were killed.
 func (r *report) print() bool {
 	count := map[outcome]int{}
 	unwanted := len(r.stale)

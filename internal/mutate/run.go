@@ -16,22 +16,22 @@ const (
 	// coverLimit is how long the tests may take without a mutant.
 	coverLimit = 10 * time.Minute
 
-	// A mutant may loop until the limit, which is slowdown times the duration
-	// of the tests without a mutant, and grace more.
+	// A mutant may loop forever. So the tests are ended after slowdown times their
+	// duration without a mutant, plus grace.
 	slowdown = 5
 	grace    = 5 * time.Second
 
-	// maxMemory bounds the memory of a test program, in KiB of addresses.
+	// maxMemory limits the virtual memory of a test program, in KiB.
 	maxMemory = 8 << 20
 
 	// parallel is how many test programs run at the same time.
 	parallel = 2
 )
 
-// runner runs the test program of a package.
-type runner struct{ dir string } // of the package
+// runner runs test programs in the directory of a package.
+type runner struct{ dir string }
 
-// result is the end of a run.
+// result is the result of one run of a test program.
 type result struct {
 	failed   bool
 	timedOut bool
@@ -39,10 +39,10 @@ type result struct {
 	output   []byte
 }
 
-// run runs a test program with the mutant id, until it ends or the limit has
-// passed.
+// run runs a test program with a mutant until the program ends or the limit has
+// passed. The id 0 selects no mutant.
 func (r runner) run(program string, id int, limit time.Duration, flags ...string) result {
-	// If the program does not end itself, it is killed.
+	// The program ends by itself after limit. If it does not, it is killed.
 	ctx, cancel := context.WithTimeout(context.Background(), limit+grace)
 	defer cancel()
 	args := append([]string{program, "-test.short", "-test.failfast",
@@ -54,7 +54,7 @@ func (r runner) run(program string, id int, limit time.Duration, flags ...string
 	c := exec.CommandContext(ctx, args[0], args[1:]...)
 	c.Dir = r.dir
 	c.Env = append(os.Environ(), fmt.Sprintf("%s=%d", selectVariable, id))
-	c.WaitDelay = time.Second // a child of the program may hold its output open
+	c.WaitDelay = time.Second // a child of the program may still have its output open
 	began := time.Now()
 	output, err := c.CombinedOutput()
 	return result{
@@ -79,13 +79,13 @@ const (
 type tester struct {
 	*source
 	runner
-	scratch string // directory
-	all     string // the program that contains all mutants with an id
-	parts   []part // of the tests
+	scratch string // directory for test programs
+	all     string // path of the program that contains all mutants with an id
+	parts   []part // the parts of the tests
 }
 
-// newTester builds the program with all mutants, and checks that the tests pass
-// if no mutant is selected.
+// newTester builds the program that contains all mutants with an id. It returns an
+// error if the tests fail although no mutant is selected.
 func newTester(s *source, mutants []*mutant, scratch string) (*tester, error) {
 	t := &tester{source: s, runner: runner{dir: s.dir}, scratch: scratch,
 		all: filepath.Join(scratch, "all.test")}
@@ -101,7 +101,7 @@ func newTester(s *source, mutants []*mutant, scratch string) (*tester, error) {
 	return t, nil
 }
 
-// test runs the tests with one mutant.
+// test runs the tests with one mutant, until a test fails.
 func (t *tester) test(m *mutant) outcome {
 	program := t.all
 	if m.id == 0 {
@@ -126,8 +126,9 @@ func (t *tester) test(m *mutant) outcome {
 	return survived
 }
 
-// testAll sets the outcomes of mutants that have none, in parallel. It calls
-// done after each.
+// testAll runs the tests with each mutant that has no outcome yet, and sets its
+// outcome. It runs several test programs at the same time. It calls done after each
+// mutant, never concurrently.
 func (t *tester) testAll(mutants []*mutant, outcomes map[*mutant]outcome, done func()) {
 	var mu sync.Mutex // guards outcomes
 	var wait sync.WaitGroup

@@ -48,8 +48,8 @@ func (f *finder) visitStatement(s ast.Stmt) {
 	}
 }
 
-// isInBlock reports whether the visited node is a statement that can be
-// deleted: not, for example, the last part of a for clause.
+// isInBlock reports whether the visited statement is in a list of statements, so
+// that it can be deleted. The i++ of a for clause, for example, is not.
 func (f *finder) isInBlock() bool {
 	switch f.parent(0).(type) {
 	case *ast.BlockStmt, *ast.CaseClause, *ast.CommClause, *ast.LabeledStmt:
@@ -58,9 +58,9 @@ func (f *finder) isInBlock() bool {
 	return false
 }
 
-// delete adds a mutant without a statement. If the statement is the only one of
-// an if statement without else, there is no such mutant, because it would equal
-// the mutant whose condition is always false.
+// delete adds a mutant without a statement. If the statement is the only one in an
+// if statement without else, delete adds no mutant: this mutant would equal the
+// mutant whose condition is always false.
 func (f *finder) delete(s ast.Stmt, forms ...[]edit) {
 	block, _ := f.parent(0).(*ast.BlockStmt)
 	branch, _ := f.parent(1).(*ast.IfStmt)
@@ -73,8 +73,8 @@ func (f *finder) delete(s ast.Stmt, forms ...[]edit) {
 	f.add("deleted statement", s.Pos(), forms...)
 }
 
-// use returns an edit that replaces a call by a use of its operands, so that
-// the mutant compiles even if a variable is not used elsewhere.
+// use returns an edit that replaces the call e by assignments of its arguments and
+// receiver to _. So the mutant compiles even if a variable is not used elsewhere.
 func (f *finder) use(e ast.Expr) []edit {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
 	if !ok {
@@ -95,7 +95,7 @@ func (f *finder) use(e ast.Expr) []edit {
 	return f.edit(stmt.Pos(), stmt.End(), strings.Join(uses, "; "))
 }
 
-// parentStatement returns the statement that is visited. e is its expression.
+// parentStatement returns the visited statement. e must be an expression in it.
 func (f *finder) parentStatement(e ast.Expr) ast.Node {
 	var list []ast.Stmt
 	switch parent := f.parent(0).(type) {
@@ -132,7 +132,8 @@ func (f *finder) deleteAssignment(s *ast.AssignStmt, whole []edit) {
 	f.delete(s, f.edit(s.Lhs[0].Pos(), s.Lhs[len(s.Lhs)-1].End(), left), whole)
 }
 
-// replaceBranch deletes a break or a continue, and replaces continue by break.
+// replaceBranch adds a mutant without a break or continue statement, and a mutant in
+// which break replaces continue.
 func (f *finder) replaceBranch(s *ast.BranchStmt, whole []edit) {
 	switch s.Tok {
 	case token.CONTINUE:
@@ -143,7 +144,7 @@ func (f *finder) replaceBranch(s *ast.BranchStmt, whole []edit) {
 	}
 }
 
-// dropError replaces the error that a statement returns by nil.
+// dropError adds a mutant in which nil replaces the error that a statement returns.
 func (f *finder) dropError(s *ast.ReturnStmt) {
 	if len(s.Results) == 0 {
 		return
@@ -166,7 +167,8 @@ func (f *finder) dropError(s *ast.ReturnStmt) {
 	})
 }
 
-// dropErrorOfCall does the same for a call with several results.
+// dropErrorOfCall does the same as dropError if the statement returns the results of
+// a call that has several results.
 func (f *finder) dropErrorOfCall(s *ast.ReturnStmt, call ast.Expr, results *types.Tuple) {
 	n := results.Len()
 	if !isErrorType(results.At(n - 1).Type()) {
@@ -181,15 +183,16 @@ func (f *finder) dropErrorOfCall(s *ast.ReturnStmt, call ast.Expr, results *type
 		fmt.Sprintf("{ %s, _ := %s; return %s, nil }", values, f.textOf(call), values)))
 }
 
-// isError reports whether e is an error, and not nil.
+// isError reports whether the type of e is error. The constant nil has another type.
 func (f *finder) isError(e ast.Expr) bool { return isErrorType(f.info.TypeOf(e)) }
 
 func isErrorType(t types.Type) bool {
 	return t != nil && types.Identical(t, types.Universe.Lookup("error").Type())
 }
 
-// neverFails reports whether e calls a function of the package whose error is
-// always nil, directly or through at most depth other functions.
+// neverFails reports whether e is a call of a function of the package whose error is
+// always nil. Such a function returns nil, or the error of another function that
+// never fails. depth limits the length of this chain of functions.
 func (f *finder) neverFails(e ast.Expr, depth int) bool {
 	call, ok := ast.Unparen(e).(*ast.CallExpr)
 	if !ok {
@@ -213,7 +216,8 @@ func (f *finder) neverFails(e ast.Expr, depth int) bool {
 	return false
 }
 
-// returnsNil reports whether the last result of each return in a body is nil.
+// returnsNil reports whether the last result of each return statement in a body is
+// nil, or a call that never fails.
 func (f *finder) returnsNil(body *ast.BlockStmt, depth int) bool {
 	all := true
 	ast.Inspect(body, func(n ast.Node) bool {

@@ -12,27 +12,27 @@ import (
 )
 
 const (
-	// sendBuffer is how many bytes the kernel may buffer for a peer that does not
-	// read. By default, that buffer grows to megabytes.
+	// sendBuffer is the size, in bytes, of a socket's send buffer. By default, the
+	// buffer of a peer that does not read grows to megabytes.
 	sendBuffer = 64 << 10
 
-	// uringMin is the smallest number of writes for which the ring is cheaper
-	// than one system call for each.
+	// uringMin is the smallest number of outputs for which io_uring is cheaper
+	// than one system call for each output.
 	uringMin = 4
 
 	epollET = 1 << 31 // syscall.EPOLLET is negative
 )
 
-// epoll is the Poller of Linux. The runtime's own poller watches the epoll's
-// descriptor as it watches a socket, so Wait takes a goroutine but no thread.
+// epoll is the Poller of Linux. The runtime's network poller watches the epoll's
+// descriptor as it watches a socket, so a blocked Wait occupies no thread.
 type epoll struct {
 	file *os.File // the epoll's descriptor
 	raw  syscall.RawConn
 	buf  []syscall.EpollEvent
-	ring *uring // writes many outputs at once; nil without io_uring
+	ring *uring // writes many outputs with one system call; nil without io_uring
 }
 
-// New returns a Poller that stands on epoll.
+// New returns a Poller that uses epoll.
 func New() (Poller, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err == nil {
@@ -77,8 +77,8 @@ func (e *epoll) Adopt(conn net.Conn, token uint64, timeout time.Duration) (int, 
 	return fd, nil
 }
 
-// duplicate returns a second descriptor of the connection's socket. The runtime
-// does not know this descriptor.
+// duplicate returns a second descriptor of the connection's socket. The runtime's
+// network poller does not watch this descriptor.
 func duplicate(socket syscall.Conn) (int, error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -100,9 +100,9 @@ func duplicate(socket syscall.Conn) (int, error) {
 	return fd, nil
 }
 
-// watch sets the socket's options and registers it with the epoll: Wait then
-// reports when the peer closes the connection, and when there is room again after
-// a write that found none.
+// watch sets the options of the socket fd and registers fd with the epoll. Wait
+// then reports when the peer closes the connection. After a write that found too
+// little room, Wait also reports when there is room again.
 func (e *epoll) watch(fd int, token uint64, timeout time.Duration) error {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return fmt.Errorf("sse: O_NONBLOCK: %w", err)
@@ -114,8 +114,8 @@ func (e *epoll) watch(fd int, token uint64, timeout time.Duration) error {
 	if timeout > 0 {
 		millis := int(min(timeout.Milliseconds(), math.MaxInt32))
 		err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, millis)
-		// Multipath TCP and Unix sockets do not have this option. The caller's own
-		// timers find such peers when they stall.
+		// Multipath TCP and Unix sockets do not have this option. The caller must
+		// detect their stalled peers with its own timers.
 		if err != nil && !errors.Is(err, syscall.ENOPROTOOPT) && !errors.Is(err, syscall.EOPNOTSUPP) {
 			return fmt.Errorf("sse: TCP_USER_TIMEOUT: %w", err)
 		}
@@ -162,8 +162,9 @@ func (e *epoll) Wait(events []Readiness) (int, error) {
 	return n, nil
 }
 
-// WriteAll writes with one system call for up to Batch outputs where io_uring is
-// available, and with one for each output elsewhere.
+// WriteAll implements [Poller]. With io_uring, one system call writes up to Batch
+// outputs. Write then writes each output that is not complete and has no error:
+// all of them if there is no ring.
 func (e *epoll) WriteAll(outs []*Output) {
 	if len(outs) >= uringMin && e.ring != nil && !e.ring.send(outs) {
 		e.ring.close()
@@ -174,8 +175,9 @@ func (e *epoll) WriteAll(outs []*Output) {
 	}
 }
 
-// Write does not announce the system call to the scheduler. The call does not
-// block, and the announcement would add a seventh to its cost.
+// Write implements [Poller]. It does not announce the system call to the Go
+// scheduler: the call does not block, and the announcement would add a seventh to
+// its cost.
 func (e *epoll) Write(out *Output) {
 	for out.N < len(out.Data) && out.Err == nil {
 		n, errno := rawWrite(out.FD, out.Data[out.N:])

@@ -1,9 +1,10 @@
-// Package poll writes to sockets without a goroutine for each of them, and
-// reports when a socket has room again or its peer has closed the connection.
-// On Linux it stands on epoll and, where the kernel allows it, io_uring; other
-// systems have no [Poller].
+// Package poll writes to many sockets without a goroutine for each of them. It
+// reports when a socket has room again and when its peer has closed the
+// connection. On Linux the package uses epoll. It also uses io_uring if the
+// kernel allows it. On other systems [New] returns an error.
 //
-// The package knows sockets and bytes, and nothing of the package sse.
+// A parked stream of package sse is a stream without a goroutine. Such streams
+// are written with this package.
 package poll
 
 import (
@@ -13,62 +14,64 @@ import (
 )
 
 // Batch is the largest number of outputs that [Poller.WriteAll] writes with one
-// system call. It accepts more, and then takes several calls.
+// system call. For more outputs, WriteAll makes several system calls.
 const Batch = 256
 
-// Poller is the part of the operating system that parked streams need. It is
-// small, so that a fake can stand for it and everything above it can be tested
-// in fake time.
+// Poller provides the system calls that parked streams need. The interface is
+// small, so that tests can replace it with a fake and run in fake time.
 //
-// Adopts, Adopt, Write, Close and Stop may be called concurrently. One goroutine calls
-// Wait, and one calls WriteAll.
+// Adopts, Adopt, Write, Close and Stop may be called concurrently. Only one
+// goroutine at a time may call Wait, and only one may call WriteAll.
 type Poller interface {
-	// Adopts reports whether Adopt accepts connections of a type. It accepts no type
-	// that wraps a socket, because the methods of a wrapper may do more than those of
-	// the socket.
+	// Adopts reports whether Adopt accepts connections of type conn. Adopt accepts
+	// no wrapper of a connection, because it would bypass the wrapper's methods.
+	// For example, writing to the socket of a *tls.Conn would not encrypt.
 	Adopts(conn reflect.Type) bool
 
-	// Adopt takes conn over: it duplicates the socket's descriptor, closes conn,
-	// and returns the duplicate. From then on Wait reports events of the socket
-	// with the token. If timeout is positive, the kernel closes a connection whose
-	// peer has acknowledged nothing for that long. On error, conn is unchanged.
+	// Adopt duplicates the descriptor of conn's socket, closes conn, and returns
+	// the duplicate. From then on, Wait reports events of the socket with the
+	// token. If timeout is positive, the kernel closes a TCP connection when data
+	// has stayed unacknowledged for that long. If Adopt returns an error, conn is
+	// still open, but the options of its socket may have changed.
 	Adopt(conn net.Conn, token uint64, timeout time.Duration) (fd int, err error)
 
-	// Write writes as much of out as the socket has room for, which may be
-	// nothing. It does not block.
+	// Write writes as much of out.Data as the socket has room for, starting at
+	// out.N. It updates out.N and out.Err. It does not block: a socket without
+	// room takes zero bytes, without an error.
 	Write(out *Output)
 
-	// WriteAll is Write for several outputs.
+	// WriteAll does for each output what Write does.
 	WriteAll(outs []*Output)
 
-	// Wait blocks until an event has occurred, and stores events in the slice. It
-	// returns an error only after Stop was called.
+	// Wait blocks until an event has occurred or Stop is called. It stores events
+	// in the slice and returns their number. It returns an error only after Stop
+	// was called.
 	Wait(events []Readiness) (int, error)
 
-	// Close closes a descriptor. After it has returned, Wait reports no more
-	// events of that descriptor, except events it has returned already.
+	// Close closes a descriptor that Adopt returned. A Wait that begins after
+	// Close has returned reports no events of that descriptor.
 	Close(fd int)
 
-	// Stop unblocks Wait. Further calls of Wait do not block. Descriptors stay
-	// open.
+	// Stop unblocks Wait. Further calls of Wait do not block. The descriptors
+	// that Adopt returned stay open.
 	Stop()
 
-	// Free releases the memory that writing needs. It is the last call.
+	// Free releases the memory that WriteAll uses. It must be the last call.
 	Free()
 }
 
-// Output is data to write to a descriptor, and the result.
+// Output is data to write to a descriptor, and the result of the write.
 type Output struct {
 	FD   int
 	Data []byte
 	N    int   // bytes of Data written so far
-	Err  error // of a write that failed for a reason other than a lack of room
+	Err  error // why the write failed; nil if the socket only had too little room
 }
 
-// Readiness is an event of a socket: there is room again after a write that found
-// too little, or the peer has closed the connection. Wait may report room once
-// too often.
+// Readiness is an event of a socket: either there is room again after a write
+// that found too little, or the connection has ended. Wait may report room
+// although no write lacked it, for example after Adopt.
 type Readiness struct {
-	Token uint64
-	Gone  bool
+	Token uint64 // as passed to Adopt
+	Gone  bool   // whether the peer has closed the connection or it has failed
 }

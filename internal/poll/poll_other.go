@@ -4,7 +4,7 @@ package poll
 
 import "errors"
 
-// New returns an error, so that streams are held.
+// New returns an error. Package sse then serves each stream with a goroutine.
 func New() (Poller, error) {
 	return nil, errors.New("parking needs Linux")
 }

@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// rawWrite is write(2) without an announcement to the scheduler: fd must not
-// block.
+// rawWrite calls write(2) without an announcement to the Go scheduler. The
+// descriptor must be non-blocking, because a blocked call would also block the
+// other goroutines of its thread.
 func rawWrite(fd int, p []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))

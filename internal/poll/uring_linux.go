@@ -12,15 +12,16 @@ import (
 	"unsafe"
 )
 
-// uring writes to many sockets with one system call. The sockets do not block, so
-// every write has completed when send returns. After that, the kernel does not
-// access the memory of the outputs.
+// uring is an io_uring: a submission queue of requests and a completion queue of
+// results, both shared with the kernel. With it, one system call writes to many
+// sockets. The writes do not block, so every write has completed when send
+// returns. After that, the kernel does not access the memory of the outputs.
 //
 // io_uring(7), io_uring_setup(2), io_uring_enter(2)
 type uring struct {
 	fd       int
-	rings    []byte // memory of both queues
-	requests []byte
+	rings    []byte // memory of the heads and tails, of cqes and of the order of sqes
+	requests []byte // memory of sqes
 	sqes     []sqe
 	cqes     []cqe
 	sqHead   *uint32
@@ -75,8 +76,9 @@ type cqe struct {
 	flags    uint32
 }
 
-// newURing returns a ring for n writes at a time. It fails on kernels that lack
-// io_uring, and where an administrator or a container does not allow it.
+// newURing returns a ring for n writes at a time. It returns an error if the
+// kernel lacks io_uring or is too old, or if an administrator or a container
+// forbids io_uring.
 func newURing(n int) (*uring, error) {
 	var p uringParams
 	r, _, errno := syscall.Syscall(sysURingSetup, uintptr(n), uintptr(unsafe.Pointer(&p)), 0)
@@ -119,9 +121,11 @@ func (u *uring) mmap(offset int64, size int) ([]byte, error) {
 	return mem, nil
 }
 
-// send writes as much of each output as its socket has room for, and stores the
-// result in the output. If a write fails for a temporary reason, its output is
-// left unchanged. send reports whether the ring can still be used.
+// send writes as much of each output as its socket has room for, and adds the
+// number of bytes to the output's N. It stores an error in the output only if a
+// second write might not fail with that error again. Otherwise it leaves the
+// output unchanged, and the caller's own write finds the reason. send reports
+// whether the ring can still be used.
 func (u *uring) send(outs []*Output) bool {
 	for len(outs) > 0 {
 		n := min(len(outs), len(u.sqes))
@@ -133,7 +137,7 @@ func (u *uring) send(outs []*Output) bool {
 	return true
 }
 
-// sendBatch is send for at most as many outputs as the ring has entries.
+// sendBatch does the work of send for at most len(u.sqes) outputs.
 func (u *uring) sendBatch(outs []*Output) bool {
 	tail := *u.sqTail
 	for i, out := range outs {
@@ -160,15 +164,15 @@ func (u *uring) sendBatch(outs []*Output) bool {
 			continue
 		}
 		// No write is in progress. Withdraw the requests that the kernel did not
-		// accept, so that it does not accept them later.
+		// accept, so that the next call does not submit them.
 		atomic.StoreUint32(u.sqTail, atomic.LoadUint32(u.sqHead))
 		return errno == syscall.EAGAIN || errno == syscall.EBUSY || errno == syscall.ENOMEM
 	}
 	return true
 }
 
-// reap stores the results of completed writes in their outputs, and returns the
-// number of these writes.
+// reap takes the results from the completion queue and stores them in their
+// outputs. It returns the number of results.
 func (u *uring) reap(outs []*Output) (n int) {
 	head := *u.cqHead
 	for ; head != atomic.LoadUint32(u.cqTail); head++ {
@@ -178,7 +182,7 @@ func (u *uring) reap(outs []*Output) (n int) {
 		case 0:
 			out.N += int(result.res)
 		case syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT,
-			syscall.EHOSTUNREACH, syscall.ENETUNREACH: // the kernel reports these once
+			syscall.EHOSTUNREACH, syscall.ENETUNREACH: // the kernel may report these only once
 			out.Err = os.NewSyscallError("send", errno)
 		}
 		n++

@@ -27,7 +27,7 @@ func newPair(tb testing.TB) pair {
 	return pair{fds[0], fds[1]}
 }
 
-// take reads the bytes that have arrived.
+// take reads and returns all bytes that have arrived.
 func (p pair) take(tb testing.TB) []byte {
 	tb.Helper()
 	var all []byte
@@ -53,7 +53,8 @@ func (p pair) fill(tb testing.TB) {
 	}
 }
 
-// newTestPoller returns a poller with a ring, or without one.
+// newTestPoller returns a poller that uses io_uring if ring is set. It skips the
+// test if ring is set but the system does not allow io_uring.
 func newTestPoller(t *testing.T, ring bool) *epoll {
 	t.Helper()
 	p, err := New()
@@ -78,8 +79,8 @@ func newTestPoller(t *testing.T, ring bool) *epoll {
 	return e
 }
 
-// With and without io_uring, each socket receives as many bytes as it has room for, and
-// an error is reported for the output that failed.
+// With and without io_uring, WriteAll writes as many bytes as each socket has room
+// for, and stores an error in each output that failed.
 func TestWriteAll(t *testing.T) {
 	for name, ring := range map[string]bool{"one by one": false, "at once": true} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +141,9 @@ func TestWriteAll(t *testing.T) {
 	}
 }
 
-// sendOnly checks that the ring writes all outputs except the failing ones.
+// sendOnly writes outs with the ring alone. outs[0] must have no room, outs[1] no
+// peer and outs[2] no descriptor. sendOnly checks that the ring writes all other
+// outputs, because WriteAll would write them without the ring too.
 func sendOnly(t *testing.T, e *epoll, outs []*Output) {
 	t.Helper()
 	if !e.ring.send(outs) {
@@ -156,7 +159,9 @@ func sendOnly(t *testing.T, e *epoll, outs []*Output) {
 	}
 }
 
-// After a ring has failed, the poller writes without it; no output is lost or written twice.
+// After the ring has failed, the poller writes without it. No output is lost or
+// written twice. The test replaces the ring's descriptor, so that its next system
+// call fails.
 func TestRingLost(t *testing.T) {
 	e := newTestPoller(t, true)
 	null, err := os.Open(os.DevNull)

@@ -6,7 +6,7 @@ import "errors"
 
 type uring struct{}
 
-// newURing returns an error, so that WriteAll takes a system call for each output.
+// newURing returns an error, so that WriteAll makes a system call for each output.
 func newURing(int) (*uring, error) { return nil, errors.ErrUnsupported }
 
 func (*uring) send([]*Output) bool { return false }

@@ -8,8 +8,9 @@ import (
 
 const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT, in milliseconds
 
-// SwapUserTimeout sets how long sent data may stay unacknowledged before the
-// kernel closes the connection, and returns the previous setting.
+// SwapUserTimeout sets TCP_USER_TIMEOUT, the time for which sent data may stay
+// unacknowledged before the kernel closes the connection. It returns the previous
+// value. Zero means the system's default.
 func SwapUserTimeout(socket syscall.Conn, d time.Duration) (before time.Duration, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {

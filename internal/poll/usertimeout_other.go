@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// SwapUserTimeout returns [errors.ErrUnsupported]: only Linux has the option.
+// SwapUserTimeout returns [errors.ErrUnsupported], because only Linux has
+// TCP_USER_TIMEOUT.
 func SwapUserTimeout(syscall.Conn, time.Duration) (time.Duration, error) {
 	return 0, errors.ErrUnsupported
 }

@@ -10,27 +10,28 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// item is an action or an observation of a subject.
+// item is one entry of a subject's record: an action of the subject, or something
+// that it has received.
 type item struct {
 	kind  itemKind
 	group int
 	time  time.Time
-	life  int       // attempt: the life of the broker that it has reached
-	from  uint64    // attempt: a sequence that was published before it
-	asked string    // attempt: the id in the request
-	fresh bool      // attempt: the subject does not know the last cursor
-	event sse.Event // event, gap
+	life  int       // of an attempt: index of the life of the broker that received the request
+	from  uint64    // of an attempt: newest sequence of that life when the attempt was recorded
+	asked string    // of an attempt: the ID in the request; empty if the request has none
+	fresh bool      // of an attempt: the subject cannot have an ID from an earlier cursor
+	event sse.Event // of an event or a gap
 }
 
 type itemKind string
 
 const (
-	itemAttempt itemKind = "attempt" // the subject asks for a stream
-	itemOpen    itemKind = "open"    // its stream has begun (clients only)
-	itemEvent   itemKind = "event"
-	itemGap     itemKind = "gap"
-	itemRefused itemKind = "refused" // LossRefuse: events that it asked for were removed
-	itemSync    itemKind = "sync"    // the world has settled: it has received everything
+	itemAttempt itemKind = "attempt" // the subject has asked for a stream
+	itemOpen    itemKind = "open"    // the subject's stream has begun (only clients)
+	itemEvent   itemKind = "event"   // the subject has received an event
+	itemGap     itemKind = "gap"     // the subject has received a gap
+	itemRefused itemKind = "refused" // LossRefuse has ended the stream because events were lost
+	itemSync    itemKind = "sync"    // the world has settled while the subject was reading
 )
 
 func (it *item) String() string {
@@ -47,7 +48,13 @@ func (it *item) String() string {
 
 // checker checks the items of a subject one by one against the model.
 //
-// Fields that are sequences are inclusive: "up to here" includes the event.
+// The checker often does not know exactly where a stream began, because events
+// were published in the same group. It then knows only a range of sequences: the
+// stream began after one of opt to pos. An event in the range may arrive, but need
+// not. After the first event, opt and pos are equal.
+//
+// Each field of type uint64 is a sequence. "Up to here" includes the event with
+// that sequence.
 //
 // Invariant: opt ≤ pos.
 type checker struct {
@@ -55,35 +62,35 @@ type checker struct {
 	s       *subject
 	start   sse.Start
 	ago     time.Duration
-	life    *life // nil while the position of the subject is unknown
-	attempt *item // the attempt whose stream is open
-	it      *item // the current item
+	life    *life // the life of pos and of the other sequences; nil while it is unknown
+	attempt *item // the attempt that began the current stream
+	it      *item // the item that is being checked
 
-	pos    uint64 // all selected events up to here were received or accounted for
-	opt    uint64 // the stream may also have begun after this sequence
-	least  uint64 // the sequence in the last id received
-	synced uint64 // checked up to here: no event is missing
+	pos    uint64 // selected events up to here have arrived or need not arrive
+	opt    uint64 // selected events up to here must not arrive (again)
+	least  uint64 // sequence in the ID of the last event or gap; 0 if unknown
+	synced uint64 // up to here, checkSync has found no event missing from this stream
 	gapEnd uint64 // gaps of this stream cover missing events up to here
 	oldEnd uint64 // gaps of earlier streams cover missing events up to here
 
-	whys       []sse.GapReason // possible reasons of the first gap; "" if it may be left out
-	opening    bool            // nothing has arrived on this stream
-	forgive    bool            // events lost before the stream began need no gap
+	whys       []sse.GapReason // possible reasons of the stream's first gap; "" if there may be none
+	opening    bool            // no event or gap has arrived on this stream
+	forgive    bool            // events that were lost before the stream began need no gap
 	accepted   uint64          // the newest of those events
-	latest     uint64          // up to here only the latest event of each topic counts
-	skipped    uint64          // up to here LagSkip may have left out events
-	wantNewest bool            // LagSkip has skipped, so the newest event must arrive
-	onlyNew    uint64          // up to here LossNew may have left out events
-	seen       bool            // an event or a gap has arrived
-	placed     bool            // the subject has an id from a cursor
+	latest     uint64          // up to here, LagLatest may have left out superseded events
+	skipped    uint64          // up to here, LagSkip may have left out events
+	wantNewest bool            // LagSkip has left out events, so the newest event must arrive
+	onlyNew    uint64          // up to here, LossNew may have left out events
+	seen       bool            // an event or a gap has arrived on any stream
+	placed     bool            // the subject has an ID from a cursor
 }
 
-// check checks all items. The error is about the first wrong item and includes
-// the items before it.
+// check checks the items one by one. If an item is wrong, check returns an error
+// that contains the items before it, and does not check the items after it.
 func (c *checker) check(items []item) (err error) {
 	for i := range items {
 		if c.it = &items[i]; c.opening && c.w.log != nil {
-			c.accept(c.it) // the broker reads the log after the first bytes
+			c.accept(c.it) // the log may lose more events until the broker reads it
 		}
 		switch c.it.kind {
 		case itemAttempt:
@@ -106,7 +113,7 @@ func (c *checker) check(items []item) (err error) {
 	return nil
 }
 
-// context describes the subject and the items up to i.
+// context describes the subject and up to 30 items before item i for an error.
 func (c *checker) context(items []item, i int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "subscriber %s\nat position %d, gaps up to %d; its last items:\n",
@@ -119,7 +126,8 @@ func (c *checker) context(items []item, i int) string {
 	return b.String()
 }
 
-// checkAttempt begins a stream.
+// checkAttempt checks the ID of a request, and sets the position at which its
+// stream begins.
 func (c *checker) checkAttempt() error {
 	it := c.it
 	now := c.w.lives[it.life]
@@ -139,7 +147,7 @@ func (c *checker) checkAttempt() error {
 	return nil
 }
 
-// open resets the fields that are about the stream before.
+// open resets the fields that describe the previous stream.
 func (c *checker) open() {
 	c.attempt = c.it
 	c.oldEnd, c.gapEnd = max(c.oldEnd, c.gapEnd), 0
@@ -148,15 +156,17 @@ func (c *checker) open() {
 	c.wantNewest, c.opening = false, true
 }
 
-// beginLate sets the position of a stream that begins long after its attempt.
+// beginLate sets the position of a stream again when it begins, if its request has
+// no ID: events may have been published since the attempt.
 func (c *checker) beginLate() {
 	if c.attempt.asked == "" && c.opening && c.life == c.w.lives[c.attempt.life] {
 		c.begin()
 	}
 }
 
-// accept updates accepted, up to which the subscriber needs no gap. The broker
-// may know only the newest loss, so all losses before it need no gap either.
+// accept sets accepted to the newest event that may have been lost by the time of
+// an item. The broker may record only the newest loss, so older losses need no gap
+// either.
 func (c *checker) accept(by *item) {
 	if !c.forgive {
 		return
@@ -168,7 +178,7 @@ func (c *checker) accept(by *item) {
 	}
 }
 
-// resume sets the position of a stream whose request has an id.
+// resume sets the position of a stream whose request has an ID.
 func (c *checker) resume(now *life) error {
 	if p, err := sse.ParsePosition(c.it.asked); err == nil {
 		return c.resumeAt(now, p)
@@ -177,8 +187,8 @@ func (c *checker) resume(now *life) error {
 	return nil
 }
 
-// enter makes l the life of the subject. In another life its positions are
-// void.
+// enter makes l the life of the checker's sequences. If the life changes, enter
+// resets them, because they belong to the previous life.
 func (c *checker) enter(l *life) {
 	if c.life != l {
 		c.life = l
@@ -186,7 +196,7 @@ func (c *checker) enter(l *life) {
 	}
 }
 
-// begin sets the position of a stream whose request has no id.
+// begin sets the position of a stream whose request has no ID.
 func (c *checker) begin() {
 	l, start := c.life, &c.start
 	through := l.last(c.it.group)
@@ -213,8 +223,7 @@ func (c *checker) begin() {
 	c.accept(c.it)
 }
 
-// since returns the time from which the subscriber asks for events, if its
-// stream begins at the time of an item.
+// since returns the time from which a request at the time of it asks for events.
 func (c *checker) since(it *item) time.Time {
 	if c.ago > 0 {
 		return it.time.Add(-c.ago)
@@ -222,9 +231,11 @@ func (c *checker) since(it *item) time.Time {
 	return c.start.Time
 }
 
-// lastN returns the sequence that is followed by n selected events up to
-// through. It does not count events that may be lost; if unsure, it does count
-// events that may have been lost only since the attempt.
+// lastN returns a sequence after which n selected events up to through follow, or
+// 0 if there are fewer. If unsure is false, it does not count events that may be
+// lost. If unsure is true, it also counts events that may be lost, but that the
+// broker may still have had at the attempt. So the broker's last n events begin
+// between lastN with false and lastN with true.
 func (c *checker) lastN(n int, through uint64, unsure bool) uint64 {
 	for seq := through; seq > 0; seq-- {
 		e := c.life.at(seq)
@@ -240,15 +251,15 @@ func (c *checker) lastN(n int, through uint64, unsure bool) uint64 {
 	return 0
 }
 
-// selected reports whether a topic of an event is selected, regardless of the
-// filter.
+// selected reports whether the subject's selection selects a topic of an event. It
+// ignores the filter, because gaps do so too.
 func (c *checker) selected(e *published) bool {
 	_, ok := topicOf(&c.s.sel, e)
 	return ok
 }
 
-// resumeAt sets the position of a stream whose request has a position as its
-// id.
+// resumeAt sets the position of a stream whose request has the ID of a position. If
+// p is not valid in the life now, resumeAt sets whys instead.
 func (c *checker) resumeAt(now *life, p sse.Position) error {
 	l := c.w.lifeOf(p.Epoch)
 	e := now.at(p.Seq)
@@ -281,8 +292,10 @@ func (c *checker) resumeAt(now *life, p sse.Position) error {
 	return nil
 }
 
-// resumeOwn sets the position of a stream whose request has an id of the
-// application.
+// resumeOwn sets the position of a stream whose request has an ID that the
+// application chose. Several events may have this ID. The broker begins after the
+// first of these events that it still has: one of the events first to last.
+// resumeOwn sets whys if the broker may have none of them.
 func (c *checker) resumeOwn(now *life) {
 	c.whys = []sse.GapReason{sse.GapUnknown}
 	first, last := uint64(0), uint64(0)
@@ -303,15 +316,16 @@ func (c *checker) resumeOwn(now *life) {
 	if first == 0 {
 		return
 	}
-	if c.whys != nil { // the broker may or may not know the id
+	if c.whys != nil { // the broker may or may not have an event with the ID
 		c.whys = append(c.whys, "")
 	}
 	c.enter(now)
 	c.opt, c.pos = first, last
-	c.least = 0 // an id that is used twice leads back
+	c.least = 0 // the first event with the ID may be older than the last event received
 }
 
-// checkEvent checks an event.
+// checkEvent checks that an event is selected, that it may arrive now, and that no
+// event before it is missing without a gap.
 func (c *checker) checkEvent(event sse.Event) error {
 	e, err := c.w.identify(event)
 	if err != nil {
@@ -324,7 +338,7 @@ func (c *checker) checkEvent(event sse.Event) error {
 		return fmt.Errorf("no gap for %v came before the event", c.whys)
 	}
 	if c.whys != nil {
-		c.enter(c.w.lives[c.attempt.life]) // the broker has trusted the id
+		c.enter(c.w.lives[c.attempt.life]) // the broker has accepted the ID
 		if p, err := sse.ParsePosition(c.attempt.asked); err == nil {
 			c.pos, c.opt = p.Seq, p.Seq
 		}
@@ -374,8 +388,7 @@ func (c *checker) checkContent(e *published, got sse.Event) error {
 	return nil
 }
 
-// skip checks that all selected events after pos and up to through are
-// accounted for.
+// skip checks that each selected event after pos up to through may be missing.
 func (c *checker) skip(through uint64) error {
 	for seq := max(c.pos, c.synced) + 1; seq <= through; seq++ {
 		e := c.life.at(seq)
@@ -388,7 +401,8 @@ func (c *checker) skip(through uint64) error {
 	return nil
 }
 
-// checkMissing checks that there is a reason why an event did not arrive.
+// checkMissing checks that there is a reason why an event did not arrive, and that
+// a gap covers the event.
 func (c *checker) checkMissing(e *published) error {
 	seq := e.at.Seq
 	lost := c.life.mayBeLost(e, c.it.group, c.it.time)
@@ -404,8 +418,8 @@ func (c *checker) checkMissing(e *published) error {
 	return fmt.Errorf("event %d is missing although it is stored; gaps up to %d", seq, c.gapEnd)
 }
 
-// superseded reports whether each selected topic of an event has a newer event.
-// If sure, a newer event that may have been removed does not count.
+// superseded reports whether each selected topic of e has a newer event up to
+// through. If sure is true, an event that may have been removed does not count.
 func (c *checker) superseded(e *published, through uint64, sure bool) bool {
 	for _, topic := range e.topics {
 		if selects(&c.s.sel, topic) && !c.newer(e, topic, through, sure) {
@@ -415,6 +429,7 @@ func (c *checker) superseded(e *published, through uint64, sure bool) bool {
 	return true
 }
 
+// newer reports whether the topic has an event after e and up to through.
 func (c *checker) newer(e *published, topic string, through uint64, sure bool) bool {
 	for seq := e.at.Seq + 1; seq <= through; seq++ {
 		other := c.life.at(seq)
@@ -426,8 +441,7 @@ func (c *checker) newer(e *published, topic string, through uint64, sure bool) b
 	return false
 }
 
-// checkSync checks that the subscriber has received everything, because the
-// world has settled.
+// checkSync checks that the subscriber has received everything that was published.
 func (c *checker) checkSync() error {
 	switch {
 	case slices.Contains(c.whys, ""):
@@ -435,15 +449,15 @@ func (c *checker) checkSync() error {
 	case c.whys != nil:
 		return fmt.Errorf("no gap for %v has come", c.whys)
 	case c.life == nil:
-		return nil // refused, and no attempt since
+		return nil // the subscriber was refused and has not asked for a stream since
 	}
 	if c.life != c.w.lives[c.attempt.life] {
 		return fmt.Errorf("the subscriber is in another life than its broker")
 	}
 	through := c.life.last(c.it.group)
 	if c.w.log != nil {
-		// An event that the log removed before the broker could follow it wakes no
-		// subscriber: its gap comes with the next event.
+		// The log may remove an event before the broker's Follow reaches it. Such an
+		// event wakes no subscriber, and its gap is sent before the next event.
 		for seq := max(c.pos, c.synced) + 1; seq <= through; seq++ {
 			if c.lostAt(seq) {
 				through = seq - 1
@@ -461,8 +475,8 @@ func (c *checker) checkSync() error {
 	return nil
 }
 
-// skippedAll reports whether no event comes after the skipped events, and the
-// newest of these is still stored.
+// skippedAll reports whether LagSkip has left out even the newest selected event,
+// although this event is still stored.
 func (c *checker) skippedAll() bool {
 	for seq := c.life.last(c.it.group); seq > 0; seq-- {
 		if c.selected(c.life.at(seq)) {
@@ -472,8 +486,7 @@ func (c *checker) skippedAll() bool {
 	return false
 }
 
-// identify returns the event that was published with the number in the data of
-// event.
+// identify returns the published event whose number is at the start of event.Data.
 func (w *world) identify(event sse.Event) (*published, error) {
 	token, _, _ := strings.Cut(event.Data, " ")
 	n, err := strconv.Atoi(token)

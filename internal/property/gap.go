@@ -7,7 +7,12 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// checkGap checks a gap.
+// checkGap checks the fields of a gap, checks that there is a reason for the gap,
+// and continues at the position in its ID.
+//
+// A gap covers the events after its Asked and up to its Available. The stream
+// continues after the gap's ID, so events between the ID and Available that are
+// still stored must arrive.
 func (c *checker) checkGap(event sse.Event) error {
 	gap, err := sse.Decode[sse.Gap](event)
 	if err != nil {
@@ -65,8 +70,8 @@ func (c *checker) checkGap(event sse.Event) error {
 	return c.cover(&gap, available.Seq, id.Seq)
 }
 
-// checkPosition checks that a position is in a life. If the event may have been
-// removed, its check may be 0.
+// checkPosition checks that p is the position of an event of the life l, or the
+// beginning of l. If the event may have been removed, its Check may be 0.
 func (c *checker) checkPosition(l *life, p sse.Position) error {
 	e := l.at(p.Seq)
 	switch {
@@ -80,11 +85,11 @@ func (c *checker) checkPosition(l *life, p sse.Position) error {
 	return fmt.Errorf("a position that no event has: %+v", p)
 }
 
-// checkAsked checks the position after which a gap begins, and returns its
-// sequence.
+// checkAsked checks Asked, the position after which a gap begins. It returns the
+// sequence of that position.
 func (c *checker) checkAsked(gap *sse.Gap, now *life) (uint64, error) {
 	if c.whys != nil && slices.Contains(c.whys, "") {
-		// The broker has trusted the id of the request.
+		// The reason of the gap is not the ID, so the broker has accepted the ID.
 		c.enter(now)
 		if p, err := sse.ParsePosition(c.attempt.asked); err == nil {
 			c.pos, c.opt = p.Seq, p.Seq
@@ -103,7 +108,7 @@ func (c *checker) checkAsked(gap *sse.Gap, now *life) (uint64, error) {
 		return 0, fmt.Errorf("a gap after %d, inside the gap before it up to %d", p.Seq, c.gapEnd)
 	}
 	if c.attempt.asked == gap.Asked && !c.seen {
-		return p.Seq, nil // the broker may have forgotten the check of this position
+		return p.Seq, nil // the broker repeats the ID, and need not know its Check
 	}
 	if err := c.checkPosition(now, p); err != nil {
 		return 0, fmt.Errorf("a gap after %w", err)
@@ -114,9 +119,10 @@ func (c *checker) checkAsked(gap *sse.Gap, now *life) (uint64, error) {
 	return p.Seq, err
 }
 
-// checkReached checks that the subscriber has received everything up to seq and
-// nothing after it: no selected event may lie between seq and the range opt to
-// pos.
+// checkReached checks that a gap may begin or end at seq. If seq is less than opt,
+// the subscriber must not have received an event after seq: no selected event may
+// lie between seq and opt. Otherwise, each selected event after pos and up to seq
+// must be missing for a reason.
 func (c *checker) checkReached(seq uint64) error {
 	if seq < c.opt {
 		for s := seq + 1; s <= c.opt; s++ {
@@ -130,8 +136,9 @@ func (c *checker) checkReached(seq uint64) error {
 	return c.skip(seq)
 }
 
-// checkTrimmed checks that selected events were removed, and that the gap ends
-// at a removed event.
+// checkTrimmed checks a gap with the reason "trimmed": selected events must have
+// been removed, and the gap must end at or before a removed event. With LossNew, it
+// may end at any event.
 func (c *checker) checkTrimmed(asked, available, id uint64) error {
 	if c.s.sel.Loss == sse.LossRefuse {
 		return fmt.Errorf("a gap, although the policy is LossRefuse")
@@ -150,10 +157,10 @@ func (c *checker) checkTrimmed(asked, available, id uint64) error {
 	return nil
 }
 
-// lossKnown returns the sequence up to which a loss may have been the reason
-// for a gap up to available. A log returns only its newest loss. If the broker
-// still has that event in memory, it cannot know whether another event was lost
-// before it.
+// lossKnown returns the largest sequence of a lost event that may be the reason for
+// a gap up to available. A log reports only its newest loss, which may be after
+// available: if the broker still has that lost event in memory, it sends the event,
+// but it does not know whether older events are lost.
 func (c *checker) lossKnown(available uint64) uint64 {
 	if c.w.log != nil {
 		return c.life.last(c.it.group)
@@ -161,6 +168,8 @@ func (c *checker) lossKnown(available uint64) uint64 {
 	return available
 }
 
+// lostIn reports whether a selected event after after and up to through may have
+// been removed.
 func (c *checker) lostIn(after, through uint64) bool {
 	for seq := after + 1; seq <= through; seq++ {
 		if c.lostAt(seq) {
@@ -170,19 +179,21 @@ func (c *checker) lostIn(after, through uint64) bool {
 	return false
 }
 
-// lostAt reports whether an event of the selection may have been removed.
+// lostAt reports whether there is a selected event at seq and it may have been
+// removed.
 func (c *checker) lostAt(seq uint64) bool {
 	e := c.life.at(seq)
 	return e != nil && c.selected(e) && c.life.mayBeLost(e, c.it.group, c.it.time)
 }
 
-// checkLagging checks that the subscriber was too far behind.
+// checkLagging checks a gap with the reason "lagging": the subscriber must have been
+// more than its MaxLag or MaxLagBytes behind.
 func (c *checker) checkLagging(asked, available uint64) error {
 	sel := &c.s.sel
 	through := c.life.last(c.it.group)
 	from := asked
 	if asked != c.latest {
-		from = min(asked, c.pos) // the gap before this one may have ended after pos
+		from = min(asked, c.pos) // Asked may be the end of an earlier gap, after pos
 	}
 	events, bytes := c.life.behind(sel, from, through)
 	if events <= sel.MaxLag && bytes <= sel.MaxLagBytes {
@@ -203,7 +214,8 @@ func (c *checker) checkLagging(asked, available uint64) error {
 	return nil
 }
 
-// cover updates the position of the subscriber to the id of a gap.
+// cover moves the position of the subscriber to the ID of a gap, after it has
+// checked that every selected event up to there is accounted for.
 func (c *checker) cover(gap *sse.Gap, available, id uint64) error {
 	if c.s.sel.Loss == sse.LossNew && gap.Why != "lagging" {
 		newest := min(c.attempt.from, c.life.last(c.attempt.group))
@@ -227,7 +239,8 @@ func (c *checker) cover(gap *sse.Gap, available, id uint64) error {
 	return nil
 }
 
-// checkRefusal checks that events the subscriber asked for were lost.
+// checkRefusal checks that LossRefuse has ended the stream for a reason: events that
+// the subscriber asked for were lost. The subject continues as a new subscriber.
 func (c *checker) checkRefusal() error {
 	c.w.count("refused")
 	defer c.reset()
@@ -247,7 +260,8 @@ func (c *checker) checkRefusal() error {
 	return fmt.Errorf("a refusal, although no event was lost after %d", c.opt)
 }
 
-// reset makes the subject a new subscriber without an id.
+// reset forgets everything about the subject's earlier streams, because a refused
+// subject continues as a new subscriber without an ID.
 func (c *checker) reset() {
 	*c = checker{w: c.w, s: c.s, attempt: c.attempt, it: c.it}
 }

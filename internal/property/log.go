@@ -8,7 +8,7 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// logKeeper models the retention of a reference log.
+// logKeeper models the retention of a [reflog.Log].
 type logKeeper struct {
 	rules []reflog.Retention
 	live  []*published
@@ -24,6 +24,8 @@ func (k *logKeeper) add(e *published) {
 	}
 }
 
+// apply applies the limits on entries and bytes of one rule. A limit of age is the
+// concern of aged.
 func (k *logKeeper) apply(rule *reflog.Retention, group int) {
 	if rule.Entries == 0 && rule.Bytes == 0 {
 		return
@@ -55,11 +57,11 @@ func (k *logKeeper) aged(e *published, _ int, now time.Time) bool {
 	return false
 }
 
-// exact is false, because the broker's window may still have an event that the
-// log has removed.
+// exact returns false, because the broker may still have an event in memory that
+// the log has removed.
 func (k *logKeeper) exact() bool { return false }
 
-// applies reports whether a rule is for one of the topics of an event.
+// applies reports whether a rule applies to an event.
 func applies(rule *reflog.Retention, e *published) bool {
 	if rule.Pattern == (sse.Pattern{}) {
 		return true

@@ -9,45 +9,45 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// published is an event as the model knows it.
+// published is a published event in the model.
 type published struct {
-	token    int  // the number in its data
-	more     bool // the next event was published with the same call
-	life     int  // index of its life in world.lives
+	token    int  // a unique number, with which the event's data begins
+	more     bool // the next event was published with the same call of Append
+	life     int  // index of the event's life in world.lives
 	at       sse.Position
-	topics   []string // each once; {""} without any
+	topics   []string // each topic once; {""} if the event was published without a topic
 	event    sse.Event
 	time     time.Time
-	group    int   // the group in which it was published
-	lost     int   // the group in which retention removed it, or never
-	unwanted []int // without a log: for each topic, the group in which its rule gave the event up
+	group    int   // the group in which the event was published
+	lost     int   // the group in which a limit of retention removed the event, or never
+	unwanted []int // without a log: for each topic, the group in which its rule excluded e, or never
 	size     int64 // bytes on the wire
 }
 
-// never is the number of a group that is not reached. A group contains the
-// actions between two moments at which the world is settled: the order of two
-// actions in one group is unknown.
+// never is greater than the number of any group.
 const never = math.MaxInt
 
-// life contains the events published in one epoch of a log, in order.
+// life contains the events that were published in one epoch, in order.
 type life struct {
 	epoch  uint64
 	events []*published // with the sequences 1, 2, 3, …
 	keep   keeper
 }
 
-// keeper models retention: it knows which events may have been removed.
+// keeper models retention: it computes which events may have been removed.
 type keeper interface {
-	// add adds the events one by one, in order.
+	// add adds the next event, and sets published.lost of each event that a limit
+	// on events or bytes then removes.
 	add(e *published)
-	// aged reports whether an event may have been removed because of its age.
+	// aged reports whether e may have been removed because of its age, at the time
+	// now in the given group.
 	aged(e *published, group int, now time.Time) bool
-	// exact reports whether every event with published.lost set has been removed
-	// for sure, not just possibly.
+	// exact reports whether an event with published.lost set cannot arrive any more.
+	// If false, subscribers may still receive such an event.
 	exact() bool
 }
 
-// at returns the event with a sequence, or nil.
+// at returns the event with the given sequence, or nil if there is none.
 func (l *life) at(seq uint64) *published {
 	if seq == 0 || seq > uint64(len(l.events)) {
 		return nil
@@ -55,7 +55,7 @@ func (l *life) at(seq uint64) *published {
 	return l.events[seq-1]
 }
 
-// last returns the newest sequence at the end of a group.
+// last returns the sequence of the newest event at the end of a group, or 0.
 func (l *life) last(group int) uint64 {
 	n := len(l.events)
 	for n > 0 && l.events[n-1].group > group {
@@ -64,7 +64,7 @@ func (l *life) last(group int) uint64 {
 	return uint64(n)
 }
 
-// add adds the next event.
+// add adds the next event. It returns an error unless e has the next sequence.
 func (l *life) add(e *published) error {
 	if want := uint64(len(l.events)) + 1; e.at.Seq != want || e.at.Epoch != l.epoch {
 		return fmt.Errorf("got the position %+v, want sequence %d in epoch %d", e.at, want, l.epoch)
@@ -86,7 +86,7 @@ type windowKeeper struct {
 	rules  []sse.TopicRetention
 	live   []*published
 	bytes  int64
-	wanted map[string][]*published // by topic: the events that its rule retains
+	wanted map[string][]*published // by topic: the events that the topic's rule retains
 	sizes  map[string]int64        // by topic: the size of those events in bytes
 }
 
@@ -109,6 +109,8 @@ func (k *windowKeeper) add(e *published) {
 	}
 }
 
+// exact is false if there is a limit of age: events that are removed because of
+// their age leave room for events that add has marked as lost.
 func (k *windowKeeper) exact() bool {
 	for i := range k.rules {
 		if k.rules[i].Age > 0 {
@@ -118,10 +120,13 @@ func (k *windowKeeper) exact() bool {
 	return k.limits.Age == 0
 }
 
+// exceeds reports whether events exceed a limit. A limit of zero means no limit.
+// The last event is retained even if it is larger than the limit.
 func exceeds(maxEvents int, maxBytes int64, events int, bytes int64) bool {
 	return events > 1 && (maxEvents > 0 && events > maxEvents || maxBytes > 0 && bytes > maxBytes)
 }
 
+// rule returns the first rule whose pattern matches the topic, or nil.
 func (k *windowKeeper) rule(topic string) *sse.TopicRetention {
 	for i := range k.rules {
 		if matches(k.rules[i].Pattern.String(), topic) {
@@ -131,8 +136,8 @@ func (k *windowKeeper) rule(topic string) *sse.TopicRetention {
 	return nil
 }
 
-// unwant records that the rule of a topic gives an event up. An event that no
-// topic retains is removed.
+// unwant records that the rule of a topic no longer retains an event. If no topic
+// retains the event any more, unwant removes the event.
 func (k *windowKeeper) unwant(e *published, topic string, group int) {
 	retained := 0
 	for i, other := range e.topics {
@@ -150,6 +155,7 @@ func (k *windowKeeper) unwant(e *published, topic string, group int) {
 	}
 }
 
+// remove removes an event from the window and from all of its topics.
 func (k *windowKeeper) remove(e *published, group int) {
 	e.lost = group
 	k.bytes -= e.size
@@ -166,6 +172,9 @@ func (k *windowKeeper) remove(e *published, group int) {
 	}
 }
 
+// aged reports true if the event is too old for the limits of the whole window. It
+// also reports true if no topic retains the event: each topic's rule has excluded
+// it, or the event is too old for that rule.
 func (k *windowKeeper) aged(e *published, group int, now time.Time) bool {
 	age := now.Sub(e.time)
 	if k.limits.Age > 0 && age > k.limits.Age {
@@ -198,7 +207,8 @@ func selects(sel *sse.Selection, topic string) bool {
 	return false
 }
 
-// matches reports whether a pattern selects a topic.
+// matches reports whether a pattern selects a topic. It does not use package sse,
+// so that it can find errors there.
 func matches(pattern, topic string) bool {
 	want, got := strings.Split(pattern, "/"), strings.Split(topic, "/")
 	for i, segment := range want {
@@ -212,8 +222,8 @@ func matches(pattern, topic string) bool {
 	return len(want) == len(got)
 }
 
-// topicOf returns the first selected topic of an event, and whether any topic
-// is selected.
+// topicOf returns the first topic of an event that sel selects. It returns false if
+// sel selects no topic of the event.
 func topicOf(sel *sse.Selection, e *published) (string, bool) {
 	for _, topic := range e.topics {
 		if selects(sel, topic) {
@@ -223,8 +233,9 @@ func topicOf(sel *sse.Selection, e *published) (string, bool) {
 	return "", false
 }
 
-// behind returns the number of events after one sequence and up to another, and
-// their bytes, counted as for Selection.MaxLag: once for each match.
+// behind returns the number and the bytes of the selected events after the sequence
+// after and up to the sequence through. As for Selection.MaxLag, an event counts
+// once for each selected topic and for each pattern that matches it.
 func (l *life) behind(sel *sse.Selection, after, through uint64) (events int, bytes int64) {
 	for seq := after + 1; seq <= through; seq++ {
 		e := l.at(seq)

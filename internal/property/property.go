@@ -1,17 +1,34 @@
 // Package property checks the resume property of package sse with random
-// programs. The property: each subscriber receives the events of the log that
-// its selection selects, and gaps account for all events that are missing. It
-// holds even if brokers restart, subscribers stall and connections break.
+// programs. The resume property: each subscriber receives the events that its
+// selection selects, and receives a gap for all events that are missing. The
+// property must hold even if brokers restart, subscribers stall and connections
+// break.
 //
-// A program publishes, subscribes, stalls, cuts, restarts and lets time pass
-// (world.go, steps.go). Each subscriber records everything it sees
-// (subject.go). At the end a checker compares the record with a model of the
-// log (model.go, log.go, check.go, gap.go).
+// A program is a sequence of random steps: it publishes, subscribes, stalls, cuts
+// connections, restarts the broker or lets time pass (world.go, steps.go). Each
+// subscriber records everything it receives (subject.go). At its end, a checker
+// compares the record with a model of the log (model.go, log.go, check.go,
+// gap.go).
 //
 //	go test ./internal/property
 //
 // runs the programs with held streams. The tests of package sse run them with
-// parked streams, because parking in memory is possible only there.
+// parked streams, because only those tests can park connections in memory.
+//
+// The comments in this package use these terms:
+//
+//   - A sequence is the sequence number of an event, Seq in [sse.Position].
+//   - A life contains the events of one epoch. Without a log, each broker begins a
+//     new life. Brokers with a log share one life.
+//   - A subject is a subscriber under test. It subscribes again when its stream
+//     ends.
+//   - The world is the state of a running program. It has settled when all its
+//     goroutines are blocked, so that every subject which reads has received all
+//     events.
+//   - A group contains everything that happens between two moments at which the
+//     world has settled. Groups are numbered. The order of two actions in one group
+//     is unknown.
+//   - An event is lost when retention has removed it.
 package property
 
 import (
@@ -32,12 +49,13 @@ import (
 // programSteps is the number of steps of a random program.
 const programSteps = 250
 
-// Test runs random programs, each in all of the waits, until they have done the
-// given number of steps.
+// Test runs random programs until they have done the given number of steps. Each
+// program runs once with each of the waits.
 //
 // The environment variable SSE_TEST_STEPS replaces the number of steps.
 // SSE_TEST_SEED sets the seed of the first program, for example to the seed in
-// the message of a failure; without SSE_TEST_STEPS, only this program runs.
+// the message of a failure. If SSE_TEST_SEED is set and SSE_TEST_STEPS is not,
+// only this program runs.
 func Test(t *testing.T, waits []brokertest.Wait, steps int) {
 	t.Helper()
 	seed, single := uint64(1), false
@@ -67,12 +85,13 @@ func Test(t *testing.T, waits []brokertest.Wait, steps int) {
 	}
 }
 
-// checkCounts checks that the programs have reached every case that the
-// property is about.
+// checkCounts checks that every reason of a gap and of a stream's end has happened,
+// so that the programs have tested all of them. counts has the number of times by
+// name, and done is the number of steps.
 func checkCounts(t *testing.T, counts map[string]int, done int) {
 	t.Helper()
 	for _, expected := range []struct {
-		steps int // number of steps within which the cases must happen
+		steps int // the names must have happened if so many steps are done
 		names []string
 	}{
 		{10_000, []string{
@@ -99,8 +118,8 @@ func parseNumber(t *testing.T, text string) int {
 	return n
 }
 
-// runProgram runs a random program, checks its result, and returns the number
-// of its steps. Programs with an even seed have a log.
+// runProgram runs a random program, checks the record of each subject, and returns
+// the number of steps. Programs with an even seed have a log.
 func runProgram(t *testing.T, wait brokertest.Wait, seed uint64, counts map[string]int) int {
 	t.Helper()
 	w := newWorld(t, wait, seed, seed%2 == 0, counts)
@@ -111,8 +130,9 @@ func runProgram(t *testing.T, wait brokertest.Wait, seed uint64, counts map[stri
 	return programSteps
 }
 
-// finish waits until every subject has a stream and has caught up, and checks
-// all of them.
+// finish waits until every subject has a stream and has received all events. It
+// checks the record of each, shuts the broker down, and checks that the broker has
+// called OnDisconnect for every subscriber.
 func (w *world) finish() {
 	for _, s := range w.subjects {
 		s.stall(false)
@@ -145,6 +165,7 @@ func (w *world) finish() {
 	}
 }
 
+// allOpen reports whether each subject has a stream or has given up.
 func (w *world) allOpen() bool {
 	for _, s := range w.subjects {
 		if !s.isSettled() {

@@ -12,8 +12,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// steps lists the possible steps, each with its weight. The function do makes
-// the step and returns its description for the message of a failure.
+// steps lists the possible steps. The probability of a step is proportional to its
+// weight. The function do executes the step, and returns a description for the
+// message of a failure.
 var steps = []struct {
 	weight int
 	name   string
@@ -35,8 +36,8 @@ var steps = []struct {
 	{3, "nothing", func(*world) string { return "" }},
 }
 
-// step does a random step. In 60% of the cases, it then waits until the world
-// has settled.
+// step executes a random step. With a probability of 60%, it then waits until the
+// world has settled.
 func (w *world) step() {
 	total := 0
 	for _, s := range steps {
@@ -62,7 +63,7 @@ var (
 	somePatterns = []string{"**", "*", "room/*", "room/**", "room/1", "*/1", "*/*/chat", "rare/*", "a"}
 )
 
-// drawNames draws the topics and patterns of this program.
+// drawNames draws at random the topics and patterns that this program uses.
 func (w *world) drawNames() {
 	w.topics, w.patterns = slices.Clone(someTopics), slices.Clone(somePatterns)
 	for _, names := range []*[]string{&w.topics, &w.patterns} {
@@ -87,7 +88,7 @@ func (w *world) pattern() sse.Pattern {
 	return p
 }
 
-// event draws an event and its topics.
+// event returns a random event and its topics.
 func (w *world) event() (sse.Event, []string) {
 	var topics []string
 	for range w.pick(0, 1, 1, 1, 1, 2, 3) {
@@ -119,7 +120,7 @@ func (w *world) publishOne() string {
 		w.tokens.Load()-1, w.newest.Load(), topics, event.ID, len(event.Data))
 }
 
-// burst publishes several events, one after the other or with one call.
+// burst publishes up to 40 events, with one call for each or with one call for all.
 func (w *world) burst() string {
 	n := 1 + w.rand.IntN(40)
 	event, topics := w.event()
@@ -225,8 +226,8 @@ func (w *world) drawStart(s *subject) {
 	}
 }
 
-// drawID makes a subject start after an event, or after an id that no event
-// has.
+// drawID makes a subject start after the event e, or after an ID or position that
+// no event has.
 func (w *world) drawID(s *subject, e *published) {
 	switch w.rand.IntN(8) {
 	case 0:
@@ -249,7 +250,7 @@ func (w *world) drawID(s *subject, e *published) {
 	}
 }
 
-// drawSubject returns one of the subjects, or nil if there are none.
+// drawSubject returns a random subject, or nil if there are none.
 func (w *world) drawSubject() *subject {
 	if len(w.subjects) == 0 {
 		return nil
@@ -257,7 +258,7 @@ func (w *world) drawSubject() *subject {
 	return w.subjects[w.rand.IntN(len(w.subjects))]
 }
 
-// unsubscribe verifies a subject and removes it.
+// unsubscribe stops a subject, checks its record, and removes it.
 func (w *world) unsubscribe() string {
 	s := w.drawSubject()
 	if s == nil {
@@ -275,7 +276,8 @@ func (w *world) unsubscribe() string {
 	return fmt.Sprint(s.n)
 }
 
-// restartSubject stops a subject and runs it again, sometimes after a burst.
+// restartSubject stops a subject and runs it again. With a probability of 50%,
+// events are published in between.
 func (w *world) restartSubject() string {
 	s := w.drawSubject()
 	if s == nil {
@@ -324,13 +326,13 @@ func (w *world) stall() string {
 	return fmt.Sprint(s.n, " ", on)
 }
 
-// restart replaces the broker in one of three ways: 0, 1 or 2.
+// restart shuts the broker down and begins a new broker, in one of three ways.
 func (w *world) restart() string {
 	old, _ := w.current()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	way := w.pick(0, 1, 2)
-	if way == 0 { // every stream ends in time, before the new broker begins
+	if way == 0 { // Shutdown ends every stream before the new broker begins
 		_ = old.Shutdown(ctx)
 	}
 	w.begin()
@@ -350,8 +352,9 @@ func (w *world) passTime() string {
 	return d.String()
 }
 
-// flood publishes on so many topics that the broker cannot store for each topic
-// the position of its newest lost event.
+// flood publishes on 17408 topics. For so many topics, the broker does not record
+// the newest lost event of each. Without a log, flood does so with a probability of
+// 10%, because it takes long. With a log, it does nothing.
 func (w *world) flood() string {
 	_, n := w.current()
 	if w.rand.IntN(10) > 0 || w.log != nil {
@@ -368,7 +371,7 @@ func (w *world) flood() string {
 	return "up to " + fmt.Sprint(w.newest.Load())
 }
 
-// countEnd counts the reason why a stream has ended.
+// countEnd counts the reason for which a stream has ended.
 func (w *world) countEnd(err error) {
 	for _, reason := range []error{sse.ErrPeerGone, sse.ErrShutdown, sse.ErrLagging, sse.ErrKicked,
 		sse.ErrExpired, sse.ErrClosed} {

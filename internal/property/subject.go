@@ -14,16 +14,16 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// subject is a subscriber that records everything it sees: a client, or a loop
-// around Broker.Subscribe.
+// subject is a subscriber that records everything it receives. It is an
+// [sse.Client], or a loop around [sse.Broker.Subscribe].
 type subject struct {
 	w      *world
-	n      int  // its index in world.all
-	called bool // it calls Broker.Subscribe
+	n      int  // the subject's index in world.all
+	called bool // the subject calls Broker.Subscribe; otherwise it is a client
 	sel    sse.Selection
-	start  sse.Start     // of the first stream
-	ago    time.Duration // instead of start.Time
-	filter int           // if not 0, its selection leaves out one event in so many
+	start  sse.Start     // start of a stream while the subject has no ID
+	ago    time.Duration // if not 0, streams start this long before now, and start is zero
+	filter int           // if not 0, the filter of sel excludes about one event in so many
 	client *sse.Client
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -31,12 +31,12 @@ type subject struct {
 
 	mu      sync.Mutex // guards the following
 	items   []item
-	lastID  string        // of the last event seen
-	fresh   bool          // the client is new, so it has seen no cursor
-	newOnly bool          // it was refused, so it starts with new events
-	gate    chan struct{} // closed when it may read on; nil unless it stalls
-	open    bool          // it has a stream
-	ended   error         // why it has given up
+	lastID  string        // LastEventID of the last event received
+	fresh   bool          // the client is new, so it has received no cursor
+	newOnly bool          // the subject was refused, so it starts with new events
+	gate    chan struct{} // closed when the subject may read again; nil unless it stalls
+	open    bool          // the subject has a stream
+	ended   error         // the error with which the subject has given up, or nil
 }
 
 func (s *subject) String() string {
@@ -50,10 +50,10 @@ func (s *subject) String() string {
 		sel.Loss, s.start, s.ago)
 }
 
-// passes reports whether the filter of its selection lets an event pass.
+// passes reports whether the filter of the subject's selection accepts an event.
 func (s *subject) passes(e *published) bool { return s.filter == 0 || e.passes(s.filter) }
 
-// record adds an item.
+// record adds an item to the record, with the current group and time.
 func (s *subject) record(it item) {
 	it.group, it.time = int(s.w.group.Load()), time.Now()
 	s.mu.Lock()
@@ -67,7 +67,8 @@ func (s *subject) record(it item) {
 // maxItems is larger than the number of items in any correct program.
 const maxItems = 200_000
 
-// recordAttempt records that the subject has asked a broker for a stream.
+// recordAttempt records that the subject has asked a broker for a stream. life is
+// the index of the broker's life, and asked is the ID in the request.
 func (s *subject) recordAttempt(life int, asked string) {
 	s.mu.Lock()
 	fresh := s.fresh || s.called
@@ -76,7 +77,7 @@ func (s *subject) recordAttempt(life int, asked string) {
 	s.record(item{kind: itemAttempt, life: life, asked: asked, from: s.w.newest.Load(), fresh: fresh})
 }
 
-// receive records an event, and then waits while the subject stalls.
+// receive records an event or a gap. While the subject stalls, receive then blocks.
 func (s *subject) receive(event sse.Event) {
 	kind := itemEvent
 	if event.Type == "sse.gap" {
@@ -95,7 +96,7 @@ func (s *subject) receive(event sse.Event) {
 	}
 }
 
-// stall makes the subject stop reading, or read on.
+// stall makes the subject stop reading if on is true, and continue otherwise.
 func (s *subject) stall(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,8 +122,8 @@ func (s *subject) isSettled() bool {
 	return s.open || s.ended != nil
 }
 
-// sync records that the world has settled, if the subject has a stream and
-// reads.
+// sync records that the world has settled, if the subject has a stream and does not
+// stall.
 func (s *subject) sync() {
 	s.mu.Lock()
 	idle := s.open && s.gate == nil && s.ended == nil
@@ -132,7 +133,8 @@ func (s *subject) sync() {
 	}
 }
 
-// run starts the subject, after the last event it has seen if it ran before.
+// run starts the subject. If it ran before, it resumes after the last event that it
+// has received.
 func (s *subject) run() {
 	s.ctx, s.cancel = context.WithCancel(s.w.t.Context())
 	s.ended = nil
@@ -143,14 +145,15 @@ func (s *subject) run() {
 	}
 }
 
-// stop ends the subject, as an application would.
+// stop cancels the subject's context and waits until the subject has ended.
 func (s *subject) stop() {
 	s.cancel()
 	s.wg.Wait()
 	s.setOpen(false)
 }
 
-// runClient runs a client. After a refusal it continues with a new client.
+// runClient runs a client until the subject is stopped or gives up. After a
+// refusal, it continues with a new client.
 func (s *subject) runClient() {
 	for s.ctx.Err() == nil {
 		s.mu.Lock()
@@ -170,8 +173,8 @@ func (s *subject) runClient() {
 	}
 }
 
-// pause waits before the next attempt, so that fake time passes between
-// attempts.
+// pause waits for 20 ms before the next attempt. Otherwise attempts would follow
+// each other without end at the same fake time.
 func (s *subject) pause() {
 	select {
 	case <-time.After(20 * time.Millisecond):
@@ -179,8 +182,9 @@ func (s *subject) pause() {
 	}
 }
 
-// handleEnd records how the client ended. It reports whether to subscribe
-// again.
+// handleEnd handles the error with which a stream has ended for good. After a
+// refusal, it records the refusal and returns true: the subject must subscribe
+// again. Otherwise the subject was stopped or gives up, and handleEnd returns false.
 func (s *subject) handleEnd(err error) bool {
 	s.setOpen(false)
 	var gap *sse.Gap
@@ -201,8 +205,8 @@ func (s *subject) handleEnd(err error) bool {
 	return false
 }
 
-// newClient returns a client that starts after the last event seen, or at the
-// start of the subject. The caller holds mu.
+// newClient returns a client that starts after the last event received, or at
+// s.start if the subject has received none. The caller holds mu.
 func (s *subject) newClient() *sse.Client {
 	query := url.Values{"n": {strconv.Itoa(s.n)}}
 	id := s.lastID
@@ -246,7 +250,8 @@ func (s *subject) reconnect() {
 	}
 }
 
-// runCalled calls Broker.Subscribe, again each time that the stream ends.
+// runCalled calls Broker.Subscribe until the subject is stopped. It calls Subscribe
+// again each time that the stream ends.
 func (s *subject) runCalled() {
 	for s.ctx.Err() == nil {
 		broker, life := s.w.current()

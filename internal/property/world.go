@@ -23,8 +23,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// world is the state of one random program: the brokers, one after the other,
-// perhaps a log, and the subjects.
+// world is the state of one random program: the current broker, the log if there
+// is one, the subjects, and the model.
 type world struct {
 	t           *testing.T
 	wait        brokertest.Wait
@@ -41,24 +41,24 @@ type world struct {
 	cursor      sse.CursorForm
 	streams     sse.StreamOptions
 	maxAge      time.Duration
-	maxSubjects int         // largest number of subjects at a time
-	slow        atomic.Bool // clients read slowly
-	steps       []string    // descriptions of the steps done
-	counts      map[string]int
-	subjects    []*subject
-	flooded     map[*life]int // group from which the broker may lack positions of loss of topics
+	maxSubjects int            // largest number of subjects at a time
+	slow        atomic.Bool    // clients read slowly
+	steps       []string       // descriptions of the steps done
+	counts      map[string]int // number of steps, gaps and ends of streams, by name
+	subjects    []*subject     // the subjects that unsubscribe has not removed
+	flooded     map[*life]int  // by life, the group of its first flood
 
 	group  atomic.Int64
 	newest atomic.Uint64 // newest sequence of the current life
-	tokens atomic.Int64  // number of events drafted
+	tokens atomic.Int64  // number of calls of draft
 	hooks  atomic.Int64  // calls of OnConnect minus calls of OnDisconnect
 
 	mu        sync.Mutex // guards the following
 	broker    *sse.Broker
-	all       []*subject
-	lives     []*life
-	published []*published // by the number in their data
-	pending   []*published // the events of this group
+	all       []*subject   // including removed subjects
+	lives     []*life      // the last one is the life of broker
+	published []*published // by published.token
+	pending   []*published // the events of this group, which are not yet in a life
 }
 
 func newWorld(t *testing.T, wait brokertest.Wait, seed uint64, withLog bool,
@@ -80,7 +80,7 @@ func newWorld(t *testing.T, wait brokertest.Wait, seed uint64, withLog bool,
 	w.transport = &http.Transport{
 		Protocols:   protocols,
 		DialContext: w.dial,
-		// Without this limit, a stalled client would still receive a lot.
+		// Without this limit, an HTTP/2 client buffers megabytes while it stalls.
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 4 << 10},
 	}
 	t.Cleanup(w.transport.CloseIdleConnections)
@@ -92,7 +92,7 @@ func newWorld(t *testing.T, wait brokertest.Wait, seed uint64, withLog bool,
 // end stops the subjects and the broker that a failed program has left running.
 func (w *world) end() {
 	w.slow.Store(false)
-	time.Sleep(time.Second) // until slow reads are over
+	time.Sleep(time.Second) // until the last slow read has returned
 	for _, s := range w.subjects {
 		s.stop()
 	}
@@ -105,8 +105,8 @@ func (w *world) dial(context.Context, string, string) (net.Conn, error) {
 	return &link{Conn: w.server.Dial(), w: w}, nil
 }
 
-// link is a client's end of a connection. It reads slowly while the world is
-// slow.
+// link is a client's end of a connection. While world.slow is set, each Read takes
+// a millisecond and returns at most 100 bytes.
 type link struct {
 	net.Conn
 	w *world
@@ -120,7 +120,8 @@ func (l *link) Read(p []byte) (int, error) {
 	return l.Conn.Read(p)
 }
 
-// configure draws the retention and the options of the streams.
+// configure draws at random the names, the retention and the options of this
+// program.
 func (w *world) configure(withLog bool) {
 	w.drawNames()
 	w.slow.Store(w.chance(20))
@@ -151,7 +152,7 @@ func (w *world) configure(withLog bool) {
 	}
 }
 
-// limits draws a retention.
+// limits returns a random retention.
 func (w *world) limits() sse.Retention {
 	limits := sse.Retention{Events: w.pick(1, 2, 5, 20, 100, 0), Age: w.age()}
 	if w.chance(20) {
@@ -171,7 +172,8 @@ func (w *world) chance(percent int) bool { return w.rand.IntN(100) < percent }
 
 func (w *world) pick(values ...int) int { return values[w.rand.IntN(len(values))] }
 
-// begin starts a broker. Without a log, this begins another life.
+// begin starts a broker and makes it the current one. Without a log, the broker
+// begins another life.
 func (w *world) begin() {
 	b := &sse.Broker{
 		Retention: w.retention, TopicRetention: w.rules, Cursor: w.cursor, Streams: w.streams,
@@ -190,8 +192,8 @@ func (w *world) begin() {
 		n--
 	}
 	b.Select = func(r *http.Request) (sse.Selection, error) {
-		// A request that was canceled before its handler ran is no attempt: the
-		// subject may have recorded the next attempt already.
+		// Do not record an attempt for a request that was canceled before its handler
+		// ran: the subject may have recorded its next attempt already.
 		if err := r.Context().Err(); err != nil {
 			return sse.Selection{}, err
 		}
@@ -237,7 +239,7 @@ func (w *world) newKeeper() keeper {
 	}
 }
 
-// current returns the broker that requests reach, and the index of its life.
+// current returns the current broker, and the index of its life in w.lives.
 func (w *world) current() (*sse.Broker, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -286,8 +288,8 @@ func (w *world) publishAll(events []sse.Event, topics [][]string) {
 	}
 }
 
-// draft returns an event that is not published yet, with a unique number in its
-// data.
+// draft returns an event that is not published yet. Its data begins with a unique
+// number, so that identify finds the event again.
 func (w *world) draft(event sse.Event, topics []string, life int) *published {
 	token := int(w.tokens.Add(1)) - 1
 	event.Data = strings.TrimSpace(strconv.Itoa(token) + " " + event.Data)
@@ -323,18 +325,20 @@ func (w *world) record(e *published, at sse.Position) {
 	w.newest.Store(max(w.newest.Load(), at.Seq))
 }
 
-// passes reports whether the filter that leaves out one event in n lets an
-// event pass.
+// passes reports whether the filter n accepts the event.
 func (e *published) passes(n int) bool { return passes(e.event.Data, n) }
 
+// passes reports whether the filter n accepts an event with the data. The filter n
+// excludes about one event in n.
 func passes(data string, n int) bool {
 	hash := fnv.New32()
 	hash.Write([]byte(data))
 	return hash.Sum32()%uint32(n) != 0
 }
 
-// settle waits until the bubble is idle, adds the events of this group to the
-// model, and begins the next group.
+// settle waits until all other goroutines of the bubble are blocked. Then it adds
+// the events of this group to their lives, records an itemSync for each subject
+// unless clients read slowly, and begins the next group.
 func (w *world) settle() {
 	synctest.Wait()
 	w.mu.Lock()
@@ -360,15 +364,16 @@ func (w *world) settle() {
 	w.group.Add(1)
 }
 
-// inexact reports whether the broker may lack the positions of loss of some
-// topics, because there were too many topics. A gap may then be for events of
-// other topics.
+// inexact reports whether the life l has had a flood by the given group. The broker
+// then does not record the newest loss of each topic, so it may send a gap although
+// only events of other topics were lost.
 func (w *world) inexact(l *life, group int) bool {
 	from, ok := w.flooded[l]
 	return ok && group >= from
 }
 
-// verify checks the record of a subject.
+// verify checks the record of a subject against the model, and fails the test if the
+// resume property does not hold.
 func (w *world) verify(s *subject) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,21 +13,22 @@ import (
 	"github.com/sse-go/sse/internal/epoch"
 )
 
-// The file has one line of JSON for each entry in order, including removed
-// entries, and one for each epoch. The last epoch in the file is the epoch of
-// all entries. Each epoch has the same secret, the key of the checks:
+// A line is one line of the file, in JSON. The file has a line for each epoch, and
+// a line for each entry in order, including removed entries. The last epoch in the
+// file is the epoch of all entries. Each epoch's line has the same secret, the key
+// for [sse.Entry.Check]:
 //
 //	{"epoch":7,"secret":"…"}
 //	{"seq":1,"check":4,"time":1700000000000000000,"topics":["a"],"data":"aGVsbG8="}
 //
-// Before the entries of a request with a key, there is a line for the request:
+// A line for a request with a key precedes the lines of its entries:
 //
 //	{"key":"aw==","owner":"bw==","digest":"…","count":1}
 //
-// Bytes after the last line end belong to an Append that did not return, so no
-// reader has seen its entries. A damaged line, or a line out of order, means
-// that stored entries are lost: the log then ends before that line, in a new
-// epoch.
+// Bytes after the last line end were written by an Append that did not return.
+// Open removes them: no reader has received those entries. A damaged line or a line
+// out of order means that stored entries are lost. Open then removes that line and
+// all later ones, and begins a new epoch.
 type line struct {
 	Epoch  uint64        `json:"epoch,omitempty"`
 	Secret []byte        `json:"secret,omitempty"`
@@ -64,9 +65,8 @@ func (n *line) entry() sse.Entry {
 }
 
 // Open returns the log in the file at path, and creates the file if it does not
-// exist. Entries survive the process, however it ends, once Append has
-// returned. Only one process may have the file open. The caller must close the
-// log.
+// exist. After Append has returned, its entries survive even if the process is
+// killed. Only one process may have the file open. The caller must close the log.
 func Open(path string, opts *Options) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -82,7 +82,8 @@ func Open(path string, opts *Options) (*Log, error) {
 	return l, nil
 }
 
-// loadLocked reads the file and repairs its end.
+// loadLocked reads the file, removes an invalid end, and begins a new epoch if the
+// file was empty or damaged.
 func (l *Log) loadLocked() error {
 	last, damaged, err := l.scanLocked(bufio.NewReader(l.file))
 	if err != nil {
@@ -102,10 +103,11 @@ func (l *Log) loadLocked() error {
 	return nil
 }
 
-// scanLocked reads the entries up to the end of the file, or up to a damaged
-// line. It returns the last epoch in the file, or zero if there is none.
+// scanLocked reads the entries up to the end of the file or up to a damaged line,
+// and reports whether there was a damaged line. It sets l.size to the length of the
+// valid part. It returns the last epoch in that part, or zero if there is none.
 func (l *Log) scanLocked(r *bufio.Reader) (epoch uint64, damaged bool, err error) {
-	var request *keyedRequest // whose entries are being read
+	var request *keyedRequest // the request whose entries are being read, or nil
 	defer func() {
 		if request != nil {
 			l.undoRequestLocked(request)
@@ -143,8 +145,8 @@ func (l *Log) scanLocked(r *bufio.Reader) (epoch uint64, damaged bool, err error
 	}
 }
 
-// loadEntryLocked adds the entry of a line. It reports whether the line is
-// undamaged and in order.
+// loadEntryLocked adds the entry of the line n to the log, if n is undamaged and in
+// order. It reports whether it is.
 func (l *Log) loadEntryLocked(n *line) bool {
 	entry := n.entry()
 	if n.Seq != l.last.Seq+1 || n.Check != entry.Check(l.secret) {
@@ -190,8 +192,8 @@ func (l *Log) writeLinesLocked(lines []*line) error {
 		l.size += int64(len(text))
 		return nil
 	}
-	// A part of the text may be in the file. It must not be read when the file is
-	// opened again.
+	// A part of the text may be in the file. Remove it, so that the next Open does
+	// not read these entries.
 	if err := errors.Join(l.file.Truncate(l.size), l.file.Sync()); err != nil {
 		l.err = fmt.Errorf("reflog: cannot undo a failed append: %w", err)
 		l.wakeLocked()

@@ -16,14 +16,15 @@ import (
 	"github.com/sse-go/sse/internal/reflog"
 )
 
-// The tests of ssetest run TestEventLog with this log. The tests here concern
-// only its file.
+// The tests of ssetest run TestEventLog with a log without a file and with a log
+// with a file. The tests here concern only the file.
 
-// appendTo is an environment variable. It makes the test binary run
-// appendForever with its value, until it is killed.
+// appendTo is an environment variable. If it is set, the test binary runs
+// appendForever with its value until the process is killed.
 const appendTo = "REFLOG_TEST_APPEND_TO"
 
-// appendForever appends entries and prints the position of each.
+// appendForever appends entries, two with each call, and prints the position of
+// each entry after Append has returned.
 func appendForever(path string) {
 	log, err := reflog.Open(path, nil)
 	for i := 0; err == nil; i++ {
@@ -61,7 +62,7 @@ func TestEntriesSurviveKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(stdout)
-		for n := 0; lines.Scan(); n++ { // also after Kill: a printed position is stored
+		for n := 0; lines.Scan(); n++ { // reads on after Kill: all printed positions count
 			printed = append(printed, lines.Text())
 			if n == 10*(round+1) {
 				if err := command.Process.Kill(); err != nil {
@@ -69,7 +70,7 @@ func TestEntriesSurviveKill(t *testing.T) {
 				}
 			}
 		}
-		_ = command.Wait() // it was killed
+		_ = command.Wait() // returns an error, because the process was killed
 
 		stored := make(map[string]bool)
 		for _, e := range readAll(t, open(t, path)) {
@@ -86,8 +87,9 @@ func TestEntriesSurviveKill(t *testing.T) {
 	}
 }
 
-// A torn line belongs to an Append that has not returned; a damaged line means
-// that entries are lost.
+// A line without a line end was written by an Append that did not return, so the
+// epoch stays the same. A damaged line means that entries are lost, so the log
+// begins a new epoch.
 func TestDamagedFile(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -205,8 +207,8 @@ func readAll(t *testing.T, log *reflog.Log) []sse.Entry {
 	return page.Entries
 }
 
-// A request with a key that is in the file in part was not stored: Append did
-// not return.
+// If the file contains only a part of a request with a key, Append did not return.
+// Open then removes that part, and the same request can be stored again.
 func TestPartOfKeyedRequest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	log := open(t, path)

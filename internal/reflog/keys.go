@@ -9,15 +9,16 @@ import (
 // ownedKey is an idempotency key and its owner.
 type ownedKey struct{ owner, key string }
 
-// keyed is a stored request with a key.
+// keyed is the result of a stored request with a key, and the request's digest.
 type keyed struct {
 	digest    [32]byte
 	positions []sse.Position
 }
 
-// appendKeyedLocked stores a request with a key, as a whole or not at all. If
-// the log has stored a request with the key before, it returns the result of
-// that request.
+// appendKeyedLocked stores a request with a key, as a whole or not at all. If the
+// log has stored a request with the same owner and key before, appendKeyedLocked
+// stores nothing and returns the positions of that request. If the digests of both
+// requests differ, it returns a [*sse.FieldError].
 func (l *Log) appendKeyedLocked(r sse.AppendRequest) (sse.AppendResult, error) {
 	name := ownedKey{r.Owner, r.Key}
 	if before, ok := l.keys[name]; ok {
@@ -49,18 +50,17 @@ func keyLineOf(r *sse.AppendRequest) *line {
 	}
 }
 
-// keyedRequest is a request with a key whose entries are being read from the
-// file.
+// keyedRequest is a request with a key while its entries are read from the file.
 type keyedRequest struct {
 	name   ownedKey
 	digest [32]byte
-	offset int64 // of its line
-	first  int   // index of its first entry in Log.entries
-	count  int   // of its entries
+	offset int64 // offset of the request's own line in the file
+	first  int   // index of the request's first entry in Log.entries
+	count  int   // number of the request's entries
 }
 
-// beginRequestLocked returns the request that the line n begins. The line is
-// the next one in the file.
+// beginRequestLocked returns the request whose own line is n. That line is at the
+// offset l.size of the file, because l.size does not yet include it.
 func (l *Log) beginRequestLocked(n *line) *keyedRequest {
 	return &keyedRequest{
 		name:   ownedKey{string(n.Owner), string(n.Key)},
@@ -69,8 +69,8 @@ func (l *Log) beginRequestLocked(n *line) *keyedRequest {
 	}
 }
 
-// endRequestLocked stores the key of a request if all of its entries have been
-// read, and reports that.
+// endRequestLocked stores the key of r if all entries of r have been read. It
+// reports whether they have.
 func (l *Log) endRequestLocked(r *keyedRequest) bool {
 	if len(l.entries) < r.first+r.count {
 		return false
@@ -83,8 +83,8 @@ func (l *Log) endRequestLocked(r *keyedRequest) bool {
 	return true
 }
 
-// undoRequestLocked removes the entries of a request that was stored in part,
-// so that Append did not return its positions.
+// undoRequestLocked removes the entries of a request whose entries are only partly
+// in the file. Append did not return the positions of such a request.
 func (l *Log) undoRequestLocked(r *keyedRequest) {
 	l.size = r.offset
 	l.entries = l.entries[:r.first]

@@ -21,7 +21,8 @@ func (l *Log) Locate(
 	return sse.Page{Next: after, Gap: gap}, nil
 }
 
-// locateLocked returns the position to read after, or the earliest one and a gap.
+// locateLocked returns the position after which a reader with the given start must
+// read. If there is no such position, it returns the earliest position and a gap.
 func (l *Log) locateLocked(start sse.Start, sel *sse.Selection) (sse.Position, *sse.Gap) {
 	selected := l.selectedLocked(sel)
 	switch {
@@ -58,9 +59,11 @@ func (l *Log) selectedLocked(sel *sse.Selection) []sse.Entry {
 	return selected
 }
 
-// sinceLocked returns the position of the selected entry, stored or removed,
-// before the first one that is not older than t. So removed entries that are
-// not older count as lost.
+// sinceLocked returns the position after which a reader reads the entries that are
+// not older than t: the position of the last selected entry before them. The
+// newest removed entry counts as that last entry only if no removed entry is as
+// young as t. Otherwise the position is before the newest removed entry, so that
+// Read reports a loss.
 func (l *Log) sinceLocked(t time.Time, selected []sse.Entry, sel *sse.Selection) sse.Position {
 	after := sse.Position{Epoch: l.epoch}
 	lost := l.lostLocked(sel)
@@ -79,9 +82,9 @@ func (l *Log) sinceLocked(t time.Time, selected []sse.Entry, sel *sse.Selection)
 	return after
 }
 
-// refuseLocked returns the Why of the gap if p is not a position of this log,
-// and "" if it is. It does not compare the check of a removed entry, because
-// the log no longer has that check.
+// refuseLocked returns the reason of the gap if p is not a position of this log,
+// and "" otherwise. If the entry at p was removed, refuseLocked accepts every
+// Check, because the log no longer has the entry's own.
 func (l *Log) refuseLocked(p sse.Position) sse.GapReason {
 	switch {
 	case p.Epoch != l.epoch:
@@ -95,8 +98,8 @@ func (l *Log) refuseLocked(p sse.Position) sse.GapReason {
 	return ""
 }
 
-// atLocked returns the position with the number seq. The result is false if the
-// log does not know the check of that position.
+// atLocked returns the position with the sequence number seq. It returns false,
+// and a position whose Check is zero, if the log does not know the Check.
 func (l *Log) atLocked(seq uint64) (sse.Position, bool) {
 	if seq == l.last.Seq {
 		return l.last, true
@@ -109,15 +112,17 @@ func (l *Log) atLocked(seq uint64) (sse.Position, bool) {
 	return sse.Position{Epoch: l.epoch, Seq: seq}, seq == 0
 }
 
-// beforeLocked returns the position before the number seq.
+// beforeLocked returns the position directly before the entry with the sequence
+// number seq.
 func (l *Log) beforeLocked(seq uint64) sse.Position {
 	p, _ := l.atLocked(seq - 1)
 	return p
 }
 
-// earliestLocked returns the position of the newest removed entry that sel
-// matches, or, if that is after the first stored entry that sel matches, the
-// position before the latter.
+// earliestLocked returns the position at which the log begins for sel: the position
+// of the newest removed entry that sel matches. If a stored entry that sel matches
+// is older than that, earliestLocked returns the position before the first such
+// entry. If there is neither, it returns the beginning of the log.
 func (l *Log) earliestLocked(sel *sse.Selection) sse.Position {
 	begin := l.lostLocked(sel).at
 	if begin.Seq == 0 {
@@ -131,7 +136,7 @@ func (l *Log) earliestLocked(sel *sse.Selection) sse.Position {
 	return begin
 }
 
-// gapLocked returns the results of Locate for a gap.
+// gapLocked returns the results of locateLocked for a start that is not in the log.
 func (l *Log) gapLocked(sel *sse.Selection, asked string, why sse.GapReason) (
 	sse.Position, *sse.Gap) {
 	begin := l.earliestLocked(sel)

@@ -1,7 +1,7 @@
 // Package reflog is a reference implementation of [sse.EventLog] for tests. A log
-// is in memory, and may also be in a file, so that its entries survive even if
-// the process is killed. Every search is a simple loop over all entries, so that
-// the code is easy to check; and ssetest.TestEventLog tests it.
+// stores its entries in memory. If it also has a file, its entries survive even
+// if the process is killed. Every search is a simple loop over all entries, so
+// that the code is easy to verify. The tests of ssetest run TestEventLog with it.
 package reflog
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/sse-go/sse/internal/epoch"
 )
 
-// The errors of a closed log and of an Append after FailAfter.
+// The errors of a method of a closed log, and of an Append after FailAfter.
 var (
 	ErrClosed = errors.New("reflog: log is closed")
 	ErrFailed = errors.New("reflog: append failed because of FailAfter")
@@ -43,10 +43,10 @@ type Log struct {
 	file    *os.File        // nil if the log has no file
 	size    int64           // bytes of the valid part of the file
 	epoch   uint64          // not zero
-	secret  [16]byte        // the key of the checks
+	secret  [16]byte        // the key for [sse.Entry.Check]
 	entries []sse.Entry     // the stored entries in order
 	last    sse.Position    // of the newest entry ever appended
-	removed map[string]loss // by topic, the newest removed entry
+	removed map[string]loss // by topic, the removed entries
 	keys    map[ownedKey]keyed
 	failing bool          // the next Append fails …
 	failAt  int           // … after this number of entries
@@ -71,8 +71,8 @@ func New(opts *Options) *Log {
 	return l
 }
 
-// beginLocked sets the epoch of the log, of its stored entries, and of the positions
-// that it remembers for removed entries and for keys.
+// beginLocked sets the epoch of the log and of every position in it: the positions
+// of stored entries, of removed entries, and of requests with a key.
 func (l *Log) beginLocked(epoch uint64) {
 	l.epoch = epoch
 	l.last.Epoch = epoch
@@ -90,16 +90,17 @@ func (l *Log) beginLocked(epoch uint64) {
 	}
 }
 
-// FailAfter makes the next Append store at most n of its entries and fail with
-// [ErrFailed].
+// FailAfter makes the next Append fail with [ErrFailed] after it has stored n of its
+// entries, or all if it has fewer. A request with a key then stores no entries.
 func (l *Log) FailAfter(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failing, l.failAt = true, n
 }
 
-// Close closes the file, if there is one. All later calls fail, and Follow
-// ends.
+// Close closes the file, if there is one. Later calls of Append, Read, Follow and
+// Locate fail with [ErrClosed], and a running Follow ends with it. A second Close
+// does nothing and returns nil.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,13 +116,14 @@ func (l *Log) Close() error {
 	return err
 }
 
+// wakeLocked unblocks every Follow.
 func (l *Log) wakeLocked() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// Append implements [sse.EventLog]. A log with a file syncs it before Append
-// returns.
+// Append implements [sse.EventLog]. If the log has a file, Append syncs the file
+// before it returns.
 func (l *Log) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +161,8 @@ func (l *Log) storeLocked(entries []sse.Entry) []sse.Position {
 	return positions
 }
 
-// numberLocked returns copies of the entries with their future positions.
+// numberLocked returns copies of the entries with the positions at which they will
+// be stored.
 func (l *Log) numberLocked(entries []sse.Entry) []sse.Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
@@ -206,8 +209,8 @@ func (l *Log) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 	return page, nil
 }
 
-// Follow implements [sse.EventLog]. When ctx is done, it yields the error of
-// ctx.
+// Follow implements [sse.EventLog]. When ctx is done, the iterator yields the error
+// of ctx and ends.
 func (l *Log) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry, error] {
 	return func(yield func(sse.Entry, error) bool) {
 		seq := r.After.Seq
@@ -230,7 +233,7 @@ func (l *Log) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry
 				return
 			}
 			if len(entries) > 0 {
-				continue // there may be new entries
+				continue // new entries may have been stored in the meantime
 			}
 			select {
 			case <-changed:
@@ -240,8 +243,8 @@ func (l *Log) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry
 	}
 }
 
-// since returns the entries after seq, and a channel that is closed when there
-// are new ones.
+// since returns the entries after the sequence number seq and the error of the log.
+// The channel is closed when new entries have been stored or the log has failed.
 func (l *Log) since(seq uint64) ([]sse.Entry, <-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

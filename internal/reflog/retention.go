@@ -7,20 +7,22 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Retention is a rule by which the log removes entries, the oldest first. If
-// several rules match an entry, the first one whose limit it exceeds removes
-// it.
+// Retention is a rule by which the log removes entries, the oldest first. The log
+// applies its rules one after the other: an entry that one rule has removed does
+// not count for the limits of later rules.
 type Retention struct {
-	// Pattern selects the entries to which the rule applies. The limits are for
-	// all of these entries together. If zero, the rule applies to the whole log.
+	// Pattern selects the entries to which the rule applies: entries with a topic
+	// that it matches. The limits below are for all of these entries together. If
+	// Pattern is zero, the rule applies to all entries.
 	Pattern sse.Pattern
 
 	Entries int           // maximum number of entries; if zero, no limit
-	Bytes   int64         // maximum bytes of topics, ids, types and data; if zero, no limit
+	Bytes   int64         // maximum bytes of topics, IDs, types and data; if zero, no limit
 	Age     time.Duration // maximum age; if zero, no limit
 }
 
-// Trim removes the entries that have become too old since the last Append.
+// Trim applies the retention. Append does so too, but entries can become too old
+// without an Append.
 func (l *Log) Trim() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,8 +35,9 @@ func (l *Log) trimLocked() {
 	}
 }
 
-// applyLocked goes from the newest entry to the oldest. From the first entry
-// that exceeds a limit on, it removes all entries to which the rule applies.
+// applyLocked applies one rule. It goes through the entries from the newest to the
+// oldest. When it reaches an entry that exceeds a limit, it removes this entry and
+// all older ones to which the rule applies.
 func (l *Log) applyLocked(rule *Retention) {
 	oldest := l.opts.Now().Add(-rule.Age)
 	count, bytes, full := 0, int64(0), false
@@ -65,8 +68,9 @@ func (r *Retention) applies(entry *sse.Entry) bool {
 	return r.Pattern == (sse.Pattern{}) || slices.ContainsFunc(entry.Topics, r.Pattern.Match)
 }
 
-// recordLossLocked records that an entry is removed. Because of several rules,
-// entries may be removed in any order.
+// recordLossLocked records that an entry is removed. It must not assume that the
+// entry is newer than those removed before: one rule may have removed newer
+// entries than another rule removes now.
 func (l *Log) recordLossLocked(entry *sse.Entry) {
 	for _, topic := range entry.Topics {
 		lost := l.removed[topic]
@@ -75,11 +79,10 @@ func (l *Log) recordLossLocked(entry *sse.Entry) {
 	}
 }
 
-// loss is the position of the newest removed entry, and the latest time of a
-// removed one.
+// loss describes a set of removed entries. The zero loss describes no entries.
 type loss struct {
-	at   sse.Position
-	time time.Time
+	at   sse.Position // of the newest of them in the order of the log
+	time time.Time    // latest Time of any of them
 }
 
 func (l *loss) raise(other loss) {
@@ -91,7 +94,7 @@ func (l *loss) raise(other loss) {
 	}
 }
 
-// lostLocked returns the loss of the entries that sel matches.
+// lostLocked returns the loss that describes the removed entries that sel matches.
 func (l *Log) lostLocked(sel *sse.Selection) loss {
 	var lost loss
 	for topic, other := range l.removed {

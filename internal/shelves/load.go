@@ -18,21 +18,21 @@ import (
 	"strings"
 )
 
-// system is the GOOS that the files are measured for.
+// system is the GOOS for which the package is measured.
 const system = "linux"
 
 // A source is a type-checked package.
 type source struct {
 	set   *token.FileSet
-	files []*ast.File // without tests
+	files []*ast.File // the files of system, without tests
 	pkg   *types.Package
-	uses  map[*ast.Ident]types.Object
-	names []string // of all its non-test files, also for other systems
-	tests int      // number of test files
+	uses  map[*ast.Ident]types.Object // the object to which each identifier refers
+	names []string                    // names of all non-test files, also for other systems
+	tests int                         // number of test files
 }
 
-// load reads the package in a directory. Imports are read from the export data
-// that "go list" builds.
+// load reads and type-checks the package in a directory. The types of imported
+// packages are read from the export data that "go list -export" builds.
 func load(dir string) (*source, error) {
 	out, err := command(dir, "go", "list", "-export", "-deps",
 		"-json=ImportPath,Export,DepOnly,GoFiles,IgnoredGoFiles", ".")
@@ -85,7 +85,7 @@ func load(dir string) (*source, error) {
 	return s, err
 }
 
-// check resolves the names in the files to objects.
+// check type-checks the files, and sets pkg and uses.
 func (s *source) check(path string, imports types.Importer) (err error) {
 	info := &types.Info{Uses: make(map[*ast.Ident]types.Object)}
 	conf := types.Config{Importer: imports, Sizes: types.SizesFor("gc", "amd64")}
@@ -94,13 +94,13 @@ func (s *source) check(path string, imports types.Importer) (err error) {
 	return err
 }
 
-// fileOf returns the name of the file that has a position.
+// fileOf returns the name of the file that contains a position.
 func (s *source) fileOf(pos token.Pos) string {
 	return filepath.Base(s.set.Position(pos).Filename)
 }
 
-// declarationAt returns where the package-level declaration around a position
-// begins. A type or a variable in a group is a declaration by itself.
+// declarationAt returns the beginning of the package-level declaration that contains
+// a position. Each specification in a group such as var ( … ) is a declaration.
 func (s *source) declarationAt(pos token.Pos) token.Pos {
 	inside := func(n ast.Node) bool { return n.Pos() <= pos && pos < n.End() }
 	for _, file := range s.files {
@@ -136,7 +136,8 @@ func (s *source) functions() func(yield func(*ast.FuncDecl) bool) {
 	}
 }
 
-// command runs a command with GOOS set to system and returns its output.
+// command runs a command in a directory, with GOOS set to system, and returns its
+// output.
 func command(dir, name string, args ...string) ([]byte, error) {
 	c := exec.Command(name, args...)
 	c.Dir = dir

@@ -1,6 +1,9 @@
 // Command shelves measures how the files of package sse depend on each other, and
-// fails if a limit is exceeded. The table in table.go assigns every file to a
-// shelf, and lists the shelves from the bottom to the top.
+// fails if a limit is exceeded. A shelf is a group of files. The table in table.go
+// assigns every file to a shelf, and lists the shelves from the bottom to the top. A
+// file may use files on its own shelf and on lower shelves. A use of a higher shelf
+// is an upward use. The number of upward uses is limited, unless both shelves are on
+// the same floor.
 //
 //	go run ./internal/shelves      # figures, and every limit that is exceeded
 //	go run ./internal/shelves -v   # also the lists behind the figures
@@ -18,14 +21,14 @@ import (
 
 // The limits.
 const (
-	maxUpward     = 8
-	maxMutual     = 20
-	maxTypeFiles  = 3 // files with methods of one type
-	maxStateFiles = 5 // the same, for the type stateType
+	maxUpward     = 8  // upward uses
+	maxMutual     = 20 // pairs of files that use each other
+	maxTypeFiles  = 3  // files with methods of one type
+	maxStateFiles = 5  // files with methods of the type stateType
 	maxFileLines  = 500
-	maxTestFiles  = 50 // in the root directory
+	maxTestFiles  = 50 // test files in the root directory
 	stateType     = "state"
-	exempt        = "cmd/sse/internal/disklog/" // from maxFileLines
+	exempt        = "cmd/sse/internal/disklog/" // maxFileLines does not apply here
 )
 
 func main() {
@@ -42,8 +45,8 @@ func main() {
 	}
 }
 
-// run measures the package in dir, prints the figures, and reports whether all
-// limits are kept.
+// run measures the package in dir and prints the figures. It reports whether all
+// figures are within their limits.
 func run(w io.Writer, dir string, verbose bool) (bool, error) {
 	at, err := place(shelves)
 	if err != nil {
@@ -62,11 +65,11 @@ func run(w io.Writer, dir string, verbose bool) (bool, error) {
 	return !p.exceeded, nil
 }
 
-// A printer writes figures, and notes whether one exceeds its limit.
+// A printer writes figures, and records whether a figure exceeds its limit.
 type printer struct {
 	w        io.Writer
-	verbose  bool
-	exceeded bool
+	verbose  bool // print every list
+	exceeded bool // a figure has exceeded its limit
 }
 
 func (p *printer) print(f *figures, longFiles []string, tests int) {
@@ -90,7 +93,8 @@ func (p *printer) count(name string, n int) {
 	_, _ = fmt.Fprintf(p.w, "%4d  %s\n", n, name)
 }
 
-// figure prints a figure with a limit, and reports whether it exceeds the limit.
+// figure prints a figure with a limit, and reports whether the figure exceeds the
+// limit.
 func (p *printer) figure(name string, n, limit int) bool {
 	if n <= limit {
 		_, _ = fmt.Fprintf(p.w, "%4d  %s (at most %d)\n", n, name, limit)
@@ -101,7 +105,8 @@ func (p *printer) figure(name string, n, limit int) bool {
 	return true
 }
 
-// limited prints the length of a list, and the list if it is too long.
+// limited prints the length of a list that has a limit. If the length exceeds the
+// limit, it also prints the list.
 func (p *printer) limited(name string, list []string, limit int) {
 	if p.figure(name, len(list), limit) || p.verbose {
 		p.lines(list)
@@ -122,7 +127,8 @@ func (p *printer) lines(list []string) {
 	}
 }
 
-// types prints the types whose methods are in too many files.
+// types prints the types whose methods are in too many files. The argument has the
+// types whose methods are in more than one file.
 func (p *printer) types(list []scattered) {
 	var bad, all []string
 	for _, t := range list {

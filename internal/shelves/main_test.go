@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// fixture has a low shelf with one file, two shelves on one floor, and a high
-// shelf.
+// fixture has four shelves. The shelves left and right are on one floor. The name
+// loop stands for the file loop_linux.go.
 var fixture = []shelf{
 	{name: "low", floor: 1, files: "low"},
 	{name: "left", floor: 2, files: "left"},

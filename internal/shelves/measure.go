@@ -19,11 +19,11 @@ type figures struct {
 	edges     []string // "a.go b.go": a uses b
 	mutual    []string // pairs of files that use each other
 	upward    []string // uses of a shelf on a higher floor
-	sameFloor []string // uses of a higher shelf on the same floor: allowed
+	sameFloor []string // uses of a higher shelf on the same floor; they are allowed
 	scattered []scattered
 	functions int
 	long      []string // functions over longFunction lines
-	p90       int      // lines of the function at the 90th percentile
+	p90       int      // nine of ten functions have at most this many lines
 }
 
 // scattered is a type with methods in more than one file.
@@ -46,8 +46,8 @@ func measure(s *source, at placement) *figures {
 	return f
 }
 
-// A use is a pair: a package-level declaration, and an object of another file
-// that the declaration refers to, once or several times.
+// A use means that a package-level declaration refers, once or several times, to an
+// object that is declared in another file.
 type use struct {
 	from token.Pos // position of the declaration
 	to   types.Object
@@ -107,8 +107,8 @@ func above(low, high *shelf) bool {
 	return low != nil && high != nil && low.order < high.order
 }
 
-// origin returns obj, or for an instance of a generic function, method or
-// field, its generic declaration.
+// origin returns the generic declaration of obj if obj is an instance of a generic
+// function, method or field. Otherwise it returns obj.
 func origin(obj types.Object) types.Object {
 	switch o := obj.(type) {
 	case *types.Func:
@@ -119,8 +119,8 @@ func origin(obj types.Object) types.Object {
 	return obj
 }
 
-// ofPackage reports whether obj is declared in pkg at the package level, or is
-// a method or a field of such a declaration.
+// ofPackage reports whether obj is declared at the package level of pkg, or is a
+// method or a field in pkg.
 func ofPackage(obj types.Object, pkg *types.Package) bool {
 	if obj.Pkg() != pkg {
 		return false
@@ -134,8 +134,8 @@ func ofPackage(obj types.Object, pkg *types.Package) bool {
 	return obj.Parent() == pkg.Scope()
 }
 
-// describe returns the name of an object. For a method, the name of its type
-// comes first.
+// describe returns the name of an object for a message: for example "admit",
+// "state.admit" for a method, or "field mu".
 func describe(obj types.Object) string {
 	switch o := obj.(type) {
 	case *types.Func:
@@ -210,7 +210,7 @@ func receiver(e ast.Expr) string {
 	}
 }
 
-// countLines counts the lines of each function.
+// countLines counts the functions and their lines.
 func (f *figures) countLines(s *source) {
 	var lengths []int
 	for decl := range s.functions() {

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// A shelf is a group of files of package sse. A file may use the declarations
-// of its own shelf and of the shelves below; a use of a shelf above runs upward.
+// A shelf is a group of files of package sse. A file may use the declarations of
+// its own shelf, of lower shelves, and of shelves on the same floor.
 type shelf struct {
 	name  string
-	floor int    // shelves on one floor may use each other
-	files string // names without .go, separated by space
+	floor int    // number of the floor; several shelves may be on one floor
+	files string // names of files without .go, separated by spaces
 	order int    // index in the list, set by place
 }
 
@@ -19,8 +19,8 @@ type shelf struct {
 // bottom to the top. A file for one system, such as x_linux.go, is listed without
 // the name of the system.
 //
-// The broker and its subscribers are on one floor: they are guarded by one lock,
-// and hold pointers to each other.
+// The broker and its subscribers are on one floor, because one lock guards them and
+// they have pointers to each other.
 var shelves = []shelf{
 	{name: "vocabulary", floor: 1, files: `errors event topic position selection start gap eventlog
 		retention`},
@@ -35,13 +35,15 @@ var shelves = []shelf{
 	{name: "parked", floor: 7, files: `parked park loop`},
 }
 
-// systems are the endings of files that are not compiled on every system.
+// systems are the endings of the names of files that are compiled only on some
+// systems.
 var systems = []string{"_linux", "_darwin", "_windows", "_unix", "_other"}
 
 // placement maps the name of a file, without .go, to its shelf.
 type placement map[string]*shelf
 
-// place returns the placement that a list of shelves describes.
+// place returns the placement that a list of shelves describes, and sets the order of
+// each shelf. It returns an error if a file is on two shelves.
 func place(list []shelf) (placement, error) {
 	at := make(placement)
 	for i := range list {
@@ -57,7 +59,7 @@ func place(list []shelf) (placement, error) {
 	return at, nil
 }
 
-// of returns the shelf of a file, or nil.
+// of returns the shelf of a file, or nil if the file is on no shelf.
 func (at placement) of(file string) *shelf {
 	name := strings.TrimSuffix(file, ".go")
 	if s := at[name]; s != nil {
@@ -78,7 +80,7 @@ func (at placement) unknown(files []string) []string {
 	})
 }
 
-// missing returns the names in the table that no file has.
+// missing returns the names in the table for which no file exists.
 func (at placement) missing(files []string) []string {
 	there := make(map[string]bool)
 	for _, file := range files {

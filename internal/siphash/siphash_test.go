@@ -7,7 +7,8 @@ import (
 	"github.com/sse-go/sse/internal/siphash"
 )
 
-// reference is SipHash-2-4 for a text of any length, as the paper describes it.
+// reference returns the SipHash-2-4 of a text of any length. It follows the paper
+// literally.
 func reference(key [16]byte, text []byte) uint64 {
 	k0, k1 := binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])
 	v := [4]uint64{
@@ -50,7 +51,7 @@ func TestSum(t *testing.T) {
 			key[i] = byte(i)
 		}
 	}
-	// Appendix A of "SipHash: a fast short-input PRF".
+	// The test vector of appendix A of "SipHash: a fast short-input PRF".
 	if got := reference(key, text[:15]); got != 0xa129ca6149be45e5 {
 		t.Fatalf("the reference returns %x for the test vector", got)
 	}

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// expected is a line of the list: tests that may be skipped.
+// expected is a line of the list. It names tests that must be skipped.
 type expected struct {
-	pkg    string
-	test   *regexp.Regexp
+	pkg    string         // relative to the root module
+	test   *regexp.Regexp // for the whole name
 	reason string
 }
 
@@ -39,7 +39,7 @@ func parseList(text string) (skipList, error) {
 	return list, nil
 }
 
-// find returns the index of the line that lists a test, or -1.
+// find returns the index of the first line that lists a test, or -1.
 func (l skipList) find(name testName) int {
 	for i, e := range l {
 		if e.pkg == name.pkg && e.test.MatchString(name.test) {
@@ -49,8 +49,9 @@ func (l skipList) find(name testName) int {
 	return -1
 }
 
-// compare prints the skipped tests that are listed. It returns one sentence for
-// each skipped test that is not listed, and for each line without a skipped test.
+// compare prints each skipped test that is listed, with the reason. It returns one
+// sentence for each skipped test that is not listed, and one for each line of the
+// list that matches no skipped test.
 func (l skipList) compare(w io.Writer, skipped []skip) (problems []string) {
 	used := make([]bool, len(l))
 	for _, s := range skipped {

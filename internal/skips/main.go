@@ -1,17 +1,17 @@
-// Command skips runs "go test" and fails if a test is skipped for no listed
-// reason. It passes its arguments to "go test -json", and prints the results of
-// the packages, the output of failed tests and the skipped tests:
+// Command skips runs "go test" and fails if a test is skipped that is not on a
+// list. It passes the arguments after the list to "go test -json". It prints the
+// results of the packages, the output of failed tests and the skipped tests:
 //
 //	go run ./internal/skips -list .ci/skips -count=1 work
 //
-// A line of the list has a package, a regular expression for the whole names of
-// its tests, and a reason:
+// A line of the list has a package, a regular expression that matches the whole
+// name of a test, and a reason:
 //
 //	internal/mutants  TestMutantsDie  takes an hour
 //
-// The package is relative to the root module, and "." is the root package. A line
-// that matches no skipped test is also a failure. The command exits with 1 if a
-// test fails or the skips differ from the list, and with 2 if it cannot run.
+// The package is relative to the root module; "." is the root package. The command
+// also fails if a line matches no skipped test. It exits with 1 if a test fails or
+// the skipped tests differ from the list, and with 2 if it cannot run.
 package main
 
 import (
@@ -75,7 +75,7 @@ func run(w io.Writer, args []string) (bool, error) {
 	return ok, nil
 }
 
-// testName is a test of a package. For the package itself, test is empty.
+// testName names a test of a package. If test is empty, it names the package itself.
 type testName struct{ pkg, test string }
 
 // skip is a skipped test with its output.
@@ -87,11 +87,11 @@ type skip struct {
 // results reads the events of "go test -json".
 type results struct {
 	w       io.Writer
-	output  map[testName]string // of the tests that have not ended
+	output  map[testName]string // output so far of each test that has not ended
 	skipped []skip
 }
 
-// event is an event of "go test -json" (go doc test2json).
+// event is an event of "go test -json". "go doc test2json" describes it.
 type event struct {
 	Action, Package, Test, Output string
 }
@@ -132,8 +132,9 @@ func (r *results) add(e event) {
 	}
 }
 
-// printFailure prints the output of a failed test, or of a failed package with
-// its tests that have not ended, for example because of a panic.
+// printFailure prints the output of a failed test. For a failed package, it also
+// prints the output of the package's tests that have not ended, for example because
+// of a panic.
 func (r *results) printFailure(failed testName) {
 	for name, text := range r.output {
 		if name == failed || failed.test == "" && name.pkg == failed.pkg && name.test != "" {

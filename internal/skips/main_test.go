@@ -24,7 +24,7 @@ const stream = `{"Action":"start","Package":"github.com/sse-go/sse/a"}
 func TestCompare(t *testing.T) {
 	for _, test := range []struct {
 		name, list string
-		problems   []string // a part of each
+		problems   []string // a part of each expected problem
 	}{
 		{"all are listed", "a TestA needs a disk\na TestB/.* needs a network\n", nil},
 		{"one line matches both", "# comment\n\na Test.* for a reason\n", nil},
@@ -59,8 +59,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// The output of a failed test is printed, and the output of a test that ended
-// with its process.
+// The output of a failed test is printed, and so is the output of a test whose
+// process ended before the test.
 func TestFailuresArePrinted(t *testing.T) {
 	var out strings.Builder
 	r := &results{w: &out, output: map[testName]string{}}

@@ -47,7 +47,8 @@ func TestPatternsMatch(t *testing.T) {
 	}
 }
 
-// testFunctions are the names of the functions of tests, by directory.
+// testFunctions maps a directory to the names of its tests, benchmarks, fuzz tests
+// and examples.
 type testFunctions map[string][]string
 
 func readTests(t *testing.T) testFunctions {
@@ -94,7 +95,7 @@ var (
 )
 
 // checkScript returns the number of patterns in a script, and one sentence for each
-// alternative that matches no test. A line without a package is about package sse.
+// alternative of a pattern that matches no test. "A|B" has the alternatives A and B.
 func checkScript(text string, tests testFunctions) (patterns int, problems []string) {
 	variables := map[string]string{}
 	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
@@ -129,14 +130,15 @@ func checkScript(text string, tests testFunctions) (patterns int, problems []str
 	return patterns, problems
 }
 
-// of returns the test functions of the packages in a command line.
+// of returns the test functions of the packages in a command line. If the line names
+// no package, the command tests the package in its directory.
 func (f testFunctions) of(line string) (names []string) {
 	base := "."
 	if cd := changeDir.FindStringSubmatch(line); cd != nil {
 		base = cd[1]
 	}
 	line = patternArg.ReplaceAllString(line, "")
-	line = strings.ReplaceAll(line, " ", "  ") // so that two packages do not share a space
+	line = strings.ReplaceAll(line, " ", "  ") // packageArg consumes a space on each side
 	args := packageArg.FindAllStringSubmatch(line, -1)
 	if args == nil {
 		return f[base]
@@ -157,9 +159,10 @@ func (f testFunctions) of(line string) (names []string) {
 	return names
 }
 
-// checkPattern returns one sentence for each alternative that matches no name.
+// checkPattern returns one sentence for each alternative that matches no name. If
+// bench is true, only benchmarks count; otherwise only other tests.
 func checkPattern(pattern string, bench bool, names []string) (problems []string) {
-	top, _, _ := strings.Cut(pattern, "/") // the rest is for subtests
+	top, _, _ := strings.Cut(pattern, "/") // the rest of the pattern selects subtests
 	parsed, err := syntax.Parse(top, syntax.Perl)
 	if err != nil {
 		return []string{err.Error()}
@@ -175,8 +178,8 @@ func checkPattern(pattern string, bench bool, names []string) (problems []string
 	return problems
 }
 
-// alternatives returns expressions without "|" that together match what parsed
-// matches.
+// alternatives returns expressions without "|" that together match the same texts
+// as parsed. For example, for "a(b|c)" it returns "ab" and "ac".
 func alternatives(parsed *syntax.Regexp) []string {
 	switch parsed.Op {
 	case syntax.OpAlternate:

@@ -14,13 +14,14 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// blackHoleURL is an environment variable with the URL of a stream.
-// TestBlackHole sets it for a second process of this test, the client, which
-// runs in another network namespace.
+// blackHoleURL is an environment variable with the URL of a stream. If it is set,
+// TestBlackHole runs only a client of this URL. The client is a second process of
+// the test, in another network namespace.
 const blackHoleURL = "SSE_TEST_BLACKHOLE_URL"
 
-// TCP_USER_TIMEOUT detects a vanished peer. A write deadline alone does not:
-// with a deadline of 5 s, the stream of such a peer was still open after 40 s.
+// With TCP_USER_TIMEOUT, which ConnContext allows, the server detects that a peer has
+// vanished. A write deadline alone does not detect it: with a deadline of 5 s, the
+// stream of such a peer was still open after 40 s.
 func TestBlackHole(t *testing.T) {
 	if url := os.Getenv(blackHoleURL); url != "" {
 		resp, err := http.Get(url)

@@ -20,16 +20,16 @@ import (
 	"github.com/sse-go/sse/internal/brokertest"
 )
 
-// These environment variables make TestDescriptorsExhausted be the server
-// process: descriptorLimit is its limit of descriptors, and descriptorPark, if
-// not empty, makes its broker park.
+// If the environment variable descriptorLimit is set, TestDescriptorsExhausted runs
+// only the server. The value is the server's limit of descriptors. If descriptorPark
+// is not empty, the broker of the server parks streams.
 const (
 	descriptorLimit = "SSE_TEST_DESCRIPTORS"
 	descriptorPark  = "SSE_TEST_DESCRIPTORS_PARK"
 )
 
-// When the server runs out of descriptors, it logs the
-// error, and it recovers when descriptors are available again.
+// When the server runs out of descriptors, it logs the error. When descriptors are
+// available again, it accepts connections again.
 func TestDescriptorsExhausted(t *testing.T) {
 	if limit := os.Getenv(descriptorLimit); limit != "" {
 		serveWithDescriptors(limit, os.Getenv(descriptorPark) != "")
@@ -52,12 +52,13 @@ func serveWithDescriptors(limit string, park bool) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	dir, err := os.Open("/proc/self/fd") // now, because later no descriptor may be left
+	dir, err := os.Open("/proc/self/fd") // open it now: later there may be no free descriptor
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	// MaxSubscribers leaves no room for streams that have ended but still count.
+	// MaxSubscribers equals the limit of descriptors. If the broker still counted
+	// streams that have ended, it would refuse the last subscribers.
 	broker := &sse.Broker{Park: park, MaxSubscribers: int(n)}
 	broker.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	mux := http.NewServeMux()
@@ -83,7 +84,7 @@ type limitedServer struct {
 	addr  string
 	in    io.Writer
 	out   *bufio.Scanner
-	lines chan string // of its log
+	lines chan string // lines of the server's log
 }
 
 func newLimitedServer(t *testing.T, limit int, park bool) *limitedServer {
@@ -144,7 +145,7 @@ func (s *limitedServer) count() (descriptors, subscribers int) {
 	return descriptors, subscribers
 }
 
-// awaitLog waits for a line of the log that contains text.
+// awaitLog waits until the server logs a line that contains text.
 func (s *limitedServer) awaitLog(text string) {
 	s.t.Helper()
 	timeout := time.After(time.Minute)
@@ -192,7 +193,7 @@ func testDescriptors(t *testing.T, park bool) {
 		_ = conn.Close()
 	}
 	s.checkDelivery()
-	// The server closes the accepted connections one after the other.
+	// The server notices one after the other that the connections are closed.
 	late := time.Now().Add(time.Minute)
 	for descriptors, subscribers := s.count(); descriptors > before || subscribers != 0; {
 		if time.Now().After(late) {
@@ -222,7 +223,7 @@ func (s *limitedServer) checkDelivery() {
 	s.readTo(r, "data: hello")
 }
 
-// readTo reads up to and including a line.
+// readTo reads lines up to and including the line want.
 func (s *limitedServer) readTo(r *bufio.Reader, want string) {
 	s.t.Helper()
 	for {

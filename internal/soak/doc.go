@@ -2,8 +2,8 @@
 // open thousands of streams on real sockets, exhaust descriptors, and make
 // peers vanish in network namespaces.
 //
-// Each test runs at a moderate size, and smaller with -short. In the repository
-// root,
+// By default each test has a moderate size; with -short it is smaller. In the root
+// of the repository,
 //
 //	make soak
 //

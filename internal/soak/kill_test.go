@@ -23,16 +23,17 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// These environment variables make TestKillBroker be the server process:
-// killedLog is the path of its log, and killedPark, if not empty, makes its
-// broker park.
+// If the environment variable killedLog is set, TestKillBroker runs only the server.
+// The value is the path of the server's log. If killedPark is not empty, the broker
+// of the server parks streams.
 const (
 	killedLog  = "SSE_TEST_KILLED_LOG"
 	killedPark = "SSE_TEST_KILLED_PARK"
 )
 
-// The server is killed again and again, connections are dropped at random, and
-// every client receives every acknowledged event once, in the order of the log.
+// The server is killed again and again, and connections are dropped at random.
+// Nevertheless, every client receives each event of its topics in the log once and in
+// order. The log has every acknowledged event.
 func TestKillBroker(t *testing.T) {
 	if path := os.Getenv(killedLog); path != "" {
 		serveUntilKilled(path, os.Getenv(killedPark) != "")
@@ -40,15 +41,15 @@ func TestKillBroker(t *testing.T) {
 	brokertest.OnSockets(t, testKill)
 }
 
-// serveUntilKilled runs the server and does not return. It exits when its
-// parent exits.
+// serveUntilKilled runs the server and does not return. It exits when its parent
+// process exits, because standard input then ends.
 func serveUntilKilled(path string, park bool) {
 	log, err := reflog.Open(path, nil)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	// The window is small, so that streams resume from the log as well.
+	// The broker has few events in memory, so that streams also resume from the log.
 	broker := &sse.Broker{Log: log, Park: park, Retention: sse.Retention{Events: 16}}
 	broker.Streams.Retry = 10 * time.Millisecond
 	mux := http.NewServeMux()
@@ -181,7 +182,7 @@ type victim struct {
 
 	mu      sync.Mutex // guards the following
 	addr    string
-	changed chan struct{} // closed, and replaced, when addr changes
+	changed chan struct{} // closed and replaced when addr changes
 }
 
 func newVictim(t *testing.T, park bool) *victim {
@@ -237,8 +238,8 @@ func (v *victim) address() (string, <-chan struct{}) {
 	return v.addr, v.changed
 }
 
-// publishers publish one event after the other, each event on one or two
-// topics.
+// publishers are goroutines that publish one event after the other, each event on one
+// or two topics.
 type publishers struct {
 	ctx    context.Context
 	v      *victim
@@ -248,7 +249,7 @@ type publishers struct {
 	acks   chan struct{} // receives an element for each acknowledged event
 
 	mu           sync.Mutex        // guards the following
-	acknowledged map[string]string // data by id
+	acknowledged map[string]string // data of each acknowledged event, by ID
 }
 
 func newPublishers(ctx context.Context, v *victim, n int) *publishers {
@@ -272,7 +273,7 @@ func newPublishers(ctx context.Context, v *victim, n int) *publishers {
 	return p
 }
 
-// await waits for n more events to be acknowledged.
+// await waits until n more events are acknowledged.
 func (p *publishers) await(n int) {
 	for range n {
 		select {
@@ -288,8 +289,9 @@ func (p *publishers) stop() {
 	p.wg.Wait()
 }
 
-// publish tries until an event is acknowledged. The log may contain the event
-// of a failed attempt, so each attempt has different data.
+// publish publishes an event. If an attempt fails, it waits until the server has
+// another address, and tries again. The log may also contain the event of a failed
+// attempt, so each attempt has different data.
 func (p *publishers) publish(data string, topics ...string) {
 	for attempt := 0; p.ctx.Err() == nil; attempt++ {
 		addr, changed := p.v.address()
@@ -326,16 +328,17 @@ func (p *publishers) post(addr, data string, topics []string) (string, error) {
 	return string(id), err
 }
 
-// killListener is a client and the events it received up to the event "end".
+// killListener is a client and the events that it has received up to the event "end".
 type killListener struct {
 	topics  []string
-	got     []string
-	streams int
+	got     []string // position and data of each event
+	streams int      // number of streams so far
 	err     error
 	done    chan struct{} // closed when the other fields are final
 }
 
-// listenThrough starts a client that connects through a proxy.
+// listenThrough starts a client that connects through the proxy with the given
+// address.
 func listenThrough(ctx context.Context, t *testing.T, proxy string, topics []string) *killListener {
 	l := &killListener{topics: topics, done: make(chan struct{})}
 	transport := &http.Transport{}

@@ -10,6 +10,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Check(m)) }
 
-// TestCrowd runs the clients in the process that a [brokertest.Crowd] starts. In
-// other processes it does nothing.
+// TestCrowd runs the clients in a process that a [brokertest.Crowd] has started. In
+// other processes it is skipped.
 func TestCrowd(t *testing.T) { brokertest.RunCrowd(t) }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// netns is a network namespace with one link to this host. It plays the part of
-// another host.
+// netns is a network namespace with one link to this host. A process in it behaves
+// as if it were on another host.
 type netns struct {
 	t          *testing.T
 	name, link string
@@ -43,7 +43,7 @@ func newNetns(t *testing.T) *netns {
 		missing("cannot create a network namespace: %s", out)
 	}
 	t.Cleanup(func() {
-		// Removing the namespace removes the link too, but later.
+		// The removal of the namespace would remove the link too, but only later.
 		exec.Command("ip", "link", "del", n.link).Run()
 		exec.Command("ip", "netns", "del", n.name).Run()
 	})
@@ -64,8 +64,9 @@ func (n *netns) ip(args ...string) string {
 	return string(out)
 }
 
-// blackHole makes the host vanish: packets to it get no reply, neither a reset
-// nor an ICMP "unreachable".
+// blackHole makes the namespace vanish: packets to it get no reply, neither a reset
+// nor an ICMP "unreachable". This host sends them to a fixed MAC address, and the
+// namespace drops them because it has no IP address any more.
 func (n *netns) blackHole() {
 	n.t.Helper()
 	_, mac, _ := strings.Cut(n.ip("-n", n.name, "link", "show", "eth0"), "link/ether ")
@@ -74,8 +75,8 @@ func (n *netns) blackHole() {
 	n.ip("-n", n.name, "addr", "del", n.peerAddr+"/30", "dev", "eth0")
 }
 
-// client runs a client of url in the namespace and returns a reader of the
-// stream that it receives.
+// client starts a client of url in the namespace. It returns a reader of the bytes
+// that the client receives.
 func (n *netns) client(url string) *bufio.Reader {
 	n.t.Helper()
 	cmd := exec.Command("ip", "netns", "exec", n.name, os.Args[0], "-test.run=^TestBlackHole$")

@@ -15,8 +15,8 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// The system reuses descriptors immediately. Even so, bytes for one connection
-// never reach another.
+// When a connection is closed, the system gives its descriptor to the next one at
+// once. Nevertheless, bytes for a connection must never reach another connection.
 func TestDescriptorReuse(t *testing.T) {
 	rounds, workers := 10_000, 16
 	switch {
@@ -55,7 +55,8 @@ func connectOnce(t *testing.T, rng *rand.Rand, broker *sse.Broker, addr, topic s
 		return err
 	}
 	defer conn.Close()
-	// A reset leaves no connection in TIME_WAIT, which would use up the ports.
+	// Close with a reset. After a FIN, the connection would occupy its port in the
+	// state TIME_WAIT, and the test would run out of ports.
 	if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
 		return err
 	}

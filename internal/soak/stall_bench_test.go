@@ -12,13 +12,13 @@ import (
 	"github.com/sse-go/sse/internal/brokertest"
 )
 
-// BenchmarkStall publishes events of 16 KB to 1,000 subscribers in another
-// process, of which none or 100 have stopped reading: make stall. It measures
-// how long Publish takes, and how long it takes until all readers have an
-// event.
+// BenchmarkStall publishes events of 16 KB to 1,000 subscribers in another process.
+// Either all subscribers read, or 100 of them have stopped reading. The benchmark
+// measures how long Publish takes, and how long it takes until all readers have an
+// event. "make stall" runs it.
 //
-// At most 8 events are in flight, so that the benchmark does not measure the
-// readers.
+// After every 8 events, the benchmark waits until all readers have received them, so
+// that it does not measure how many events the readers can buffer.
 func BenchmarkStall(b *testing.B) {
 	for _, park := range []bool{false, true} {
 		if park && runtime.GOOS != "linux" {
@@ -32,7 +32,8 @@ func BenchmarkStall(b *testing.B) {
 	}
 }
 
-// BenchmarkPublishers publishes small events, with 64 in flight.
+// BenchmarkPublishers does the same with small events and without stalled
+// subscribers. It waits for the readers after every 64 events.
 func BenchmarkPublishers(b *testing.B) {
 	for _, park := range []bool{false, true} {
 		if park && runtime.GOOS != "linux" {

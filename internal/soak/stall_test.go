@@ -10,8 +10,8 @@ import (
 	"github.com/sse-go/sse/internal/heap"
 )
 
-// Subscribers that stay stalled on real sockets need no more memory as more
-// events are published, and delay no publisher.
+// If subscribers are stalled on real sockets, the broker needs no more memory for
+// them as more events are published.
 func TestStallMemoryOnSockets(t *testing.T) {
 	const step = 2000
 	stalled, events := 500, 5*step
@@ -27,11 +27,11 @@ func TestStallMemoryOnSockets(t *testing.T) {
 		broker.Select = func(*http.Request) (sse.Selection, error) {
 			return sse.Selection{MaxLag: -1, MaxLagBytes: -1}, nil
 		}
-		for range 2 * step { // fill the window
+		for range 2 * step { // fill the broker's memory for events
 			brokertest.PublishNumbered(t, broker, 0, 1<<10)
 		}
-		// One healthy reader shows when the broker has written an event to every
-		// subscriber that takes it.
+		// When the only reader has an event, the broker has also written it to every
+		// other subscriber whose socket has room.
 		crowd := &brokertest.Crowd{Addr: brokertest.NewServer(t, broker, broker), Stalled: stalled,
 			Readers: 1, Events: 1000 * step, Step: step}
 		process := crowd.Start(t)
@@ -46,7 +46,8 @@ func TestStallMemoryOnSockets(t *testing.T) {
 				}
 			}
 		}
-		// How many bytes the sockets take depends on the system.
+		// Publish until all subscribers are stalled. The number of events depends on
+		// the buffers of the sockets, and so on the system.
 		for before := []sse.Subscriber(nil); ; {
 			publish(step)
 			now := broker.Subscribers()
@@ -77,8 +78,8 @@ func TestStallMemoryOnSockets(t *testing.T) {
 	})
 }
 
-// countStalled returns the number of subscribers that are behind and have the
-// same position in before and now.
+// countStalled returns the number of subscribers in now that lag behind and that had
+// the same position in before.
 func countStalled(before, now []sse.Subscriber) int {
 	positions := make(map[uint64]sse.Position)
 	for _, s := range before {

@@ -9,8 +9,9 @@ import (
 	"github.com/sse-go/sse/internal/heap"
 )
 
-// All clients reconnect at the same time and ask for events that only the log
-// has.
+// All clients reconnect at the same time, and ask for events that are in the log but
+// not in the broker's memory. The broker must limit how many pages of the log it
+// reads at the same time, and how much memory it uses.
 func TestStorm(t *testing.T) {
 	clients, events := 1000, 300
 	switch {
@@ -38,8 +39,8 @@ func testStorm(t *testing.T, park bool, clients, events int) {
 		t.Errorf("%d pages were read at the same time, want at most 16", reads)
 	}
 	// 8 MB for at most 16 pages, and 4 KB for each stream that begins. A held
-	// stream has a batch of at most 16 KB while it writes, and on a busy machine
-	// all of them write at the same time.
+	// stream also has up to 16 KB of encoded events while it writes, and on a busy
+	// machine all streams write at the same time.
 	perStream := uint64(4 << 10)
 	if !park {
 		perStream += 16 << 10

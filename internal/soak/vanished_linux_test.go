@@ -44,8 +44,8 @@ func TestBrokerFreesVanished(t *testing.T) {
 	})
 }
 
-// awaitFreed waits until n subscribers have ended. It logs how long that took
-// and does not check it, because the kernel decides.
+// awaitFreed waits until the streams of n subscribers have ended. It logs how long
+// this took. It does not check the time, because it depends on the kernel.
 func awaitFreed(t *testing.T, freed <-chan error, n int, kind string) {
 	t.Helper()
 	start := time.Now()

@@ -1,5 +1,6 @@
-// Package testrand makes random tests repeatable. Every seed is logged, so that
-// the output of a failed test contains it, and SSE_TEST_SEED sets it:
+// Package testrand makes random tests repeatable. The output of a failed test
+// contains the seed of its random numbers. To run the test again with the same
+// numbers, set SSE_TEST_SEED to that seed:
 //
 //	SSE_TEST_SEED=123 go test -run '^TestPatternMatchRandom$' .
 package testrand
@@ -15,9 +16,9 @@ import (
 
 const variable = "SSE_TEST_SEED"
 
-// New returns a generator with a random seed, or with the seed in SSE_TEST_SEED.
-// It logs the seed. Several goroutines may use the generator; then the order in
-// which they call it is also random.
+// New returns a generator with the seed in SSE_TEST_SEED or, if that is not set,
+// with a random seed. It logs the seed. Several goroutines may use the generator.
+// The seed then does not determine which goroutine gets which number.
 func New(tb testing.TB) *rand.Rand {
 	tb.Helper()
 	seed, ok := FromEnv(tb)
@@ -28,9 +29,9 @@ func New(tb testing.TB) *rand.Rand {
 	return WithSeed(seed)
 }
 
-// Seeds returns an iterator over n seeds: first and the numbers after it. If
-// SSE_TEST_SEED is set, the iterator yields only that seed. The failure of a test
-// must contain the seed.
+// Seeds returns an iterator over the seeds first, first+1, … first+n-1. If
+// SSE_TEST_SEED is set, the iterator yields only that seed. Seeds logs nothing: the
+// caller must print the seed when its test fails.
 func Seeds(tb testing.TB, first, n uint64) iter.Seq[uint64] {
 	tb.Helper()
 	if seed, ok := FromEnv(tb); ok {

@@ -13,8 +13,8 @@ import (
 
 const root = "../.." // of the repository
 
-// others are the test files that may call functions of math/rand/v2, with the
-// reason.
+// others are the test files that may call functions of math/rand/v2 directly, each
+// with the reason.
 var others = map[string]string{
 	"cmd/sse/process_test.go":                 "the test does not depend on the number of the port",
 	"cmd/sse/internal/disklog/bench_test.go":  "benchmarks are measured with the same data",
@@ -25,8 +25,8 @@ var others = map[string]string{
 // fixtures are packages that only tests use.
 var fixtures = []string{"internal/brokertest/", "internal/property/", "ssetest/"}
 
-// A random test gets its numbers from this package, so that its seed is logged
-// and can be set.
+// Tests must get their random numbers from package testrand, so that their seeds
+// are logged and can be set.
 func TestSeedsAreSettable(t *testing.T) {
 	used := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -58,7 +58,7 @@ func TestSeedsAreSettable(t *testing.T) {
 	}
 }
 
-// onlyTests reports whether only tests use a file.
+// onlyTests reports whether only tests use the file with the given name.
 func onlyTests(name string) bool {
 	if strings.HasSuffix(name, "_test.go") {
 		return true

@@ -11,7 +11,8 @@ import (
 	"github.com/sse-go/sse/internal/trie"
 )
 
-// matches is the definition of a match, written without a trie.
+// matches reports whether pattern selects name. It defines the expected result
+// without a trie.
 func matches(pattern, name string) bool {
 	want, got := strings.Split(pattern, "/"), strings.Split(name, "/")
 	for i, segment := range want {
@@ -25,7 +26,7 @@ func matches(pattern, name string) bool {
 	return len(got) == len(want)
 }
 
-// randomPath returns a path of up to four segments.
+// randomPath returns a path of one to four segments, each drawn from segments.
 func randomPath(r *rand.Rand, segments ...string) string {
 	path := make([]string, 1+r.IntN(4))
 	for i := range path {
@@ -42,8 +43,8 @@ func randomPattern(r *rand.Rand) string {
 	return p
 }
 
-// While names are added to a trie and removed from it, the trie always finds the
-// same names as a loop over all names.
+// After each random Add or Remove, the trie finds the same names as a loop over
+// all names that calls matches.
 func TestTrieFindsWhatALoopFinds(t *testing.T) {
 	r := testrand.New(t)
 	var names, patterns trie.Trie[string]
@@ -119,7 +120,8 @@ func TestSelectStops(t *testing.T) {
 	}
 }
 
-// Remove reports whether the trie is empty, and an empty trie finds nothing.
+// Remove reports true only when it removes the last name. Select then finds no
+// name.
 func TestRemoveReportsEmpty(t *testing.T) {
 	var names trie.Trie[string]
 	leaf := "a/b"

@@ -5,12 +5,12 @@ import (
 	"strconv"
 )
 
-// LastChunk ends a body of HTTP/1.1 that is sent in chunks.
+// LastChunk ends an HTTP/1.1 body with "Transfer-Encoding: chunked".
 //
 // RFC 9112 7.1: last-chunk = 1*("0") CRLF
 const LastChunk = "0\r\n\r\n"
 
-// AppendChunk appends data as one chunk. It appends nothing if data is empty,
+// AppendChunk appends data to dst as one chunk. It appends nothing if data is empty,
 // because an empty chunk would end the body.
 func AppendChunk(dst, data []byte) []byte {
 	if len(data) == 0 {

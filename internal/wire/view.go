@@ -6,7 +6,7 @@ import "unsafe"
 // them.
 func Bytes(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
-// Text returns p as a string, in the same memory. No caller may modify p
-// afterwards. So Text must not be called with the encoded bytes of an event
-// before all of them are written.
+// Text returns p as a string, in the same memory. Nothing may modify p after the
+// call. For example, the encoded bytes of an event must be complete before Text is
+// called with them.
 func Text(p []byte) string { return unsafe.String(unsafe.SliceData(p), len(p)) }

@@ -1,5 +1,5 @@
 // Package wire encodes and decodes the bytes of an event stream: fields, line
-// ends and UTF-8. It does not use readers or writers.
+// ends and UTF-8. It works on byte slices and strings, not on readers or writers.
 package wire
 
 import (
@@ -14,9 +14,9 @@ import (
 // BOM is the byte order mark, which a decoder drops at the start of a stream.
 const BOM = "\xEF\xBB\xBF"
 
-// AppendField appends "name: value" and a line end. It always writes the space,
-// because a decoder drops one leading space of a value. The value must not
-// contain a line end.
+// AppendField appends "name: value" and a line end. It always writes the space:
+// a decoder drops one space after the colon, so a value that itself begins with
+// a space is preserved. The value must not contain a line end.
 func AppendField(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
@@ -24,8 +24,8 @@ func AppendField(dst []byte, name, value string) []byte {
 	return append(dst, '\n')
 }
 
-// AppendRetry appends a retry field, whose unit is a millisecond. It rounds up,
-// so that a short delay does not become zero.
+// AppendRetry appends a retry field with d in milliseconds. It rounds d up, so
+// that a delay of less than a millisecond does not become zero.
 func AppendRetry(dst []byte, d time.Duration) []byte {
 	ms := d / time.Millisecond
 	if d%time.Millisecond > 0 {
@@ -37,8 +37,8 @@ func AppendRetry(dst []byte, d time.Duration) []byte {
 }
 
 // AppendLines appends one field for each line of text. CR, LF and CRLF each end
-// a line; text that ends with a line end has an empty last line. For a comment,
-// name is empty.
+// a line. If text ends with a line end, its last line is empty: "a\n" has the
+// lines "a" and "". For a comment, name is empty.
 func AppendLines(dst []byte, name, text string) []byte {
 	if strings.IndexByte(text, '\r') >= 0 {
 		return appendLinesCR(dst, name, text)
@@ -53,6 +53,7 @@ func AppendLines(dst []byte, name, text string) []byte {
 	}
 }
 
+// appendLinesCR is AppendLines for a text that contains CR.
 func appendLinesCR(dst []byte, name, text string) []byte {
 	start := 0
 	for i := 0; i < len(text); i++ {
@@ -71,13 +72,14 @@ func appendLinesCR(dst []byte, name, text string) []byte {
 	return AppendField(dst, name, text[start:])
 }
 
-// MaxRetryDigits is the greatest length of a value that ParseRetry accepts. No
-// useful delay is longer, and a decoder need not buffer a longer line.
+// MaxRetryDigits is the greatest number of digits that ParseRetry accepts. No
+// useful delay has more digits, and a decoder need not buffer a longer line.
 const MaxRetryDigits = 4096
 
-// ParseRetry parses the value of a retry field, which must consist of ASCII
-// digits. If the delay does not fit a Duration, ParseRetry returns the greatest
-// Duration in whole milliseconds.
+// ParseRetry parses the value of a retry field: a number of milliseconds. It
+// returns false unless the value consists of 1 to MaxRetryDigits ASCII digits.
+// If the delay does not fit in a Duration, ParseRetry returns the greatest
+// Duration of whole milliseconds.
 //
 // HTML 9.2.6: "If the field value consists of only ASCII digits …"
 func ParseRetry(value []byte) (time.Duration, bool) {
@@ -97,13 +99,13 @@ func ParseRetry(value []byte) (time.Duration, bool) {
 	return time.Duration(ms) * time.Millisecond, true
 }
 
-// highBits masks the high bits of eight bytes. If they are all ASCII, none is
-// set.
+// highBits masks the high bit of each of eight bytes. A byte is ASCII if its
+// high bit is zero.
 const highBits = 0x8080808080808080
 
 // IndexNonASCII returns the index of the first byte of p that is not ASCII, or
-// len(p) if there is none. Because ASCII is valid UTF-8, this is the fastest
-// check for most text.
+// len(p) if there is none. Most text is ASCII, and ASCII is valid UTF-8, so
+// [AppendValid] decodes UTF-8 only after that index.
 func IndexNonASCII(p []byte) int {
 	i := 0
 	for ; i+64 <= len(p); i += 64 {
@@ -126,13 +128,15 @@ func IndexNonASCII(p []byte) int {
 	return i
 }
 
+// word returns the first eight bytes of p as one integer.
 func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) }
 
-// AppendValid appends src as decoded by a UTF-8 decoder: every maximal subpart
-// of an ill-formed sequence becomes one U+FFFD. The result is never shorter
-// than src. Browsers do the same, but strings.ToValidUTF8 replaces adjacent
-// subparts with one U+FFFD, and a range loop over a string replaces every
-// single byte.
+// AppendValid appends src as a browser decodes it: every maximal subpart of an
+// ill-formed sequence becomes one U+FFFD. A maximal subpart is the longest start
+// of a well-formed sequence, or else a single byte. For example, "\xF0\x9F\x98A"
+// becomes "\uFFFDA". strings.ToValidUTF8 differs: it replaces adjacent subparts
+// with one U+FFFD. A range loop over a string differs too: it replaces every
+// single byte. AppendValid appends at least len(src) bytes.
 //
 // Encoding 4.1: "UTF-8 decode"; Unicode 3.9, table 3-8.
 func AppendValid(dst, src []byte) []byte {
@@ -153,8 +157,8 @@ func AppendValid(dst, src []byte) []byte {
 	}
 }
 
-// illFormed returns the length of the maximal subpart at the start of p. The
-// bytes at the start of p must be ill-formed.
+// illFormed returns the length of the maximal subpart at the start of p. A
+// well-formed sequence must not start there.
 func illFormed(p []byte) int {
 	low, high, length := byte(0x80), byte(0xBF), 0
 	switch c := p[0]; {
@@ -188,7 +192,7 @@ type Field int
 
 // The kinds of lines.
 const (
-	Unknown Field = iota // ignored
+	Unknown Field = iota // a decoder ignores the line
 	Comment
 	Data
 	Type
@@ -197,9 +201,10 @@ const (
 	Topic // an extension of this library
 )
 
-// Split returns the kind of a line, without its line end, and the index at
-// which its value starts: after the colon and at most one space, or at the end
-// of the line if it has no colon.
+// Split returns the kind of a line and the index at which its value starts. The
+// line is passed without its line end. Its value starts after the colon and at
+// most one space, or at the end of a line without a colon. If the kind is
+// Unknown, the index is 0.
 //
 // HTML 9.2.6: "If the line contains a U+003A COLON character (:) …"
 func Split(line []byte) (Field, int) {
@@ -233,8 +238,8 @@ func Split(line []byte) (Field, int) {
 	return field, n
 }
 
-// matchName returns field and the length of name if line has that field name,
-// and Unknown otherwise.
+// matchName returns field and the length of name if name is the field name of
+// line. Otherwise it returns Unknown and 0.
 func matchName(line []byte, name string, field Field) (Field, int) {
 	n := len(name)
 	if len(line) < n || string(line[:n]) != name || len(line) > n && line[n] != ':' {

@@ -14,8 +14,8 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// decodeSlowly decodes UTF-8 byte by byte, literally as the standard defines
-// the handler of the decoder, with U+FFFD for each error.
+// decodeSlowly decodes UTF-8 byte by byte. It follows the steps that the standard
+// gives for the decoder's handler, and appends U+FFFD for each error.
 //
 // Encoding 8.1.1: "UTF-8's decoder's handler, given ioQueue and byte …"
 func decodeSlowly(queue []byte) []rune {
@@ -79,8 +79,8 @@ func decodeSlowly(queue []byte) []rune {
 	return out
 }
 
-// edges are the bytes at which the decoder's tables change, and some in
-// between.
+// edges are the bytes at which decodeSlowly begins to treat bytes differently,
+// and some bytes between them.
 var edges = []byte{
 	0x00, '\n', 'A', 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
 	0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF,
@@ -88,7 +88,7 @@ var edges = []byte{
 
 func checkAppendValid(t *testing.T, src []byte) {
 	t.Helper()
-	const dst = "\xFF|" // must stay unchanged
+	const dst = "\xFF|" // AppendValid must not change or repair it
 	got := wire.AppendValid([]byte(dst), src)
 	want := dst + string(decodeSlowly(src))
 	if string(got) != want {
@@ -153,8 +153,8 @@ func TestAppendValidCopiesValidText(t *testing.T) {
 	}
 }
 
-// The rows of table 3-8 and the tables after it: each maximal subpart becomes
-// one U+FFFD. Neither a single byte nor a whole sequence of subparts does.
+// The tests are the examples of Unicode's tables 3-8 to 3-11, and truncated
+// sequences. In want, each · stands for one U+FFFD.
 func TestAppendValidSubparts(t *testing.T) {
 	tests := []struct{ source, in, want string }{
 		{"Unicode 3.9, table 3-8", "\xC0\xAF\xE0\x80\xBF\xF0\x81\x82A", "········A"},
@@ -172,7 +172,7 @@ func TestAppendValidSubparts(t *testing.T) {
 	}
 }
 
-// splitSlowly splits a line literally as the standard defines it.
+// splitSlowly splits a line in the steps that the standard gives.
 //
 // HTML 9.2.6: "If the line starts with a U+003A COLON character (:): Ignore
 // the line. If the line contains a U+003A COLON character (:): Collect the
@@ -227,6 +227,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// longest is the greatest Duration of whole milliseconds.
 const longest = time.Duration(math.MaxInt64) / time.Millisecond * time.Millisecond
 
 func TestParseRetry(t *testing.T) {
@@ -325,8 +326,8 @@ func TestAppendLines(t *testing.T) {
 	}
 }
 
-// AppendLines is tested with every text of up to seven characters that are CR,
-// LF or x.
+// The texts are all the strings of up to seven characters, each of them CR, LF
+// or x.
 func TestAppendLinesExhaustive(t *testing.T) {
 	lineEnds := strings.NewReplacer("\r\n", "\n", "\r", "\n")
 	texts := []string{""}

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	streams sync.Map     // the open streams are its keys
+	streams sync.Map     // its keys are the open streams
 	count   atomic.Int64 // messages so far
 )
 

@@ -1,7 +1,7 @@
-// Command fiber is the server of examples/quickstart, inside fiber. fiber is built
-// on fasthttp and has no http.ResponseWriter. So this program cannot call
-// sse.Accept: it uses the encoder, and does itself a part of the work that an
-// sse.Stream does. The README lists the missing parts.
+// Command fiber is the server of examples/quickstart, inside fiber. fiber is built on
+// fasthttp and has no http.ResponseWriter, so this program cannot call sse.Accept.
+// Instead, it writes with sse.NewEncoder, and has code of its own for a part of the work
+// of an sse.Stream. README.md in the directory above lists the missing parts.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	clients sync.Map     // from the channel of an open stream to the function that ends the stream
+	clients sync.Map     // the key is a stream's channel, the value ends the stream
 	count   atomic.Int64 // messages so far
 )
 
@@ -54,16 +54,16 @@ func handshake(c fiber.Ctx) error {
 	})
 }
 
-// stream sends events until ctx is done or the client has left. fasthttp reports a
-// lost client only when a write fails, hence the short heartbeat.
+// stream sends events until ctx is done or the client has left. fasthttp reports a lost
+// client only when a write fails. Therefore stream writes a heartbeat each second.
 func stream(ctx context.Context, w *bufio.Writer, conn net.Conn, events <-chan sse.Event) {
 	encoder := sse.NewEncoder(w)
 	heartbeat := time.NewTicker(time.Second)
 	defer heartbeat.Stop()
-	defer conn.SetWriteDeadline(time.Time{})             // otherwise it would apply to the next request
+	defer conn.SetWriteDeadline(time.Time{})             // or it would end the next response
 	write := func() error { return encoder.Comment("") } // proxies wait for the first byte
 	for {
-		conn.SetWriteDeadline(time.Now().Add(5 * time.Second)) // for a stalled client
+		conn.SetWriteDeadline(time.Now().Add(5 * time.Second)) // ends the stream of a stalled client
 		if write() != nil || w.Flush() != nil {
 			return
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The texts of a cell.
+// The texts in a cell of the table. docs/MIDDLEWARE.md explains them.
 const (
 	streams    = "streams"
 	compressed = "streams, compressed"
@@ -41,8 +41,8 @@ type stage struct {
 	server   *ssetest.Server
 	client   *http.Client
 	accepted chan error     // the result of Accept, for each request
-	next     chan sse.Event // the handler sends these, and returns when it is closed
-	ended    chan error     // the cause of the end; nil after next is closed
+	next     chan sse.Event // the handler sends these events, and returns when next is closed
+	ended    chan error     // the reason why the stream ended; nil if next was closed
 }
 
 func newStage(t *testing.T, row row, setup setup) *stage {
@@ -144,7 +144,7 @@ func run(t *testing.T, row row, setup setup) (result string) {
 		}
 		leave()
 		s.checkLeave()
-		if setup.writeTimeout > 0 { // without it, Accept only warns: a stall is not noticed
+		if setup.writeTimeout > 0 { // otherwise a stream may have no write deadlines
 			s.checkStall()
 		}
 	})
@@ -172,8 +172,8 @@ func (s *stage) checkRefusal(resp *http.Response, err error) string {
 	return fmt.Sprintf("refused: names `%s`", writer.Type)
 }
 
-// streamForHour runs a stream for an hour and ends it. Each event must arrive before the
-// next is sent, and without any delay.
+// streamForHour sends events for more than an hour of fake time, and then ends the
+// stream. Each event must arrive without any delay.
 func (s *stage) streamForHour(resp *http.Response, start time.Time) error {
 	body, err := decoded(resp)
 	if err != nil {
@@ -238,9 +238,9 @@ func (s *stage) checkLeave() {
 	}
 }
 
-// checkStall checks that a client that does not read is cut after
-// AcceptOptions.WriteTimeout. The events do not compress, so that they fill the
-// buffers.
+// checkStall checks that the stream of a client that does not read ends after
+// AcceptOptions.WriteTimeout. The data of the events is random, so that gzip cannot make
+// it small, and it fills the buffers.
 func (s *stage) checkStall() {
 	if _, _, err := s.get(); err != nil || <-s.accepted != nil {
 		s.t.Fatal("the third request has another result than the first")
@@ -262,8 +262,8 @@ func (s *stage) checkStall() {
 	}
 }
 
-// decoded returns a reader of the body without compression. The reader reads no
-// more of the body than it needs for the requested bytes.
+// decoded returns a reader of the decompressed body. It reads no more of the body than it
+// needs for the requested bytes.
 func decoded(resp *http.Response) (io.Reader, error) {
 	if resp.Header.Get("Content-Encoding") != "gzip" {
 		return resp.Body, nil

@@ -13,14 +13,15 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// proxyHeader is what a load balancer sends before the request.
+// proxyHeader is the line that a load balancer sends before the request. It has the
+// address of the client.
 const proxyHeader = "PROXY TCP4 192.0.2.7 192.0.2.8 40000 80\r\n"
 
 var listeners = []struct {
 	name      string
 	wrap      func(net.Listener) net.Listener
-	header    string // what the client sends before its request
-	wait, why string
+	header    string // the bytes that are sent before the request
+	wait, why string // the expected Subscriber.Wait and Subscriber.Why
 }{
 	{"none", func(l net.Listener) net.Listener { return l }, "", "parked", ""},
 	{"netutil.LimitListener", func(l net.Listener) net.Listener { return netutil.LimitListener(l, 10) },

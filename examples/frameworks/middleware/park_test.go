@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// tracer provides tracers whose spans send to ended when they end.
+// tracer is a trace.TracerProvider. Each span sends a value to ended when the span ends.
 type tracer struct {
 	noop.TracerProvider
 	ended chan struct{}
@@ -41,8 +41,9 @@ func (m *spanMaker) Start(ctx context.Context, _ string, _ ...trace.SpanStartOpt
 
 func (s *span) End(...trace.SpanEndOption) { s.ended <- struct{}{} }
 
-// A broker with Park set does not park a stream inside otelhttp, because otelhttp
-// wraps the ResponseWriter. So the span lasts as long as the stream.
+// A broker with Park set holds a stream inside otelhttp, because otelhttp wraps the
+// ResponseWriter. So the span of otelhttp lasts as long as the stream. (The handler of a
+// parked stream returns at once, and the span would end.)
 func TestParkInsideOtelhttp(t *testing.T) {
 	connected := make(chan sse.Subscriber, 1)
 	broker := &sse.Broker{Park: true, OnConnect: func(s sse.Subscriber) { connected <- s }}

@@ -20,19 +20,19 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 )
 
-// row is one middleware, or several.
+// row is a row of the table: one middleware, or several that wrap each other.
 type row struct {
 	name   string
 	module string // go.mod has its version; if empty, the row needs no module
 	wrap   func(http.Handler) http.Handler
 
-	ends time.Duration // the age at which it ends a stream; if zero, it ends none
+	ends time.Duration // the age at which the middleware ends a stream; if zero, never
 
-	// delaysUnseen: on a server without a WriteTimeout, it delays events and
-	// Accept cannot see it.
+	// delaysUnseen is true if the middleware delays events on a server without a
+	// WriteTimeout, and Accept cannot see that.
 	delaysUnseen bool
 
-	advice string
+	advice string // the last cell of the row
 }
 
 const otel = "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -108,7 +108,7 @@ var rows = []row{
 		advice: "use its successor `gzhttp`; see below"},
 }
 
-// chain returns a middleware that applies all, the first of them outermost.
+// chain returns a middleware that applies all the given ones. The first is outermost.
 func chain(all ...func(http.Handler) http.Handler) func(http.Handler) http.Handler {
 	return func(h http.Handler) http.Handler {
 		for i := range all {
@@ -118,7 +118,8 @@ func chain(all ...func(http.Handler) http.Handler) func(http.Handler) http.Handl
 	}
 }
 
-// The three kinds of wrappers in common use.
+// The three kinds of wrappers in common use: with Unwrap, without any method, and with
+// only Flush.
 type (
 	unwrappable struct{ http.ResponseWriter }
 	opaque      struct{ http.ResponseWriter }

@@ -1,5 +1,5 @@
-// Package middleware_test tests streams behind middleware and writes
-// docs/MIDDLEWARE.md. It tests no package of this directory.
+// Package middleware_test tests streams behind middleware of other modules, and writes
+// docs/MIDDLEWARE.md. This directory has only tests.
 package middleware_test
 
 import (
@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/MIDDLEWARE.md")
 const pagePath = "../../../docs/MIDDLEWARE.md"
 
 //go:embed page.md
-var page string // the test replaces TABLE
+var page string // the test replaces the line TABLE by the table
 
 const tableHead = "| middleware | version | HTTP/1.1 | HTTP/2 " +
 	"| without `WriteTimeout` | advice |\n|---|---|---|---|---|---|\n"
@@ -27,7 +27,7 @@ const tableHead = "| middleware | version | HTTP/1.1 | HTTP/2 " +
 func TestMiddleware(t *testing.T) {
 	table := strings.Builder{}
 	table.WriteString(tableHead)
-	partial := false // -run excluded some cells, so the table is incomplete
+	partial := false // true if -run excluded some cells, so that the table is incomplete
 	for _, row := range rows {
 		var results [2]string // by HTTP version
 		var unlimited string  // without a WriteTimeout

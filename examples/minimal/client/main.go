@@ -1,4 +1,4 @@
-// Command client waits for the server, prints its messages, and reconnects after every loss.
+// Command client prints the messages of the server. It tries to connect every second.
 package main
 
 import (
@@ -36,7 +36,7 @@ func listen(url string) error {
 	log.Print("WAITING_MESSAGE")
 	reader := bufio.NewReader(response.Body) // a bufio.Scanner would fail at a line of 64 KiB
 	var data []string                        // the lines of the message so far
-	var eventType string                     // its type, usually none
+	var eventType string                     // the type of the message; empty if it has none
 	for {
 		line, err := reader.ReadString('\n')
 		if errors.Is(err, io.EOF) {
@@ -55,7 +55,7 @@ func listen(url string) error {
 			eventType = value
 		case line == "": // the message is complete
 			if data != nil && (eventType == "" || eventType == "message") {
-				fmt.Println(strings.Join(data, `\n`)) // prints a message of several lines as one
+				fmt.Println(strings.Join(data, `\n`)) // prints all lines of the message as one line
 			}
 			data, eventType = nil, ""
 		}

@@ -1,4 +1,4 @@
-// Command server holds a connection to every client, and sends all clients a message at each curl.
+// Command server sends a message to all connected clients at each curl.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 
 var (
 	mu      sync.Mutex                             // guards clients and count
-	clients = map[chan string]context.CancelFunc{} // a channel per client; the function ends it
+	clients = map[chan string]context.CancelFunc{} // each client's channel, and its cancel function
 	count   int                                    // messages so far
 	lines   = strings.NewReplacer("\r\n", "\ndata: ", "\r", "\ndata: ", "\n", "\ndata: ")
 )
@@ -28,16 +28,16 @@ func main() {
 
 func handshake(w http.ResponseWriter, r *http.Request) {
 	messages := make(chan string, 16)              // the client may be 16 messages behind
-	ctx, cancel := context.WithCancel(r.Context()) // ends with the connection, or by cancel
+	ctx, cancel := context.WithCancel(r.Context()) // done after cancel, or when the client leaves
 	mu.Lock()
 	clients[messages] = cancel
 	mu.Unlock()
 	log.Print("client connected")
 	w.Header().Set("Content-Type", "text/event-stream")
 	for ctx.Err() == nil {
-		http.NewResponseController(w).Flush() // send the headers now, and later each message
+		http.NewResponseController(w).Flush() // first sends the headers, later each message
 		select {
-		case message := <-messages: // each line gets its own "data: ", and a blank line ends it
+		case message := <-messages: // each line gets its own "data: "; a blank line ends the message
 			fmt.Fprintf(w, "data: %s\n\n", lines.Replace(message))
 		case <-ctx.Done(): // the client left, or a DELETE called cancel
 		}

@@ -13,14 +13,14 @@ import (
 func main() {
 	client := &sse.Client{
 		URL:           "http://localhost:3000/handshake",
-		MaxRetryDelay: -1, // reconnect every second, without longer and longer delays
+		MaxRetryDelay: -1, // try to reconnect every second; the delay does not grow
 		OnState:       logState,
 	}
 	for event, err := range client.Events(context.Background()) {
 		if err != nil {
-			log.Fatal(err) // another attempt would fail as well
+			log.Fatal(err) // for example, status 404: another attempt would fail as well
 		}
-		fmt.Println(strings.ReplaceAll(event.Data, "\n", `\n`)) // prints several lines as one
+		fmt.Println(strings.ReplaceAll(event.Data, "\n", `\n`)) // prints several lines as one line
 	}
 }
 

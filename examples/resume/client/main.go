@@ -1,5 +1,5 @@
-// Command client prints the events of examples/resume/server, and reconnects after
-// every loss. The comment of the server has commands to try.
+// Command client prints the events of examples/resume/server, and reconnects when the
+// connection is lost. The comment at the top of the server lists commands to try.
 package main
 
 import (
@@ -30,13 +30,13 @@ func main() {
 	for event, err := range client.Events(context.Background()) {
 		switch {
 		case err != nil:
-			log.Fatal(err) // the client retries after any other error
+			log.Fatal(err) // Events yields only errors after which the client does not reconnect
 		case event.Type == "sse.gap":
 			gap, err := sse.Decode[sse.Gap](event)
 			if err != nil {
 				log.Fatal(err)
 			}
-			// A program that builds a state from events would load the state again here.
+			// A program that computes a state from the events would load the whole state here.
 			log.Printf("gap: events after %s are lost (%s)", gap.Asked, gap.Why)
 		default:
 			fmt.Println(strings.ReplaceAll(event.Data, "\n", `\n`))

@@ -21,16 +21,16 @@ import (
 
 // fileLog is a small but complete sse.EventLog on a disk: a file with a line of JSON
 // for each event. Append returns when the line is on stable storage, and no reader
-// sees the event before. Its limits: it also holds all events in memory, it removes
-// none, and each Append syncs the disk while all other callers wait. The hub has a
-// log without these limits, with the same four methods.
+// sees the event before. The log also holds all events in memory, and never removes
+// one. While an Append syncs the disk, all other callers wait. The hub has a log without
+// these limits, with the same four methods.
 //
 // Only one process may have the file open.
 type fileLog struct {
 	file *os.File
 
 	mu      sync.Mutex    // guards the following
-	begin   sse.Position  // the position before the first event; it has the epoch
+	begin   sse.Position  // the position before the first event: the epoch, and zeros
 	key     [16]byte      // the secret of the positions
 	entries []sse.Entry   // sequences 1, 2, 3 …, without holes
 	size    int64         // length of the complete lines in the file
@@ -38,8 +38,8 @@ type fileLog struct {
 	grown   chan struct{} // closed, and replaced, when there are more entries
 }
 
-// line is a line of the file. The first line has the position begin, the key, and no
-// event.
+// line is a line of the file. The first line has the position fileLog.begin and the
+// key, and no event.
 type line struct {
 	sse.Entry
 	Bytes []byte `json:",omitempty"` // the event's data, if it is not valid UTF-8
@@ -58,8 +58,8 @@ func openLog(path string) (*fileLog, error) {
 	return l, nil
 }
 
-// load reads the file up to its last complete line, and removes the rest. The rest
-// comes from an Append that did not return, so no reader has seen it.
+// load reads the file up to its last complete line, and removes an incomplete line. Such
+// a line comes from an Append that did not return, so no reader has seen its event.
 func (l *fileLog) load() error {
 	r := bufio.NewReader(l.file)
 	for lines := 1; ; lines++ {
@@ -84,16 +84,16 @@ func (l *fileLog) load() error {
 	if l.begin.Epoch != 0 {
 		return l.file.Truncate(l.size)
 	}
-	// A new log. Its epoch differs from the epochs of all other logs, also of a lost
-	// log with the same name: a client that reconnects with a position of the lost log
-	// receives a gap.
+	// The file is new. The epoch of the log is random, so it differs from the epoch of an
+	// earlier log that was lost: a client that reconnects with a position of the earlier
+	// log receives a gap.
 	l.begin.Epoch = mathrand.Uint64() | 1
 	rand.Read(l.key[:]) // never returns an error
 	return l.write([]line{{Entry: sse.Entry{Position: l.begin}, Key: l.key[:]}})
 }
 
-// position returns the position of entry, which has the number seq. Without the key,
-// clients could find out the content of an event from its position.
+// position returns the position of entry, whose number is seq. The Check in it depends
+// on the key: otherwise clients could find out the content of an event from its position.
 func (l *fileLog) position(seq int, entry sse.Entry) sse.Position {
 	entry.Position = sse.Position{Epoch: l.begin.Epoch, Seq: uint64(seq)}
 	entry.Position.Check = entry.Check(l.key)
@@ -122,7 +122,7 @@ func (l *fileLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendRe
 	positions := make([]sse.Position, len(entries))
 	lines := make([]line, len(entries))
 	for i := range entries {
-		entries[i].Time = entries[i].Time.UTC() // as load returns it
+		entries[i].Time = entries[i].Time.UTC() // as after a restart, when load has read it
 		entries[i].Topics = slices.Clone(entries[i].Topics)
 		positions[i] = l.position(len(l.entries)+i+1, entries[i])
 		entries[i].Position = positions[i]
@@ -153,15 +153,16 @@ func (l *fileLog) write(lines []line) error {
 		l.size += int64(text.Len())
 		return nil
 	}
-	// Failed entries must not be in the file after a restart. After a failed sync the
-	// content of the disk is unknown, so every further Append returns an error.
+	// The entries must not be in the file after a restart, because Append reports that it
+	// has not stored them. After a failed sync the content of the disk is unknown, so every
+	// further Append returns an error.
 	l.broken = fmt.Errorf("an earlier write to the log failed: %w", err)
 	return errors.Join(err, l.file.Truncate(l.size), l.file.Sync())
 }
 
 func lineOf(entry sse.Entry) line {
 	n := line{Entry: entry}
-	if !utf8.ValidString(entry.Event.Data) { // which JSON would mend
+	if !utf8.ValidString(entry.Event.Data) { // encoding/json would replace the invalid bytes
 		n.Bytes, n.Event.Data = []byte(entry.Event.Data), ""
 	}
 	return n
@@ -176,7 +177,7 @@ func parse(text []byte) (line, error) {
 	return n, err
 }
 
-// Read finds the entries after a position by their numbers, which have no holes.
+// Read returns the entries after a position. Entry number n is l.entries[n-1].
 func (l *fileLog) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,7 +204,7 @@ func (l *fileLog) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error)
 	return page, ctx.Err()
 }
 
-// Follow returns entries only after they are stored: l.entries has no others.
+// Follow yields only entries that are stored, because l.entries has no others.
 func (l *fileLog) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.Entry, error] {
 	return func(yield func(sse.Entry, error) bool) {
 		for next := int(r.After.Seq); ; {
@@ -226,8 +227,9 @@ func (l *fileLog) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.E
 	}
 }
 
-// Locate returns a gap if the start does not exist. This log removes no events,
-// so that happens only for positions of another log and for ids that no event has.
+// Locate returns a gap if the log has no such start. This log removes no events, so a
+// gap is returned only for a position that this log has never assigned, and for an id
+// that no event has.
 func (l *fileLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection) (
 	sse.Page, error) {
 	l.mu.Lock()

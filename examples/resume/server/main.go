@@ -1,5 +1,5 @@
-// Command server publishes the body of every POST. It may be killed at any time: its
-// clients miss no event and receive no event twice.
+// Command server publishes the body of every POST. If it is killed and started again,
+// its clients miss no event and receive no event twice.
 //
 //	go run ./examples/resume/server                 # console 1
 //	go run ./examples/resume/client                 # console 2, prints the events
@@ -8,9 +8,8 @@
 //	go run ./examples/resume/server                 # the client reconnects
 //	curl -d two localhost:3000
 //
-// The client prints "one" and "two", even if the server was killed and
-// published more events while the client was not connected. curl shows the
-// position of every event, and can start anywhere:
+// The client prints "one" and "two". It also prints events that were published while it
+// was not connected. curl -N shows the id of every event, and can start at any event:
 //
 //	curl -N 'localhost:3000/events?since=earliest'
 //	curl -N 'localhost:3000/events?since=-1'        # the last event, then new ones
@@ -56,7 +55,7 @@ func main() {
 		}
 		broker.Log = events
 	}
-	// Clients reconnect soon. A server with many clients would set a longer delay.
+	// Clients reconnect after 200 ms. A server with many clients would set a longer time.
 	broker.Streams.Retry = 200 * time.Millisecond
 	broker.OnConnect = func(sse.Subscriber) { log.Print("client connected") }
 	broker.OnDisconnect = func(_ sse.Subscriber, reason error) { log.Print("client left: ", reason) }
@@ -78,8 +77,8 @@ func main() {
 	})
 
 	server := &http.Server{Handler: mux}
-	// shutdown closes the listener first and ends the streams then. So a client that
-	// reconnects reaches the next server and is not refused by this one.
+	// shutdown closes the listener first, and then ends the streams. So this server does
+	// not refuse a client that reconnects: the client waits for the next server.
 	shutdown := broker.Attach(server)
 	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,15 +1,15 @@
-// Command before measures this tree beside an earlier commit: both builds of the
-// same program take turns, and the CPU time of each turn is compared with the turn
-// beside it. It prints the median of these ratios and the interval that holds the
-// median with 95 % confidence.
+// Command before compares the speed of this tree with the speed of an earlier
+// commit. The builds of both take turns: each pair of turns yields one ratio, this
+// tree divided by the earlier commit. The command prints the median of the ratios,
+// and an interval that contains the true median with 95 % confidence.
 //
 //	go run ./before                          every row, against ba2d225
 //	go run ./before -rev HEAD~3 -only publish,fanout
 //	go run ./before -turns 31                more turns, for a narrower interval
 //
-// It must be run in internal/compare with GOWORK=off, on Linux, as root (for the
-// limit of open files). A row is CPU seconds per unit of work, or bytes per idle
-// subscriber: a ratio below 1 means that this tree is better.
+// The command must be run in internal/compare with GOWORK=off, on Linux, as root
+// (for the limit of open files). Each row of the table is CPU time per unit of work,
+// or bytes per idle subscriber, so a ratio below 1 means that this tree is better.
 package main
 
 import (
@@ -64,7 +64,7 @@ func run(ctx context.Context, rev, only string, turns int) error {
 			return err
 		}
 	}
-	// Both are measured by the same load client.
+	// The same build of the load client measures both trees.
 	if err := drive.Build(ctx, dir, "load"); err != nil {
 		return err
 	}
@@ -83,7 +83,8 @@ func run(ctx context.Context, rev, only string, turns int) error {
 	return nil
 }
 
-// tree is one build.
+// tree is a source tree and its builds. root is the root of the repository, and bin
+// is the directory of the programs.
 type tree struct {
 	name, root, bin string
 }
@@ -116,7 +117,8 @@ func git(args ...string) error {
 	return cmd.Run()
 }
 
-// print measures a row and prints it. The builds change places after every turn.
+// print measures a row and prints it. The order of the two builds changes with every
+// turn.
 func (r *row) print(ctx context.Context, before, after *tree, turns int) error {
 	var olds, news, ratios []float64
 	for i := range turns {
@@ -145,8 +147,9 @@ func (r *row) print(ctx context.Context, before, after *tree, turns int) error {
 	return nil
 }
 
-// interval returns two of the values between which the median of the distribution
-// lies with a probability of at least 95 %, by the sign test.
+// interval returns two of the values. The median of the distribution from which the
+// values are lies between them with a probability of at least 95 %, according to the
+// sign test. There must be at least 6 values.
 func interval(values []float64) (low, high float64) {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)

@@ -2,7 +2,8 @@ package main
 
 import "testing"
 
-// The ranks are from a table of the sign test: for 15 values, the 4th and the 12th.
+// The expected ranks are from a table of the sign test. For example, the interval of
+// 15 values is from the 4th to the 12th value.
 func TestInterval(t *testing.T) {
 	for _, test := range []struct {
 		n         int

@@ -12,7 +12,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// row is one figure that is measured of both builds.
+// row is one figure, which is measured for both builds.
 type row struct {
 	name, unit string
 	measure    func(ctx context.Context, t *tree) (float64, error)
@@ -24,8 +24,9 @@ func rows(load string) []*row {
 	during := func(outstanding int) drive.Pace {
 		return drive.Pace{Outstanding: outstanding, During: time.Second}
 	}
-	// Half of the backlog with which a broker disconnects a subscriber: it counts
-	// an event until the write has returned, and the client may report it before.
+	// 2048 outstanding events are half of the lag at which a broker disconnects a
+	// subscriber. The broker counts an event until the write has returned, but the
+	// client may report the event before that.
 	one := drive.Pace{Outstanding: 2048, Every: 256, During: time.Second}
 	return []*row{
 		fanout("fanout parked 1,000", parked, load, 1000, during(1)),
@@ -82,8 +83,8 @@ func memory(name, server, load string, from, to int) *row {
 	}}
 }
 
-// residentMemory waits for a second and returns the memory of the server, in
-// bytes.
+// residentMemory returns the resident memory of the server in bytes, after a second
+// without events.
 func residentMemory(s *drive.Session) (float64, error) {
 	if err := s.Pause(time.Second); err != nil {
 		return 0, err
@@ -91,6 +92,8 @@ func residentMemory(s *drive.Session) (float64, error) {
 	return s.Server.Resident()
 }
 
+// open starts a server of the tree t and its subscribers. server is the name of the
+// server without its prefix, for example "parked".
 func open(ctx context.Context, t *tree, server, load string, subscribers, upTo int) (
 	*drive.Session, error) {
 	path := filepath.Join(t.bin, "serve")
@@ -98,7 +101,7 @@ func open(ctx context.Context, t *tree, server, load string, subscribers, upTo i
 	if err != nil {
 		return nil, err
 	}
-	// The prefix of the names was changed once.
+	// Earlier commits have another prefix in the names of their servers.
 	i := slices.IndexFunc(strings.Fields(string(list)), func(name string) bool {
 		return strings.HasSuffix(name, "-"+server)
 	})
@@ -113,8 +116,8 @@ func open(ctx context.Context, t *tree, server, load string, subscribers, upTo i
 	return drive.Open(ctx, d.Server(), load, drive.Audience{Subscribers: subscribers, Topics: 1}, upTo)
 }
 
-// benchmark measures the CPU time of a process that runs a benchmark of package
-// sse a fixed number of times.
+// benchmark measures the CPU time of a process that executes a benchmark of package
+// sse with a fixed number of iterations.
 func benchmark(name, pattern string, times int) *row {
 	return &row{name, "s of CPU", func(ctx context.Context, t *tree) (float64, error) {
 		bin, err := filepath.Abs(filepath.Join(t.bin, "sse.test"))

@@ -16,10 +16,10 @@ type clientOptions struct {
 	url         string
 	lastEventID string
 	header      http.Header
-	delay       time.Duration // before the next attempt
-	retryFirst  bool          // enable retries of the first attempt
-	post        bool          // send a POST with a repeatable body
-	hold        bool          // the caller handles the first event until the client is ended
+	delay       time.Duration // delay between two attempts
+	retryFirst  bool          // the client retries even if its first attempt fails
+	post        bool          // the client sends a POST with a body that can be sent again
+	hold        bool          // onEvent blocks at the first event until ctx is done
 }
 
 // clientAdapter runs a client until it gives up or the context is done, and
@@ -27,15 +27,15 @@ type clientOptions struct {
 type clientAdapter func(ctx context.Context, o clientOptions, onEvent func(got)) error
 
 const (
-	soon  = 20 * time.Millisecond // between two attempts
-	quiet = 500 * time.Millisecond
+	soon  = 20 * time.Millisecond  // default delay between two attempts
+	quiet = 500 * time.Millisecond // how long a case waits for a result that should not arrive
 
 	// maxWait limits the wait for a result that should arrive
 	// immediately.
 	maxWait = 6 * time.Second
 )
 
-// attempt handles one request. The connection ends after it.
+// attempt is the handler of one request.
 type attempt func(w http.ResponseWriter, r *http.Request)
 
 // send responds with an event stream.
@@ -75,7 +75,8 @@ func cut(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// session is a server that follows a script, and a client that connects to it.
+// session is a server that executes a script, and a client of this server. Each
+// request executes the next attempt of the script.
 type session struct {
 	server   *httptest.Server
 	requests chan *http.Request
@@ -84,8 +85,9 @@ type session struct {
 	cancel   context.CancelFunc
 }
 
-// start runs the client. The last attempt of the script repeats. Nothing is
-// closed, because the process ends with the case.
+// start starts the server and the client. After the end of the script, each request
+// executes the last attempt again. The caller need not close anything, because the
+// process ends after the case.
 func start(lib *library, o clientOptions, script ...attempt) *session {
 	w := &session{
 		requests: make(chan *http.Request, 1000),
@@ -102,7 +104,7 @@ func start(lib *library, o clientOptions, script ...attempt) *session {
 			mu.Unlock()
 			select {
 			case w.requests <- r.Clone(context.Background()):
-			default: // the case has seen enough requests
+			default: // no case checks so many requests
 			}
 			next(rw, r)
 		}))
@@ -123,14 +125,14 @@ func start(lib *library, o clientOptions, script ...attempt) *session {
 			if o.hold {
 				o.hold = false
 				<-ctx.Done()
-				<-time.After(quiet) // the client has noticed the end by then
+				<-time.After(quiet) // until then, the client has handled the end of ctx
 			}
 		})
 	}()
 	return w
 }
 
-// event reports whether the next event has this data.
+// event waits for the next event, and reports whether it has the given data.
 func (w *session) event(data string) bool {
 	select {
 	case e := <-w.events:
@@ -140,7 +142,8 @@ func (w *session) event(data string) bool {
 	}
 }
 
-// request returns the next request, or nil if there is none within the time.
+// request returns the next request, or nil if the client sends none within the given
+// time.
 func (w *session) request(within time.Duration) *http.Request {
 	select {
 	case r := <-w.requests:
@@ -157,13 +160,13 @@ func (w *session) lastEventID() string {
 	return "no request"
 }
 
-// requestsTwice reports whether there is a second request after the first.
+// requestsTwice reports whether the client sends two requests.
 func (w *session) requestsTwice() bool {
 	return w.request(maxWait) != nil && w.request(maxWait) != nil
 }
 
-// requestsOnce reports whether there is one request, and no other soon after
-// it.
+// requestsOnce reports whether the client sends a request, and no other request soon
+// after it.
 func (w *session) requestsOnce() bool {
 	return w.request(maxWait) != nil && w.request(quiet) == nil
 }
@@ -194,7 +197,8 @@ func (c clientCase) run(lib *library) outcome {
 	return passIf(c.check(w))
 }
 
-// redirectCase needs two servers.
+// redirectCase checks that a client does not send credentials to another origin after
+// a redirect. It needs two servers, so it is not a clientCase.
 func redirectCase(lib *library) outcome {
 	if lib.client == nil {
 		return notApplicable
@@ -207,7 +211,7 @@ func redirectCase(lib *library) outcome {
 		}
 		hang("data: alpha\n\n")(w, r)
 	}))
-	// Another name of the same machine is another origin and another site.
+	// localhost is another name of the same machine, but another origin and site.
 	target := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
 	redirect := func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target, http.StatusTemporaryRedirect)

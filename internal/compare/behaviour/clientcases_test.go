@@ -105,15 +105,15 @@ func clientCases() []clientCase {
 			options: clientOptions{delay: time.Minute},
 			script:  []attempt{send("data: alpha\n\n")},
 			check: func(w *session) bool {
-				// The only visible sign of waiting is that no further request follows.
+				// The client waits if it sends no further request.
 				return w.event("alpha") && w.requestsOnce() && w.ends()
 			}},
 	}
 }
 
 // ends cancels the client and reports whether it returns. Then it waits for a
-// panic in a goroutine that the client has left running, which would end the
-// process.
+// while: the client may have left a goroutine running, and a panic in this
+// goroutine ends the process, so that the case fails.
 func (w *session) ends() bool {
 	w.cancel()
 	select {

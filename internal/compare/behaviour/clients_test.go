@@ -54,8 +54,8 @@ func request(ctx context.Context, o clientOptions) *http.Request {
 	return r
 }
 
-// tmaxmaxClient sets the last event ID in the header of the request, because
-// tmaxmax has no option for it (client_connection.go).
+// tmaxmaxClient sets the header Last-Event-ID of the request, because tmaxmax has no
+// option for the last event ID (client_connection.go).
 func tmaxmaxClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
 	r := request(ctx, o)
 	if o.lastEventID != "" {
@@ -90,7 +90,7 @@ func launchdarklyClient(ctx context.Context, o clientOptions, onEvent func(got))
 		launchdarkly.StreamOptionInitialRetry(o.delay),
 		launchdarkly.StreamOptionLastEventID(o.lastEventID),
 		launchdarkly.StreamOptionErrorHandler(func(error) (r launchdarkly.StreamErrorHandlerResult) {
-			return r // retry, as without a handler
+			return r // the zero result: retry, as without a handler
 		}),
 	}
 	if o.retryFirst {
@@ -100,7 +100,7 @@ func launchdarklyClient(ctx context.Context, o clientOptions, onEvent func(got))
 	if err != nil {
 		return err
 	}
-	// As documented, Close ends the client and then closes Events.
+	// According to its documentation, Close ends the client and then closes Events.
 	defer context.AfterFunc(ctx, stream.Close)()
 	for event := range stream.Events {
 		onEvent(got{typ: event.Event(), data: event.Data()})
@@ -108,8 +108,8 @@ func launchdarklyClient(ctx context.Context, o clientOptions, onEvent func(got))
 	return nil
 }
 
-// donovanhideClient ignores o.delay, because donovanhide has no option for it.
-// Its delay is 3 seconds until the server changes it.
+// donovanhideClient ignores o.delay, because donovanhide has no option for the delay.
+// The delay is 3 seconds until the server changes it with a retry field.
 func donovanhideClient(ctx context.Context, o clientOptions, onEvent func(got)) error {
 	// SubscribeWith modifies the http.Client that it receives.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

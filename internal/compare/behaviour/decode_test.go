@@ -15,9 +15,9 @@ type got struct {
 
 // decodeAdapter calls the decoder of a library.
 type decodeAdapter struct {
-	id, typ, retry bool // the decoder reports the id, type, retry time of an event
-	jsonOnly       bool // the decoder accepts JSON-RPC messages only, see words
-	keepsLF        bool // the data ends with LF, which the comparison removes
+	id, typ, retry bool // the decoder reports the ID, the type, the retry time of an event
+	jsonOnly       bool // the decoder accepts only JSON-RPC messages (see words)
+	keepsLF        bool // the reported data ends with LF, which the comparison ignores
 
 	// decode returns the events before the end of the stream or an error.
 	decode func(r io.Reader) []got
@@ -27,8 +27,8 @@ type decodeAdapter struct {
 	limited func(r io.Reader, limit int) []got
 }
 
-// words are the data of events in cases for JSON-RPC libraries, too: such a
-// library receives a message with the word as its method.
+// words are the data of events in the cases that are also suitable for a JSON-RPC
+// library. Such a library receives a message with the word as its method.
 var words = []string{"alpha", "beta", "gamma"}
 
 // decodeCase is a stream and its events.
@@ -37,10 +37,10 @@ type decodeCase struct {
 	stream       string
 	want         []got
 	byByte       bool // each Read returns one byte
-	exact        bool // an LF at the end of the data counts
-	id, typ      bool // the case needs the id, the type
-	retry        bool // the case needs the retry time
-	cut          bool // the case concerns the end of the stream
+	exact        bool // an LF at the end of the data counts, even with keepsLF
+	id, typ      bool // the case needs a decoder that reports the ID, the type
+	retry        bool // the case needs a decoder that reports the retry time
+	cut          bool // the case concerns an event that is cut at the end of the stream
 }
 
 func decodeRows() []behaviour {

@@ -58,8 +58,8 @@ func decodeTmaxmax(r io.Reader, config *tmaxmax.ReadConfig) (events []got) {
 	return events
 }
 
-// r3labs does not export its decoder, so the client is tested. The client
-// passes on every event that has a field.
+// r3labs does not export its decoder, so r3labsDecode uses the client. The client
+// reports every event that has a field.
 var r3labsDecode = decodeAdapter{
 	id: true, typ: true, retry: true,
 	decode: func(r io.Reader) []got { return decodeR3labs(r) },
@@ -173,9 +173,10 @@ var ginDecode = decodeAdapter{
 	},
 }
 
-// The MCP go-sdk does not export its decoder; its transports pass on JSON-RPC
-// messages. The end of the stream may overtake earlier messages, so the stream
-// does not end.
+// The MCP go-sdk does not export its decoder. So mcpDecode uses a transport, which
+// returns only JSON-RPC messages. The transport may report the end of a stream before
+// it has returned all messages. So decodeMCP does not end the stream, but appends a
+// last message to it.
 var mcpDecode = decodeAdapter{
 	jsonOnly: true,
 	decode:   func(r io.Reader) []got { return decodeMCP(r, 0) },
@@ -185,8 +186,10 @@ var mcpDecode = decodeAdapter{
 func decodeMCP(r io.Reader, limit int) (events []got) {
 	ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 	defer cancel()
-	// Both a BOM and the first event of a session must be at the beginning. The
-	// first event has its own read, because anything read with it is lost.
+	// The transport expects an event "endpoint" at the beginning of the stream. If
+	// the case has a BOM, put the BOM before this event. The event must have a Read
+	// of its own, because the transport loses the bytes that it reads together with
+	// it.
 	first := "event: endpoint\ndata: /messages\n\n"
 	start := make([]byte, 3)
 	n, _ := io.ReadFull(r, start)

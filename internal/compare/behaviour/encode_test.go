@@ -11,18 +11,19 @@ var errUnable = errors.New("the library cannot express this event")
 
 // encodeAdapter calls the encoder of a library.
 type encodeAdapter struct {
-	retry  bool // it can encode a retry time
+	retry  bool // the encoder can encode a retry time
 	encode func(got) ([]byte, error)
 }
 
-// encodeCase is an event, and the event that a correct decoder reads.
+// encodeCase is an event, and the event that a correct decoder must read from its
+// encoding.
 type encodeCase struct {
 	rule, source string
 	event        got
 	want         got
-	mayRefuse    bool // an error is correct, too
-	dropped      bool // an event without the id or type is correct, too
-	anyData      bool // the data may change, for example by escaping
+	mayRefuse    bool // the encoder may also return an error
+	dropped      bool // the encoding may lack the ID and the type, or change them
+	anyData      bool // the data may change, for example because the encoder escapes it
 }
 
 const (
@@ -106,7 +107,7 @@ func (c encodeCase) run(lib *library) outcome {
 	}
 	event := events[0]
 	if c.dropped {
-		event.id, event.typ = "", "" // an escaped or dropped value is harmless
+		event.id, event.typ = "", "" // a changed or missing ID or type is harmless
 	}
 	if c.anyData {
 		event.data = c.want.data
@@ -114,8 +115,8 @@ func (c encodeCase) run(lib *library) outcome {
 	return passIf(event == c.want)
 }
 
-// parse parses a whole stream as HTML 9.2.6 defines it. It uses no library, so
-// that no library tests itself.
+// parse parses a whole stream as HTML 9.2.6 defines. It uses no library, so that no
+// library is tested with its own decoder.
 func parse(stream string) (events []got) {
 	stream = strings.ReplaceAll(strings.ReplaceAll(stream, "\r\n", "\n"), "\r", "\n")
 	lines := strings.Split(stream, "\n")

@@ -41,8 +41,8 @@ var tmaxmaxEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	return message.MarshalText()
 }}
 
-// The encoder of r3labs is inside its handler, which sets the id of every
-// event.
+// The encoder of r3labs is inside its handler. The handler sets the ID of every
+// event, so r3labsEncode cannot encode an event with another ID.
 var r3labsEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	if e.id != "" {
 		return nil, errUnable
@@ -61,7 +61,7 @@ var r3labsEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 		defer close(done)
 		server.ServeHTTP(w, request)
 	}()
-	<-w.flushed // the handler subscribes before it sends the headers
+	<-w.flushed // the handler flushes the headers after it has subscribed
 	event := &r3labs.Event{Event: []byte(e.typ), Data: []byte(e.data)}
 	if e.retry != 0 {
 		event.Retry = strconv.AppendInt(nil, e.retry, 10)
@@ -100,13 +100,13 @@ var ginEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	return b.Bytes(), err
 }}
 
-// alexandrevicenzi has one retry time for a whole server.
+// alexandrevicenzi has no retry time for an event, only one for a whole server.
 var alexandrevicenziEncode = encodeAdapter{false, func(e got) ([]byte, error) {
 	return alexandrevicenzi.NewMessage(e.id, e.data, e.typ).Bytes(), nil
 }}
 
-// Send of datastar takes the lines of the data. datastar itself calls Send with
-// the result of strings.Split. Events of datastar always have a type.
+// Send of datastar takes the lines of the data. Like datastar itself, datastarEncode
+// splits the data with strings.Split. Events of datastar always have a type.
 var datastarEncode = encodeAdapter{true, func(e got) ([]byte, error) {
 	w := httptest.NewRecorder()
 	stream := datastar.NewSSE(w, httptest.NewRequest(http.MethodGet, "/", nil))

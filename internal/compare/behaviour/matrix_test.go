@@ -21,20 +21,20 @@ var update = flag.Bool("update", false, "write docs/BEHAVIOUR.md")
 
 const table = "../../../docs/BEHAVIOUR.md"
 
-// perCase limits the time of one case of one library. A case that takes longer
-// has failed.
+// perCase limits the time of one case with one library. If a case takes longer, the
+// library fails the case.
 const perCase = 30 * time.Second
 
 // library is one of the compared libraries.
 type library struct {
 	name, module string
 
-	decode *decodeAdapter // nil, as the ones below: the library has no such part
+	decode *decodeAdapter // these four are nil if the library has no such part
 	encode *encodeAdapter
 	client clientAdapter
 	server serverAdapter
 
-	getOnly bool // the client supports no other method
+	getOnly bool // the client supports only the method GET
 }
 
 // The order of libraries is the order of the columns.
@@ -58,7 +58,7 @@ var libraries = []library{
 		nil, &datastarEncode, nil, datastarServer, false},
 }
 
-// outcome is the content of a cell.
+// outcome is the result of a case with a library. A cell of the table shows it.
 type outcome string
 
 const (
@@ -74,16 +74,16 @@ func passIf(ok bool) outcome {
 	return fail
 }
 
-// behaviour is a row.
+// behaviour is a case: a row of the table.
 type behaviour struct {
 	area   string
 	rule   string // the correct behavior in one sentence
-	source string // the standard, and the issue or test of another library
+	source string // the section of the standard, and an issue or test of another library
 	run    func(*library) outcome
 }
 
-// Cells of these areas run in their own processes, so that a goroutine of a
-// library that panics or never ends affects only its cell.
+// Each cell of these areas runs in a process of its own. If a goroutine of a library
+// panics or never ends, it affects only that cell.
 const (
 	clients = "Client"
 	servers = "Server"
@@ -114,7 +114,7 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	// A failure of this library is shown in the table like any other.
+	// If this library fails a case, the table shows it. The log names the case too.
 	for i, row := range rows {
 		if cells[i][0] == fail {
 			t.Logf("%s: this library fails: %s (%s)", row.area, row.rule, row.source)
@@ -123,7 +123,8 @@ func TestMatrix(t *testing.T) {
 	compareTable(t, render(rows, cells))
 }
 
-// bounded runs a case. A panic or an endless wait is a failure.
+// bounded runs a case with a library. If the case panics, or takes longer than
+// perCase, the outcome is fail.
 func bounded(t *testing.T, row behaviour, lib *library) outcome {
 	result := make(chan outcome, 1)
 	go func() {
@@ -144,8 +145,8 @@ func bounded(t *testing.T, row behaviour, lib *library) outcome {
 	}
 }
 
-// cell is the environment variable with the row and the column of the cell that
-// a process computes.
+// cell is an environment variable. It contains the row and the column of the cell
+// that a process must compute.
 const cell = "BEHAVIOUR_CELL"
 
 // isolated runs a case in its own process.
@@ -164,7 +165,8 @@ func isolated(t *testing.T, row, column int) outcome {
 	return fail
 }
 
-// TestCell runs one case in the process that isolated starts.
+// TestCell runs one case in a process that isolated has started. In other processes
+// it is skipped.
 func TestCell(t *testing.T) {
 	var row, column int
 	if _, err := fmt.Sscan(os.Getenv(cell), &row, &column); err != nil {
@@ -174,6 +176,7 @@ func TestCell(t *testing.T) {
 	os.Exit(0) // also ends goroutines that are still running
 }
 
+// compareTable compares the table with the file. With -update, it writes the file.
 func compareTable(t *testing.T, got string) {
 	if *update {
 		if err := os.WriteFile(table, []byte(got), 0o644); err != nil {

@@ -12,7 +12,7 @@ import (
 // serverCase checks one stream of a server.
 type serverCase struct {
 	rule, source string
-	publishes    bool // it needs a server that can publish
+	publishes    bool // the case needs a server that can publish
 	check        func(subject) bool
 }
 
@@ -122,7 +122,8 @@ var serverCases = []serverCase{
 		}},
 }
 
-// hidden is a ResponseWriter without optional interfaces.
+// hidden is a ResponseWriter that hides the optional interfaces of w, such as
+// http.Flusher.
 type hidden struct{ w http.ResponseWriter }
 
 func (h hidden) Header() http.Header         { return h.w.Header() }
@@ -148,12 +149,12 @@ type stream struct {
 	cancel   func()
 	answered chan *http.Response
 	first    chan struct{} // closed when a byte of the body has arrived
-	data     chan string   // of each event
+	data     chan string   // receives the data of each event
 	ended    chan struct{} // closed when the stream has ended
 	returned chan struct{} // closed when the handler has returned
 }
 
-// open starts the server and requests the stream. It does not wait.
+// open starts the server and requests the stream. It does not wait for the response.
 func open(s subject, configure func(*http.Server)) *stream {
 	return openWith(s, configure, nil)
 }
@@ -216,6 +217,7 @@ func (st *stream) receive(r *http.Request) {
 
 func (st *stream) close() { st.cancel() }
 
+// readsByte reports whether a byte of the body arrives.
 func (st *stream) readsByte() bool {
 	select {
 	case <-st.first:
@@ -226,8 +228,9 @@ func (st *stream) readsByte() bool {
 	return false
 }
 
-// receives publishes data until it arrives, because a server does not report
-// when a stream has been added to the topic.
+// receives publishes events with the data until one of them arrives, because a server
+// does not report when it has added the stream to the topic. It reports whether an
+// event has arrived.
 func (st *stream) receives(s subject, data string) bool {
 	deadline := time.After(maxWait)
 	for {
@@ -246,13 +249,15 @@ func (st *stream) receives(s subject, data string) bool {
 	}
 }
 
-// answer is the head of a response.
+// answer is the header of a response. name is the field that get returns.
 type answer struct {
 	response *http.Response
 	name     string
 }
 
-// header returns the head that arrives before any event, or nil.
+// header requests a stream with the additional fields h, and returns the header of
+// the response. If name and h are empty, it returns nil unless the header arrives
+// before the first event.
 func header(s subject, name string, h http.Header) *answer {
 	st := openWith(s, nil, h)
 	defer st.close()
@@ -261,8 +266,8 @@ func header(s subject, name string, h http.Header) *answer {
 		return &answer{response, name}
 	case <-st.ended:
 	case <-time.After(quiet):
-		// Some servers send the head with the first event. Unless the case concerns
-		// that, publish one.
+		// Some servers send the header only with the first event. Unless the case
+		// concerns this, publish an event.
 		if name != "" || h != nil {
 			return afterEvent(s, st, name)
 		}
@@ -310,10 +315,10 @@ func shutdownCase(lib *library) outcome {
 	return passIf(st.server.Config.Shutdown(ctx) == nil)
 }
 
-// recorder is a ResponseWriter whose body can be read during writes.
+// recorder is a ResponseWriter whose body can be read while the handler writes.
 type recorder struct {
 	header  http.Header
-	flushed chan struct{} // one for each Flush
+	flushed chan struct{} // receives a value for each Flush
 
 	mu   sync.Mutex // guards the following
 	body []byte

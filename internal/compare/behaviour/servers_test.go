@@ -17,8 +17,8 @@ import (
 // subject is a server under test, with one topic.
 type subject struct {
 	handler  http.Handler
-	publish  func(data string) // nil: the caller cannot publish
-	shutdown func()            // nil: the application must end the streams
+	publish  func(data string) // nil if the server cannot publish
+	shutdown func()            // nil if the application must end the streams itself
 }
 
 type serverAdapter func() subject
@@ -134,5 +134,6 @@ func mcpServer() subject {
 	}
 }
 
-// gin-contrib has an encoder only; the handler belongs to gin.
+// ginServer is nil, because gin-contrib has only an encoder. The handler belongs to
+// gin.
 var ginServer serverAdapter

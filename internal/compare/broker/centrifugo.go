@@ -14,7 +14,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// Centrifugo is built outside this module, because its 100 dependencies would
+// Centrifugo is not a requirement of this module, because its 100 dependencies would
 // determine the versions of the other libraries.
 const (
 	centrifugoModule  = "github.com/centrifugal/centrifugo/v6"
@@ -23,12 +23,12 @@ const (
 
 // centrifugoConfig returns a configuration that follows
 // https://centrifugal.dev/docs/transports/uni_sse and
-// /docs/server/configuration. uni_sse is enabled. No tokens are required,
-// because no server of the comparison requires any. The API is open, because
-// the server listens on this machine only. allow_subscribe_for_client and
-// allow_subscribe_for_anonymous permit clients to choose their channel. History
-// is off by default. usage_stats is disabled, because it would connect to the
-// Internet.
+// https://centrifugal.dev/docs/server/configuration. uni_sse is the transport over
+// which Centrifugo sends event streams. Clients need no tokens, because the other
+// servers of the comparison need none either. The API needs no key, because the
+// server listens only on 127.0.0.1. allow_subscribe_for_client and
+// allow_subscribe_for_anonymous permit clients to choose their channel. History is
+// off by default. usage_stats is disabled, because it would connect to the Internet.
 func centrifugoConfig(port string) map[string]any {
 	type object = map[string]any
 	return object{
@@ -50,7 +50,8 @@ func centrifugoConfig(port string) map[string]any {
 	}
 }
 
-// centrifugoPath returns the path of the program, which is kept between runs.
+// centrifugoPath returns the path of the program. The program remains there after a
+// run, because the build takes minutes.
 func centrifugoPath() (string, error) {
 	cache, err := os.UserCacheDir()
 	return filepath.Join(cache, "sse-compare", "centrifugo-"+centrifugoVersion, "centrifugo"), err
@@ -120,8 +121,8 @@ func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 	}, nil
 }
 
-// centrifugoSubscribe returns the path for subscribers of a topic. Its query
-// has a JSON object.
+// centrifugoSubscribe returns the path for subscribers of a topic. Its query contains
+// a JSON object.
 func centrifugoSubscribe(topic string) string {
 	const before, after = `{"subs":{"`, `":{}}}`
 	return "/connection/uni_sse?cf_connect=" + url.QueryEscape(before) + topic +

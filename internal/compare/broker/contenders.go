@@ -13,8 +13,9 @@ import (
 	"github.com/sse-go/sse/internal/compare/floor"
 )
 
-// find sets r.contenders to the contenders with the given keys or, if there are no
-// keys, to all available contenders.
+// find sets r.contenders to the contenders with the given keys. If there are no keys,
+// it selects all available contenders. It also prepares them, for example builds
+// them.
 func (r *runner) find(ctx context.Context, keys []string) error {
 	served, err := exec.CommandContext(ctx, filepath.Join(r.dir, "serve"), "list").Output()
 	if err != nil {
@@ -42,8 +43,8 @@ func (r *runner) find(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// floors returns the C program, which only writes, with one and with several
-// events in a write.
+// floors returns two contenders, both the C program that only writes. The first
+// writes one event with each system call, the second several events.
 func (r *runner) floors() []*contender {
 	path := filepath.Join(r.dir, "floor")
 	start := func(coalesce int) func(context.Context, int) (*drive.Server, error) {
@@ -69,8 +70,8 @@ func (r *runner) floors() []*contender {
 	}
 }
 
-// served returns the servers of package serve. The names of the servers of this
-// library begin with "sse-".
+// served returns the servers of the program serve with the given names. The names of
+// the servers of this library begin with "sse-".
 func (r *runner) served(names []string) []*contender {
 	var all []*contender
 	for _, name := range names {
@@ -92,7 +93,7 @@ func (r *runner) served(names []string) []*contender {
 	return all
 }
 
-// daemons returns the servers that are not libraries.
+// daemons returns the servers that are programs, not libraries.
 func (r *runner) daemons() []*contender {
 	return []*contender{
 		{
@@ -107,7 +108,7 @@ func (r *runner) daemons() []*contender {
 		{
 			key: "centrifugo", name: "Centrifugo, uni_sse", kind: peer, topics: true,
 			prepare: buildCentrifugo,
-			// The first build takes minutes, too long for a smoke test.
+			// The first build takes minutes, and that is too long for a smoke test.
 			available: func() bool { return !r.plan.quick || centrifugoBuilt() },
 			start: func(ctx context.Context, _ int) (*drive.Server, error) {
 				return startCentrifugo(ctx, r.dir)

@@ -12,9 +12,9 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// posts is the publisher for a server to which events are published over HTTP.
-// It sends one request after another on one connection, because the order of
-// two concurrent requests would be undefined.
+// posts is the publisher for a server to which events are published over HTTP. It
+// sends one request after the other on one connection, because the server could
+// publish the events of concurrent requests in any order.
 type posts struct {
 	// request returns the request that publishes data on a topic.
 	request func(topic string, data []byte) (url string, body []byte)
@@ -29,12 +29,13 @@ type posts struct {
 	reply control.ServerReply
 }
 
+// postTask is a call of Publish. sent is the time of the call.
 type postTask struct {
 	waves, topics, size int
 	sent                int64
 }
 
-// startPosts starts the publisher; stop ends it.
+// startPosts starts the publisher. The caller must call stop, which ends it.
 func startPosts(ctx context.Context, header http.Header,
 	request func(topic string, data []byte) (url string, body []byte)) (p *posts, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -9,8 +9,8 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// startHub starts "sse serve" with default settings, except for its address and
-// a new directory for its events. Events are published over HTTP.
+// startHub starts "sse serve" with default settings, except for its address and its
+// data directory, which is a new directory in dir. Events are published over HTTP.
 func startHub(ctx context.Context, dir string) (*drive.Server, error) {
 	data, err := os.MkdirTemp(dir, "hub")
 	if err != nil {

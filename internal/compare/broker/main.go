@@ -8,8 +8,8 @@
 //	go run ./broker -servers floor,plain -only fanout,memory
 //	go run ./broker -quick                  is a smoke test with meaningless numbers
 //
-// It needs Linux, and root to read the memory of the kernel. Servers that are
-// not Go programs need gcc, nginx and libnginx-mod-nchan.
+// It needs Linux, and must run as root to read the memory use of the kernel. The
+// servers that are not Go programs need gcc, nginx and libnginx-mod-nchan.
 package main
 
 import (
@@ -32,12 +32,12 @@ import (
 type plan struct {
 	quick            bool
 	rounds           int
-	few, many        int // subscribers
-	idleFrom, idleTo int // subscribers, to measure memory
-	topics, perTopic int
-	outstanding      int
-	window           int           // outstanding events of a single subscriber
-	during           time.Duration // least duration of a measurement
+	few, many        int           // numbers of subscribers of the fan-outs
+	idleFrom, idleTo int           // numbers of subscribers between which memory is measured
+	topics, perTopic int           // number of topics, and of subscribers of each topic
+	outstanding      int           // number of outstanding events (see [drive.Pace])
+	window           int           // number of outstanding events with a single subscriber
+	during           time.Duration // shortest duration of a measurement
 	pace             time.Duration // duration of a measurement at a fixed rate
 	slow, fast       float64       // events/s to many and to few subscribers
 	settle           time.Duration // pause before memory is read
@@ -93,6 +93,7 @@ func main() {
 	}
 }
 
+// override sets a setting to value, unless value is zero.
 func override[T comparable](setting *T, value T) {
 	var zero T
 	if value != zero {
@@ -100,13 +101,13 @@ func override[T comparable](setting *T, value T) {
 	}
 }
 
-// list splits a comma-separated list. The list of "" is empty.
+// list splits a comma-separated list. For "" it returns an empty list.
 func list(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' })
 }
 
 func run(ctx context.Context, p plan, servers, only, write string) error {
-	// The server's process has a file for each subscriber, and some others.
+	// The server's process has an open file for each subscriber, and some others.
 	if err := drive.CheckSystem(max(p.many, p.idleTo, p.topics*p.perTopic) + 200); err != nil {
 		return err
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// memoryScenario measures the memory of one more idle subscriber. It is the
-// slope between two numbers of subscribers, so that the fixed memory of a
-// server does not count.
+// memoryScenario measures the memory of one more idle subscriber: the difference
+// between the memory with p.idleTo and with p.idleFrom subscribers, divided by the
+// difference of these numbers. So the fixed memory of a server does not count.
 func (r *runner) memoryScenario() *scenario {
 	p := r.plan
 	return &scenario{
@@ -19,9 +19,9 @@ func (r *runner) memoryScenario() *scenario {
 			number(p.idleFrom), number(p.idleTo)),
 		note: "The memory is in bytes for one more subscriber; the goroutines are counted in the whole " +
 			"server. The kernel memory consists of objects in use (/proc/slabinfo) and socket buffers " +
-			"(/proc/net/sockstat), for both ends of the connection. The memory of the server's end " +
-			"excludes the client's end: half of the kernel memory of the C program, and the client's " +
-			"epoll entry.",
+			"(/proc/net/sockstat), for both ends of the connection. To get the memory of the server's " +
+			"end, the client's end is subtracted: half of the kernel memory of the C program, and the " +
+			"client's epoll entry.",
 		columns: []column{
 			{"rss", "RSS, bytes", false, report.Figure},
 			{"kernel", "kernel memory of both ends, bytes", false, report.Figure},
@@ -70,7 +70,8 @@ func (r *runner) memory(ctx context.Context, c *contender) (figures, error) {
 	return f, nil
 }
 
-// memoryInUse returns the memory after a pause without events.
+// memoryInUse returns the resident memory and the kernel memory in bytes, after a
+// pause without events.
 func (r *runner) memoryInUse(s *drive.Session) (figures, error) {
 	if err := s.Pause(r.plan.settle); err != nil {
 		return nil, err
@@ -87,9 +88,11 @@ func (r *runner) memoryInUse(s *drive.Session) (figures, error) {
 // and an eventpoll_pwq of /proc/slabinfo.
 const clientEpoll = 128 + 72
 
-// serverEnd returns the process and kernel memory of the server's end of a
-// connection, for a server and for the floor. The floor does not use epoll, and
-// the client's end is the same for all servers.
+// serverEnd returns the memory of the server's end of a connection in bytes, for a
+// server (v) and for the C program, the floor (w). This is the memory of the process
+// and of the kernel. The kernel memory that was measured is the memory of both ends.
+// In the floor, the sockets of both ends need the same memory, and only the client's
+// end has an epoll entry. The client's end is the same for all servers.
 func serverEnd(f, floor figures) (v, w float64) {
 	socket := (floor["kernel"] - clientEpoll) / 2
 	return f["rss"] + f["kernel"] - clientEpoll - socket, floor["rss"] + socket

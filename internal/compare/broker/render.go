@@ -31,8 +31,8 @@ repetition, order and topic. Events have %d bytes of data.
   clock, from the first publish until the last subscriber has received the last event.
 - RSS is the resident memory of the server's process, from smaps_rollup.
 - One event at a time means that an event is published when all subscribers have received the event
-  before it. With N events outstanding, an event is published when all subscribers have received the
-  event N before it.
+  before it. With N events outstanding, up to N events are on their way at the same time: the next
+  event is published when all subscribers have received the oldest of them.
 - Latency is the time from just before the call or the request that publishes until the return of
   the read that yields the event, by one clock.
 
@@ -91,7 +91,8 @@ func (r *runner) renderTable(b *strings.Builder, t *table) {
 	}
 }
 
-// arrow returns the mark of a column in which more, or less, is better.
+// arrow returns the mark of a column in which a higher number is better if more is
+// true, and otherwise of a column in which a lower number is better.
 func arrow(more bool) string {
 	if more {
 		return "↑"
@@ -99,7 +100,8 @@ func arrow(more bool) string {
 	return "↓"
 }
 
-// renderFailure writes how many rounds have failed, if any have.
+// renderFailure writes the number of failed rounds and the last error. If no round
+// has failed, it writes nothing.
 func (r *row) renderFailure(b *strings.Builder, name string) {
 	bad := 0
 	for _, f := range r.rounds {
@@ -113,8 +115,8 @@ func (r *row) renderFailure(b *strings.Builder, name string) {
 	}
 }
 
-// compare formats a ratio with its spread. It returns "" for a comparison of a
-// figure with itself.
+// compare formats the ratio of the contender c to the contender compared.with(c). It
+// returns "" for a comparison of a figure with itself.
 func (t *table) compare(c *contender, compared comparison) string {
 	other := compared.with(c)
 	if compared.table == t && other == c {
@@ -127,7 +129,8 @@ func (t *table) compare(c *contender, compared comparison) string {
 	return s.Times()
 }
 
-// cell formats a median with its spread.
+// cell formats the median of values, with the lowest and the highest value if these
+// differ.
 func (c column) cell(values []float64) string {
 	if len(values) == 0 {
 		return ""
@@ -139,16 +142,17 @@ func (c column) cell(values []float64) string {
 	return fmt.Sprintf("%s (%s–%s)", c.text(s.Median), c.text(s.Low), c.text(s.High))
 }
 
-// comparison is a column with the ratios between the figures of a contender and
-// of another one, from the same round.
+// comparison is a column with the ratios of a contender's figures to the figures of
+// another contender from the same round.
 type comparison struct {
 	title string
-	table *table                      // with the figures of the other contender
-	with  func(*contender) *contender // returns the other contender, or nil
-	of    func(f, other figures) (v, w float64)
+	table *table                                // the table with the figures of the other contender
+	with  func(*contender) *contender           // returns the other contender, or nil
+	of    func(f, other figures) (v, w float64) // returns two numbers; the ratio is v/w
 }
 
-// parked is the key of the broker that is also a part of the hub.
+// parked is the key of the contender with which the hub is compared: the hub contains
+// a broker that parks streams.
 const parked = "sse-parked"
 
 func (r *runner) comparisons(t *table, present []*contender) []comparison {
@@ -188,8 +192,8 @@ func (r *runner) comparisons(t *table, present []*contender) []comparison {
 	return all
 }
 
-// lowest returns the contender of a kind with the lowest median, or nil if
-// there is none.
+// lowest returns the contender of a kind with the lowest median in the column
+// t.ratio, or nil if there is none.
 func (t *table) lowest(present []*contender, k kind) *contender {
 	return t.extreme(present, k, false)
 }

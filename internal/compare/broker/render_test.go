@@ -8,8 +8,8 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// A table of two rounds: in the second, all contenders are a little slower, and
-// one peer fails.
+// The table has two rounds. In the second round, all contenders are slower, and one
+// peer fails.
 func TestRenderTable(t *testing.T) {
 	floor := &contender{name: "floor", kind: bound}
 	plain := &contender{name: "plain", kind: base}

@@ -12,7 +12,7 @@ import (
 // runner is one run of all measurements.
 type runner struct {
 	plan       plan
-	dir        string // for programs and configurations; removed at the end
+	dir        string // directory for programs and configurations
 	contenders []*contender
 	tables     []*table
 }
@@ -25,14 +25,14 @@ type table struct {
 
 // row is the results of one contender in a scenario.
 type row struct {
-	rounds []figures // nil for a failed round
-	err    error     // of the last failed round
+	rounds []figures // one element for each round; nil for a failed round
+	err    error     // the error of the last failed round
 }
 
 // measure runs all rounds. In each round all contenders take turns at every
-// scenario, so that all are affected by the same noise. It returns the number
-// of unexpected failures: in a smoke test all failures, otherwise all except
-// the failures of peers, which are results.
+// scenario, so that the same noise affects all of them. It returns the number of
+// unexpected failures. In a smoke test, all failures are unexpected. Otherwise the
+// failures of peers are results, and the other failures are unexpected.
 func (r *runner) measure(ctx context.Context) (failed int) {
 	for round := range r.plan.rounds {
 		for _, t := range r.tables {
@@ -60,7 +60,7 @@ func (r *runner) measure(ctx context.Context) (failed int) {
 	return failed
 }
 
-// summary returns a line about one measurement.
+// summary returns the figures or the error of one measurement, on one line.
 func (t *table) summary(f figures, err error) string {
 	if err != nil {
 		return "failed: " + err.Error()
@@ -86,6 +86,7 @@ func (t *table) values(c *contender, key string) []float64 {
 	return values
 }
 
+// round returns the figures of a contender, one element for each round.
 func (t *table) round(c *contender) []figures {
 	if t == nil || t.rows[c] == nil {
 		return nil
@@ -93,8 +94,8 @@ func (t *table) round(c *contender) []figures {
 	return t.rows[c].rounds
 }
 
-// ratio compares two contenders round by round. It returns false if no round
-// has figures of both.
+// ratio returns the spread of the ratios of two contenders, one ratio for each round.
+// It returns false if no round has figures of both.
 func ratio(rounds, others []figures, of func(f, other figures) (v, w float64)) (
 	s report.Spread, ok bool) {
 	var ratios []float64

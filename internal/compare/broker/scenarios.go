@@ -9,22 +9,22 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// scenario is one table.
+// scenario is one kind of measurement. Its results are one table.
 type scenario struct {
 	key     string // selects the scenario on the command line
 	title   string
 	note    string
 	columns []column
-	// ratio is the key of the column whose ratios to the bound and the base are
-	// shown.
+	// ratio is the key of the column of which the table also contains ratios: to the
+	// figures of the C program and of the simple handler on net/http.
 	ratio     string
-	ratioName string // in the headings of these ratios
-	more      bool   // a higher number is better in the column ratio
-	// against is the key of the scenario with whose figures the figures of the
-	// same contender are compared.
+	ratioName string // name of this column in the headings of the ratios
+	more      bool   // a higher number in this column is better
+	// against, if not empty, is the key of another scenario. The table then also
+	// contains ratios to the figures of the same contender in that scenario.
 	against string
-	can     func(*contender) bool
-	batches bool // contenders that publish batches are measured, too
+	can     func(*contender) bool // reports whether a contender can be measured
+	batches bool                  // contenders that publish batches are measured too
 	measure func(context.Context, *runner, *contender) (figures, error)
 }
 
@@ -39,8 +39,8 @@ type column struct {
 
 func number(n int) string { return report.Figure(float64(n)) }
 
-// notCoalescing excludes contenders that wait for several events before a
-// write.
+// notCoalescing reports whether a contender writes each event at once. Other
+// contenders wait for several events.
 func notCoalescing(c *contender) bool { return c.coalesce == 0 }
 
 // scenarios returns all tables in their order.
@@ -66,6 +66,7 @@ func (r *runner) scenarios() []*scenario {
 	}
 }
 
+// The keys of the columns of all scenarios with events.
 const (
 	perDelivery = "cpu"
 	deliveries  = "rate"
@@ -76,7 +77,7 @@ var fanoutColumns = []column{
 	{deliveries, "deliveries/s", true, report.Figure},
 }
 
-// fanoutFigures returns the figures that all scenarios with events have.
+// fanoutFigures returns the figures of the columns perDelivery and deliveries.
 func fanoutFigures(o drive.Outcome) figures {
 	return figures{
 		perDelivery: float64(o.CPU.Nanoseconds()) / 1e3 / float64(o.Events),
@@ -153,8 +154,8 @@ func (r *runner) latency(key string, subscribers int, perSecond float64) *scenar
 	return s
 }
 
-// perWindow is the number of commands in which a publisher publishes a window
-// of events.
+// perWindow is the number of commands with which a window of outstanding events is
+// published.
 const perWindow = 16
 
 func (r *runner) oneSubscriber() *scenario {
@@ -192,8 +193,9 @@ func (r *runner) starvation() *scenario {
 		key: "starvation",
 		title: fmt.Sprintf("Publishing while writers are busy: %s subscribers, %d events outstanding",
 			number(r.plan.few), outstanding),
-		note: "The call is the time for which the publisher is blocked. The time from the command " +
-			"also includes the time until the publisher's goroutine runs, and the calls before.",
+		note: "The call is the time for which the call that publishes blocks. The time from the " +
+			"command begins when the measuring process asks for the event, so it also includes the " +
+			"wait until the publisher's goroutine runs, and the calls for earlier events.",
 		columns: []column{
 			{"call", "call, p99 µs", false, microseconds},
 			{"command", "from the command, p99 µs", false, microseconds},
@@ -217,7 +219,7 @@ func (r *runner) starvation() *scenario {
 	return s
 }
 
-// driveOnce runs a session: first two waves to warm up, then the measurement.
+// driveOnce opens a session, publishes two waves to warm up, and then measures.
 func (r *runner) driveOnce(ctx context.Context, c *contender, a drive.Audience, p drive.Pace) (
 	o drive.Outcome, err error) {
 	s, err := r.open(ctx, c, a, 0)

@@ -9,17 +9,17 @@ import (
 
 // contender is a server to measure. Every measurement starts it again.
 type contender struct {
-	key       string // selects it on the command line
-	name      string // in tables
+	key       string // selects the contender on the command line
+	name      string // name in tables
 	kind      kind
-	topics    bool // it supports several topics
-	patterns  bool // it supports patterns
-	inProcess bool // it publishes by function calls
-	batches   bool // it publishes batches, and is measured only where that matters
-	coalesce  int  // events that it puts into one write; 0: it does not wait for more
+	topics    bool // the server supports several topics
+	patterns  bool // the server supports patterns
+	inProcess bool // events are published by function calls in the server's process
+	batches   bool // several events are published at once; measured only where that matters
+	coalesce  int  // number of events that the server puts into one write; 0: it does not wait
 	start     func(ctx context.Context, topics int) (*drive.Server, error)
 	prepare   func(ctx context.Context) error // called once; may be nil
-	available func() bool                     // nil: always; not called if the user selects it
+	available func() bool                     // nil: always; ignored if -servers has the key
 
 	version string // set by the first measurement
 }
@@ -28,13 +28,13 @@ type contender struct {
 type kind int
 
 const (
-	bound kind = iota // minimal program
-	base              // simple handler on net/http
-	own               // server of this library
-	peer              // server of another project
+	bound kind = iota // a minimal program, as a lower bound
+	base              // a simple handler on net/http
+	own               // a server of this library
+	peer              // a server of another project
 )
 
-// startDriven starts a server that publishes the events itself, on command.
+// startDriven starts a server that reads commands and publishes the events itself.
 func startDriven(ctx context.Context, name, path string, args ...string) (*drive.Server, error) {
 	d, err := drive.StartDriven(ctx, name, path, args...)
 	if err != nil {
@@ -43,8 +43,8 @@ func startDriven(ctx context.Context, name, path string, args ...string) (*drive
 	return d.Server(), nil
 }
 
-// open starts the server and its subscribers. The session can have up to upTo
-// subscribers in total.
+// open starts the server and its subscribers. Later, the session can have up to upTo
+// subscribers.
 func (r *runner) open(ctx context.Context, c *contender, a drive.Audience, upTo int) (
 	*drive.Session, error) {
 	server, err := c.start(ctx, a.Topics)

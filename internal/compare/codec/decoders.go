@@ -18,9 +18,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// bufferSize is the limit that is set in peers with a configurable limit, so
-// that they can decode the largest workload. The fixed limits of other peers
-// suffice.
+// bufferSize is the limit for the size of an event or a line, in bytes, for peers
+// whose limit can be set. It suffices for the largest workload. The fixed limits of
+// the other peers suffice too.
 const bufferSize = 2 << 20
 
 // decoder is a decoder of one library.
@@ -29,11 +29,11 @@ type decoder struct {
 	module  string
 	setting string // how this program calls it, and where the library documents it
 
-	// decode reads to the end. It returns the number of events and the size of
-	// their data. The caller compares both with the expected values.
+	// decode reads r to its end. It returns the number of events and the total size
+	// of their data in bytes. The caller compares both with the expected values.
 	decode func(r io.Reader) (events, size int, err error)
 
-	partial bool // the decoder does not report ids
+	partial bool // the decoder does less work, because it does not report IDs
 }
 
 var sseDecoders = []decoder{
@@ -63,12 +63,12 @@ var sseDecoders = []decoder{
 	}, false},
 }
 
-// bound copies the stream and searches for each line end. Every decoder must do
-// at least this work.
+// bound copies the stream and searches for each line end. Every decoder must do at
+// least this work, so bound is an upper bound of the speed.
 var bound = decoder{"upper bound", "", "a copy and `bytes.IndexByte`",
 	func(r io.Reader) (n, size int, err error) {
 		buf := make([]byte, 64<<10)
-		ended := true // the last byte was a line end
+		ended := true // whether the last byte was a line end
 		for {
 			k, err := r.Read(buf)
 			if err == io.EOF {
@@ -159,6 +159,7 @@ var decodePeers = []decoder{
 		}, false},
 }
 
+// drain calls next until the end of the stream.
 func drain(next func() (interface{ Data() string }, error)) (n, size int, err error) {
 	for {
 		event, err := next()
@@ -173,8 +174,8 @@ func drain(next func() (interface{ Data() string }, error)) (n, size int, err er
 	}
 }
 
-// decodeR3labs uses the client, because only the client parses fields: the
-// exported reader only splits the stream into events.
+// decodeR3labs uses the client, because only the client parses fields. The reader
+// that r3labs exports only splits the stream into events.
 func decodeR3labs(r io.Reader) (n, size int, err error) {
 	client := r3labs.NewClient("http://peer.invalid/", r3labs.ClientMaxBufferSize(bufferSize))
 	client.Connection = &http.Client{Transport: transport{r}}

@@ -21,11 +21,11 @@ type encoder struct {
 	module  string
 	setting string
 
-	// start prepares the encoding of e and returns a function that encodes it into
-	// the sink once.
+	// start prepares the encoding of e, and returns a function. Each call of this
+	// function encodes e into s.
 	start func(e event, s *sink) func() error
 
-	partial bool // the encoder receives lines that were split in advance
+	partial bool // the encoder does less work, because it receives split lines
 }
 
 var sseEncoders = []encoder{
@@ -123,13 +123,13 @@ func startDatastar(e event, s *sink) func() error {
 		options = append(options, datastar.WithSSEEventId(e.id))
 	}
 	return func() error {
-		// Send takes lines; datastar's own callers split their text in this way.
+		// Send takes lines. datastar itself splits texts in this way.
 		lines := strings.Split(e.data, "\n")
 		return stream.Send(datastar.EventType(e.typ), lines, options...)
 	}
 }
 
-// response is a ResponseWriter that stores only the body.
+// response is a ResponseWriter that writes the body to a sink.
 type response struct {
 	*sink
 	header http.Header
@@ -139,8 +139,9 @@ func (r response) Header() http.Header { return r.header }
 func (r response) WriteHeader(int)     {}
 func (r response) Flush()              {}
 
-// sink stores the written bytes, like the buffer of a connection: every write
-// is copied, and an encoder that writes in pieces pays for each call.
+// sink stores the written bytes, as the buffer of a connection does. It copies every
+// write. If an encoder writes an event in several pieces, it has the cost of several
+// calls.
 type sink struct{ buf []byte }
 
 func (s *sink) Write(p []byte) (int, error) {

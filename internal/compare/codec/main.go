@@ -1,6 +1,6 @@
-// Command codec compares the speed of encoders and decoders of this library and
-// of other libraries, and an upper bound. They take turns in one process, and
-// their CPU time is measured.
+// Command codec compares the speed of the encoders and decoders of this library and
+// of other libraries. It also measures an upper bound for decoders. All of them take
+// turns in one process, and the CPU time of each turn is measured.
 //
 //	go run ./codec                       prints a table to standard output
 //	go run ./codec -write FILE           also replaces the section "Codec" of FILE
@@ -76,7 +76,8 @@ func run(p plan, only, workload, write, profile string) error {
 	return report.ReplaceSection(write, section)
 }
 
-// contests returns all tables without their measurements: decoding first.
+// contests returns all tables, without measurements: first the tables of decoding,
+// then the tables of encoding.
 func contests() []result {
 	var results []result
 	for _, w := range decoding {

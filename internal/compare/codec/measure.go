@@ -13,31 +13,30 @@ import (
 // contender is one codec with one workload.
 type contender struct {
 	name    string
-	partial bool              // it does only a part of the work
+	partial bool              // the codec does only a part of the work
 	unit    int               // encoded size of one event in bytes
-	run     func(n int) error // processes n events and checks the result
+	run     func(n int) error // encodes or decodes n events, and checks the result
 
 	events     int       // number of events in one slice
-	speeds     []float64 // bytes per CPU second, one for each round
-	allocs     float64   // per event
-	allocBytes float64   // per event
+	speeds     []float64 // bytes per CPU second, one element for each round
+	allocs     float64   // number of allocated objects per event
+	allocBytes float64   // number of allocated bytes per event
 }
 
-// plan is the extent of the measurement.
+// plan is the extent of the measurement. A slice is one turn of a contender.
 type plan struct {
-	rounds int           // each yields one speed and one ratio
-	slices int           // per round; the contenders take turns after each slice
+	rounds int           // number of rounds; each yields one speed of each contender
+	slices int           // number of slices of each contender in a round
 	slice  time.Duration // CPU time of a slice
 }
 
-// minEvents is the smallest number of events in a slice. It spreads the
-// one-time allocations of a decoder, such as a buffer that grows to a megabyte,
-// over several events.
+// minEvents is the smallest number of events in a slice. A decoder allocates some
+// memory only once, for example a buffer that grows to a megabyte. With several
+// events in a slice, the cost of this memory is divided among them.
 const minEvents = 8
 
-// measure runs all contenders in turn, round after round, in one process, so
-// that all are affected by the same noise: other processes, CPU frequency,
-// caches.
+// measure runs all contenders in turn, round after round. So the same noise affects
+// all of them: other processes, the CPU frequency, and caches.
 func (p plan) measure(all []*contender) error {
 	for _, c := range all {
 		if err := c.calibrate(p.slice); err != nil {
@@ -76,8 +75,8 @@ func (c *contender) calibrate(slice time.Duration) error {
 	}
 	c.events = max(minEvents, int(float64(n)*float64(slice)/float64(d)))
 
-	// The difference between n and 2n events is the cost of n events without the
-	// cost of the start.
+	// The difference between the allocations of 2n events and of n events is the cost
+	// of n events, without one-time allocations.
 	n = max(minEvents, min(c.events, 1000))
 	objects1, bytes1 := c.allocated(n)
 	objects2, bytes2 := c.allocated(2 * n)
@@ -86,8 +85,8 @@ func (c *contender) calibrate(slice time.Duration) error {
 	return nil
 }
 
-// cpu returns the CPU time of all threads for n events. It first collects the
-// garbage of earlier contenders.
+// cpu returns the CPU time of this process for n events. First it collects the
+// garbage of other contenders, so that this garbage does not count.
 func (c *contender) cpu(n int) (time.Duration, error) {
 	runtime.GC()
 	before := processTime()
@@ -99,7 +98,7 @@ func (c *contender) cpu(n int) (time.Duration, error) {
 func (c *contender) allocated(n int) (objects, bytes uint64) {
 	return heap.Allocated(func() {
 		if err := c.run(n); err != nil {
-			panic(err) // cpu has already run it without an error
+			panic(err) // cannot happen: cpu has called c.run before, without an error
 		}
 	})
 }
@@ -113,7 +112,8 @@ func processTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// ratio returns the ratio of the speeds of a and b, computed round by round.
+// ratio returns the spread of the ratios of the speeds of a to the speeds of b, one
+// ratio for each round.
 func ratio(a, b *contender) report.Spread {
 	ratios := make([]float64, len(a.speeds))
 	for i := range ratios {
@@ -129,7 +129,7 @@ func decoderContender(d decoder, w workload) *contender {
 			return err
 		}
 		if d.name == bound.name {
-			return nil // it counts lines instead of events
+			return nil // bound does not decode, so its counts may differ
 		}
 		if events != n || size != n*len(w.data) {
 			return fmt.Errorf("decoded %d events with %d bytes, want %d with %d",

@@ -26,14 +26,15 @@ func (r *result) filter(name string) {
 	r.peers = slices.DeleteFunc(r.peers, other)
 }
 
-// fullWork describes, by kind, the peers that do all of the work.
+// fullWork has, for each kind of table, a clause that describes the peers that do all
+// of the work.
 var fullWork = map[string]string{
 	"decoding": "that reports ids",
 	"encoding": "that splits lines itself",
 }
 
-// fastest returns the peer with the highest median speed, of all peers or of
-// the peers that do all of the work. It returns nil if there is no such peer.
+// fastest returns the peer with the highest median speed. If all is false, it ignores
+// peers that do only a part of the work. If there is no peer, it returns nil.
 func (r *result) fastest(all bool) *contender {
 	var best *contender
 	for _, c := range r.peers {
@@ -118,7 +119,7 @@ Some codecs are missing because they cannot be measured alone: the encoders of r
 modelcontextprotocol/go-sdk are inside their handlers, and the decoder of
 modelcontextprotocol/go-sdk is private and passes on JSON-RPC messages only. ogen and openai-go
 do not encode; alexandrevicenzi and datastar do not decode. openai-go ignores id, retry, CR, BOM
-and ill-formed UTF-8. A tmaxmax message that was split in advance need not search for line ends.
+and ill-formed UTF-8. The row "tmaxmax, split in advance" leaves out the search for line ends.
 [BEHAVIOUR.md](BEHAVIOUR.md) shows which rules of the standard each library follows.
 `
 
@@ -129,8 +130,8 @@ func version(module string) string {
 	return compare.Version(module)
 }
 
-// count formats a number of allocations: as a whole number if it is nearly
-// whole.
+// count formats a number of allocations with at most one decimal, or with two
+// decimals if it would be "0" otherwise.
 func count(v float64) string {
 	text := strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
 	if text == "0" && v >= 0.005 {

@@ -10,18 +10,18 @@ type event struct {
 	id, typ, data string
 }
 
-// workload is one kind of event, with the size of the reads of its stream.
+// workload is an event that is encoded or decoded many times.
 type workload struct {
 	name string
 	event
 	unit string // the encoded event
-	read int    // greatest number of bytes that one Read returns; if zero, no limit
+	read int    // largest number of bytes that one Read of the stream returns; if zero, no limit
 }
 
 const megabyte = 1_000_000
 
-// token is the data of an event as language models send it. The encoded event
-// has 112 bytes.
+// token is the data of an event as servers of language models send it. The encoded
+// event has 112 bytes.
 const token = `{"id":"chatcmpl-9x","object":"chat.completion.chunk",` +
 	`"choices":[{"index":0,"delta":{"content":" tok"}}]}`
 
@@ -38,7 +38,8 @@ var decoding = []workload{
 	newWorkload("c: 8 lines, id, type", event{"0123456789", "update", lines}, 0),
 }
 
-// The workloads for encoders, which do not depend on the size of reads.
+// The workloads for encoders. The workload decoding[2] is missing, because it differs
+// from decoding[1] only in the size of reads.
 var encoding = []workload{decoding[0], decoding[1], decoding[3]}
 
 func newWorkload(name string, e event, read int) workload {
@@ -58,7 +59,7 @@ func newWorkload(name string, e event, read int) workload {
 
 // stream returns n events of the workload.
 func (w workload) stream(n int) io.Reader {
-	// A block has many small events, so that the reader only copies large pieces.
+	// Put many small events into one block, so that a Read copies large pieces.
 	block := w.unit
 	if len(block) < 64<<10 {
 		block = strings.Repeat(w.unit, 64<<10/len(w.unit))
@@ -69,9 +70,9 @@ func (w workload) stream(n int) io.Reader {
 // cycle is a reader that repeats its block.
 type cycle struct {
 	block string
-	off   int
-	left  int
-	read  int
+	off   int // offset in block of the next byte
+	left  int // number of bytes before the end
+	read  int // as in workload
 }
 
 func (c *cycle) Read(p []byte) (int, error) {

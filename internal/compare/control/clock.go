@@ -10,6 +10,6 @@ var (
 // Now returns the time in nanoseconds since a moment that is the same for all
 // processes of this machine. Its error is about a microsecond.
 //
-// Reading the clock through package time needs no system call. Only monotonic,
-// which is called once, needs one.
+// Now needs no system call, because package time needs none to read the clock. Only
+// the single call of monotonic makes a system call.
 func Now() int64 { return offset + int64(time.Since(start)) }

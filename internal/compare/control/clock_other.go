@@ -4,8 +4,8 @@ package control
 
 import "time"
 
-// monotonic makes Now work within one process. The comparison programs need
-// Linux, and return an error elsewhere.
+// monotonic returns the time since 1970, so that Now works within one process. On
+// this system, the comparison programs return an error anyway.
 func monotonic() int64 { return time.Now().UnixNano() }
 
 // CPUTime returns 0, because the time is unknown on this system.

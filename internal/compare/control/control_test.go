@@ -83,7 +83,7 @@ func TestClock(t *testing.T) {
 	if got := control.CPUTime(os.Getpid()) - before; got < 1e6 {
 		t.Errorf("got %d ns of CPU time after a loop of 20 ms, want at least 1 ms", got)
 	}
-	// Process numbers are 22 bits.
+	// The number of a process has at most 22 bits, so this process does not exist.
 	if got := control.CPUTime(1<<22 + 1); got != 0 {
 		t.Errorf("got %d ns for a process that does not exist, want 0", got)
 	}

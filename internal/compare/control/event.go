@@ -5,30 +5,30 @@ import (
 	"strconv"
 )
 
-// Event is the content of an event's data. A wave is one event on each topic,
-// so the number of an event in its topic equals the number of its wave: 1, 2,
-// 3, ….
+// Event is the content of an event's data. The events are published in waves. A wave
+// is one event on each topic. So the number of a wave, 1, 2, 3, …, is also the number
+// of its event within each topic.
 type Event struct {
 	Topic int
 	Wave  int64
-	Sent  int64 // time by [Now]
+	Sent  int64 // time of publishing, by [Now]
 }
 
-// mark is the first byte of an Event in data. Some servers wrap the data, and
-// send additional data.
+// mark is the first byte of an Event in data. Some servers wrap the data in other
+// text, or send events with other data.
 const mark = '@'
 
-// padding fills the data up to its size.
+// padding is the text that fills the data up to its size.
 var padding = bytes.Repeat([]byte("x"), 4096)
 
-// The size of data is from MinSize, which suffices for all numbers, to MaxSize.
+// The limits for the size of data in bytes. All numbers of an event fit in MinSize.
 const (
 	MinSize = 64
 	MaxSize = 4096
 )
 
-// AppendEvent appends data of size bytes, from MinSize to MaxSize. The data has
-// no characters that JSON or SSE would escape.
+// AppendEvent appends the data of the event e, which has size bytes. The size must be
+// from MinSize to MaxSize. The data has no characters that JSON or SSE would escape.
 func AppendEvent(buf []byte, e Event, size int) []byte {
 	start := len(buf)
 	buf = append(buf, mark)
@@ -44,7 +44,8 @@ func AppendEvent(buf []byte, e Event, size int) []byte {
 	return buf
 }
 
-// ParseEvent returns the event in data, and false if there is none.
+// ParseEvent returns the event that data contains. It returns false if data contains
+// none.
 func ParseEvent(data []byte) (e Event, ok bool) {
 	at := bytes.IndexByte(data, mark)
 	if at < 0 {
@@ -56,8 +57,8 @@ func ParseEvent(data []byte) (e Event, ok bool) {
 	return Event{int(topic), wave, sent}, ok1 && ok2 && ok3
 }
 
-// number parses digits and the space after them. It is written by hand for
-// speed, so that the load client does not become the bottleneck.
+// number parses digits and the space after them. It does not use package strconv,
+// because the load client must not become the bottleneck.
 func number(data []byte) (n int64, rest []byte, ok bool) {
 	for i, c := range data {
 		switch {

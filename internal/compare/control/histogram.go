@@ -2,12 +2,12 @@ package control
 
 import "math/bits"
 
-// Histogram counts values in buckets whose width is at most 1/32 of their
-// values, so the error of a quantile is at most 3 %. The zero Histogram is
+// Histogram counts values in buckets. The width of a bucket is at most 1/32 of its
+// values, so the error of a quantile is at most about 3 %. The zero Histogram is
 // empty.
 //
-// A value v < 32 has bucket v. Each power of two from 32 on has 32 buckets,
-// which the five bits after the leading one select.
+// A value v < 32 has bucket v. From 32 on, the values between two powers of two have
+// 32 buckets. The five bits after the leading 1 of a value select its bucket.
 type Histogram struct {
 	Counts []uint64 `json:"counts,omitempty"` // by bucket
 	Max    int64    `json:"max,omitempty"`
@@ -15,6 +15,7 @@ type Histogram struct {
 
 const subBits = 5
 
+// bucket returns the index of the bucket of v.
 func bucket(v int64) int {
 	if v < 1<<subBits {
 		return int(max(v, 0))
@@ -32,7 +33,7 @@ func upper(i int) int64 {
 	return (int64(i&(1<<subBits-1)+1<<subBits)+1)<<shift - 1
 }
 
-// Add counts a value.
+// Add counts the value v. A negative value counts as 0.
 func (h *Histogram) Add(v int64) {
 	i := bucket(v)
 	for i >= len(h.Counts) {
@@ -53,7 +54,7 @@ func (h *Histogram) Merge(other Histogram) {
 	h.Max = max(h.Max, other.Max)
 }
 
-// Reset removes all values. It reuses the memory.
+// Reset removes all values. It retains the memory for new values.
 func (h *Histogram) Reset() {
 	clear(h.Counts)
 	h.Max = 0
@@ -67,8 +68,8 @@ func (h *Histogram) Total() (n uint64) {
 	return n
 }
 
-// Quantile returns the value that a share q of all values does not exceed. It
-// returns 0 if there are no values.
+// Quantile returns a value that a share q of all values does not exceed. For example,
+// q is 0.5 for the median. If there are no values, Quantile returns 0.
 func (h *Histogram) Quantile(q float64) int64 {
 	total := h.Total()
 	if total == 0 {

@@ -24,13 +24,13 @@ func Build(ctx context.Context, dir string, names ...string) error {
 	return nil
 }
 
-// BuildHub compiles the command sse into a directory. The command has another
-// module; as a part of this one, it would determine the versions of other
-// libraries.
+// BuildHub compiles the command sse into a directory. The command is in another
+// module. If this module required that module, its requirements would determine the
+// versions of the compared libraries.
 func BuildHub(ctx context.Context, dir string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-C", "../../cmd/sse",
 		"-o", filepath.Join(dir, "sse"), ".")
-	cmd.Env = append(os.Environ(), "GOWORK=") // use go.work, and thereby the library of this tree
+	cmd.Env = append(os.Environ(), "GOWORK=") // use go.work, and so the library of this tree
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build cmd/sse: %w (run this in internal/compare)", err)

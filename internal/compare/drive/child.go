@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Child is a process that reads command lines and replies with lines of JSON. R
-// is the type of its replies.
+// Child is a process that reads commands, one in each line, and replies with lines of
+// JSON. R is the type of its replies.
 type Child[R any] struct {
 	name    string
 	cmd     *exec.Cmd
@@ -28,9 +28,9 @@ type Child[R any] struct {
 // Timeout limits the time until a child replies or ends.
 const Timeout = 20 * time.Second
 
-// Spawn starts a child. If aside is not nil, it is called with each line, in
-// the goroutine that reads the lines; a line for which it returns true is no
-// reply.
+// Spawn starts a child. If aside is not nil, it is called with each line that the
+// child prints, in the goroutine that reads the lines. If it returns true, the line
+// is not a reply.
 func Spawn[R any](ctx context.Context, name string, aside func(line []byte) bool,
 	path string, args ...string) (*Child[R], error) {
 	c := &Child[R]{name: name, answers: make(chan R, 4), gone: make(chan struct{})}
@@ -71,7 +71,8 @@ func (c *Child[R]) read(out io.Reader, aside func(line []byte) bool) {
 			fmt.Fprintf(&c.stderr, "unexpected reply %s", lines.Bytes())
 		}
 	}
-	// A process that has closed its output or sent a bad line is of no use.
+	// The process has closed its output or sent an invalid line, so it cannot be used
+	// any more.
 	_ = c.cmd.Process.Kill()
 	if err := c.cmd.Wait(); err != nil {
 		c.err = fmt.Errorf("%s: %w: %s", c.name, err, &c.stderr)
@@ -92,7 +93,8 @@ func (c *Child[R]) Send(format string, args ...any) error {
 	return nil
 }
 
-// Reply waits for the next reply.
+// Reply waits for the next reply. It returns an error if the child ends or does not
+// reply within limit.
 func (c *Child[R]) Reply(limit time.Duration) (answer R, err error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -100,7 +102,7 @@ func (c *Child[R]) Reply(limit time.Duration) (answer R, err error) {
 	case answer = <-c.answers:
 		return answer, nil
 	case <-c.gone:
-		// Its last reply may explain more than its exit status.
+		// The last reply of the child may explain more than its exit status.
 		select {
 		case answer = <-c.answers:
 			return answer, nil
@@ -133,7 +135,7 @@ func (c *Child[R]) Stop() {
 	}
 }
 
-// Tail is a writer that stores the last 2,000 bytes.
+// Tail is a writer that stores the last 2,000 bytes that were written to it.
 type Tail struct {
 	mu   sync.Mutex // guards the following
 	text []byte

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Daemon is a server of another project, which reads no commands.
+// Daemon is a server process that reads no commands: the hub, or a server of another
+// project.
 type Daemon struct {
 	name string
 	cmd  *exec.Cmd
@@ -22,7 +23,8 @@ func StartDaemon(ctx context.Context, name, path string, args ...string) (*Daemo
 	d := &Daemon{name: name, cmd: exec.CommandContext(ctx, path, args...), gone: make(chan struct{})}
 	var output Tail
 	d.cmd.Stdout, d.cmd.Stderr = &output, &output
-	// Not SIGKILL, because a daemon such as nginx must end its own children.
+	// Send SIGTERM and not SIGKILL, so that a daemon such as nginx ends its own
+	// children.
 	d.cmd.SysProcAttr = DieWithParent(Terminated)
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(Terminated) }
 	d.cmd.WaitDelay = 3 * time.Second
@@ -39,7 +41,8 @@ func StartDaemon(ctx context.Context, name, path string, args ...string) (*Daemo
 // PID returns the id of the daemon's process.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
 
-// Stop ends the daemon, and thereby its children.
+// Stop ends the daemon. The daemon ends its children. If it has not ended after three
+// seconds, Stop kills it.
 func (d *Daemon) Stop() {
 	_ = d.cmd.Process.Signal(Terminated)
 	select {
@@ -50,7 +53,8 @@ func (d *Daemon) Stop() {
 	}
 }
 
-// AwaitListening waits until the server accepts connections.
+// AwaitListening waits until the daemon accepts connections at addr. It returns an
+// error if the daemon ends, or after Timeout.
 func (d *Daemon) AwaitListening(addr string) error {
 	for deadline := time.Now().Add(Timeout); time.Now().Before(deadline); {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)

@@ -13,26 +13,28 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// Load is the group of load client processes, which share the subscribers.
+// Load is a group of processes of the load client. Each of them has a part of the
+// subscribers.
 type Load struct {
 	clients  []*loadClient
-	progress chan struct{} // has an element after a client has reported progress
-	source   int           // source network of the next connections
+	progress chan struct{} // receives a value when a client has reported progress
+	source   int           // number of the first source address of the subscribers
 	count    int           // number of subscribers so far
 }
 
 type loadClient struct {
 	*Child[control.LoadReply]
 	subscribers int
-	reached     atomic.Int64 // the last wave that all its subscribers have received
+	reached     atomic.Int64 // the last wave that all subscribers of the client have received
 }
 
 // perClient is the number of subscribers of one process. Some systems have a
 // hard limit of 20,000 open files.
 const perClient = 10_000
 
-// nextSource gives every measurement its own source addresses, so that ports of
-// the measurement before, which the kernel still reserves, do not matter.
+// nextSource is the number of the first source address of the next measurement. Each
+// measurement has different source addresses, because the kernel may still reserve
+// the ports of earlier connections.
 var nextSource int
 
 // StartLoad starts as many processes of the program at path as the number of
@@ -90,8 +92,10 @@ func (l *Load) reached() int64 {
 // Clients returns the number of processes.
 func (l *Load) Clients() int { return len(l.clients) }
 
-// Connect adds subscribers. It divides them, and the concurrency of the
-// command, among the clients. It blocks until each subscriber has its response.
+// Connect adds subscribers as a LoadConnect command describes them. It divides the
+// subscribers and the concurrency of the command among the clients. It blocks until
+// each subscriber is ready, or returns an error if a subscriber is not ready within
+// limit.
 func (l *Load) Connect(command control.LoadCommand, limit time.Duration) error {
 	total := command.Count
 	command.Do, command.Source, command.TimeoutMS = control.LoadConnect, l.source,
@@ -117,7 +121,7 @@ func (l *Load) Connect(command control.LoadCommand, limit time.Duration) error {
 	return nil
 }
 
-// every makes the clients report their progress once in a number of waves.
+// every makes the clients report their progress after every so many waves.
 func (l *Load) every(waves int) error {
 	for _, c := range l.clients {
 		if err := c.send(control.LoadCommand{Do: control.LoadProgress, Every: int64(waves)}); err != nil {
@@ -139,7 +143,8 @@ func (l *Load) reset() error {
 	return nil
 }
 
-// ExpectEnd makes the clients accept the end of streams.
+// ExpectEnd makes the clients accept the proper end of a stream, which is otherwise
+// an error.
 func (l *Load) ExpectEnd() error {
 	for _, c := range l.clients {
 		if err := c.send(control.LoadCommand{Do: control.LoadExpectEnd}); err != nil {
@@ -196,10 +201,10 @@ func (l *Load) report() (sum control.LoadReply, err error) {
 	return sum, nil
 }
 
-// Stop ends the clients, and with them their subscribers.
+// Stop ends the clients, and thereby their subscribers.
 func (l *Load) Stop() {
 	for _, c := range l.clients {
-		c.in.Close() // so that they end at the same time
+		c.in.Close() // the clients then end at the same time
 	}
 	for _, c := range l.clients {
 		c.Stop()

@@ -12,15 +12,15 @@ import (
 // nchanModule is the path of the module in Debian's libnginx-mod-nchan.
 const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
-// nchanConfig has one worker, because every server of the comparison has one
-// process. The settings are from https://nchan.io, "Configuration Directives":
+// nchanConfig has one worker process, because every server of the comparison has one
+// process. https://nchan.io, "Configuration Directives", describes the settings:
 //
 //   - nchan_message_buffer_length: "the maximum number of messages to store per
-//     channel". The default of 10 is less than the number of outstanding
-//     events.
+//     channel". The default of 10 is less than the number of events that are
+//     published before the subscribers have received them.
 //   - nchan_message_timeout: a minute instead of an hour.
 //   - nchan_shared_memory_size: "shared memory slab pool size". It is the
-//     default, 128M, and listed because it is the effective limit.
+//     default, 128M, and listed because it limits the number of subscribers.
 //
 // The access log is off and connections stay open, as for every server of the
 // comparison. worker_rlimit_nofile and worker_connections suffice for the
@@ -67,7 +67,7 @@ http {
 type Nchan struct {
 	*Daemon
 	Addr    string
-	Worker  int // id of the process that serves
+	Worker  int // id of the worker process, which serves the subscribers
 	Version string
 }
 
@@ -110,7 +110,8 @@ func StartNchan(ctx context.Context, dir string) (*Nchan, error) {
 	return n, nil
 }
 
-// nchanVersion returns the versions of the Debian packages.
+// nchanVersion returns the versions of the Debian packages and the settings, for a
+// table.
 func nchanVersion() string {
 	text, err := exec.Command("dpkg-query", "-W", "-f", "${Version}, ", "libnginx-mod-nchan",
 		"nginx").Output()

@@ -11,10 +11,10 @@ import (
 // Server is a running server of one or several processes.
 type Server struct {
 	Addr    string
-	Path    string // {topic} stands for the topic
-	Pattern string
+	Path    string // path for subscribers; {topic} stands for the topic
+	Pattern string // path for pattern subscribers; empty if patterns are not supported
 	Headers []string
-	Body    bool // the server sends body bytes with the header
+	Body    bool // the server sends bytes of the body with the header
 	Version string
 	PIDs    []int // processes whose CPU time and memory are measured
 
@@ -23,15 +23,18 @@ type Server struct {
 }
 
 // Publisher publishes waves in order, in the background. A wave is one event on
-// each of the first topics.
+// each topic.
 type Publisher interface {
+	// Publish begins to publish waves of events with size bytes of data on the
+	// first topics. It does not wait until they are published.
 	Publish(waves, topics, size int) error
-	Reset() error
+
+	Reset() error // resets the times and counts of Report
 	Report() (control.ServerReply, error)
-	Failure() error // returns the error that has stopped it, or nil
+	Failure() error // returns the error that has stopped the publisher, or nil
 }
 
-// CPU returns the user and system time so far.
+// CPU returns the user and system time of the server's processes so far.
 func (s *Server) CPU() time.Duration {
 	sum := int64(0)
 	for _, pid := range s.PIDs {
@@ -40,7 +43,7 @@ func (s *Server) CPU() time.Duration {
 	return time.Duration(sum)
 }
 
-// Resident returns the physical memory in bytes.
+// Resident returns the physical memory of the server's processes in bytes.
 func (s *Server) Resident() (float64, error) {
 	sum := 0.0
 	for _, pid := range s.PIDs {
@@ -59,7 +62,7 @@ type Driven struct {
 	listening control.ServerReply
 }
 
-// StartDriven starts the program of a server.
+// StartDriven starts the program of a server, and waits until the server listens.
 func StartDriven(ctx context.Context, name, path string, args ...string) (*Driven, error) {
 	c, err := Spawn[control.ServerReply](ctx, name, nil, path, args...)
 	if err != nil {
@@ -105,7 +108,8 @@ func (d *Driven) Report() (control.ServerReply, error) {
 	return d.await(control.ServerReported, Timeout)
 }
 
-// Subscribers returns the number of subscribers, and the number of held ones.
+// Subscribers returns the number of all subscribers, and the number of held
+// subscribers. A held subscriber has a goroutine.
 func (d *Driven) Subscribers() (all, held int, err error) {
 	if err := d.Send("subscribers"); err != nil {
 		return 0, 0, err

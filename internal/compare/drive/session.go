@@ -14,19 +14,19 @@ type Session struct {
 	Server *Server
 	Load   *Load
 
-	ctx       context.Context // ends all waits
+	ctx       context.Context // when it is done, all waits end
 	audience  Audience
-	published int64 // waves
+	published int64 // number of waves published so far
 }
 
-// Audience is the subscribers of a server and their topics.
+// Audience describes the subscribers of a server.
 type Audience struct {
 	Subscribers int
-	Topics      int  // each subscriber selects one of them
-	Pattern     bool // each subscriber selects all topics by a pattern
+	Topics      int  // number of topics; each subscriber selects one topic
+	Pattern     bool // instead, each subscriber selects all topics by a pattern
 }
 
-// deliveries returns the number of events that the subscribers receive of a
+// deliveries returns the number of events that all subscribers together receive in a
 // wave.
 func (a Audience) deliveries() int {
 	if a.Pattern {
@@ -39,17 +39,17 @@ const (
 	// EventSize is the size of an event's data in bytes.
 	EventSize = 100
 	// concurrency is the number of concurrent handshakes for each process of the
-	// server. With hundreds of concurrent handshakes, net/http has hundreds of
-	// goroutines, requests and buffers at once. The heap grows for them and does
-	// not shrink again, and the cost of the burst would count as the cost of idle
+	// server. With hundreds of concurrent handshakes, net/http would have hundreds
+	// of goroutines, requests and buffers at the same time. The heap would grow for
+	// them and not shrink again. This memory would then count as the memory of idle
 	// subscribers.
 	concurrency = 64
 )
 
-// Open starts load clients for the server and connects the audience. If it
-// fails, it stops the server; otherwise Close does. The program load is at
-// path. The session can have up to upTo subscribers, or more if the audience
-// has more.
+// Open starts load clients for the server and connects the audience. path is the
+// path of the program load. Later calls of Connect can raise the number of
+// subscribers to upTo. If Open returns an error, it has stopped the server.
+// Otherwise the caller must call Close.
 func Open(ctx context.Context, server *Server, path string, a Audience, upTo int) (*Session, error) {
 	s := &Session{ctx: ctx, Server: server, audience: a}
 	s.audience.Subscribers = 0
@@ -65,14 +65,15 @@ func Open(ctx context.Context, server *Server, path string, a Audience, upTo int
 	return s, nil
 }
 
-// Cost is the time that an operation took.
+// Cost is the cost of an operation.
 type Cost struct {
 	Wall time.Duration
-	CPU  time.Duration // of the server
+	CPU  time.Duration // CPU time of the server
 }
 
-// Connect adds subscribers. Then it pauses, because some servers respond before
-// they have subscribed. The cost includes the CPU time during the pause.
+// Connect adds subscribers. Then it pauses for 200 ms, because some servers respond
+// before they have added the subscriber to its topic. Wall does not include the
+// pause, but CPU does.
 func (s *Session) Connect(count int) (Cost, error) {
 	server := s.Server
 	command := control.LoadCommand{
@@ -112,25 +113,27 @@ func (s *Session) Pause(d time.Duration) error {
 	}
 }
 
-// Pace is the rate and the amount of publishing.
+// Pace is the rate and the amount of publishing. A wave is outstanding from its
+// publishing until all subscribers have received it.
 type Pace struct {
-	Outstanding int           // most waves that are not yet received by all subscribers
-	Every       int           // waves between two progress reports of a client; if zero, 1
-	During      time.Duration // least duration
-	Waves       int           // least number of waves
-	Interval    time.Duration // between waves; if zero, as fast as Outstanding allows
+	Outstanding int           // largest number of outstanding waves; ignored with Interval
+	Every       int           // number of waves between two progress reports; if zero, 1
+	During      time.Duration // shortest duration
+	Waves       int           // smallest number of waves
+	Interval    time.Duration // time between waves; if zero, as fast as Outstanding allows
 }
 
-// Outcome is the cost and the latency of publishing.
+// Outcome is the result of Run.
 type Outcome struct {
 	Cost
 	Waves   int
-	Events  int64 // received
-	Latency control.Histogram
-	Publish control.ServerReply
+	Events  int64               // number of events that all subscribers have received
+	Latency control.Histogram   // from the publishing of an event until a subscriber has read it
+	Publish control.ServerReply // the report of the publisher
 }
 
-// Run publishes events, waits until all are received, and checks their number.
+// Run publishes events, waits until all subscribers have received them, and checks
+// their number.
 func (s *Session) Run(p Pace) (o Outcome, err error) {
 	if err := errors.Join(s.Load.every(max(1, p.Every)), s.Load.reset(),
 		s.Server.Publisher.Reset()); err != nil {
@@ -159,7 +162,7 @@ func (s *Session) Run(p Pace) (o Outcome, err error) {
 	return o, err
 }
 
-// inWindow publishes such that p.Outstanding waves are outstanding.
+// inWindow publishes whenever fewer than p.Outstanding waves are outstanding.
 func (s *Session) inWindow(p Pace, begin time.Time) error {
 	first := s.published
 	// The number of waves is a multiple of p.Outstanding, because a server may
@@ -171,7 +174,7 @@ func (s *Session) inWindow(p Pace, begin time.Time) error {
 	for ended := false; ; {
 		free := p.Outstanding - int(s.published-s.Load.reached())
 		if ended = ended || enough(); !ended && free >= max(1, p.Every) {
-			// Stop at the next multiple, to check enough again.
+			// Stop at the next multiple of p.Outstanding, so that enough is checked.
 			free = min(free, p.Outstanding-int(s.published-first)%p.Outstanding)
 			if err := s.publish(free); err != nil {
 				return err
@@ -187,7 +190,8 @@ func (s *Session) inWindow(p Pace, begin time.Time) error {
 	}
 }
 
-// atIntervals publishes a wave at every tick, even if subscribers are behind.
+// atIntervals publishes a wave in every p.Interval, even if subscribers have not yet
+// received the wave before it.
 func (s *Session) atIntervals(p Pace) error {
 	ticker := time.NewTicker(p.Interval)
 	defer ticker.Stop()
@@ -214,7 +218,9 @@ func (s *Session) publish(waves int) error {
 	return s.Server.Publisher.Publish(waves, s.audience.Topics, EventSize)
 }
 
-// awaitProgress waits until a client reports progress.
+// awaitProgress waits until a client reports progress. It returns an error if a
+// subscriber has received wrong events, if the publisher has failed, or after
+// Timeout.
 func (s *Session) awaitProgress() error {
 	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
@@ -227,7 +233,8 @@ func (s *Session) awaitProgress() error {
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		case <-check.C:
-			// After a loss the wave is never complete, so check for errors.
+			// If a subscriber loses an event, its wave never becomes complete and no
+			// progress is reported. Therefore check for errors.
 			if _, err := s.Load.report(); err != nil {
 				return err
 			}

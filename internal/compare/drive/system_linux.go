@@ -16,13 +16,13 @@ const (
 	Terminated = syscall.SIGTERM
 )
 
-// DieWithParent makes the kernel send a signal to the child when the
-// coordinator dies for any reason.
+// DieWithParent returns attributes of a process to which the kernel sends a signal
+// when its parent, this program, ends for any reason.
 func DieWithParent(signal syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: signal}
 }
 
-// CheckSystem returns an error if a process cannot open a number of files.
+// CheckSystem returns an error if a process cannot have so many open files.
 func CheckSystem(files int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -38,8 +38,8 @@ func CheckSystem(files int) error {
 // ResidentBytes returns the physical memory of a process, including its part of
 // shared memory.
 func ResidentBytes(pid int) (float64, error) {
-	// smaps_rollup is exact. VmRSS in status is not, because each thread batches
-	// it.
+	// smaps_rollup is exact. VmRSS in status is not, because each thread updates it
+	// only from time to time.
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err
@@ -57,8 +57,9 @@ func ResidentBytes(pid int) (float64, error) {
 // from /proc/slabinfo, and buffers, from /proc/net/sockstat. Only differences
 // are meaningful, and only on a quiet machine.
 //
-// The size of the slabs (Slab in /proc/meminfo) is not suitable, because the
-// kernel first fills slabs that are half empty after an earlier measurement.
+// A slab is a piece of kernel memory for objects of one kind. The size of all slabs
+// (Slab in /proc/meminfo) is not suitable: after an earlier measurement, slabs are
+// half empty, and the kernel first fills these.
 func KernelBytes() (float64, error) {
 	slabs, err := os.ReadFile("/proc/slabinfo")
 	if err != nil {
@@ -76,7 +77,7 @@ func KernelBytes() (float64, error) {
 		switch {
 		case err1 != nil || err2 != nil:
 		case fields[0] == "dentry":
-			dentry = size // most dentries belong to files; a socket has one
+			dentry = size // most dentries belong to files; each socket has one dentry
 		case socketSlabs.MatchString(fields[0]):
 			total += active * size
 			if fields[0] == "sock_inode_cache" {
@@ -88,8 +89,8 @@ func KernelBytes() (float64, error) {
 	return total + sockets*dentry + buffers, err
 }
 
-// socketSlabs matches the slabs of the objects of sockets. Slabs of file
-// systems change for other reasons.
+// socketSlabs matches the names of the slabs for objects of sockets. The other slabs,
+// for example of file systems, change for other reasons.
 var socketSlabs = regexp.MustCompile(
 	`^(.*TCP.*|tcp_.*|sock_inode_cache|filp|eventpoll_.*|ep_head|skbuff_.*|kmalloc-\d.*)$`)
 

@@ -1,6 +1,6 @@
-// Package floor builds a minimal server in C, as a lower bound of the cost of a
-// server: it only calls write(2) with the same bytes for each socket. It reads
-// the same commands as the other servers (see package control).
+// Package floor builds a minimal server in C. Its cost is a lower bound for the cost
+// of any server, because it only calls write(2) with the same bytes for each socket.
+// It reads the same commands as the other servers (see package control).
 package floor
 
 import (
@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// The source is in its own directory, because Go uses C files in a package with
-// cgo.
+// The source is in a directory of its own: the go command would compile a C file in
+// this directory as a part of this package.
 //
 //go:embed src/floor.c
 var source string
 
-// Build compiles the program into dir and returns its path. The argument of the
-// program is the number of events that it puts into one write.
+// Build compiles the server into dir and returns its path. The argument of the
+// server is the number of events that it writes with one call of write(2).
 func Build(dir string) (string, error) {
 	path := filepath.Join(dir, "floor")
 	if err := os.WriteFile(path+".c", []byte(source), 0o644); err != nil {

@@ -12,18 +12,19 @@ import (
 
 // answers checks the responses to publish requests.
 type answers struct {
-	statuses []int // accepted ones
-	events   int   // in each request
-	// number parses the number of the last event of a request from the response.
-	// If nil, the responses have no number.
+	statuses []int // the accepted status codes
+	events   int   // number of events in each request
+	// number parses a response, and returns the sequence number of the request's last
+	// event. If it is nil, the responses contain no number.
 	number func(body []byte) (uint64, error)
 
-	before       uint64 // number of the last event before the first request
-	acknowledged uint64 // count of events
-	last         uint64 // number of the last acknowledged event
+	before       uint64 // sequence number of the last event before the first request
+	acknowledged uint64 // how many events were acknowledged
+	last         uint64 // sequence number of the last acknowledged event
 }
 
-// check checks a response and returns the number of its last event.
+// check checks a response, and returns the sequence number of the request's last
+// event, or 0 if the responses contain no number.
 func (a *answers) check(status int, body []byte) (last uint64, err error) {
 	if !slices.Contains(a.statuses, status) {
 		return 0, fmt.Errorf("status %d: %s", status, bytes.TrimSpace(body))
@@ -39,8 +40,8 @@ func (a *answers) check(status int, body []byte) (last uint64, err error) {
 	return last, nil
 }
 
-// complete returns an error if the count of numbers differs from the count of
-// acknowledged events.
+// complete returns an error unless the sequence numbers have grown by exactly the
+// number of acknowledged events.
 func (a *answers) complete() error {
 	if a.number != nil && a.last-a.before != a.acknowledged {
 		return fmt.Errorf("%d events were acknowledged, but their numbers are %d to %d",
@@ -49,7 +50,7 @@ func (a *answers) complete() error {
 	return nil
 }
 
-// decimal parses a number on a line.
+// decimal parses a response that consists of a number and a line end.
 func decimal(body []byte) (uint64, error) {
 	return strconv.ParseUint(strings.TrimSuffix(string(body), "\n"), 10, 64)
 }
@@ -60,7 +61,7 @@ func position(body []byte) (uint64, error) {
 	return at.Seq, err
 }
 
-// lastOf returns a parser of the hub's response to a number of events.
+// lastOf returns a parser of the hub's response to a request with so many events.
 func lastOf(events int) func(body []byte) (uint64, error) {
 	count := fmt.Appendf(nil, " %d, last id ", events)
 	return func(body []byte) (uint64, error) {

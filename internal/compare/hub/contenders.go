@@ -13,18 +13,18 @@ import (
 	"github.com/sse-go/sse/internal/compare/report"
 )
 
-// contender is a way to publish.
+// contender is a server, and the request with which events are published to it.
 type contender struct {
 	key, name string
 	start     func(ctx context.Context, dir string) (*drive.Server, error)
 	path      string
 	method    string
 	body      string
-	header    string // additional, with its line end
+	header    string // additional header line, with its line end
 	answers   answers
-	filled    bool // it is full in advance, so that each event removes another
-	disk      bool
-	alone     bool // there is one publisher only
+	filled    bool // the server is full before the measurement: each event then removes another
+	disk      bool // the server stores events on the disk
+	alone     bool // there is only one publisher
 
 	version string
 	rounds  []figures
@@ -72,8 +72,8 @@ func contenders(p plan) []*contender {
 			alone: true})
 }
 
-// chunked returns a chunked body of equal lines, like a program with a buffer
-// of 4 KiB writes it.
+// chunked returns a chunked body of equal lines, in chunks of 4 KiB, as a program
+// with a buffer of this size writes it.
 func chunked(line string, lines int) string {
 	const size = 4 << 10
 	var b strings.Builder
@@ -158,16 +158,16 @@ func startNchan(ctx context.Context, dir string) (*drive.Server, error) {
 type figures struct {
 	events  float64
 	wall    time.Duration
-	cpu     time.Duration // of the server
-	costs   []float64     // CPU time of the server per event in each turn, in µs
-	client  time.Duration // CPU time of the load client
+	cpu     time.Duration // CPU time of the server
+	costs   []float64     // for each turn, the CPU time of the server per event in µs
+	client  time.Duration // CPU time of this process, which contains the publishers
 	latency control.Histogram
 }
 
 func (f figures) rate() float64 { return f.events / f.wall.Seconds() }
 
-// each returns the CPU time per event. It is the median of the turns, so that a
-// disturbed turn does not count.
+// each returns the CPU time of the server per event in µs. It is the median of the
+// turns, so that a turn with much noise does not count.
 func (f figures) each() float64       { return report.SpreadOf(f.costs).Median }
 func (f figures) clients() float64    { return float64(f.client.Nanoseconds()) / f.events / 1e3 }
 func (f figures) p50() float64        { return float64(f.latency.Quantile(0.5)) / 1e6 }
@@ -186,11 +186,12 @@ type turn struct {
 	server  *drive.Server
 	crowd   *crowd
 	request []byte
-	last    uint64 // number of the last published event
+	last    uint64 // sequence number of the last published event
 	figures figures
 }
 
-// begin starts the server and warms it up.
+// begin starts the server, fills it if c.filled is set, connects the publishers, and
+// publishes for a while to warm up.
 func (c *contender) begin(ctx context.Context, p plan, dir string) (*turn, error) {
 	server, err := c.start(ctx, dir)
 	if err != nil {
@@ -229,7 +230,7 @@ func (t *turn) end() {
 	t.server.Stop()
 }
 
-// publish publishes for a time and adds the cost to the figures.
+// publish publishes for the given time, and adds the cost to t.figures.
 func (t *turn) publish(during time.Duration) error {
 	counted := t.answers
 	counted.before, counted.last = t.last, t.last
@@ -250,8 +251,8 @@ func (t *turn) publish(during time.Duration) error {
 	return err
 }
 
-// round gives each contender several turns, so that all are affected by the
-// same noise.
+// round starts the servers of all contenders, and gives each contender count turns.
+// The contenders take turns, so that the same noise affects all of them.
 func round(ctx context.Context, p plan, dir string, all []*contender, count int) error {
 	var turns []*turn
 	defer func() {
@@ -284,8 +285,9 @@ func round(ctx context.Context, p plan, dir string, all []*contender, count int)
 	return nil
 }
 
-// fill publishes events in batches, so that a hub in memory is full. It returns
-// the number of the last event.
+// fill publishes at least the given number of events, in batches, so that a hub that
+// stores events in memory becomes full. It returns the sequence number of the last
+// event.
 func fill(ctx context.Context, addr string, events int) (last uint64, err error) {
 	const size = 1000
 	c := &contender{

@@ -15,10 +15,10 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// crowd is a group of publishers. A publisher sends the same request again as
-// soon as the server has acknowledged the previous request. All publishers run
-// in one thread, on one epoll: the two system calls for a request cost far less
-// than the work of any server.
+// crowd is a group of publishers. A publisher sends the same request again as soon as
+// the server has acknowledged the previous request. All publishers run in one thread,
+// on one epoll, so that the cost of a request in this process is far less than its
+// cost in any server.
 type crowd struct {
 	request []byte
 	answers *answers
@@ -26,21 +26,21 @@ type crowd struct {
 	ctx      context.Context
 	epoll    int
 	conns    []*publisher
-	deadline int64 // the time after which publishers send no requests
-	pending  int   // requests without a response
+	deadline int64 // time by [control.Now] after which publishers send no new requests
+	pending  int   // number of requests without a complete response
 	latency  control.Histogram
 }
 
-// publisher is one connection.
+// publisher is one connection to the server.
 type publisher struct {
 	fd     int
-	unsent []byte // rest of the request
-	sent   int64  // start time of the request; if zero, no request is pending
-	last   uint64 // number of its last acknowledged event
+	unsent []byte // the part of the request that is not yet sent
+	sent   int64  // time at which the request began; if zero, no request is pending
+	last   uint64 // sequence number of the publisher's last acknowledged event
 	in     []byte // received part of the response
 }
 
-// connect opens connections.
+// connect opens count connections to addr.
 func connect(ctx context.Context, addr string, count int) (*crowd, error) {
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
@@ -66,7 +66,8 @@ func connect(ctx context.Context, addr string, count int) (*crowd, error) {
 // edgeTriggered is EPOLLET, which is a negative number in package syscall.
 const edgeTriggered = 1 << 31
 
-// dial opens a connection that the Go runtime does not poll.
+// dial opens a connection and duplicates its descriptor. The Go runtime does not
+// watch the duplicate.
 func dial(ctx context.Context, addr string) (*publisher, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -129,13 +130,14 @@ func (c *crowd) publish(request []byte, answers *answers, duration time.Duration
 	return c.latency, nil
 }
 
+// begin begins the next request of a publisher.
 func (c *crowd) begin(p *publisher) error {
 	p.sent, p.unsent = control.Now(), c.request
 	c.pending++
 	return p.send()
 }
 
-// send writes as much as the socket accepts.
+// send writes as much of the request as the socket accepts.
 func (p *publisher) send() error {
 	for len(p.unsent) > 0 {
 		n, err := syscall.Write(p.fd, p.unsent)
@@ -207,8 +209,8 @@ func (c *crowd) finish(p *publisher, status int, body []byte) error {
 	return c.begin(p)
 }
 
-// parseAnswer parses a response with a Content-Length. The result whole is
-// false if the response is incomplete.
+// parseAnswer parses a response with a Content-Length. If in does not contain the
+// whole response, whole is false.
 func parseAnswer(in []byte) (status int, body []byte, whole bool, err error) {
 	head, body, found := bytes.Cut(in, []byte("\r\n\r\n"))
 	if !found {

@@ -30,12 +30,12 @@ func TestParseAnswer(t *testing.T) {
 	}
 }
 
-// The publishers notice a server that loses, repeats or refuses an event.
+// A crowd returns an error if the server loses, repeats or refuses an event.
 func TestCrowdFindsFaults(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer func(n int64) (status int, seq int64)
-		want   string // in the error; "": none
+		want   string // a part of the error; if empty, no error
 	}{
 		{"correct", func(n int64) (int, int64) { return 201, n }, ""},
 		{"refuses", func(n int64) (int, int64) { return 201 + 302*int(n/10), n }, "status 503"},

@@ -29,15 +29,15 @@ import (
 // plan is the extent of the measurements.
 type plan struct {
 	rounds      int
-	few         int           // publishers to servers in memory
-	many        int           // publishers to servers on disk
-	fill        int           // events that are published to a hub in memory in advance
-	warm        time.Duration // publishing before the measurement
-	turns       int           // per round and contender in memory
-	diskTurns   int           // per round and contender on disk
-	during      time.Duration // of a turn in memory
-	onDisk      time.Duration // of a turn on disk
-	streamLines int           // in each PUT
+	few         int           // number of publishers to servers in memory
+	many        int           // number of publishers to servers on disk
+	fill        int           // number of events that fill a hub in memory
+	warm        time.Duration // duration of publishing before the measurement
+	turns       int           // number of turns of a contender in memory in each round
+	diskTurns   int           // number of turns of a contender on disk in each round
+	during      time.Duration // duration of a turn in memory
+	onDisk      time.Duration // duration of a turn on disk
+	streamLines int           // number of lines in each PUT
 }
 
 var (

@@ -12,11 +12,11 @@ const method = `
 This section compares the cost of publishing over HTTP/1.1, on loopback and on connections that stay
 open. Every server runs in its own process, which is started again for every round. The publishers
 run in one thread of another process, on one epoll. Each publisher sends its next request when the
-request before is acknowledged. It checks the status of the response and, if the response has the
-number of the event, that these numbers grow and that there are as many as acknowledged events.
-Events have %d bytes of data. Requests have the headers Host, User-Agent, Content-Type and their
-length. CPU is the user and system time of the server's process (for nginx, of its worker) by its
-CPU clock.
+server has acknowledged its last one. The publishers check the status of each response. If responses
+contain the number of the event, they also check that the numbers grow and that none is missing.
+Events have %d bytes of data. Requests have the headers Host, User-Agent, Content-Type and
+Content-Length. CPU is the user and system time of the server's process (for nginx, of its worker)
+by its CPU clock.
 
 There are %d rounds. In each round, the servers take turns: %d turns of %v in memory, %d turns of %v
 on disk. The CPU time per event of a round is the median of its turns. A number is the median of the
@@ -53,7 +53,8 @@ func render(p plan, all []*contender) string {
 
 func number(n int) string { return report.Figure(float64(n)) }
 
-// only returns the measured contenders for which is returns true.
+// only returns the contenders that have figures and for which the function is returns
+// true.
 func only(all []*contender, is func(*contender) bool) (some []*contender) {
 	for _, c := range all {
 		if is(c) && len(c.rounds) > 0 {
@@ -94,7 +95,8 @@ func renderDisk(b *strings.Builder, all []*contender) {
 	}
 }
 
-// spread formats the median of a figure, with the lowest and highest.
+// spread formats the median of a figure, with the lowest and the highest value if
+// these differ. of returns the figure of one round.
 func (c *contender) spread(of func(figures) float64, text func(float64) string) string {
 	var values []float64
 	for _, f := range c.rounds {
@@ -107,8 +109,8 @@ func (c *contender) spread(of func(figures) float64, text func(float64) string) 
 	return fmt.Sprintf("%s (%s–%s)", text(s.Median), text(s.Low), text(s.High))
 }
 
-// against formats the ratio of a figure to the figure of another contender,
-// computed round by round.
+// against formats the spread of the ratios of a figure to the figure of another
+// contender, one ratio for each round.
 func (c *contender) against(other *contender, of func(figures) float64) string {
 	if other == nil || other == c {
 		return ""

@@ -6,19 +6,19 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// checker checks the order of the events of a subscriber: in each topic their
-// numbers must be 1, 2, 3, ….
+// checker checks the order of the events of a subscriber. In each topic their numbers
+// must be 1, 2, 3, …, because the number of an event is the number of its wave.
 type checker struct {
 	topic int     // the only topic, or allTopics
-	last  int64   // of the only topic
-	lasts []int64 // by topic, for allTopics
+	last  int64   // number of the last event of the only topic
+	lasts []int64 // for allTopics: number of the last event of each topic
 }
 
 // allTopics is the topic of a subscriber of a pattern.
 const allTopics = -1
 
-// check returns an error if e is not the expected event. After a loss it
-// expects the next number, so that a loss causes only one error.
+// check returns an error if e is not the expected event. After a loss, it expects the
+// number after e, so that one loss causes only one error.
 func (c *checker) check(e control.Event) error {
 	last := &c.last
 	switch {
@@ -41,23 +41,23 @@ func (c *checker) check(e control.Event) error {
 	}
 }
 
-// waves counts the received events of each wave, to find the last wave through
-// which all events have arrived.
+// waves counts the received events of each wave. All events of all waves up to
+// reached have arrived.
 //
 //	reached          reached+len(counts)
 //	   │ 7 │ 10 │ 3 │ 0 │ 0 │
 //	     └ counts[(reached+1) % len(counts)]
 //
 // Invariants: a count is 0 unless its wave is after reached and at most
-// reached+len(counts); every wave through reached is complete.
+// reached+len(counts). Every wave up to reached is complete.
 type waves struct {
 	reached int64
-	each    int // events of a complete wave
+	each    int // number of events of a complete wave, for all subscribers
 	counts  [1 << 16]int32
 }
 
-// add counts an event. It returns false for a wave that is complete, or that is
-// too far ahead.
+// add counts an event of a wave. It returns false if the wave is already complete, or
+// if it is after reached+len(counts).
 func (w *waves) add(wave int64) bool {
 	if wave <= w.reached || wave > w.reached+int64(len(w.counts)) {
 		return false

@@ -13,22 +13,22 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// client is the state of the process, which has one goroutine.
+// client is the state of the process. Only one goroutine uses it.
 type client struct {
 	epoll       int
 	subscribers []*subscriber // by id, which is also the data of the epoll entry
-	open        int
-	connecting  *connecting // nil: no subscriber is connecting
-	buf         []byte      // for all reads
+	open        int           // number of open connections
+	connecting  *connecting   // nil if no subscriber is connecting
+	buf         []byte        // buffer for all reads
 
 	now      int64 // time at which the last read returned
 	waves    waves
-	reported int64 // the last wave that was reported to the coordinator
-	base     int64 // the wave at the last LoadProgress
-	every    int64 // number of waves between reports
-	input    []byte
-	ended    bool // the end of the input is reached
-	ending   bool // streams may end, and LoadEnded is not yet sent
+	reported int64  // the last wave that was reported to the coordinator
+	base     int64  // waves.reached at the last LoadProgress
+	every    int64  // number of waves between reports
+	input    []byte // the part of the input that is not yet a complete line
+	ended    bool   // the process must end, because its input or output has ended
+	ending   bool   // streams may end, and LoadEnded is not yet sent
 	deliver  func(*subscriber)
 
 	events, bytes int64
@@ -72,7 +72,7 @@ func (c *client) poll() error {
 	var events [512]syscall.EpollEvent
 	timeout := -1
 	if c.connecting != nil {
-		timeout = 100 // milliseconds, to check the deadline
+		timeout = 100 // milliseconds, so that connectMore checks the deadline
 	}
 	n, err := syscall.EpollWait(c.epoll, events[:], timeout)
 	if err != nil && !errors.Is(err, syscall.EINTR) {
@@ -93,7 +93,7 @@ func (c *client) poll() error {
 	}
 	if c.waves.advance(); c.waves.reached >= c.reported+c.every {
 		c.reported = c.waves.reached - (c.waves.reached-c.base)%c.every
-		// Written by hand for speed, because there is a line for every event.
+		// Package json would be too slow, because there may be a line for every wave.
 		line := append([]byte(`{"is":"`+control.LoadReached+`","wave":`),
 			strconv.FormatInt(c.reported, 10)...)
 		if _, err := os.Stdout.Write(append(line, '}', '\n')); err != nil {
@@ -106,8 +106,9 @@ func (c *client) poll() error {
 	return nil
 }
 
-// handle reads once. If more bytes are available, epoll reports the socket
-// again.
+// handle handles epoll events of a subscriber's socket. On a new connection it sends
+// the request. Otherwise it reads once: if more bytes are available, epoll reports
+// the socket again.
 func (c *client) handle(s *subscriber, id int, events uint32) error {
 	if !s.ready && events&syscall.EPOLLOUT != 0 {
 		return c.sendRequest(s, id)
@@ -133,9 +134,9 @@ func (c *client) handle(s *subscriber, id int, events uint32) error {
 	return nil
 }
 
-// count checks the event that s has received. No event may be published while
-// subscribers are connecting, so the first event of every subscriber has number
-// 1.
+// count checks and counts the event that s has received. The first event of every
+// subscriber must have the number 1: no event may be published before all
+// subscribers are connected.
 func (c *client) count(s *subscriber) {
 	c.events++
 	c.latency.Add(c.now - s.event.Sent)
@@ -155,8 +156,9 @@ func (c *client) fail(err error) {
 	}
 }
 
-// closeLost closes a connection that broke or ended. If the subscriber was
-// still connecting, the error ends the process.
+// closeLost closes a connection that has broken or ended. It counts the error, unless
+// the end was expected. If the subscriber was not yet ready, closeLost returns the
+// error instead, which ends the process.
 func (c *client) closeLost(s *subscriber, id int, err error) error {
 	c.close(s)
 	if !s.ready {
@@ -169,8 +171,8 @@ func (c *client) closeLost(s *subscriber, id int, err error) error {
 	return nil
 }
 
-// sendEnded sends LoadEnded once after LoadExpectEnd, when all streams have
-// ended.
+// sendEnded sends LoadEnded if all streams have ended and LoadExpectEnd was received
+// before.
 func (c *client) sendEnded() {
 	if c.ending && c.open == 0 {
 		c.ending = false
@@ -193,7 +195,7 @@ func (c *client) reply(r control.LoadReply) {
 		_, err = os.Stdout.Write(append(line, '\n'))
 	}
 	if err != nil {
-		c.ended = true // the coordinator has ended
+		c.ended = true // the coordinator no longer reads
 	}
 }
 
@@ -205,7 +207,7 @@ func (c *client) readInput() error {
 	}
 	if err != nil || n == 0 {
 		c.ended = true
-		return nil //nolint:nilerr // a failed input has ended
+		return nil //nolint:nilerr // a read error counts as the end of the input
 	}
 	c.input = append(c.input, c.buf[:n]...)
 	for {
@@ -256,7 +258,7 @@ func (c *client) execute(command control.LoadCommand) error {
 	return nil
 }
 
-// rawRead reads without notifying the scheduler, because the read does not
+// rawRead reads without a notification of the Go scheduler, because the read does not
 // block. That saves a third of the cost of a small read.
 func rawRead(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd),

@@ -16,7 +16,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// The test binary also runs as the client.
+// If SSE_TEST_LOAD is set, the test binary runs the client.
 func TestMain(m *testing.M) {
 	if os.Getenv("SSE_TEST_LOAD") != "" {
 		main()
@@ -73,8 +73,9 @@ func (p *process) want(is string) (r control.LoadReply) {
 	return r
 }
 
-// server starts a server that sends each subscriber the events of its topic
-// when goOn is closed. If end is false, it keeps the streams open after that.
+// server starts a server. After goOn is closed, it sends each subscriber the events
+// of its topic: the numbers of their waves are in events, by topic. If end is true,
+// the server then ends the streams. Otherwise the streams stay open.
 func server(t *testing.T, events map[string][]int64, end bool) (addr string, goOn chan struct{}) {
 	t.Helper()
 	goOn, done := make(chan struct{}), make(chan struct{})
@@ -113,7 +114,7 @@ func TestClient(t *testing.T) {
 		name   string
 		events map[string][]int64
 		end    bool
-		want   string // in the first error
+		want   string // a part of the first error
 	}{
 		{"all", map[string][]int64{"t/0": {1, 2, 3}, "t/1": {1, 2, 3}}, false, ""},
 		{"lost", map[string][]int64{"t/0": {1, 3}, "t/1": {1, 2, 3}}, false, "lost: event 3 of topic 0"},
@@ -167,7 +168,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// After LoadExpectEnd the end of a stream is no error, but a cut is.
+// After LoadExpectEnd, the proper end of a stream is no error, but a broken
+// connection is.
 func TestClientExpectEnd(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -228,8 +230,8 @@ func TestClientRefused(t *testing.T) {
 	}
 }
 
-// The cost of an event in the client must be small compared to its cost in any
-// server. An operation is 256 events from one read.
+// BenchmarkFeed measures the cost of an event in the client, which must be much less
+// than its cost in any server. One operation is 256 events from one read.
 func BenchmarkFeed(b *testing.B) {
 	c := &client{now: control.Now()}
 	c.deliver = c.count

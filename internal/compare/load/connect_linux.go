@@ -9,13 +9,13 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// connecting is a LoadConnect command with its progress.
+// connecting is a LoadConnect command and its progress.
 type connecting struct {
 	control.LoadCommand
 	server   syscall.SockaddrInet4
-	started  int
-	ready    int
-	deadline int64
+	started  int   // number of connections that dial has started
+	ready    int   // number of subscribers whose response has begun
+	deadline int64 // time by [control.Now]
 }
 
 const ipBindAddressNoPort = 24
@@ -39,8 +39,8 @@ func (c *client) connect(command control.LoadCommand) error {
 	return nil
 }
 
-// connectMore starts connections up to the allowed concurrency, and replies
-// when all are ready.
+// connectMore starts connections up to the allowed concurrency. When all subscribers
+// are ready, it sends LoadConnected. After the deadline, it returns an error.
 func (c *client) connectMore() error {
 	w := c.connecting
 	for w.started < w.Count && w.started-w.ready < w.Concurrency {
@@ -66,8 +66,8 @@ func (c *client) connectMore() error {
 	return nil
 }
 
-// dial starts the connection of a subscriber. The source address depends on its
-// number.
+// dial starts the connection of the subscriber with a number. The number determines
+// the subscriber's topic and source address.
 func (c *client) dial(number int) error {
 	fd, err := syscall.Socket(syscall.AF_INET,
 		syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
@@ -82,8 +82,9 @@ func (c *client) dial(number int) error {
 	id := len(c.subscribers)
 	c.subscribers = append(c.subscribers, s)
 	c.open++
-	// Without lingering, a close resets the connection and leaves no TIME_WAIT.
-	// Tens of thousands of them would slow down the next measurement.
+	// With this option, a close resets the connection. Otherwise the connection would
+	// remain in the state TIME_WAIT. Tens of thousands of such connections would slow
+	// down the next measurement.
 	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
 		&syscall.Linger{Onoff: 1})
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
@@ -100,8 +101,8 @@ func (c *client) dial(number int) error {
 	return c.watch(fd, id, syscall.EPOLLOUT)
 }
 
-// sendRequest sends the request of a new connection. The request fits into the
-// empty buffer of the socket.
+// sendRequest sends the request on a new connection. The request fits into the
+// socket's buffer, which is empty.
 func (c *client) sendRequest(s *subscriber, id int) error {
 	code, err := syscall.GetsockoptInt(s.fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
 	if err == nil && code != 0 {

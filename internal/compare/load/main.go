@@ -3,9 +3,9 @@
 // replies on its standard output (see package control), and ends at the end of
 // its input.
 //
-// One thread and one epoll serve all connections, and a connection has no
-// goroutine or buffer, because the client must cost less than the server that
-// it measures. A process may have about 20,000 open files; for more
+// The client must cost less than the server that it measures. So one goroutine and
+// one epoll serve all connections, and a connection has no goroutine and no buffer.
+// On some systems a process may have only about 20,000 open files. For more
 // subscribers, start several processes.
 package main
 

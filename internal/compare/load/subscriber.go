@@ -8,10 +8,12 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// phase is the parser's state in a response.
+// phase is the state of the parser of a response. A body without chunks is plain
+// until its end. In a chunked body, the phases size, chunk and chunkEnd repeat.
 //
-//	header ─→ plain                        without chunks, until the end
+//	header ─→ plain
 //	       └→ size ─→ chunk ─→ chunkEnd ─┐
+//	          ↑                          │
 //	          └──────────────────────────┘
 type phase uint8
 
@@ -23,25 +25,26 @@ const (
 	inChunkEnd
 )
 
-// subscriber is a connection with the parser of its response. The response may
-// arrive in any pieces. The parser stores only an unfinished line.
+// subscriber is a connection and the parser of its response. The response may arrive
+// in pieces of any size. The parser stores only an incomplete line or header. A block
+// is a sequence of lines up to an empty line.
 type subscriber struct {
 	fd      int
 	phase   phase
 	got     bool // a byte of the body has arrived
-	ready   bool
+	ready   bool // the response has begun
 	hidden  bool // the type of the block begins with "sse."
-	found   bool // the block has an event
+	found   bool // the block contains an event, which is in the field event
 	event   control.Event
 	left    int    // remaining bytes of the chunk, or the parsed part of its size
-	rest    []byte // unfinished line or header
+	rest    []byte // incomplete line or header
 	checker checker
 }
 
 const maxLine = 1 << 20
 
-// errEnded is the error after the last chunk, with which the server ends the
-// stream.
+// errEnded is the error when the server has ended the stream properly, with the last
+// chunk.
 var errEnded = errors.New("the server ended the stream")
 
 // feed parses the next bytes and calls deliver for each event that they
@@ -86,7 +89,8 @@ func (s *subscriber) feed(p []byte, deliver func(*subscriber)) error {
 
 var headerEnd = []byte("\r\n\r\n")
 
-// header collects the header and returns the bytes after it.
+// header collects the header, and checks it when it is complete. It returns the bytes
+// after the header.
 func (s *subscriber) header(p []byte) (rest []byte, err error) {
 	before := len(s.rest)
 	s.rest = append(s.rest, p...)
@@ -162,8 +166,9 @@ var (
 	ownType    = []byte("sse.")
 )
 
-// line handles one line of a block. It delivers an event at the end of the
-// block, because the type may follow the data.
+// line handles one line of a block. It delivers the event only at the end of the
+// block, because the type may follow the data. It ignores events whose type begins
+// with "sse.", for example cursors.
 func (s *subscriber) line(line []byte, deliver func(*subscriber)) {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]

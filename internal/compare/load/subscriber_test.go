@@ -30,7 +30,7 @@ func data(wave int64) string {
 
 var streams = []struct {
 	name, stream string
-	want         []int64 // numbers of the waves
+	want         []int64 // numbers of the received waves
 	err          string
 }{
 	{"plain", plainHeader + data(1) + "\n" + data(2) + "\n", []int64{1, 2}, ""},
@@ -56,8 +56,8 @@ var streams = []struct {
 	{"a longer chunk", chunkedHeader + "1\r\n\nx", nil, "follows the end of a chunk"},
 }
 
-// Every stream is parsed as a whole, byte by byte, and cut in two at every
-// offset.
+// The result is the same if a stream arrives as a whole, byte by byte, or in two
+// pieces that are cut at any offset.
 func TestFeed(t *testing.T) {
 	for _, test := range streams {
 		t.Run(test.name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// parked is one row of BenchmarkManyParked.
+// parked is the result of one sub-benchmark of BenchmarkManyParked.
 type parked struct {
 	subscribers int
 	metrics     map[string]float64 // per subscriber, by unit
@@ -31,9 +31,9 @@ const (
 
 var metrics = []string{bytesEach, nsToSubscribe, nsToReach, nsToRemove}
 
-// benchmark runs BenchmarkManyParked of the library. It builds the test binary
-// and runs it directly instead of through go test, so that it can kill the
-// process that measures.
+// benchmark runs BenchmarkManyParked of the library. It builds the test binary and
+// runs it directly, not with go test, so that the process of the benchmark is killed
+// when ctx is done.
 func benchmark(ctx context.Context, p plan, dir string) ([]parked, error) {
 	root, err := output(ctx, "", "go", "list", "-m", "-f", "{{.Dir}}", "github.com/sse-go/sse")
 	if err != nil {
@@ -68,7 +68,7 @@ func output(ctx context.Context, dir, path string, args ...string) (string, erro
 	return stdout.String(), nil
 }
 
-// parseBenchmark parses the output of go test. Its lines are
+// parseBenchmark parses the output of a benchmark. Its lines have this form:
 //
 //	BenchmarkManyParked/1000-2   20   123 ns/op   456 B/sub   …
 func parseBenchmark(text string) ([]parked, error) {
@@ -79,7 +79,7 @@ func parseBenchmark(text string) ([]parked, error) {
 		if !found || len(fields) < 2 {
 			continue
 		}
-		// GOMAXPROCS follows after a dash, unless it is 1.
+		// After the name, there is a dash and GOMAXPROCS, unless GOMAXPROCS is 1.
 		name, _, _ := strings.Cut(fields[0], "-")
 		n, err := strconv.Atoi(name)
 		if err != nil {

@@ -9,12 +9,13 @@ import (
 	"github.com/sse-go/sse/internal/compare/drive"
 )
 
-// fleet is a group of server processes on one port. They share nothing else, so
-// every process must publish.
+// fleet is a group of server processes on one port. They share nothing else, so each
+// process must publish every event.
 type fleet []*drive.Driven
 
-// startFleet starts all processes before the first subscriber connects, because
-// the kernel distributes connections among the processes that listen.
+// startFleet starts the processes. All of them must listen before the first
+// subscriber connects, because the kernel distributes connections only among the
+// processes that listen.
 func startFleet(ctx context.Context, path string, count int) (f fleet, err error) {
 	addr := "127.0.0.1:0" // until the first process returns its port
 	for i := range count {
@@ -56,7 +57,8 @@ func (f fleet) each(do func(*drive.Driven) error) error {
 	return nil
 }
 
-// Publish and the methods below implement [drive.Publisher].
+// Publish makes each process publish the waves. Publish and the methods below
+// implement [drive.Publisher].
 func (f fleet) Publish(waves, topics, size int) error {
 	return f.each(func(d *drive.Driven) error { return d.Publish(waves, topics, size) })
 }
@@ -80,8 +82,8 @@ func (f fleet) Report() (sum control.ServerReply, err error) {
 // Failure returns the error of a failed process, or nil.
 func (f fleet) Failure() error { return f.each(func(d *drive.Driven) error { return d.Failure() }) }
 
-// subscribers returns the number of subscribers of each process. It returns an
-// error if one is not parked, or if there are not want in total.
+// subscribers returns the number of subscribers of each process. It returns an error
+// if a subscriber is not parked, or if the total number is not want.
 func (f fleet) subscribers(want int) (counts []float64, err error) {
 	sum := 0
 	err = f.each(func(d *drive.Driven) error {

@@ -1,14 +1,14 @@
-// Command many measures the cost of 150,000 subscribers, which is more than the
-// limit of open files of one process. Several server processes listen on one
-// port, and several load clients connect to it and check every event.
+// Command many measures the cost of 150,000 subscribers. One process cannot have so
+// many open files. So several server processes listen on one port, and several load
+// clients connect to this port and check every event.
 //
 //	go run ./many                     prints the tables to standard output
 //	go run ./many -write FILE         also replaces the section "Many" of FILE
 //	go run ./many -subscribers 50000
 //	go run ./many -quick              is a smoke test with meaningless numbers
 //
-// It also measures a broker with up to a million subscribers that writes to
-// none of them: BenchmarkManyParked of the library.
+// It also runs BenchmarkManyParked of the library: a broker with up to a million
+// subscribers, whose writes do nothing.
 //
 // It needs Linux, and root to read the memory of the kernel.
 package main
@@ -30,11 +30,11 @@ import (
 // plan is the extent of the measurements.
 type plan struct {
 	subscribers int
-	servers     int           // processes
-	events      int           // after the first one
+	servers     int           // number of server processes
+	events      int           // number of events after the first event
 	settle      time.Duration // pause before memory is read
-	benchmarks  string        // pattern for go test -bench
-	benchtime   string
+	benchmarks  string        // value of -test.bench
+	benchtime   string        // value of -test.benchtime
 }
 
 var (
@@ -120,9 +120,9 @@ func run(ctx context.Context, p plan, write string) error {
 }
 
 const (
-	// perSubscriber is the memory for both ends of a subscriber in bytes: about 9
-	// KB of the kernel, and memory of the two processes and of net/http's
-	// handshakes.
+	// perSubscriber is the memory for both ends of a subscriber's connection in
+	// bytes: about 9 KB of the kernel, and memory of the two processes and of
+	// net/http's handshakes.
 	perSubscriber = 12 << 10
 	// perProcess is the memory of a process without subscribers in bytes.
 	perProcess = 24 << 20
@@ -130,9 +130,10 @@ const (
 
 // check returns an error if the machine has too few resources for the plan.
 func check(p plan) error {
-	// The kernel assigns connections to processes at random. The typical deviation
-	// from the share is its square root; six times as much is extremely rare. The
-	// rest is for handshakes and for the process itself.
+	// The kernel assigns connections to processes at random. The standard deviation
+	// of a process's number of connections is the square root of its share. A number
+	// that is six times as far from the share is extremely rare. The other 400 files
+	// are for handshakes and for the process itself.
 	share := float64(p.subscribers) / float64(p.servers)
 	if err := drive.CheckSystem(int(share+6*math.Sqrt(share)) + 400); err != nil {
 		return err

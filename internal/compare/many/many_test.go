@@ -69,7 +69,7 @@ func TestAvailableBytes(t *testing.T) {
 	}
 }
 
-// The command reports missing resources before it starts anything.
+// check reports that the machine has too little memory or too few open files.
 func TestCheck(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs Linux")

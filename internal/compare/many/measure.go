@@ -13,18 +13,19 @@ import (
 
 // figures are the results of a measurement.
 type figures struct {
-	clients    int       // load processes
-	counts     []float64 // subscribers of each server process
-	goroutines int       // of all servers
-	before     memory
-	idle       memory
+	clients    int       // number of processes of the load client
+	counts     []float64 // number of subscribers of each server process
+	goroutines int       // number of goroutines of all servers
+	before     memory    // before the subscribers connect
+	idle       memory    // with idle subscribers
 	connect    drive.Cost
-	first      drive.Outcome // the first event
-	events     []drive.Outcome
+	first      drive.Outcome   // of the first event
+	events     []drive.Outcome // of each later event
 	shutdown   drive.Cost
 }
 
-// memory is the memory in use in bytes.
+// memory is the memory in use in bytes: the resident memory of the servers, and the
+// memory of the kernel for sockets.
 type memory struct{ rss, kernel float64 }
 
 // measure connects the subscribers, publishes some events, and ends all
@@ -91,7 +92,8 @@ func memoryInUse(s *drive.Session, settle time.Duration) (m memory, err error) {
 // endLimit limits the time until all streams have ended.
 const endLimit = 2 * time.Minute
 
-// shutdown ends all streams and waits until all subscribers have noticed it.
+// shutdown ends all streams, and waits until each subscriber has received the end of
+// its stream.
 func shutdown(s *drive.Session, servers fleet) (c drive.Cost, err error) {
 	if err := s.Load.ExpectEnd(); err != nil {
 		return c, err

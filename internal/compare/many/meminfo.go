@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// availableBytes returns the memory that processes can use without swapping,
-// parsed from the text of /proc/meminfo.
+// availableBytes returns the memory that processes can use without swapping, in
+// bytes. It parses the text of /proc/meminfo.
 func availableBytes(meminfo string) (int64, error) {
 	for line := range strings.Lines(meminfo) {
 		rest, found := strings.CutPrefix(line, "MemAvailable:")

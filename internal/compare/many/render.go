@@ -120,7 +120,8 @@ func number(n int) string { return report.Figure(float64(n)) }
 
 func megabytes(bytes float64) string { return report.Figure(bytes/1e6) + " MB" }
 
-// spread formats a median, with the lowest and highest if they differ.
+// spread formats the median of values, with the lowest and the highest value if these
+// differ.
 func spread(values []float64, text func(float64) string) string {
 	s := report.SpreadOf(values)
 	if s.Low == s.High {

@@ -1,6 +1,7 @@
-// Command posted is a server on net/http that accepts POST requests. Publishing
-// to the hub is compared with it. Its first line contains its address (see
-// package control). It ends at the end of its input.
+// Command posted is a server on net/http that accepts POST requests. The program hub
+// compares the cost of these requests with the cost of publishing to the hub. The
+// first line that posted prints contains its address (see package control). It ends
+// at the end of its standard input.
 //
 //	posted empty         reads the body and stores nothing
 //	posted bbolt DIR     stores each body in its own transaction
@@ -75,7 +76,7 @@ func run(args []string) error {
 	return <-failed
 }
 
-// empty does only the minimum of every handler.
+// empty reads the body and responds. Every handler of a POST must do at least this.
 func empty(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -101,7 +102,8 @@ func open(dir string) (*bbolt.DB, error) {
 	})
 }
 
-// store responds with the number of the event when it is on the disk.
+// store stores the body, and responds with the number of the event after the event is
+// on the disk.
 func store(db *bbolt.DB) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -128,8 +130,8 @@ func store(db *bbolt.DB) http.HandlerFunc {
 	}
 }
 
-// appendTo appends each body to a file. It shows the speed of the disk for one
-// publisher.
+// appendTo appends each body to a file and syncs the file. With one publisher, it
+// shows the speed of the disk.
 func appendTo(file *os.File) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(file, r.Body)

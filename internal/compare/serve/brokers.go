@@ -8,10 +8,9 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// brokers are the constructors of the servers of this library by name. The
-// coordinator lists and measures them like the other servers, and takes servers
-// whose names begin with "sse-" for this library's. Their brokers have default
-// settings, except Park.
+// brokers are the constructors of the servers of this library, by name. The
+// coordinator recognizes the servers of this library by the prefix "sse-" of their
+// names. Their brokers have default settings, except Park.
 var brokers = map[string]func([]string) (*subject, error){
 	"sse-held":   func([]string) (*subject, error) { return newBroker(&sse.Broker{}), nil },
 	"sse-parked": func([]string) (*subject, error) { return newBroker(&sse.Broker{Park: true}), nil },
@@ -22,6 +21,8 @@ var brokers = map[string]func([]string) (*subject, error){
 	},
 }
 
+// publishAll returns a function that publishes several events with one call of
+// Append.
 func publishAll(broker *sse.Broker) func(topics, data []string) error {
 	var entries []sse.Entry
 	return func(topics, data []string) error {

@@ -5,9 +5,9 @@
 //	serve list
 //		prints the names of the servers
 //	serve NAME TOPICS [ADDR]
-//		runs a server with a number of topics, on a free port of 127.0.0.1, which
-//		its first line contains, or on ADDR, which it shares with other processes
-//		that have the same ADDR
+//		runs a server with a number of topics. It listens on a free port of
+//		127.0.0.1, or on ADDR, which several processes can share. The first line
+//		that it prints contains its address.
 package main
 
 import (
@@ -27,24 +27,25 @@ import (
 // subject is a server under test.
 type subject struct {
 	handler http.Handler
-	// publish sends one event to all subscribers of the topic. It loses no event;
-	// if it blocks, the time is a part of the cost. It may retain data.
+	// publish publishes one event on the topic. It must not lose an event for a slow
+	// subscriber. If it blocks for that reason, the time is a part of the cost. It
+	// may retain data.
 	publish func(topic, data string) error
-	// publishAll sends several events, the n-th data to the n-th topic. If nil,
+	// publishAll publishes several events: data[i] on topics[i]. If it is nil,
 	// publish is called for each event.
 	publishAll func(topics, data []string) error
-	path       string // for subscribers; {topic} stands for the topic
-	pattern    string // for pattern subscribers; if empty, there are no patterns
-	body       bool   // the server sends body bytes with the header
+	path       string // path for subscribers; {topic} stands for the topic
+	pattern    string // path for pattern subscribers; empty if patterns are not supported
+	body       bool   // the server sends bytes of the body with the header
 	version    string
 	// configure, if not nil, sets fields of the HTTP server.
 	configure func(*http.Server)
-	// broker is the broker of a server of this library, otherwise nil.
+	// broker is the broker of a server of this library. It is nil for other servers.
 	broker *sse.Broker
 }
 
-// subjects are the constructors of the servers by name. They receive the names
-// of the topics. main adds the servers of this library.
+// subjects are the constructors of the servers, by name. The argument of a
+// constructor is the names of the topics. main adds the servers of this library.
 var subjects = map[string]func(topics []string) (*subject, error){
 	"plain":   newPlain,
 	"tmaxmax": newTmaxmax,

@@ -9,8 +9,8 @@ import (
 	"github.com/sse-go/sse/internal/compare"
 )
 
-// newTmaxmax uses Server with its default provider, Joe, as README.md advises
-// ("Using the library"), without replay and without a logger.
+// newTmaxmax uses a Server with its default provider, Joe, as the README.md of
+// tmaxmax advises ("Using the library"), without replay and without a logger.
 func newTmaxmax([]string) (*subject, error) {
 	server := &tmaxmax.Server{
 		// OnSession may write the status itself (server.go, "Note that
@@ -35,9 +35,9 @@ func newTmaxmax([]string) (*subject, error) {
 	}, nil
 }
 
-// newR3labs uses New and CreateStream, as README.md advises ("Example Server").
-// Replay is off, because it stores every event forever (event_log.go), which is
-// impossible in a server that runs for a long time.
+// newR3labs uses New and CreateStream, as the README.md of r3labs advises ("Example
+// Server"). Replay is off, because with replay r3labs stores every event forever
+// (event_log.go). A server that runs for a long time could not do that.
 func newR3labs(topics []string) (*subject, error) {
 	server := r3labs.New()
 	server.AutoReplay = false

@@ -19,8 +19,8 @@ type plainSubscriber struct {
 	events chan string
 }
 
-// plainQueue is the size of a subscriber's channel in r3labs and many
-// tutorials.
+// plainQueue is the size of a subscriber's channel. r3labs and many tutorials use the
+// same size.
 const plainQueue = 64
 
 func newPlain([]string) (*subject, error) {
@@ -34,8 +34,8 @@ func newPlain([]string) (*subject, error) {
 	}, nil
 }
 
-// publish blocks while a subscriber is slow, because it would lose events
-// otherwise.
+// publish sends an event to the channel of each subscriber. It blocks while a channel
+// is full, because it would lose an event otherwise.
 func (p *plain) publish(topic, data string) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

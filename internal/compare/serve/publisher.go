@@ -18,13 +18,13 @@ const shutdownLimit = time.Minute
 type publisher struct {
 	subject *subject
 	topics  []string
-	wave    int64
+	wave    int64 // number of the last published wave
 	buf     []byte
 	names   []string // topics of the events in one call of publishAll
-	data    []string
+	data    []string // data of these events
 
 	published     int64
-	call, command control.Histogram
+	call, command control.Histogram // see [control.ServerReply]
 }
 
 // run executes commands until the end of its input.
@@ -69,8 +69,8 @@ func (p *publisher) run(commands io.Reader) error {
 	return lines.Err()
 }
 
-// subscribers counts the subscribers. A report does not contain their number,
-// because counting produces garbage that would count as the server's.
+// subscribers counts the subscribers. A report does not contain their number, because
+// counting allocates memory, which would count as the server's.
 func (p *publisher) subscribers() control.ServerReply {
 	if p.subject.broker == nil {
 		return control.ServerReply{Is: control.ServerFailed, Text: "this server cannot count subscribers"}
@@ -97,7 +97,8 @@ func (p *publisher) shutdown() control.ServerReply {
 	return control.ServerReply{Is: control.ServerDone}
 }
 
-// publish publishes waves, each with an event on every topic.
+// publish publishes waves: each is an event on every one of the first topics. sent is
+// the time at which the coordinator sent the command.
 func (p *publisher) publish(waves, topics, size int, sent int64) error {
 	if topics > len(p.topics) {
 		return fmt.Errorf("publish: there must be at most %d topics, not %d", len(p.topics), topics)
@@ -118,13 +119,14 @@ func (p *publisher) publish(waves, topics, size int, sent int64) error {
 			p.call.Add(after - before)
 			p.command.Add(after - sent)
 			p.published++
-			before = after // reading the clock is a part of the measurement
+			before = after // the time to read the clock is a part of the measurement
 		}
 	}
 	return nil
 }
 
-// publishAll publishes the same events as publish, with one call.
+// publishAll publishes the same events as publish, but with one call of
+// subject.publishAll.
 func (p *publisher) publishAll(waves, topics, size int, sent int64) error {
 	p.names, p.data = p.names[:0], p.data[:0]
 	now := control.Now()

@@ -11,8 +11,8 @@ import (
 // architecture.
 const reusePort = 15
 
-// listenShared listens on an address together with other processes. For each
-// connection, the kernel chooses a process by a hash of the addresses.
+// listenShared listens on an address that other processes may listen on too. For each
+// connection, the kernel chooses one of the processes by a hash of the addresses.
 func listenShared(addr string) (net.Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error

@@ -12,27 +12,29 @@ import (
 
 // kv is the interface of a storage library for the log.
 type kv interface {
-	// Write writes all changes or none. If sync is true, they are on the disk when
-	// Write returns.
+	// Write sets pairs of a key and a value, and removes keys. It writes all changes
+	// or none. If sync is true, the changes are on the disk when Write returns.
 	Write(set [][2][]byte, remove [][]byte, sync bool) error
 
-	// Read calls f with a view of the store.
+	// Read calls f with a cursor over a consistent view of the store.
 	Read(f func(cursor) error) error
 
-	// Drop removes all keys of the same kind before a key and frees their space.
+	// Drop removes all keys that are less than before and have the same first byte,
+	// the kind of the key. It frees their space.
 	Drop(before []byte) error
 
 	Close() error
 }
 
-// cursor iterates over keys in order. The results of Seek and Next are valid
-// until the next call of either. At the end of the keys, k is nil.
+// cursor iterates over keys in order. Seek moves to the first key that is not less
+// than key, and Next to the next key. Their results are valid until the next call
+// of Seek or Next. If there is no further key, k is nil.
 type cursor interface {
 	Seek(key []byte) (k, v []byte)
 	Next() (k, v []byte)
 }
 
-// pebbleKV is Pebble with the options of disklog.
+// pebbleKV is Pebble with the options of disklog, the storage package of the hub.
 type pebbleKV struct{ db *pebble.DB }
 
 func openPebble(dir string) (kv, error) {
@@ -123,8 +125,8 @@ func openBolt(dir string) (kv, error) {
 
 func (b *boltKV) Write(set [][2][]byte, remove [][]byte, _ bool) error {
 	return b.db.Update(func(tx *bbolt.Tx) error {
-		// The keys of entries are in ascending order, so their pages can be
-		// full.
+		// The keys of entries are appended in ascending order, so bbolt can fill
+		// their pages.
 		tx.Bucket([]byte{entryKind}).FillPercent = 0.95
 		for _, pair := range set {
 			if err := tx.Bucket(pair[0][:1]).Put(pair[0], pair[1]); err != nil {
@@ -140,8 +142,8 @@ func (b *boltKV) Write(set [][2][]byte, remove [][]byte, _ bool) error {
 	})
 }
 
-// Drop removes one key after the other, because bbolt cannot remove a range.
-// The freed space is reused, but the file does not shrink.
+// Drop implements kv. It removes one key after the other, because bbolt cannot remove
+// a range. bbolt reuses the freed space, but the file does not shrink.
 func (b *boltKV) Drop(before []byte) error {
 	return b.db.Update(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(before[:1]).Cursor()
@@ -160,7 +162,8 @@ func (b *boltKV) Read(f func(cursor) error) error {
 
 func (b *boltKV) Close() error { return b.db.Close() }
 
-// boltCursor stays in the bucket of the key of the last Seek.
+// boltCursor implements cursor. Next iterates only over the bucket of the last Seek:
+// over keys of one kind.
 type boltCursor struct {
 	tx      *bbolt.Tx
 	kind    byte

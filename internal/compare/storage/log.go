@@ -7,32 +7,32 @@ import (
 	"sync/atomic"
 )
 
-// The keys are the same as in disklog: entries by number, an index by topic,
-// and a record of each topic.
+// The kinds of keys, which are the first bytes of keys. disklog, the storage package
+// of the hub, has the same keys.
 const (
-	entryKind = 'e'
-	stateKind = 's'
-	topicKind = 't'
+	entryKind = 'e' // an event, by its number
+	stateKind = 's' // the number of the last event and the number of events of a topic
+	topicKind = 't' // an index: for each topic, the numbers of its events
 )
 
 var kinds = []byte{entryKind, stateKind, topicKind}
 
-// log is a simple event log, which is the same for every store.
+// log is a simple event log. It uses every store in the same way.
 type log struct {
 	store kv
-	last  uint64
-	first uint64
-	count map[string]uint64 // by topic
+	last  uint64            // number of the newest event
+	first uint64            // number of the oldest stored event
+	count map[string]uint64 // number of events, by topic
 	queue chan *publish
-	done  chan struct{}
-	syncs atomic.Int64
+	done  chan struct{} // closed when commit has ended
+	syncs atomic.Int64  // number of synced writes
 }
 
 // publish is an event that a publisher has sent to the log.
 type publish struct {
 	topic string
 	data  []byte
-	done  chan error
+	done  chan error // receives the result of the write
 }
 
 func newLog(store kv) *log {
@@ -44,7 +44,8 @@ func newLog(store kv) *log {
 	return l
 }
 
-// commit writes the events that have arrived during the last sync as one group.
+// commit writes the events of the queue in groups. The events that arrive while a
+// group is synced are the next group.
 func (l *log) commit() {
 	defer close(l.done)
 	var group []*publish
@@ -99,7 +100,7 @@ func memberKey(topic string, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(key, seq)
 }
 
-// trim removes the oldest n entries, whose topics topicOf returns.
+// trim removes the oldest n events. topicOf returns the topic of an event.
 func (l *log) trim(n uint64, topicOf func(seq uint64) string) error {
 	var remove [][]byte
 	for range n {
@@ -112,7 +113,7 @@ func (l *log) trim(n uint64, topicOf func(seq uint64) string) error {
 	return l.store.Drop(numberKey(l.first))
 }
 
-// replay reads the entries of topics in order and returns their number.
+// replay reads the events of topics in order, and returns their number.
 func (l *log) replay(topics []string) (n int, err error) {
 	err = l.store.Read(func(c cursor) error {
 		var lists lists
@@ -142,13 +143,14 @@ func (l *log) replay(topics []string) (n int, err error) {
 	return n, err
 }
 
-// list is the numbers of the next entries of a topic.
+// list has the numbers of some events of a topic, in order.
 type list struct {
 	topic string
 	seqs  []uint64
-	next  uint64
+	next  uint64 // the number at which fill continues
 }
 
+// fill reads the next numbers, up to 256, from the index.
 func (l *list) fill(c cursor) {
 	key := memberKey(l.topic, l.next)
 	prefix := key[:len(key)-8]
@@ -161,6 +163,7 @@ func (l *list) fill(c cursor) {
 	}
 }
 
+// lists is a heap. The first list has the event with the smallest number.
 type lists []*list
 
 func (h lists) Len() int           { return len(h) }

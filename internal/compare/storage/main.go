@@ -1,5 +1,5 @@
-// Command storage compares storage libraries for an event log. It runs the same
-// log, with the same keys, on each library, and prints the table of
+// Command storage compares storage libraries for an event log. It measures the same
+// simple log, with the same keys, on each library, and prints the table of
 // docs/adr/0010-the-hub-stores-events-in-pebble.md.
 package main
 
@@ -78,8 +78,8 @@ func noise() []byte {
 
 const eventSize = 200
 
-// publishAll runs publishers that publish one event after the other, to the
-// topics in turn.
+// publishAll measures concurrent publishers. Each publishes one event after the
+// other, on each topic in turn.
 func publishAll(
 	c candidate, dir string, length time.Duration, topics int, data []byte, publishers int,
 ) error {
@@ -111,6 +111,7 @@ func publishAll(
 	return l.close()
 }
 
+// publisher publishes events until end, and returns how long each of them took.
 func publisher(
 	l *log, i, publishers, topics int, data []byte, end time.Time,
 ) (took []time.Duration) {
@@ -133,7 +134,7 @@ func publisher(
 // topicOf returns the topic of an event in a log that fill has written.
 func topicOf(seq uint64) string { return fmt.Sprintf("room/%d/%d", seq%10, seq/10%100) }
 
-// fill writes events, a thousand in each sync.
+// fill writes n events, a thousand with each sync.
 func fill(l *log, n int, data []byte) error {
 	var group []*publish
 	for i := 1; i <= n; i++ {
@@ -150,8 +151,8 @@ func fill(l *log, n int, data []byte) error {
 	return nil
 }
 
-// million fills, opens and reads a log with a million events in a thousand
-// topics.
+// million fills a log with events, by default a million, on a thousand topics. Then
+// it opens the log again and replays a topic and a pattern.
 func million(c candidate, dir string, events int, data []byte) error {
 	store, err := c.open(dir)
 	if err != nil {
@@ -196,7 +197,8 @@ func million(c candidate, dir string, events int, data []byte) error {
 	return l.close()
 }
 
-// retention publishes events and removes all except the newest tenth.
+// retention publishes events. After each hundredth of them, it removes old events, so
+// that a tenth of the total number is retained.
 func retention(c candidate, dir string, events int, data []byte) error {
 	store, err := c.open(dir)
 	if err != nil {
@@ -230,7 +232,7 @@ func retention(c candidate, dir string, events int, data []byte) error {
 	return l.close()
 }
 
-// single measures events that each have their own transaction.
+// single measures bbolt with a transaction for each event.
 func single(dir string, length time.Duration, data []byte) error {
 	store, err := openBolt(dir)
 	if err != nil {

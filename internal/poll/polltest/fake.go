@@ -1,4 +1,4 @@
-// Package polltest has a fake [poll.Poller] for tests in fake time.
+// Package polltest provides a fake [poll.Poller] for tests in fake time.
 package polltest
 
 import (
@@ -12,7 +12,8 @@ import (
 	"github.com/sse-go/sse/internal/poll"
 )
 
-// Fake is a Poller for connections in memory, with a goroutine for each of them.
+// Fake is a Poller for the in-memory connections of memnet. It runs a goroutine
+// for each adopted connection.
 type Fake struct {
 	mu      sync.Mutex // guards the following
 	conns   map[int]*memnet.Conn
@@ -91,7 +92,8 @@ func (f *Fake) Write(out *poll.Output) {
 	}
 }
 
-// WriteAll implements [poll.Poller]. It panics if an output was written before.
+// WriteAll implements [poll.Poller]. It panics if an output has a nonzero N or an
+// error, because package sse must pass each output only once.
 func (f *Fake) WriteAll(outs []*poll.Output) {
 	for _, out := range outs {
 		if out.N != 0 || out.Err != nil {
@@ -139,5 +141,5 @@ func (f *Fake) Open() int {
 	return len(f.conns)
 }
 
-// Report makes Wait return an event. It blocks until Wait has taken it.
+// Report makes Wait return the event. It blocks until Wait has received the event.
 func (f *Fake) Report(event poll.Readiness) { f.events <- event }

@@ -24,7 +24,8 @@ func Limits(maxEvent int) []limits.Group {
 			limits.New("memory of all requests in flight: bodies, lines, and pages until they are written",
 				"max-inflight", "1/8 of the memory (`GOMEMLIMIT`, cgroup or machine), at least "+
 					limits.Size(minInflight)+" and four times `--max-event-size`",
-				"the request waits up to "+limits.Duration(inflightTimeout)+", then 503 with Retry-After"),
+				"a request waits up to "+limits.Duration(inflightTimeout)+
+					", then it receives 503 with Retry-After"),
 			limits.New("tickets issued within "+limits.Duration(auth.TicketAge), "",
 				limits.Count(auth.MaxTickets), "503 with Retry-After"),
 			limits.New("topics, patterns and origins of these tickets, together", "",
@@ -51,11 +52,11 @@ func requestLimits() []limits.Limit {
 			", or `--max-event-size` if that is more", "413"),
 		limits.New("an Idempotency-Key", "", limits.Size(maxKey), "400"),
 		limits.New("events of a page (`limit`)", "", limits.Count(maxLimit), "400"),
-		limits.New("size of a page", "", limits.Size(pageBytes)+" and one event",
+		limits.New("size of a page", "", limits.Size(pageBytes)+" plus one event",
 			"the page ends; the next page continues"),
 		limits.New("time for each "+limits.Size(chunkBytes)+" of a page", "",
 			limits.Duration(chunkTimeout), closed),
-		limits.New("time for a page", "", limits.Duration(pageGrace)+" and 1 second for each "+
+		limits.New("time for a page", "", limits.Duration(pageGrace)+" plus 1 second for each "+
 			limits.Size(pageRate)+", at most "+limits.Duration(maxPageTimeout),
 			closed),
 		limits.New("`since=-N`", "", "1,000,000,000", "400"),

@@ -14,28 +14,27 @@ func Limits() []limits.Group {
 					limits.Count(reservedDescriptors)+", or half of a hard limit below "+
 					limits.Count(2*reservedDescriptors),
 				"further connections wait, and connections that were idle for "+
-					limits.Duration(idleTime)+" are closed; one line in the log every "+
+					limits.Duration(idleTime)+" are closed; at most one line in the log in "+
 					limits.Duration(fullLogPause)),
 			limits.New("warnings and errors of one kind in the log", "",
 				"1 in "+limits.Duration(spacedPause),
-				"the last one of this time is logged, with their number"),
+				"the hub counts the others, and logs their number"),
 		}},
 		limits.Group{Title: "Stored events", Limits: []limits.Limit{
 			limits.New("bytes of events on the disk", "keep-bytes", limits.Size(1<<30),
-				"the oldest are removed"),
+				"the oldest events are removed"),
 			limits.New("bytes of events in memory", "keep-bytes", limits.Size(64<<20)+
 				", and as much again for topics and bookkeeping",
-				"the oldest are removed from memory; with `--data DIR`, they are then read "+
-					"from the disk"),
+				"the oldest events are removed from memory; with a data directory, they are then "+
+					"read from the disk"),
 			limits.New("number of events", "keep-events", "none on the disk, 16,384 in memory",
-				"the oldest are removed"),
+				"the oldest events are removed"),
 			limits.New("age of events", "keep-age", "none", "older events are removed"),
 			limits.New("topics in memory", "", limits.Count(1_000_000),
-				"the oldest events are removed from memory, and new subscribers receive 503"),
-			limits.New("age of an Idempotency-Key", "idempotency-window", "24 hours", "it is removed"),
-			limits.New("number of Idempotency-Keys used with one access key", "",
-				"1,000,000 on the disk, "+limits.Count(maxRequests)+" in memory",
-				"the oldest are removed"),
+				"the oldest events are removed from memory; a subscriber with a new topic receives 503"),
+			limits.New("age of an Idempotency-Key", "idempotency-window", "24 hours", "the key is removed"),
+			limits.New("Idempotency-Keys of one access key", "", "1,000,000 on the disk, "+
+				limits.Count(maxRequests)+" in memory", "the oldest keys are removed"),
 		}},
 	)
 }

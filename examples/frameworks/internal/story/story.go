@@ -1,5 +1,5 @@
-// Package story tests that a server behaves as the server of examples/quickstart
-// does.
+// Package story has one test, which each server of examples/frameworks must pass: the
+// server must behave as the server of examples/quickstart does.
 package story
 
 import (
@@ -20,9 +20,10 @@ import (
 // deadline bounds every wait. A test that reaches it fails.
 const deadline = 30 * time.Second
 
-// Test runs a server with serve, on a free port. Clients connect, and each message
-// reaches each client once. The server notices a client that leaves. A client
-// reconnects after the server has ended its stream. A client that stalls is cut.
+// Test calls serve with a listener on a free port, and checks the server. Each message
+// must reach each client once. The server must log that a client has left. A client must
+// be able to reconnect after the server has ended its stream. And the server must
+// disconnect a client that does not read.
 func Test(t *testing.T, serve func(net.Listener) error) {
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -30,7 +31,7 @@ func Test(t *testing.T, serve func(net.Listener) error) {
 	}
 	logged := watchLog(t)
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = serve(listener) }) // serve returns when the listener is closed
+	serving.Go(func() { _ = serve(listener) }) // returns when the listener is closed
 	t.Cleanup(func() { listener.Close(); serving.Wait() })
 	url := "http://" + listener.Addr().String()
 
@@ -96,7 +97,7 @@ func connect(t *testing.T, url string) *client {
 	c := &client{t: t, events: make(chan sse.Event, 100), cancel: cancel}
 	go func() {
 		defer close(c.events)
-		transport := &http.Transport{} // not shared, so that all connections get closed
+		transport := &http.Transport{} // of its own, so that all its connections can be closed
 		defer transport.CloseIdleConnections()
 		client := &sse.Client{
 			URL:        url + "/handshake",
@@ -122,7 +123,7 @@ func (c *client) leave() {
 	}
 }
 
-// want checks the next events that the client receives.
+// want waits for the next events of the client, and checks their data.
 func (c *client) want(messages ...string) {
 	c.t.Helper()
 	for _, want := range messages {
