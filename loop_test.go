@@ -172,7 +172,7 @@ func TestStartLoopsFails(t *testing.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.loops.start(c); !errors.Is(err, full) || freed != 2 {
-		t.Errorf("startLoops returned %v, and %d of 2 pollers were freed", err, freed)
+		t.Errorf("loops.start returned %v, and %d of 2 pollers were freed", err, freed)
 	}
 }
 
