@@ -13,8 +13,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// decodeOnly returns the events of a stream that must decode without errors.
-func decodeOnly(t *testing.T, stream []byte) (events []sse.Event) {
+// mustDecode returns the events of a stream that must decode without errors.
+func mustDecode(t *testing.T, stream []byte) (events []sse.Event) {
 	t.Helper()
 	for event, err := range sse.NewDecoder(bytes.NewReader(stream), nil).Events() {
 		if err != nil {
@@ -89,7 +89,7 @@ func TestRoundTripData(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := decodeOnly(t, stream)
+			got := mustDecode(t, stream)
 			if want := received("", event); !slices.Equal(got, want) {
 				t.Errorf("round trip: got %+.200v, want %+.200v", got, want)
 			}
@@ -145,7 +145,7 @@ func TestRoundTripChanges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := decodeOnly(t, stream)
+		got := mustDecode(t, stream)
 		if want := []sse.Event{{Data: test.want}}; !slices.Equal(got, want) {
 			t.Errorf("round trip of %q: got %+v, want %+v", test.data, got, want)
 		}
@@ -163,7 +163,7 @@ func TestRoundTripRetry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := decodeOnly(t, stream)
+		got := mustDecode(t, stream)
 		if want := []sse.Event{{Retry: test.want}}; !slices.Equal(got, want) {
 			t.Errorf("round trip of retry %v: got %v, want %v", test.retry, got, want)
 		}
@@ -340,7 +340,7 @@ func TestEncodeBatch(t *testing.T) {
 	if err != nil || !slices.Equal(writes, want) {
 		t.Fatalf("writes: got %q, %v, want %q", writes, err, want)
 	}
-	if got := decodeOnly(t, []byte(writes[0])); !slices.Equal(got, received("", events...)) {
+	if got := mustDecode(t, []byte(writes[0])); !slices.Equal(got, received("", events...)) {
 		t.Errorf("batch: got %+v, want %+v", got, events)
 	}
 }

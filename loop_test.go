@@ -89,7 +89,7 @@ func (s *sink) has(text string) bool {
 
 // A loop does the work for several streams in one batch. Before it calls a hook, it
 // writes the output of the streams that come earlier in the batch.
-func TestHookDelaysNoOtherStream(t *testing.T) {
+func TestHookDelaysNoEarlierStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		broker := &Broker{OnDisconnect: func(Subscriber, error) { <-hold }}
