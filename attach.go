@@ -14,8 +14,8 @@ type attachment struct {
 	server         *http.Server
 	drain          func(context.Context) error // Broker.Shutdown
 	once           sync.Once                   // closes isClosed
-	isClosed       chan struct{}               // closed when the server has closed its listeners
-	shutdownCalled atomic.Bool                 // shutdown ends the broker, so onShutdown need not
+	isClosed       chan struct{}               // closed when the listeners are closed
+	shutdownCalled atomic.Bool                 // shutdown calls drain, so onShutdown must not
 }
 
 // attach implements Broker.Attach. drain is Broker.Shutdown.

@@ -61,7 +61,7 @@ type vectorExpect struct {
 	States             []string
 	CloseAt            string // the state in which the caller closes the stream: connecting, open
 	URL                string // an invalid URL to use
-	Preflight          *bool  // a browser sends a preflight; no other client ever sends one
+	Preflight          *bool  // a browser sends a preflight; this client never does
 	Note               string // for the reader
 }
 

@@ -110,7 +110,7 @@ func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
 		d.lines.err = fmt.Errorf("sse: DecoderOptions.MaxEventSize must not be negative: %d", limit)
 	}
 	if d.opts.MaxEventSize <= 0 {
-		d.opts.MaxEventSize = defaultMaxEventSize // also if negative, because readMore uses it
+		d.opts.MaxEventSize = defaultMaxEventSize // readMore uses even an invalid limit
 	}
 	d.lastIDText = d.opts.LastEventID
 	d.raw.LastEventID = []byte(d.lastIDText)

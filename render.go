@@ -11,8 +11,8 @@ import (
 // the broker has started.
 type renderer struct {
 	heartbeat         []byte // sent as a heartbeat, unless a cursor is sent instead
-	needsBeat         bool   // heartbeat is sent even after a cursor (HeartbeatEvent is set)
-	blankAfterComment bool   // an empty line follows a cursor that is a comment (HeartbeatBlock)
+	needsBeat         bool   // heartbeat is sent even after a cursor (HeartbeatEvent)
+	blankAfterComment bool   // an empty line follows a cursor comment (HeartbeatBlock)
 	final             *Event // StreamOptions.Final, or nil
 }
 
