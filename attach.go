@@ -11,11 +11,11 @@ import (
 
 // attachment connects an HTTP server to a broker.
 type attachment struct {
-	server   *http.Server
-	drain    func(context.Context) error // Broker.Shutdown
-	once     sync.Once                   // closes isClosed
-	isClosed chan struct{}               // closed when the server has closed its listeners
-	shutting atomic.Bool                 // shutdown was called, so it ends the broker
+	server         *http.Server
+	drain          func(context.Context) error // Broker.Shutdown
+	once           sync.Once                   // closes isClosed
+	isClosed       chan struct{}               // closed when the listeners are closed
+	shutdownCalled atomic.Bool                 // shutdown calls drain, so onShutdown must not
 }
 
 // attach implements Broker.Attach. drain is Broker.Shutdown.
@@ -44,14 +44,14 @@ func withConnContext(next func(context.Context, net.Conn) context.Context) func(
 // without a time limit.
 func (a *attachment) onShutdown() {
 	a.once.Do(func() { close(a.isClosed) })
-	if !a.shutting.Load() {
+	if !a.shutdownCalled.Load() {
 		_ = a.drain(context.Background())
 	}
 }
 
 // shutdown is the function that Broker.Attach returns.
 func (a *attachment) shutdown(ctx context.Context) error {
-	a.shutting.Store(true)
+	a.shutdownCalled.Store(true)
 	drained := make(chan error, 1)
 	go func() { // ends when Shutdown of the broker returns
 		<-a.isClosed

@@ -340,8 +340,9 @@ func (b *Broker) Attach(server *http.Server) (shutdown func(context.Context) err
 // Shutdown blocks until all streams have ended, all OnDisconnect hooks have
 // returned, and no method of the Log is running. If ctx is done before that,
 // Shutdown cuts off the remaining streams and returns an error that wraps the
-// cause of ctx. A hook must not wait for Shutdown, nor for a lock that another
-// goroutine holds during Shutdown. Shutdown does not close the Log.
+// cause of ctx. A stream whose response header is still being written then ends as
+// soon as the header is written. A hook must not wait for Shutdown, nor for a lock
+// that another goroutine holds during Shutdown. Shutdown does not close the Log.
 func (b *Broker) Shutdown(ctx context.Context) error { return b.state.shutdown(ctx, b.DrainOver) }
 
 // start prepares the broker for use, unless it has been prepared before. With a

@@ -91,23 +91,30 @@ func TestDrainLate(t *testing.T) {
 		}
 		checkLate(t, f)
 	})
-	for name, timeout := range map[string]time.Duration{"parked last": time.Hour, "parked too late": 0} {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration // of Shutdown
+		want    error         // of Shutdown
+	}{
+		{"parked last", time.Hour, nil},
+		{"parked too late", 0, context.DeadlineExceeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &brokertest.Fixture{T: t}
-				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
 				defer cancel()
 				ended := make(chan error, 1)
 				sse.ParkInMemoryAfter(&f.Broker, func() {
 					go func() { ended <- f.Broker.Shutdown(ctx) }()
 					synctest.Wait() // until Shutdown waits for this stream, or has returned
-					if timeout > 0 && len(ended) > 0 {
+					if tt.timeout > 0 && len(ended) > 0 {
 						t.Error("Shutdown did not wait for a stream that was about to be parked")
 					}
 				})
 				checkLate(t, f)
-				if err := <-ended; err != nil {
-					t.Error(err)
+				if err := <-ended; !errors.Is(err, tt.want) {
+					t.Errorf("Shutdown returned %v, want %v", err, tt.want)
 				}
 			})
 		})
@@ -213,23 +220,35 @@ func (w delayedWriter) FlushError() error {
 }
 
 // Shutdown waits for a stream whose header is still being written, because the client
-// considers the stream open as soon as the header has arrived.
+// considers the stream open as soon as the header has arrived. If the context of
+// Shutdown is done before that, Shutdown returns an error.
 func TestShutdownWaitsForStartingStream(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
-		until := make(chan struct{})
-		f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			f.Broker.ServeHTTP(delayedWriter{w, until}, r)
-		}))
-		l := f.Listen("", func(c *sse.Client) { c.MaxRetries = -1 })
-		synctest.Wait()
-		time.AfterFunc(time.Second, func() { close(until) })
-		start := time.Now()
-		err := f.Broker.Shutdown(t.Context())
-		if took := time.Since(start); err != nil || took != time.Second {
-			t.Errorf("Shutdown returned %v after %v, want nil after a second, with the header", err, took)
-		}
-		l.Stop()
-	})
+	for _, tt := range []struct {
+		timeout, took time.Duration // of Shutdown
+		want          error
+	}{
+		{time.Hour, time.Second, nil},
+		{time.Second / 2, time.Second / 2, context.DeadlineExceeded},
+	} {
+		inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+			until := make(chan struct{})
+			f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				f.Broker.ServeHTTP(delayedWriter{w, until}, r)
+			}))
+			l := f.Listen("", func(c *sse.Client) { c.MaxRetries = -1 })
+			synctest.Wait()
+			time.AfterFunc(time.Second, func() { close(until) })
+			ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+			defer cancel()
+			start := time.Now()
+			err := f.Broker.Shutdown(ctx)
+			if took := time.Since(start); !errors.Is(err, tt.want) || took != tt.took {
+				t.Errorf("Shutdown returned %v after %v, want %v after %v, and the header after a second",
+					err, took, tt.want, tt.took)
+			}
+			l.Stop()
+		})
+	}
 }
 
 // Shutdown returns as soon as no stream is left, even before DrainOver has passed.

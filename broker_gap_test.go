@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -136,6 +137,52 @@ func TestGapWithoutLostPosition(t *testing.T) {
 			t.Errorf("the field Available of the gap is empty: %+v", gap)
 		}
 	})
+}
+
+// With LossRefuse, an open stream ends with ErrLagging if an event was removed before
+// the subscriber had received it, even if the subscriber is not far behind.
+func TestLossRefuseInOpenStream(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		retention sse.Retention
+		forget    bool
+	}{
+		{"Forget", sse.Retention{}, true},
+		{"Retention", sse.Retention{Events: 1}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			broker := sse.Broker{Retention: test.retention}
+			publish := func(data string) sse.Position {
+				p, err := broker.Publish(t.Context(), sse.Event{Data: data})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return p
+			}
+			publish("first")
+			var got []string
+			var reason error
+			sel := sse.Selection{Loss: sse.LossRefuse}
+			for event, err := range broker.Subscribe(t.Context(), sel, sse.Start{Last: 1}) {
+				if reason = err; err != nil {
+					break
+				}
+				if got = append(got, event.Data); len(got) > 1 {
+					break
+				}
+				second := publish("second")
+				if test.forget {
+					if err := broker.Forget(t.Context(), "", second); err != nil {
+						t.Fatal(err)
+					}
+				}
+				publish("third")
+			}
+			if !slices.Equal(got, []string{"first"}) || !errors.Is(reason, sse.ErrLagging) {
+				t.Errorf("got the events %q and the error %v, want the first and ErrLagging", got, reason)
+			}
+		})
+	}
 }
 
 func TestBrokerGap(t *testing.T) {

@@ -51,7 +51,7 @@ func call(ctx context.Context, st *state, sel Selection, start Start,
 	var b batch
 	for {
 		st.pages.next(ctx, s, &b, &l.stopReading, false)
-		st.hooks.callOnDropAndOnGap(s, &b)
+		st.hooks.callBatchHooks(s, &b)
 		if b.endCause != nil {
 			cause = b.endCause
 			return b.endCause

@@ -85,9 +85,12 @@ type Client struct {
 	// delay.
 	//
 	// If MaxRetryDelay is negative, or not greater than the first delay, the delay
-	// does not grow: every delay equals the first delay. In this case, each delay
-	// after the first is still at least 100 milliseconds, or at least RetryDelay if
-	// RetryDelay is shorter.
+	// does not grow: every delay equals the first delay, or the minimum that follows.
+	//
+	// Whatever MaxRetryDelay is, each delay after the first is at least as long as
+	// the first delay. It is also at least 100 milliseconds, or at least RetryDelay
+	// if RetryDelay is shorter, so that a short retry field does not make the client
+	// flood a server that is down.
 	//
 	// An attempt makes progress if it receives an event other than sse.cursor, if
 	// it skips an event that has a new ID, or if its stream stays open for at least
@@ -318,6 +321,9 @@ func (c *Client) check() (*url.URL, error) {
 		if d.value < 0 {
 			return nil, fmt.Errorf("sse: Client.%s must not be negative: %v", d.name, d.value)
 		}
+	}
+	if c.MaxEventSize < 0 {
+		return nil, fmt.Errorf("sse: Client.MaxEventSize must not be negative: %d", c.MaxEventSize)
 	}
 	if c.Body != nil && c.GetBody != nil {
 		return nil, errors.New("sse: Client.Body and Client.GetBody must not both be set")

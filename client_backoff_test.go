@@ -3,6 +3,7 @@ package sse_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"slices"
 	"syscall"
@@ -174,21 +175,23 @@ func TestBackoffReset(t *testing.T) {
 
 func TestMaxRetries(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		r    ssetest.Response
-		want error // compared only if it is ECONNREFUSED
+		name   string
+		r      ssetest.Response
+		once   []error // the errors that the result wraps if MaxRetries is negative
+		gaveUp error   // the error that the result wraps if MaxRetries is positive
 	}{
-		{"refused", refusal(503), nil},
-		{"cut", broken(), sse.ErrTruncated},
-		{"no server", ssetest.Response{}, syscall.ECONNREFUSED},
-		{"clean end", answer(), nil},
+		{"refused", refusal(503), nil, nil}, // the result wraps a *ResponseError
+		{"cut", broken(), []error{sse.ErrTruncated, io.ErrUnexpectedEOF}, io.ErrUnexpectedEOF},
+		{"no server", ssetest.Response{}, []error{syscall.ECONNREFUSED}, syscall.ECONNREFUSED},
+		// MaxRetries: "Events ends when the stream ends."
+		{"clean end", answer(), []error{nil}, io.EOF},
 	} {
 		for _, retries := range []int{-5, -1, 1, 3} {
 			inBubble(t, test.name, func(t *testing.T) {
 				f := newFixture(t, test.r)
 				f.client.MaxRetries = retries
 				f.client.MaxRetryDelay = -1
-				if test.want == syscall.ECONNREFUSED {
+				if test.gaveUp == syscall.ECONNREFUSED {
 					f.server.Stop()
 				}
 				_, err := f.receive(t.Context(), 0)
@@ -198,14 +201,12 @@ func TestMaxRetries(t *testing.T) {
 					if !errors.As(err, &refused) {
 						t.Errorf("got the error %v, want a *ResponseError", err)
 					}
-				case test.want == syscall.ECONNREFUSED:
-					wantError(t, err, test.want)
-				case test.name == "clean end" && retries < 0:
-					if err != nil { // MaxRetries: "Events ends when the stream ends."
-						t.Errorf("got the error %v, want none", err)
+				case retries < 0:
+					for _, want := range test.once {
+						wantError(t, err, want)
 					}
-				case err == nil:
-					t.Error("got no error, although the client gives up")
+				default:
+					wantError(t, err, test.gaveUp)
 				}
 				if gaveUp := errors.Is(err, sse.ErrGaveUp); gaveUp != (retries > 0) {
 					t.Errorf("got the error %v: is it ErrGaveUp: %v, want %v", err, gaveUp, retries > 0)
@@ -264,23 +265,40 @@ func TestBackoffWithoutLimit(t *testing.T) {
 	})
 }
 
-// If the server asks for a delay of 0, the first delay is 10 ms. With a negative
-// MaxRetryDelay, every delay after the first is 100 ms, so that a server that is down
-// does not receive a request every 10 ms.
-func TestConstantBackoffFromZero(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, append([]ssetest.Response{answer("retry: 0\ndata: a\n\n")},
-			append(times(5, refusal(503)), held("data: end\n\n"))...)...)
-		f.client.MaxRetryDelay = -1
-		f.receiveUntil("end")
-		for i, got := range f.delays() {
-			want := 100 * time.Millisecond
-			if i == 0 {
-				want = 10 * time.Millisecond
+// If the server asks for a delay of 0, the first delay is 10 ms. Every delay after the
+// first is at least 100 ms, or at least RetryDelay if RetryDelay is shorter, whatever
+// MaxRetryDelay is. So a server that is down does not receive a request every 10 ms.
+func TestLowMaxRetryDelayFromZero(t *testing.T) {
+	const ms = time.Millisecond
+	for _, test := range []struct {
+		name      string
+		base, max time.Duration // RetryDelay and MaxRetryDelay
+		low, high time.Duration // limits of each delay after the first
+	}{
+		{"negative", 0, -1, 100 * ms, 100 * ms},
+		{"most negative", 0, math.MinInt64, 100 * ms, 100 * ms},
+		{"below the first delay", 0, 5 * ms, 100 * ms, 100 * ms},
+		{"as the first delay", 0, 10 * ms, 100 * ms, 100 * ms},
+		{"above the first delay", 0, 50 * ms, 100 * ms, 100 * ms},
+		{"above 100 ms", 0, 150 * ms, 100 * ms, 150 * ms},
+		{"RetryDelay of 30 ms, negative", 30 * ms, -1, 30 * ms, 30 * ms},
+		{"RetryDelay of 30 ms", 30 * ms, 50 * ms, 30 * ms, 50 * ms},
+		{"RetryDelay of 10 ms", 10 * ms, 50 * ms, 25 * ms, 50 * ms},
+	} {
+		inBubble(t, test.name, func(t *testing.T) {
+			f := newFixture(t, append([]ssetest.Response{answer("retry: 0\ndata: a\n\n")},
+				append(times(12, refusal(503)), held("data: end\n\n"))...)...)
+			f.client.RetryDelay, f.client.MaxRetryDelay = test.base, test.max
+			f.receiveUntil("end")
+			for i, got := range f.delays() {
+				low, high := test.low, test.high
+				if i == 0 {
+					low, high = 10*ms, 10*ms
+				}
+				if got < low || got > high {
+					t.Errorf("delay %d: got %v, want from %v to %v", i+1, got, low, high)
+				}
 			}
-			if got != want {
-				t.Errorf("delay %d: got %v, want %v", i+1, got, want)
-			}
-		}
-	})
+		})
+	}
 }

@@ -45,20 +45,29 @@ func testVector(t *testing.T, v *vector, opts *ssetest.ServerOptions) {
 	server := ssetest.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		script.ServeHTTP(w, r)
 	}), opts)
-	run := func(name string, cut func(body []byte) []string) {
+	run := func(name string, cut func(*vectorResponse) []string) {
 		script = &ssetest.Script{}
 		for _, response := range v.responses() {
-			script.Responses = append(script.Responses, response.script(server.URL(), cut))
+			script.Responses = append(script.Responses, response.script(server.URL(), cut(&response)))
 		}
 		r := &vectorRun{v: v, script: script, server: server}
 		if diff := r.run(t.Context()); diff != "" {
 			t.Fatalf("%s: %s: %s (HTTP/2 %v): %s", v.Source, v.What, name, opts.HTTP2, diff)
 		}
 	}
-	run("whole", func(body []byte) []string { return []string{string(body)} })
-	run("byte by byte", func(body []byte) (pieces []string) {
-		for i := range body {
-			pieces = append(pieces, string(body[i:i+1]))
+	run("whole", func(r *vectorResponse) []string { return []string{string(r.Body)} })
+	run("in the chunks of the case", func(r *vectorResponse) (pieces []string) {
+		for _, chunk := range r.Chunks {
+			pieces = append(pieces, string(chunk))
+		}
+		if r.Chunks == nil { // the case leaves the pieces open
+			pieces = []string{string(r.Body)}
+		}
+		return pieces
+	})
+	run("byte by byte", func(r *vectorResponse) (pieces []string) {
+		for i := range r.Body {
+			pieces = append(pieces, string(r.Body[i:i+1]))
 		}
 		return pieces
 	})
@@ -71,18 +80,17 @@ func testVector(t *testing.T, v *vector, opts *ssetest.ServerOptions) {
 		step += longest / 100
 	}
 	for i := 1; i < longest && !opts.HTTP2; i += step {
-		run(fmt.Sprintf("cut at %d", i), func(body []byte) []string {
-			at := min(i, len(body))
-			return []string{string(body[:at]), string(body[at:])}
+		run(fmt.Sprintf("cut at %d", i), func(r *vectorResponse) []string {
+			at := min(i, len(r.Body))
+			return []string{string(r.Body[:at]), string(r.Body[at:])}
 		})
 	}
 }
 
-// script returns the response for a scripted server, with its body in the
-// pieces that cut returns. The server pauses between two pieces. Fake time
-// passes only when the client waits for more bytes, so the client reads each
-// piece separately.
-func (r *vectorResponse) script(self string, cut func([]byte) []string) ssetest.Response {
+// script returns the response for a scripted server, with its body in the given
+// pieces. The server pauses between two pieces. Fake time passes only when the client
+// waits for more bytes, so the client reads each piece separately.
+func (r *vectorResponse) script(self string, pieces []string) ssetest.Response {
 	header := make(http.Header)
 	for name, value := range r.Headers {
 		header.Set(name, strings.ReplaceAll(value, "{{SELF}}", self))
@@ -90,7 +98,7 @@ func (r *vectorResponse) script(self string, cut func([]byte) []string) ssetest.
 	return ssetest.Response{
 		Status: r.Status,
 		Header: header,
-		Chunks: cut(r.Body),
+		Chunks: pieces,
 		Delay:  time.Duration(r.DelayMs) * time.Millisecond,
 		Pause:  time.Nanosecond,
 		Stall:  r.KeepOpen,
@@ -232,7 +240,7 @@ func (r *vectorRun) compare(err error) string {
 	default:
 		return fmt.Sprintf("unknown outcome %q", expect.Outcome)
 	}
-	return r.compareStates() + r.compareRequests()
+	return r.compareStates() + r.compareErrors() + r.compareDelay() + r.compareRequests()
 }
 
 func (r *vectorRun) compareStates() string {
@@ -243,6 +251,27 @@ func (r *vectorRun) compareStates() string {
 	if expect.Open && !slices.Contains(r.states, "OPEN") {
 		return "the stream was not open. "
 	}
+	last := len(r.states) - 1
+	switch expect.Outcome {
+	case "reconnect", "open":
+		last-- // the run itself has canceled the client, which is not a part of the case
+	case "end":
+		return "" // method run compares ReadyState before it runs the case a second time
+	}
+	if want := expect.ReadyState; want != "" && r.states[last] != want {
+		return fmt.Sprintf("got the last state %s, want %s. ", r.states[last], want)
+	}
+	return ""
+}
+
+func (r *vectorRun) compareErrors() string {
+	expect := &r.v.Expect
+	// At the end of its input, the EventSource of an "end" case reports an error event.
+	// For a client that does not reconnect, a complete stream is no error. Method run
+	// checks that, so Error does not concern this client in an "end" case.
+	if expect.Error && expect.Outcome != "end" && !slices.Contains(r.errors, "CLOSED") {
+		return fmt.Sprintf("got errors in the states %q, want one in CLOSED. ", r.errors)
+	}
 	got := r.errors
 	if expect.Outcome == "reconnect" { // the run may reconnect more often than the case
 		got = got[:min(len(got), len(expect.Errors))]
@@ -250,6 +279,11 @@ func (r *vectorRun) compareStates() string {
 	if expect.Errors != nil && !slices.Equal(got, expect.Errors) {
 		return fmt.Sprintf("got errors in the states %q, want %q. ", r.errors, expect.Errors)
 	}
+	return ""
+}
+
+func (r *vectorRun) compareDelay() string {
+	expect := &r.v.Expect
 	if ms := expect.ReconnectionTimeMs; ms != nil {
 		want := time.Duration(*ms) * time.Millisecond
 		if r.delay != want || r.waited != want {
@@ -277,6 +311,14 @@ func (r *vectorRun) compareRequests() string {
 	}
 	if len(requests) < len(expect.Requests) {
 		return fmt.Sprintf("got %d requests, want %d. ", len(requests), len(expect.Requests))
+	}
+	// A preflight is a request OPTIONS that a browser sends on behalf of a page of
+	// another origin. The client never sends one, even if the case is about a browser
+	// that does. Its other requests do not depend on Preflight.
+	if expect.Preflight != nil && slices.ContainsFunc(requests, func(r *ssetest.Request) bool {
+		return r.Method == http.MethodOptions
+	}) {
+		return "a preflight was sent. "
 	}
 	for i, want := range expect.Requests {
 		got := requests[i]

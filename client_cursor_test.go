@@ -60,7 +60,7 @@ func TestCursorIsHidden(t *testing.T) {
 			if want := len(events); asked != want {
 				t.Errorf("Terminal was called %d times, want %d", asked, want)
 			}
-			decoded := len(decodeOnly(t, []byte(test.in)))
+			decoded := len(mustDecode(t, []byte(test.in)))
 			if want := len(test.want) + test.hidden; decoded != want {
 				t.Errorf("the Decoder yields %d events, want %d", decoded, want)
 			}

@@ -245,6 +245,8 @@ func TestClientConfiguration(t *testing.T) {
 		{"timeout", func(c *sse.Client) { c.HTTPClient.Timeout = time.Hour }, "IdleTimeout"},
 		{"negative RetryDelay", func(c *sse.Client) { c.RetryDelay = -1 }, "RetryDelay"},
 		{"negative IdleTimeout", func(c *sse.Client) { c.IdleTimeout = -1 }, "IdleTimeout"},
+		{"negative MaxEventSize", func(c *sse.Client) { c.MaxEventSize = -1 },
+			"Client.MaxEventSize must not be negative: -1"},
 		{"two bodies", func(c *sse.Client) {
 			c.Body = []byte{}
 			c.GetBody = func() (io.Reader, error) { return strings.NewReader("a"), nil }

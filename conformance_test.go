@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ type vectorResponse struct {
 	Status   int
 	Headers  map[string]string // "{{SELF}}" in a value is the server's own address
 	Body     []byte
-	Chunks   [][]byte // the body, to be written one by one
+	Chunks   [][]byte // Body in pieces, to be written one by one; nil for any pieces
 	DelayMs  int      // before the headers
 	KeepOpen bool     // the response does not end
 }
@@ -53,15 +54,15 @@ type vectorExpect struct {
 	ReconnectionTimeMs *int
 	ReconnectionTime   any // a float64 (ms), or "initial"
 	LastEventID        *string
-	Error              bool
+	Error              bool     // there is an error event in the state CLOSED
 	Errors             []string // the state at each error event
 	Open               bool
 	ReadyState         string
 	States             []string
 	CloseAt            string // the state in which the caller closes the stream: connecting, open
 	URL                string // an invalid URL to use
-	Preflight          *bool
-	Note               string
+	Preflight          *bool  // a browser sends a preflight; this client never does
+	Note               string // for the reader
 }
 
 type vectorEvent struct{ Type, Data, LastEventID string }
@@ -113,6 +114,11 @@ func TestConformanceVectors(t *testing.T) {
 	for _, v := range vectors {
 		if !v.BrowserOnly {
 			runnable++
+		}
+		for i, r := range v.responses() {
+			if whole := bytes.Join(r.Chunks, nil); r.Chunks != nil && !bytes.Equal(whole, r.Body) {
+				t.Errorf("%s, response %d: the chunks are %q, want the body %q", v.Name, i+1, whole, r.Body)
+			}
 		}
 	}
 	if got, want := len(vectors), 93; got != want {

@@ -3,6 +3,7 @@ package sse
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"log/slog"
@@ -21,7 +22,8 @@ type DecoderOptions struct {
 	// topic together, after invalid UTF-8 was replaced. A larger event is reported
 	// with a [*TooLargeError] as soon as it exceeds the limit, even if it never
 	// ends, and the rest of it is skipped. Its ID still becomes the last event ID,
-	// unless the ID alone exceeds the limit. If zero, 16 MiB.
+	// unless the ID alone exceeds the limit. If zero, 16 MiB. If negative, the
+	// methods of the Decoder return an error.
 	MaxEventSize int
 
 	// OnSkip is called by [Decoder.Events] as soon as an event exceeds MaxEventSize
@@ -104,8 +106,11 @@ func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
 	if opts != nil {
 		d.opts = *opts
 	}
+	if limit := d.opts.MaxEventSize; limit < 0 {
+		d.lines.err = fmt.Errorf("sse: DecoderOptions.MaxEventSize must not be negative: %d", limit)
+	}
 	if d.opts.MaxEventSize <= 0 {
-		d.opts.MaxEventSize = defaultMaxEventSize
+		d.opts.MaxEventSize = defaultMaxEventSize // readMore uses even an invalid limit
 	}
 	d.lastIDText = d.opts.LastEventID
 	d.raw.LastEventID = []byte(d.lastIDText)

@@ -352,6 +352,29 @@ func TestDefaultLimit(t *testing.T) {
 	}
 }
 
+// If the limit is negative, the methods of the decoder return an error, and read
+// nothing.
+func TestNegativeLimit(t *testing.T) {
+	const want = "sse: DecoderOptions.MaxEventSize must not be negative: -1"
+	r := strings.NewReader("data: a\n\n")
+	size := r.Len()
+	d := sse.NewDecoder(r, &sse.DecoderOptions{MaxEventSize: -1})
+	for range 2 {
+		if raw, err := d.Next(); err == nil || err.Error() != want {
+			t.Errorf("Next: got %+v and the error %v, want %s", raw, err, want)
+		}
+	}
+	values := 0
+	for event, err := range d.Events() {
+		if values++; err == nil || err.Error() != want {
+			t.Errorf("Events: got %+v and the error %v, want %s", event, err, want)
+		}
+	}
+	if values != 1 || r.Len() != size {
+		t.Errorf("Events: got %d values, want 1; %d bytes were read, want 0", values, size-r.Len())
+	}
+}
+
 // The limit is exact even if a line ends at the end of a read or of the buffer. To
 // produce these situations, the test puts each line after comments of many lengths.
 func TestLimitAtBufferEnd(t *testing.T) {

@@ -314,15 +314,27 @@ func TestDecodeEvents(t *testing.T) {
 }
 
 // When the caller of DecodeEvents stops after a value or an error, DecodeEvents has
-// taken no further event: the decoder still returns the second one.
+// taken no further event: the decoder still returns the second one. An error ends the
+// iteration even if the caller does not stop.
 func TestDecodeEventsStops(t *testing.T) {
-	for _, in := range []string{"data: 1\n\ndata: 2\n\n", "data: x\n\ndata: 2\n\n"} {
-		d := sse.NewDecoder(strings.NewReader(in), nil)
+	for _, test := range []struct {
+		in      string
+		doBreak bool // the caller breaks out of the loop
+	}{
+		{"data: 1\n\ndata: 2\n\n", true},
+		{"data: x\n\ndata: 2\n\n", true},
+		{"data: x\n\ndata: 2\n\n", false},
+	} {
+		d := sse.NewDecoder(strings.NewReader(test.in), nil)
+		values := 0
 		for range sse.DecodeEvents[int](d.Events(), nil) {
-			break
+			if values++; test.doBreak {
+				break
+			}
 		}
-		if raw, err := d.Next(); err != nil || string(raw.Data) != "2" {
-			t.Errorf("%q: the next event is %q, %v, want 2", in, raw.Data, err)
+		if raw, err := d.Next(); err != nil || string(raw.Data) != "2" || values != 1 {
+			t.Errorf("%q, break %t: got %d values, want 1; the next event is %q, %v, want 2",
+				test.in, test.doBreak, values, raw.Data, err)
 		}
 	}
 }

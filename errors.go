@@ -26,7 +26,9 @@ var (
 	// ErrShutdown: the server is shutting down.
 	ErrShutdown = errors.New("sse: server shutting down")
 
-	// ErrLagging: a subscriber of a broker has fallen too far behind.
+	// ErrLagging: a subscriber of a broker has fallen too far behind, with
+	// [LagDisconnect]; or a selected event was removed before the subscriber had
+	// received it, for example by [Broker.Forget], with [LossRefuse].
 	ErrLagging = errors.New("sse: subscriber lagging")
 
 	// ErrKicked: [Broker.Kick] has ended the stream.

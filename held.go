@@ -85,7 +85,7 @@ func (h *held) run() error {
 	defer context.AfterFunc(ctx, h.endWithRequest)()
 	for pulled := false; ; {
 		h.st.pages.next(ctx, h.s, b, &h.stopReading, pulled)
-		h.st.hooks.callOnDropAndOnGap(h.s, b)
+		h.st.hooks.callBatchHooks(h.s, b)
 		if b.endCause != nil {
 			if ctx.Err() != nil {
 				return h.stream.endCause() // the end of the stream has canceled the read

@@ -21,9 +21,9 @@ func (h *hooks) callOnConnect(s *subscriber) {
 	}
 }
 
-// callOnDropAndOnGap calls OnDrop if the lag policy has skipped events before a
-// batch, and OnGap if the batch is a gap.
-func (h *hooks) callOnDropAndOnGap(s *subscriber, b *batch) {
+// callBatchHooks calls OnDrop if the lag policy has skipped events before a batch,
+// and OnGap if the batch is a gap.
+func (h *hooks) callBatchHooks(s *subscriber, b *batch) {
 	if b.dropped > 0 && h.broker.OnDrop != nil {
 		h.broker.OnDrop(h.describe(s), b.dropped)
 	}

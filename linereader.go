@@ -29,7 +29,7 @@ const (
 // one search for CR serves all lines in the buffer.
 type lineReader struct {
 	r   io.Reader
-	err error // from r; fill returns it when all lines have been used
+	err error // from r or NewDecoder; fill returns it when all lines have been used
 
 	buf      []byte
 	pos, end int

@@ -197,7 +197,7 @@ func (l *loop) perform(j *job) {
 		l.end(j)
 		return
 	}
-	l.st.hooks.callOnDropAndOnGap(&j.subscriber, &j.batch)
+	l.st.hooks.callBatchHooks(&j.subscriber, &j.batch)
 	j.out = poll.Output{FD: int(j.parked.fd), Data: l.data(j)}
 }
 

@@ -89,7 +89,7 @@ func (s *sink) has(text string) bool {
 
 // A loop does the work for several streams in one batch. Before it calls a hook, it
 // writes the output of the streams that come earlier in the batch.
-func TestHookDelaysNoOtherStream(t *testing.T) {
+func TestHookDelaysNoEarlierStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		broker := &Broker{OnDisconnect: func(Subscriber, error) { <-hold }}
@@ -172,7 +172,7 @@ func TestStartLoopsFails(t *testing.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.loops.start(c); !errors.Is(err, full) || freed != 2 {
-		t.Errorf("startLoops returned %v, and %d of 2 pollers were freed", err, freed)
+		t.Errorf("loops.start returned %v, and %d of 2 pollers were freed", err, freed)
 	}
 }
 

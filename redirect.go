@@ -29,7 +29,7 @@ func isRedirect(resp *http.Response) bool {
 // event ID and the header fields in crossOriginHeaders. Any other field that the caller
 // has set may be a credential. (A browser would first ask the other origin which fields
 // it may send: CORS.)
-func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID string) (
+func (c *connector) newRedirect(req *http.Request, resp *http.Response, lastID string) (
 	*http.Request, error) {
 	target, err := resp.Location()
 	if err != nil {
@@ -53,7 +53,7 @@ func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID s
 	}
 	var body io.Reader
 	if method == req.Method {
-		if body, err = t.newBody(); err != nil {
+		if body, err = c.newBody(); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +66,7 @@ func (t *connector) newRedirect(req *http.Request, resp *http.Response, lastID s
 	if req.Host != req.URL.Host && sameOrigin(req.URL, next.URL) {
 		next.Host = req.Host // Prepare has set it
 	}
-	t.setLastEventID(next, lastID)
+	c.setLastEventID(next, lastID)
 	next.Response = resp
 	return next, nil
 }
@@ -117,15 +117,15 @@ func port(u *url.URL) string {
 // CheckRedirect in the caller's http.Client. The error is final, except
 // http.ErrUseLastResponse: CheckRedirect returns it to make the client use the redirect
 // itself as the response.
-func (t *connector) checkRedirect(next *http.Request, via []*http.Request) error {
+func (c *connector) checkRedirect(next *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return &finalError{fmt.Errorf("sse: too many redirects: at most %d are followed",
 			maxRedirects)}
 	}
-	if t.c.HTTPClient == nil || t.c.HTTPClient.CheckRedirect == nil {
+	if c.client.HTTPClient == nil || c.client.HTTPClient.CheckRedirect == nil {
 		return nil
 	}
-	err := t.c.HTTPClient.CheckRedirect(next, via)
+	err := c.client.HTTPClient.CheckRedirect(next, via)
 	if err == nil || err == http.ErrUseLastResponse {
 		return err
 	}

@@ -14,12 +14,12 @@ import (
 // text instead of the reason, unless the client has disconnected.
 func writeRefusal(w http.ResponseWriter, r *http.Request, logger *slog.Logger, err error) {
 	var response *ResponseError
-	chosen := errors.As(err, &response)
-	if (!chosen || response.Reason == errUnreachable.Error()) &&
+	hasResponse := errors.As(err, &response)
+	if (!hasResponse || response.Reason == errUnreachable.Error()) &&
 		logger != nil && r.Context().Err() == nil {
 		logger.Error("sse: a subscriber was refused", "path", r.URL.Path, "error", err)
 	}
-	if !chosen {
+	if !hasResponse {
 		response = newRefusal(http.StatusInternalServerError,
 			"sse: the subscription could not be checked")
 	}

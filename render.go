@@ -10,10 +10,10 @@ import (
 // next entries, gap, comment or heartbeat of a subscriber. The fields never change once
 // the broker has started.
 type renderer struct {
-	heartbeat   []byte // sent as a heartbeat, unless a cursor is sent instead
-	needsBeat   bool   // heartbeat is sent even after a cursor (HeartbeatEvent is set)
-	endsComment bool   // a cursor that is a comment ends with an empty line (HeartbeatBlock)
-	final       *Event // StreamOptions.Final, or nil
+	heartbeat         []byte // sent as a heartbeat, unless a cursor is sent instead
+	needsBeat         bool   // heartbeat is sent even after a cursor (HeartbeatEvent)
+	blankAfterComment bool   // an empty line follows a cursor comment (HeartbeatBlock)
+	final             *Event // StreamOptions.Final, or nil
 }
 
 // preface returns the subscriber's cursor, the first thing that its stream sends. It
@@ -92,7 +92,7 @@ func (r *renderer) appendCursor(dst []byte, form CursorForm, p Position) []byte 
 	if form == CursorComment {
 		dst = append(dst, ": cursor "...)
 		dst = append(p.appendTo(dst), '\n')
-		if r.endsComment {
+		if r.blankAfterComment {
 			dst = append(dst, '\n')
 		}
 		return dst

@@ -28,7 +28,7 @@ func checkSentID(id string) error {
 // connector sends the requests of a session (one run of Client.Events) and follows
 // redirects.
 type connector struct {
-	c          *Client
+	client     *Client
 	url        *url.URL    // Client.URL
 	header     http.Header // Client.Header, with canonical names
 	httpClient http.Client // a copy of Client.HTTPClient that follows no redirects
@@ -38,35 +38,35 @@ type connector struct {
 	methodChanged bool // a redirect changed the method: the server has processed the request
 }
 
-func newConnector(c *Client, u *url.URL) connector {
-	t := connector{c: c, url: u, header: canonicalHeader(c.Header)}
-	if c.HTTPClient != nil {
-		t.httpClient = *c.HTTPClient
+func newConnector(client *Client, u *url.URL) connector {
+	c := connector{client: client, url: u, header: canonicalHeader(client.Header)}
+	if client.HTTPClient != nil {
+		c.httpClient = *client.HTTPClient
 	}
-	t.httpClient.CheckRedirect = func(*http.Request, []*http.Request) error {
+	c.httpClient.CheckRedirect = func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
-	return t
+	return c
 }
 
 // connect sends the request, follows redirects, and returns the last response. While
 // connect waits for a response, the watchdog wd limits the time to Client.IdleTimeout,
 // for each request separately. The time of the functions of the caller (GetBody, Prepare
 // and CheckRedirect) does not count.
-func (t *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
+func (c *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 	*http.Response, error) {
-	t.sent, t.methodChanged = false, false
-	req, err := t.newRequest(ctx, lastID)
+	c.sent, c.methodChanged = false, false
+	req, err := c.newRequest(ctx, lastID)
 	if err != nil {
 		return nil, err
 	}
 	var via []*http.Request
 	for {
-		t.sent = true
+		c.sent = true
 		wd.start()
 		// Do adds the cookies of the jar to its request. The next request must
 		// not inherit them, so Do gets a copy.
-		resp, err := t.httpClient.Do(req.Clone(ctx))
+		resp, err := c.httpClient.Do(req.Clone(ctx))
 		wd.stop()
 		if err != nil {
 			return nil, err
@@ -75,9 +75,9 @@ func (t *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 			return resp, nil
 		}
 		via = append(via, req)
-		next, err := t.newRedirect(req, resp, lastID)
+		next, err := c.newRedirect(req, resp, lastID)
 		if err == nil {
-			err = t.checkRedirect(next, via)
+			err = c.checkRedirect(next, via)
 		}
 		if err == http.ErrUseLastResponse {
 			return resp, nil
@@ -86,29 +86,29 @@ func (t *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 		if err != nil {
 			return nil, err
 		}
-		t.methodChanged = t.methodChanged || next.Method != req.Method
+		c.methodChanged = c.methodChanged || next.Method != req.Method
 		req = next
 	}
 }
 
 // newRequest returns the first request of an attempt.
-func (t *connector) newRequest(ctx context.Context, lastID string) (*http.Request, error) {
-	body, err := t.newBody()
+func (c *connector) newRequest(ctx context.Context, lastID string) (*http.Request, error) {
+	body, err := c.newBody()
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, t.c.method(), t.url.String(), body)
+	req, err := http.NewRequestWithContext(ctx, c.client.method(), c.url.String(), body)
 	if err != nil {
 		return nil, &finalError{fmt.Errorf("sse: %w", stripURL(err))} // the method is invalid
 	}
-	req.Header = t.header.Clone()
+	req.Header = c.header.Clone()
 	setDefault(req.Header, "Accept", "text/event-stream")
 	setDefault(req.Header, "Cache-Control", "no-cache")
 	// A server that compresses may delay events until it has a whole block.
 	setDefault(req.Header, "Accept-Encoding", "identity")
-	t.setLastEventID(req, lastID)
-	if t.c.Prepare != nil {
-		if err := t.c.Prepare(req); err != nil {
+	c.setLastEventID(req, lastID)
+	if c.client.Prepare != nil {
+		if err := c.client.Prepare(req); err != nil {
 			return nil, fmt.Errorf("sse: Client.Prepare: %w", err)
 		}
 		if err := checkHeader(req.Header); err != nil {
@@ -119,14 +119,14 @@ func (t *connector) newRequest(ctx context.Context, lastID string) (*http.Reques
 }
 
 // newBody returns the body of a request, or nil if there is none.
-func (t *connector) newBody() (io.Reader, error) {
+func (c *connector) newBody() (io.Reader, error) {
 	switch {
-	case t.c.Body != nil:
-		return bytes.NewReader(t.c.Body), nil
-	case t.c.GetBody == nil:
+	case c.client.Body != nil:
+		return bytes.NewReader(c.client.Body), nil
+	case c.client.GetBody == nil:
 		return nil, nil
 	}
-	body, err := t.c.GetBody()
+	body, err := c.client.GetBody()
 	if err != nil {
 		return nil, fmt.Errorf("sse: Client.GetBody: %w", err)
 	}
@@ -137,7 +137,7 @@ func (t *connector) newBody() (io.Reader, error) {
 // sets the header field Last-Event-ID or, if the field cannot carry the ID unchanged,
 // the query parameter lastEventId, because [Accept] and [Broker] read both. An ID that
 // is longer than maxSentID is not sent: see checkSentID.
-func (t *connector) setLastEventID(req *http.Request, id string) {
+func (c *connector) setLastEventID(req *http.Request, id string) {
 	req.Header.Del("Last-Event-ID")
 	switch {
 	case id == "" || len(id) > maxSentID: // session.report logs that the ID is too long

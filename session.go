@@ -16,8 +16,9 @@ import (
 )
 
 // minGrowingDelay is the delay from which the doubling starts if the first delay is
-// shorter. Doubling from a delay of, for example, 1 millisecond would flood a server
-// that is down with requests.
+// shorter. It is also the shortest delay after the first, unless Client.RetryDelay is
+// shorter. Shorter delays, for example 1 millisecond, would flood a server that is down
+// with requests.
 const minGrowingDelay = 100 * time.Millisecond
 
 // The client limits the delays that a server asks for. A retry field below
@@ -245,23 +246,20 @@ func (s *session) retryDelay(err error) time.Duration {
 // because a server that wants its clients to reconnect at different times sends each
 // client another retry field. Each further delay is random, up to a bound that doubles.
 func (s *session) backoff() time.Duration {
-	limit := s.maxDelay()
-	switch {
-	case s.failures == 0:
+	if s.failures == 0 {
 		return s.retry
-	case limit <= s.retry:
-		return max(s.retry, min(minGrowingDelay, s.baseDelay()))
 	}
+	limit := s.maxDelay()
 	grown := max(s.retry, minGrowingDelay)
 	for range s.failures {
 		if grown > limit/2 { // checked first, because doubling may overflow
-			grown = limit
+			grown = limit // less than s.retry if the delay does not grow
 			break
 		}
 		grown *= 2
 	}
-	low := max(s.retry, grown/2)
-	return low + rand.N(grown-low+1)
+	low := max(s.retry, min(minGrowingDelay, s.baseDelay()), grown/2)
+	return low + rand.N(max(grown, low)-low+1)
 }
 
 // baseDelay returns the caller's RetryDelay, or its default.

@@ -112,8 +112,10 @@ func (st *state) endSpread(ctx context.Context, rest []*subscriber, over time.Du
 }
 
 // awaitAllLeft blocks until allLeft is closed because no stream is left. If ctx is done
-// first, it aborts the remaining streams, and returns an error if there were any or if
-// OnDisconnect is still running. A nil allLeft means that there are no streams.
+// first, it aborts the remaining streams, and returns an error if there were any, if a
+// stream is still beginning, or if OnDisconnect is still running. A stream that is still
+// beginning cannot be aborted. It ends on its own, because enter refuses it. A nil
+// allLeft means that there are no streams.
 func (st *state) awaitAllLeft(ctx context.Context, allLeft <-chan struct{}) error {
 	if allLeft == nil {
 		return nil
@@ -124,16 +126,19 @@ func (st *state) awaitAllLeft(ctx context.Context, allLeft <-chan struct{}) erro
 	case <-ctx.Done():
 	}
 	st.mu.Lock()
-	left, hooks := len(st.subscribers), st.disconnecting
+	left, hooks, starting := len(st.subscribers), st.disconnecting, st.starting
 	for _, s := range st.subscribers {
 		s.transport.abort()
 	}
 	st.mu.Unlock()
 	switch {
-	case left == 0 && hooks == 0:
-		return nil
-	case left == 0:
+	case left == 0 && hooks > 0:
 		return fmt.Errorf("sse: OnDisconnect is still running at shutdown: %w", context.Cause(ctx))
+	case left == 0 && starting > 0:
+		return fmt.Errorf("sse: %d streams were still beginning at shutdown: %w",
+			starting, context.Cause(ctx))
+	case left == 0:
+		return nil
 	}
 	return fmt.Errorf("sse: %d streams were cut off at shutdown: %w", left, context.Cause(ctx))
 }

@@ -99,7 +99,7 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 	st.hooks = hooks{broker: b, mu: &st.mu}
 	st.renderer = renderer{
 		heartbeat: heartbeat, needsBeat: b.Streams.HeartbeatEvent != "",
-		endsComment: b.Streams.HeartbeatBlock, final: stream.Final,
+		blankAfterComment: b.Streams.HeartbeatBlock, final: stream.Final,
 	}
 	st.limits = streamLimits{
 		maxTotal: b.MaxSubscribers, maxPerRemote: b.MaxPerRemote, maxPerKey: b.MaxPerKey,

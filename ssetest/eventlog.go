@@ -90,17 +90,25 @@ type EventLogSetup struct {
 }
 
 // Retention is a rule that limits the entries that a log stores. If the entries
-// exceed the limit, the log removes the oldest entries first.
+// exceed the limit, the log removes the oldest entries first. Exactly one of Entries,
+// Bytes and Age is not zero.
 type Retention struct {
 	// Pattern selects the entries to which the rule applies. If zero, the rule
 	// applies to the whole log. If the pattern matches several topics, the log may
 	// apply the limit to each topic, or to all of these topics together.
 	Pattern sse.Pattern
 
-	// Exactly one of the following is not zero.
-	Entries int           // maximum number of entries
-	Bytes   int64         // maximum bytes of topics, ids, types, data and the log's overhead
-	Age     time.Duration // maximum age of an entry
+	// Entries is the maximum number of entries.
+	Entries int
+
+	// Bytes is the maximum number of bytes of topics, ids, types, data and the log's
+	// overhead. With entries of 1 KiB, at most half of Bytes may be overhead: when
+	// the log has removed entries, the topics, ids, types and data of the entries
+	// that it still stores have at least Bytes/2 bytes.
+	Bytes int64
+
+	// Age is the maximum age of an entry.
+	Age time.Duration
 }
 
 // TestEventLog tests whether a log meets the requirements in the documentation of

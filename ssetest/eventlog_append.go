@@ -91,7 +91,7 @@ var appendCases = []eventLogCase{
 			// The log may store the entries despite the canceled context.
 			_ = l.tryAppend(ctx, k.entries(3, "a")...)
 			l.append(k.entries(2, "a")...)
-			l.checkPrefix(f)
+			l.checkAppended(f)
 		},
 	},
 	{
@@ -121,7 +121,7 @@ var appendCases = []eventLogCase{
 				}
 				l.append(k.entry("after a failure", "a"))
 			}
-			l.checkPrefix(f)
+			l.checkAppended(f)
 		},
 	},
 }
@@ -264,12 +264,12 @@ func appendCanceledDuring(k *kit) {
 		wg.Wait()
 	}
 	l.append(k.entry("the last", "a"))
-	l.checkPrefix(f)
+	l.checkAppended(f)
 }
 
-// checkPrefix checks that Read, Follow and Read after Reopen return exactly the
+// checkAppended checks that Read, Follow and Read after Reopen return exactly the
 // entries for which Append has returned positions.
-func (l *testLog) checkPrefix(f *follower) {
+func (l *testLog) checkAppended(f *follower) {
 	k := l.kit
 	k.equalEntries("the entries from Read, against the positions from Append",
 		l.readAll(everything), l.appended)

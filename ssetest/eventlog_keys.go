@@ -93,7 +93,7 @@ var keyCases = []eventLogCase{
 				}
 				l.mustStore("the repeated request", r)
 			}
-			l.checkPrefix(f)
+			l.checkAppended(f)
 		},
 	},
 	{
@@ -262,7 +262,7 @@ func keysCanceled(k *kit) {
 			l.mustStore("a request repeated after a canceled one", r)
 		}
 	}
-	l.checkPrefix(f)
+	l.checkAppended(f)
 }
 
 func keysReopen(k *kit) {

@@ -58,8 +58,8 @@ var retentionCases = []eventLogCase{
 	{
 		name: "retention/bytes",
 		promise: "under a rule with Bytes, the log stores at most this number of bytes, plus " +
-			"Slack; the newest entries have at least half of this number, because the log may " +
-			"count its overhead",
+			"Slack; with entries of 1 KiB, at most half of this number is the log's overhead, " +
+			"so the newest entries have at least the other half",
 		why:   whyRetention,
 		needs: needBytes,
 		run: func(k *kit) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/internal/reflog"
@@ -70,6 +71,30 @@ func TestEventLogListsOmittedCases(t *testing.T) {
 	}
 	if slices.ContainsFunc(omitted, func(s string) bool { return strings.Contains(s, "ByAge") }) {
 		t.Errorf("got %q omitted, want no case omitted because of ByAge", omitted)
+	}
+}
+
+// Under a rule with Bytes, a log may use up to half of Bytes for its overhead, but must
+// not store more than Bytes.
+func TestEventLogRetentionBytes(t *testing.T) {
+	for _, test := range []struct {
+		percent int64 // of Bytes, that the log uses for entries
+		fails   bool
+	}{{45, true}, {55, false}, {100, false}, {110, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			opts := inMemory()
+			open := opts.Open
+			opts.Open = func(t testing.TB, setup ssetest.EventLogSetup) sse.EventLog {
+				for i := range setup.Retention {
+					setup.Retention[i].Bytes = setup.Retention[i].Bytes * test.percent / 100
+				}
+				return open(t, setup)
+			}
+			failing := ssetest.FailingCases(t, opts, "retention/bytes")
+			if fails := len(failing) > 0; fails != test.fails {
+				t.Errorf("%d %%: got failures %v, want any: %t", test.percent, failing, test.fails)
+			}
+		})
 	}
 }
 
