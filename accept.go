@@ -48,10 +48,11 @@ type AcceptOptions struct {
 	// write. If the peer exceeds the limit, the stream ends with [ErrPeerGone]. If
 	// zero, 30 seconds. If negative, there is no limit.
 	//
-	// When a peer vanishes without closing the connection, the kernel's buffers
-	// still accept small events and heartbeats until the buffers are full. That may
-	// take days. If [ConnContext] is installed, the server notices such a peer
-	// after Heartbeat + WriteTimeout, but only on Linux and for HTTP/1.
+	// When a peer vanishes without closing the connection, small writes still
+	// succeed, so WriteTimeout does not notice the loss. Only TCP notices it, when
+	// it stops retransmitting: on Linux after about 15 minutes. With [ConnContext],
+	// the server notices it after Heartbeat + WriteTimeout, but only on Linux and
+	// for HTTP/1.
 	WriteTimeout time.Duration
 
 	// Retry is the time that the client should wait before it reconnects. The
@@ -70,8 +71,8 @@ type AcceptOptions struct {
 	// Final, if not nil, is the last event. [Stream.Close] sends Final, and so does
 	// the stream when Done is closed. [Stream.Abort] does not send it. If Final
 	// means that the answer is complete, a handler must call Abort after an error
-	// or a panic. Done must then be nil, because a shutdown would send Final in the
-	// middle of an answer.
+	// or a panic. With such a Final, Done must be nil, because a shutdown would send
+	// Final in the middle of an answer.
 	Final *Event
 
 	// Logger receives a record when a stream cannot be opened, when a stalled or
@@ -117,9 +118,9 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 //
 // The error is a [*WriterError] if middleware has wrapped w in a type that cannot
 // stream. If w has an Unwrap method, Accept also uses the methods of the writer
-// that Unwrap returns, and so on. The innermost writer must be able to flush, and
-// so must a writer that compresses. If the server has a WriteTimeout, one of the
-// writers must have a method SetWriteDeadline.
+// that Unwrap returns, and so on. The innermost writer must have a Flush method. If
+// middleware compresses the response, its writer must have one, too. If the server
+// has a WriteTimeout, one of the writers must have a method SetWriteDeadline.
 //
 // The response also carries the header fields that the handler has set. But Accept
 // removes Content-Length, and sets Content-Type, Cache-Control, X-Accel-Buffering

@@ -23,7 +23,7 @@ import (
 )
 
 // Shutdown ends the streams one after the other, spread over DrainOver. It sends each
-// client a different reconnection delay.
+// client a random reconnection delay.
 func TestDrain(t *testing.T) {
 	clients := 600
 	if testing.Short() {

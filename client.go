@@ -68,29 +68,28 @@ type Client struct {
 	LastEventID string
 
 	// RetryDelay is the time to wait before the first attempt to reconnect. If
-	// zero, 1 second. A retry field from the server replaces RetryDelay. If that
-	// field is below 10 milliseconds, the delay is 10 milliseconds, or RetryDelay
-	// if RetryDelay is shorter. If that field is above a day, the delay is a day. A
-	// Retry-After header lengthens the delay, to at most a day.
+	// zero, 1 second. A retry field from the server replaces RetryDelay. The delay
+	// is then at least 10 milliseconds, or at least RetryDelay if RetryDelay is
+	// shorter, and at most a day. A Retry-After header lengthens the delay, to at
+	// most a day.
 	RetryDelay time.Duration
 
 	// MaxRetryDelay limits how far the delay grows. If zero, 30 seconds.
 	//
 	// The first delay after progress (see below) is RetryDelay, or the server's
-	// retry field if there was one. Further delays come from a value that begins at
-	// the first delay, or at 100 milliseconds if the first delay is shorter, and
-	// doubles with every attempt without progress, up to MaxRetryDelay. Each of
-	// these delays is random, between one half of the value and the value, so that
+	// retry field if there was one. Each further delay has a bound. The bound starts
+	// at the first delay, but not below 100 milliseconds. It doubles after every
+	// attempt without progress, up to MaxRetryDelay. The delay is random: at most
+	// the bound, and at least half of the bound, but never below the first delay. So
 	// clients do not all reconnect at once. A Retry-After header lengthens any
 	// delay.
 	//
 	// If MaxRetryDelay is negative, or not greater than the first delay, the delay
-	// does not grow: every delay equals the first delay, or the minimum that follows.
+	// does not grow: every delay equals the first delay, or the minimum below.
 	//
-	// Whatever MaxRetryDelay is, each delay after the first is at least as long as
-	// the first delay. It is also at least 100 milliseconds, or at least RetryDelay
-	// if RetryDelay is shorter, so that a short retry field does not make the client
-	// flood a server that is down.
+	// Whatever MaxRetryDelay is, each delay after the first is at least 100
+	// milliseconds, or at least RetryDelay if RetryDelay is shorter. So a short retry
+	// field does not make the client flood a server that is down.
 	//
 	// An attempt makes progress if it receives an event other than sse.cursor, if
 	// it skips an event that has a new ID, or if its stream stays open for at least
@@ -117,12 +116,12 @@ type Client struct {
 	LikeBrowser bool
 
 	// Resend, if not nil, reports whether the client may send a request again
-	// although its effect, or its price, might then count twice. Such a request is
-	// a request whose method is not GET and, if Terminal is set, any request whose
-	// stream has begun. If refused is true, the server has not processed the
-	// request: no connection was established, or the status is 408, 425, 429 or
-	// 503. If Resend is nil, the client repeats no such request. Most programs need
-	// one of these two functions:
+	// although its effect, or its price, might then count twice. There are two kinds
+	// of such requests: requests whose method is not GET and, if Terminal is set,
+	// all requests whose stream has begun. If refused is true, the server has not
+	// processed the request: no connection was established, or the status is 408,
+	// 425, 429 or 503. If Resend is nil, the client repeats no such request. Most
+	// programs need one of these two functions:
 	//
 	//	func(refused bool) bool { return refused } // for an answer that costs money
 	//	func(refused bool) bool { return true }    // if the server can resume
@@ -201,8 +200,9 @@ type StateChange struct {
 	LastEventID string
 
 	// Err is the reason why the stream was lost or not opened (StateRetrying), or
-	// why Events ends (StateClosed). It is nil if the server ended the stream
-	// between two events, or if the caller broke out of the loop.
+	// why Events ends (StateClosed). In StateRetrying, Err is nil if the server
+	// ended the stream between two events. In StateClosed, Err is nil if Events ends
+	// without an error: the stream is complete, or the caller broke out of the loop.
 	//
 	// In StateConnecting, Err is nil or a [*FieldError]. The *FieldError says that
 	// LastEventID has more than 8 KiB, so that the request does not contain it.

@@ -12,8 +12,9 @@ import (
 // The reasons why a stream ends. If a stream has ended, the methods Send, SendJSON
 // and Comment of [Stream] return an error that wraps one of these errors.
 // [context.Cause] of the stream's context returns such an error, too. There is one
-// exception: if something else, such as a timeout, has canceled the context of the
-// request, the error is the cause of that context. Compare with [errors.Is].
+// exception: if the application has ended the request's context with a cause other
+// than [context.Canceled], for example with a timeout, the error is that cause.
+// Compare with [errors.Is].
 var (
 	// ErrClosed: the server itself has closed the stream, for example with
 	// [Stream.Close].

@@ -216,12 +216,11 @@ type Page struct {
 	// be modified.
 	Entries []Entry
 
-	// Next is the position to pass as After to the next Read. There are two cases.
-	// If the log does not know whether a matching entry follows, Next is the
-	// position of the last of Entries. If the log knows that none follows up to
-	// Through, for example because Entries is empty, Next is Through or the log's
-	// last position, whichever is earlier. But Next is never earlier than the After
-	// of this Read.
+	// Next is the position to pass as After to the next Read. If the page may have
+	// ended because of Limit, Next is the position of the last of Entries. If the
+	// log knows that no matching entry is left up to Through (always so if Entries
+	// is empty), Next is Through, or the log's last position if that is earlier. But
+	// Next is never earlier than the After of this Read.
 	Next Position
 
 	// Lost is the newest position at which the log may have removed a matching

@@ -24,14 +24,18 @@ import (
 // Invariants: while the phase is waiting, s is idle. Only wake changes waiting to
 // working, and working to behind. The goroutine makes all other changes.
 type held struct {
-	st          *state
-	s           *subscriber
-	stream      *Stream
-	why         string
-	phase       atomic.Int32
-	batch       batch              // of wake in the phase waiting, else of the goroutine
+	st     *state
+	s      *subscriber
+	stream *Stream
+	why    string
+	phase  atomic.Int32
+
+	// batch belongs to the goroutine, except from the moment at which the goroutine
+	// changes the phase to waiting until wake has sent to woken: then it belongs to
+	// wake.
+	batch       batch
 	single      [1]*entry          // memory for batch.entries
-	woken       chan struct{}      // bound: 1; one element for each wake of a waiting stream
+	woken       chan struct{}      // bound: 1; wake sends one element if the phase was waiting
 	stopReading context.CancelFunc // cancels the read of a page of the log, or nil
 }
 
@@ -52,9 +56,8 @@ func (h *held) wake() {
 	}
 }
 
-// interrupt ends a write that is in progress after shutdownGrace, or at once if the
-// peer is known to be too slow. Stream.Close waits for the goroutine that interrupt
-// starts.
+// interrupt makes a write that is in progress fail: after shutdownGrace, or at once if
+// cause is ErrLagging. Stream.Close waits for the goroutine that interrupt starts.
 func (h *held) interrupt(cause error) {
 	if h.stopReading != nil {
 		h.stopReading()
@@ -88,7 +91,7 @@ func (h *held) run() error {
 		h.st.hooks.callBatchHooks(h.s, b)
 		if b.endCause != nil {
 			if ctx.Err() != nil {
-				return h.stream.endCause() // the end of the stream has canceled the read
+				return h.stream.endCause() // the request's context is done; endCause knows why
 			}
 			h.sendRetry(b.endCause)
 			return b.endCause

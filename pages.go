@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// maxPages is how many pages may be in memory at the same time, for all
-	// subscribers of a broker together. A page is the result of one call of
-	// EventLog.Read.
+	// maxPages is the number of page permits, for all subscribers of a broker together.
+	// A page is the result of one call of EventLog.Read. A subscriber has a permit
+	// while it reads the page and, in most cases, until the page was written. More
+	// pages may be in memory: a held stream that writes slowly (see pagePermitGrace)
+	// and a loop over Broker.Subscribe release the permit early.
 	maxPages = 16
 
 	// pageSize is the limit of a page in bytes. A page has at least one event, even

@@ -19,9 +19,10 @@ import (
 // begins with "sse." cannot be published.
 //
 // An event that a [Client] or [Broker.Subscribe] has yielded can be published again.
-// Publish ignores its Topic, LastEventID and ClearID, but an event with both ClearID
-// and ID is an error. Publish also ignores an ID that is the text of a [Position],
-// because a broker has generated that ID: the event gets a new position.
+// Publish ignores its Topic and LastEventID, and also ClearID if ID is empty. If
+// ClearID and ID are both set, the event is invalid. Publish also ignores an ID that
+// is the text of a [Position], because a broker has generated that ID: the event gets
+// a new position.
 //
 // Publish never waits for a subscriber. Without a Log, it does not block. With a Log,
 // it blocks until the Log has stored the event and subscribers of this broker can

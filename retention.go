@@ -14,9 +14,9 @@ type Retention struct {
 	//
 	// The broker needs more memory than that: about 200 bytes for each event, 1 KB
 	// for each topic, and 16 bytes for each event that a subscriber's pattern
-	// selects, for each such pattern. This overhead has a limit of its own: the value of Bytes
-	// or, if that is smaller, 1 MiB. In addition, the events may not have more than
-	// a million different topics, even if Bytes is negative.
+	// selects, for each such pattern. This overhead has a limit of its own: the
+	// value of Bytes, but at least 1 MiB. In addition, the events may not have more
+	// than a million different topics, even if Bytes is negative.
 	Bytes int64
 
 	// Age is the time since publishing after which an event is removed. If zero,

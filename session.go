@@ -21,9 +21,9 @@ import (
 // with requests.
 const minGrowingDelay = 100 * time.Millisecond
 
-// The client limits the delays that a server asks for. A retry field below
-// minRetry counts as minRetry, or as RetryDelay if that is shorter. A retry
-// field or Retry-After header above maxRetry counts as maxRetry.
+// The client limits the delays that a server asks for. The delay of a retry field is
+// at least minRetry, or at least RetryDelay if RetryDelay is shorter. A retry field or
+// Retry-After header above maxRetry counts as maxRetry.
 const (
 	minRetry = 10 * time.Millisecond
 	maxRetry = 24 * time.Hour

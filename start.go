@@ -175,8 +175,9 @@ type Start struct {
 	// Earliest begins with the first selected event that is stored. The subscriber
 	// receives no [Gap] for events that were removed before. If an event is removed
 	// later, before the subscriber has received it, the subscriber receives a Gap.
-	// There is one exception: an event is not reported if a newer selected event
-	// was removed before the start. That order of removal is possible only with
-	// [TopicRetention] and [Broker.Forget].
+	// There is one exception. If, before the start, an event was removed that is
+	// newer than events still stored, the later loss of those older events is not
+	// reported. That order of removal is possible only with [TopicRetention], with
+	// [Broker.Forget], or with a Log that removes events of single topics.
 	Earliest bool
 }

@@ -157,10 +157,10 @@ func newChanMutex() chanMutex { return make(chanMutex, 1) }
 func (l chanMutex) Lock()   { l <- struct{}{} }
 func (l chanMutex) Unlock() { <-l }
 
-// Context returns a context that is canceled when the stream ends. It has the values of
-// the request's context. Its [context.Cause] wraps [ErrPeerGone], [ErrShutdown] or
-// [ErrClosed], with one exception: if the application has canceled the request's
-// context, for example after a timeout, the cause is the cause of the request's context.
+// Context returns a context with the values of the request's context. It is canceled when
+// the stream ends. Its cause wraps [ErrPeerGone], [ErrShutdown] or [ErrClosed], with one
+// exception: if the application has ended the request's context with a cause other than
+// [context.Canceled], for example with a timeout, [context.Cause] returns that cause.
 func (s *Stream) Context() context.Context {
 	if s.ctx == nil {
 		ctx, cancel := context.WithCancelCause(context.Background())

@@ -44,8 +44,9 @@ type Subscriber struct {
 	// Lag and LagBytes are the number of events that the subscriber has not
 	// received yet, and their bytes on the wire. An event counts once for each of
 	// the Topics and Patterns that select it. Both numbers are too small for a
-	// subscriber that reads old events from the Log, because most events that are
-	// no longer in the broker's memory do not count.
+	// subscriber that reads old events from the Log, because events that are no
+	// longer in the broker's memory do not count, apart from some that
+	// [TopicRetention] or [Broker.Forget] has removed.
 	Lag      int
 	LagBytes int64
 
@@ -69,7 +70,8 @@ type Subscriber struct {
 //
 // Invariants: every selected event up to cursor was handed to the transport, or is
 // covered by a gap. While the subscriber is idle, no event in its chains is after
-// cursor. (The chain of a topic or pattern has its events and its subscribers.)
+// cursor, unless wakeDirty is about to wake the subscriber. (The chain of a topic or
+// pattern has its events and its subscribers.)
 type subscriber struct {
 	id          uint64
 	connectedAt int64           // in nanoseconds since 1970
@@ -93,7 +95,7 @@ type subscriber struct {
 
 	gap             *Gap   // gap to send before anything else, or nil
 	conflateThrough uint64 // up to this sequence, send only the latest event of each topic
-	idle            bool   // waits to be woken
+	idle            bool   // has pulled all its events; it may still write the last of them
 	caughtUp        bool   // has reached the newest event at least once
 	acceptsPastLoss bool   // events that were lost before its first event need no gap
 	heartbeatDue    bool   // the next pull sets batch.heartbeat, unless events are sent

@@ -14,14 +14,18 @@ const (
 	defaultRetainedBytes  = 64 << 20
 	maxUnusedTopics       = 16 << 10
 
-	// maxUnusedBytes limits the memory of the topics that have only a loss mark.
+	// maxUnusedBytes limits the memory of the topics that have only a loss mark (see
+	// lossMark).
 	maxUnusedBytes = 16 << 20
 
-	// minOverhead is the least limit of window.overhead.
+	// The limit of window.overhead is Retention.Bytes, but at least minOverhead.
 	minOverhead = 1 << 20
 
-	// maxAllTopics limits the topics that have entries or subscribers, together with
-	// the patterns that have subscribers.
+	// maxAllTopics is the value of two limits. The window removes its oldest entries
+	// until at most maxAllTopics topics have entries (see fits). A subscriber is
+	// refused if, with the topics and patterns of its selection, window.topics and
+	// patternTree together would have more than maxAllTopics items (see
+	// checkTopicCount).
 	maxAllTopics = 1_000_000
 
 	// maxSelected limits how many topics the window looks up for the patterns of a
@@ -48,14 +52,15 @@ type window struct {
 	key      [16]byte // see check; not used with a log
 	last     Position // of the newest entry, even if it was removed
 	lastTime int64    // latest Time of an entry, in nanoseconds since 1970
-	setBack  uint64   // sequence of the newest entry whose Time is before an earlier one
+	setBack  uint64   // sequence of the newest entry with an earlier Time than an entry before it
 	entries  []*entry
 	first    int   // entries before it are nil
 	bytes    int64 // sum of len(framed) of all entries that were not removed
 	live     int   // number of entries that were not removed
 
-	// overhead is about how many bytes the entries take in addition to bytes, with
-	// the topics that have entries. usedTopics is the number of these topics.
+	// overhead estimates the memory that is not counted in the field bytes: of the
+	// entries, of the topics that have entries, and of the items in the chains of
+	// patterns. usedTopics is the number of topics that have entries.
 	overhead   int64
 	usedTopics int
 
@@ -80,9 +85,9 @@ type window struct {
 	base     Position
 	baseTime int64
 
-	// lossFloor applies to every topic, in addition to the topic's own loss mark.
-	// When the window removes a topic without events to save memory, it raises
-	// lossFloor to the loss mark of that topic.
+	// lossFloor applies to every topic, in addition to the topic's own loss mark. To
+	// save memory, the window removes topics without events. It then raises
+	// lossFloor to the loss mark of the topic.
 	lossFloor    lossMark
 	unusedTopics []*topicState // topics that have only a loss mark, oldest first
 	unusedBytes  int64         // memory of unusedTopics
@@ -96,7 +101,10 @@ type window struct {
 	merge    merger   // reused by every merge
 	chains   []*chain // reused by chainsOf
 	matching []*chain // reused by patternsOf
-	selected []*chain // reused by subscriber.chains, which a loop over chainsOf may call, and by views
+
+	// selected is reused by subscriber.chains, extendBack and views. It is not the
+	// same slice as chains, because a loop over chainsOf may call subscriber.chains.
+	selected []*chain
 }
 
 func newWindow(limits Retention, rules []TopicRetention) window {
@@ -231,8 +239,8 @@ func (w *window) trim(now time.Time) {
 	}
 }
 
-// fits reports whether the entries are within the limits of memory. With a limit of
-// bytes on the wire, the overhead may take as much again.
+// fits reports whether the entries are within the limits of memory. If Bytes is limited,
+// overhead has the same limit, but at least minOverhead.
 func (w *window) fits() bool {
 	limit := w.limits.Bytes
 	return w.usedTopics <= maxAllTopics &&
@@ -306,8 +314,8 @@ func (w *window) removeID(e *entry) {
 	}
 }
 
-// entriesBetween returns the entries after one sequence, up to and including
-// another. Some of them may have been removed.
+// entriesBetween returns the entries whose sequence is greater than after and at most
+// through. Some of them may have been removed.
 func (w *window) entriesBetween(after, through uint64) []*entry {
 	entries := w.entries[w.first:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > after })
@@ -315,9 +323,9 @@ func (w *window) entriesBetween(after, through uint64) []*entry {
 	return entries[i:max(i, n)]
 }
 
-// page appends entries of the chains to dst, after one sequence, up to and
-// including another. It appends at most limit bytes, but at least one entry if
-// there is any, and reports whether there are more entries.
+// page appends to dst the entries of the chains whose sequence is greater than after
+// and at most through. It appends at most limit bytes, but at least one entry if there
+// is any. It returns true if there are more of these entries.
 func (w *window) page(dst []*entry, chains []*chain, after, through uint64, limit int) (
 	[]*entry, bool) {
 	size := 0
@@ -350,8 +358,8 @@ func (w *window) page(dst []*entry, chains []*chain, after, through uint64, limi
 	return dst, false
 }
 
-// newestUpTo returns the newest entry in entries up to and including a sequence,
-// or nil. The entry may have been removed.
+// newestUpTo returns the newest of entries whose sequence is at most seq, or nil. The
+// entry may have been removed.
 func (w *window) newestUpTo(seq uint64) *entry {
 	entries := w.entries[w.first:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > seq })

@@ -157,8 +157,8 @@ func (s *Server) Dial() net.Conn {
 	return c
 }
 
-// Conns returns the number of open connections that the server has accepted, including
-// idle connections.
+// Conns returns the number of open connections to the server, including idle
+// connections and connections that wait to be accepted.
 func (s *Server) Conns() int {
 	_, accepted := s.listener.OpenConns()
 	return accepted
@@ -194,11 +194,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }
 
-// Close ends the server at once: it closes all connections, and so cancels the
-// contexts of all requests. Then it blocks until all handlers have returned. A client
-// can still read the bytes that the server sent before Close, and then reads the end
-// of the connection. After Close, no goroutine of the server is running. A second
-// Close does nothing.
+// Close ends the server at once: it closes all connections except hijacked ones, and so
+// cancels the contexts of their requests. Then it blocks until all handlers have
+// returned. A client can still read the bytes that the server sent before Close, and
+// then reads the end of the connection. After Close, no goroutine of the server is
+// running. A second Close does nothing.
 func (s *Server) Close() {
 	_ = s.server.Close() // returns the error of closing the listener, which never fails
 	<-s.served

@@ -33,7 +33,7 @@ web page can do so only if --cors allows its origin. On any other address, the h
 requires keys, unless --insecure is set. Set keys behind a proxy, too: a hub without keys
 refuses requests that a proxy forwards, but it cannot recognize every proxy. A key is a
 line with a name, a secret, and patterns of the topics that the key may use:
-NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
+NAME SECRET [publish PATTERN…] [subscribe PATTERN…] [delete PATTERN…]
 
 Ctrl-C, SIGTERM and SIGHUP stop the hub. The hub then sends each client the time to wait
 before the client reconnects, and closes the streams. A second Ctrl-C stops the hub
@@ -74,8 +74,9 @@ func (o *serveOptions) define(s *settings) {
 		"to accept only this machine, or :3000 to accept all machines")
 	s.addFlag(&o.addrFile, "addr-file", "write the address to `FILE` when the hub is ready, "+
 		"for example to learn the port after --addr localhost:0")
-	s.addFlag(&o.hosts, "host", "accept requests for host `NAME`, "+
-		"for example events.example.com; a hub behind a proxy also needs keys")
+	s.addFlag(&o.hosts, "host", "accept requests whose Host is `NAME`, for example "+
+		"events.example.com, as a proxy may send them; "+
+		"a hub behind a proxy also needs keys, or --insecure")
 	s.addFlag(&o.origins, "cors", "allow web pages of `ORIGIN` to use the hub, "+
 		"for example https://example.com")
 
@@ -86,15 +87,17 @@ func (o *serveOptions) define(s *settings) {
 	s.addFlag(&o.keepEvents, "keep-events", "retain only the last `N` events, for example 100000; "+
 		"0 or no value means no limit; with --data memory, 0 or no value means 16384")
 	s.addFlag(&o.keepBytes, "keep-bytes", "retain only the last `SIZE` of events, "+
-		"for example 500MiB; 0 means no limit; with --data memory, 0 or no value means 64MiB")
+		"for example 500MiB; 0 means no limit; with --data memory, "+
+		"the default is 64MiB, and 0 means 64MiB")
 	s.addFlag(&o.topicRetention, "keep", "set `LIMITS` for each topic that a pattern matches, "+
 		"for example 'room/* age=7d events=100 bytes=1MiB'")
 	s.addFlag(&o.idempotencyPeriod, "idempotency-window",
 		"recognize a repeated Idempotency-Key for `AGE`, for example 36h")
 	s.addFlag(&o.lockWait, "lock-wait", "wait up to `DURATION`, for example 1m, "+
 		"for another hub to release the data directory")
-	s.addFlag(&o.newEpoch, "new-epoch", "start although the key file of the data directory is lost, "+
-		"and write a new key file; each client that reconnects then gets an event sse.gap, "+
+	s.addFlag(&o.newEpoch, "new-epoch", "start although the file 'key' in the data directory is "+
+		"lost (it protects the event IDs and has nothing to do with --key), and write a new one; "+
+		"each client that reconnects then gets an event sse.gap, "+
 		"so use this flag for one start only")
 
 	s.addGroup("Access")
@@ -114,7 +117,7 @@ func (o *serveOptions) define(s *settings) {
 	s.addGroup("Limits")
 	s.addFlag(&o.maxConnections, "max-connections", "accept at most `N` connections at a time, "+
 		"for example 10000; 0 or no value means the hard limit of descriptors (ulimit -Hn) "+
-		"minus 512, or half of that limit if it is below 1024")
+		"minus 512; if the hard limit is below 1024, half of the hard limit")
 	s.addFlag(&o.maxInflight, "max-inflight", "use at most `SIZE` of memory for all requests "+
 		"in flight, for example 256MiB; 0 or no value means 1/8 of the memory, but at least 64MiB "+
 		"and at least 4 times --max-event-size")

@@ -1,5 +1,5 @@
 // Command tenants sends every user the events of the user's own tenant, as far as the
-// user's role permits.
+// user's grants permit.
 //
 //	go run ./examples/tenants                                     # console 1
 //	curl -d user=ann localhost:3003/login                         # console 2, prints a token
@@ -8,13 +8,17 @@
 //	curl -H 'Authorization: Bearer …' -d paid localhost:3003/orders/17
 //
 // ann and bob belong to the tenant acme, eve belongs to globex. ann receives the event
-// that bob publishes to orders/17. eve does not receive it, whatever she requests. Try
-// also (curl -i shows the status):
+// that bob publishes to orders/17. eve cannot receive it, whatever she requests. These
+// requests are refused (curl -i shows the status):
 //
 //	… localhost:3003/events                             401 without a valid token
-//	… localhost:3003/events?topic=billing               403 for bob, because he is a clerk
+//	… localhost:3003/events?topic=billing               403 for bob: no grant includes billing
 //	… localhost:3003/events, for the fourth time        503: a user may have three streams
-//	curl -X POST … localhost:3003/logout                ends the token and its streams
+//
+// A logout ends the session of the token and all streams of the user. The clients of the
+// user's other sessions reconnect:
+//
+//	curl -X POST … localhost:3003/logout
 //
 // The login also sets the token as a cookie for browsers: an EventSource sends cookies
 // and cannot send other headers.
@@ -57,8 +61,8 @@ var users = map[string]user{
 	"eve": {"eve", "globex", []string{"**"}},
 }
 
-// session is the state of a token. It begins with the login, and ends with the logout
-// or at the time expires.
+// session is the state of a token. It lasts from the login until the logout, at most
+// until the time expires.
 type session struct {
 	user
 	token    string
@@ -163,7 +167,8 @@ func (a *app) session(r *http.Request) (*session, error) {
 	defer a.mu.Unlock()
 	s := a.sessions[token]
 	if s == nil {
-		// After a 401, an EventSource gives up. The page can then show the login.
+		// After a 401, an EventSource does not reconnect: a page would now have to send
+		// its user to the login.
 		return nil, &sse.ResponseError{
 			StatusCode: http.StatusUnauthorized,
 			Header:     http.Header{"Www-Authenticate": {"Bearer"}},

@@ -94,16 +94,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Write copies p into the buffer towards the peer. While the buffer is full, Write
-// blocks until the peer reads. The write deadline, Close, Cut, and Close of the
-// peer also unblock Write: it then returns an error and the number of bytes that
-// it has copied. Concurrent Writes run one after the other, so that their bytes do
-// not mix.
+// waits for room. If the write deadline, Close, Cut or the peer's Close comes first,
+// Write returns an error and the number of bytes copied so far. Concurrent Writes run
+// one after the other, so that their bytes do not mix.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 
 	// Writes wait for a flag, not for a mutex, because a goroutine that waits for a
-	// mutex is not durably blocked.
+	// mutex is not durably blocked (testing/synctest), so fake time would stop.
 	for c.out.writing {
 		if err := c.writeErrorLocked(); err != nil {
 			return 0, err
@@ -193,8 +192,9 @@ func (c *Conn) Cut() {
 
 // BlackHole makes the network silent in both directions: neither bytes nor the
 // Close of an end reach the other end. Reads block. Writes succeed until the
-// buffer is full, and then block. Only a deadline, Cut, Heal, or Close of the same
-// end unblocks these calls. BlackHole itself never blocks.
+// buffer is full, and then block. The blocked calls of an end return only after a
+// deadline, Cut, Heal, or Close or CloseWrite of that end. BlackHole itself never
+// blocks.
 func (c *Conn) BlackHole() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -258,8 +258,9 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 	return nil
 }
 
-// opError wraps err in a *net.OpError, as package net does. net/http logs an error
-// of a connection as a bug unless it is a *net.OpError.
+// opError wraps err in a *net.OpError, as package net does. net/http depends on this:
+// after a read error that is not a *net.OpError, its HTTP/1 server would answer 400
+// instead of just closing the connection.
 func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{
 		Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err,

@@ -132,6 +132,8 @@ func (a *API) fillPage(
 	asked := start.After.String()
 	for {
 		size := min(pageBytes-p.Len(), (limit-p.count)*usualBytes)
+		// Twice, because the entries and their encoded form are in memory at the same
+		// time.
 		if err := memory.resize(r.Context(), p.Cap()+entryCost+2*size); err != nil {
 			return next, err
 		}
@@ -139,7 +141,6 @@ func (a *API) fillPage(
 		if err != nil {
 			return next, err
 		}
-		// The factor 2 is for the entries and for the same entries when encoded.
 		if err := memory.resize(r.Context(), p.Cap()+2*costOf(&page)); err != nil {
 			return next, err
 		}

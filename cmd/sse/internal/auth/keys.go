@@ -24,7 +24,7 @@ type Key struct {
 
 // ParseKey parses a key in the form of the command line and of a file:
 //
-//	NAME SECRET publish PATTERN… subscribe PATTERN… delete PATTERN…
+//	NAME SECRET [publish PATTERN…] [subscribe PATTERN…] [delete PATTERN…]
 //
 // At least one of the three actions is needed. The error does not contain SECRET.
 func ParseKey(line string) (Key, error) {

@@ -37,8 +37,8 @@ const (
 )
 
 // defaultMaxConnections returns the default of Config.MaxConnections for a process
-// with this descriptor limit. Zero means that there is no limit, or that the limit is
-// unknown.
+// with this descriptor limit. If descriptors is zero, the limit is unknown; the result
+// is then math.MaxInt32.
 func defaultMaxConnections(descriptors uint64) int {
 	switch {
 	case descriptors == 0 || descriptors > math.MaxInt32:
@@ -206,7 +206,8 @@ func (c *connections) awaitRoom(closed <-chan struct{}) bool {
 }
 
 // waitAny blocks until changed or closed is closed, or until idleTime has passed. It
-// returns true only if it has found that closed is closed.
+// returns true if it has seen that closed is closed. If something else happened at the
+// same time, it may return false.
 func waitAny(changed, closed <-chan struct{}) bool {
 	timer := time.NewTimer(idleTime)
 	defer timer.Stop()
@@ -219,11 +220,11 @@ func waitAny(changed, closed <-chan struct{}) bool {
 	return false
 }
 
-// closeIdle closes connections that have been idle since the time before, or longer.
-// It closes connections that have not yet sent the whole head of a first request. If
+// closeIdle closes connections whose idle time began at or before the given time. It
+// closes connections that have not yet sent the whole head of a first request. If
 // there are none, it closes connections between two requests. It closes the
-// connections with the longest idle time first, and at most half of the limit, but at
-// least one.
+// connections with the longest idle time first. It closes at most half of c.max
+// connections, or one connection if that is more.
 func (c *connections) closeIdle(before time.Time) {
 	var waiting, idle []*connection
 	c.served.Range(func(_, value any) bool {
