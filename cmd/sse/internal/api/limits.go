@@ -25,7 +25,7 @@ func Limits(maxEvent int) []limits.Group {
 				"max-inflight", "1/8 of the memory (`GOMEMLIMIT`, cgroup or machine), at least "+
 					limits.Size(minInflight)+" and four times `--max-event-size`",
 				"the request waits up to "+limits.Duration(inflightTimeout)+", then 503 with Retry-After"),
-			limits.New("tickets issued within "+limits.Duration(auth.TicketAge), "",
+			limits.New("valid tickets: not used, and not older than "+limits.Duration(auth.TicketAge), "",
 				limits.Count(auth.MaxTickets), "503 with Retry-After"),
 			limits.New("topics, patterns and origins of these tickets, together", "",
 				limits.Size(auth.MaxTicketBytes), "503 with Retry-After"),
