@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -182,11 +181,10 @@ func (o *listenOptions) target(operands []string) (*url.URL, error) {
 		}
 		return o.selectEvents(u)
 	}
-	for i, operand := range operands {
-		operands[i] = withoutPassword(operand)
-	}
+	// The message does not contain the operands: if the quotes around a header are
+	// missing, one of the operands is a secret.
 	return nil, usageError("put quotes around a value that contains spaces",
-		"exactly one URL is required, not %d: %s", len(operands), strings.Join(operands, " "))
+		"exactly one URL is required, not %d", len(operands))
 }
 
 // selectEvents adds --since, --topic and --pattern to the query of u. With --topic or

@@ -19,7 +19,9 @@ type headerFlag struct{ header http.Header }
 func (f *headerFlag) String() string { return "" }
 func (f *headerFlag) isRepeatable()  {}
 
-// Set implements [flag.Value].
+func (f *headerFlag) isConfidential() {}
+
+// Set implements [flag.Value]. Its errors contain no part of text.
 func (f *headerFlag) Set(text string) error {
 	name, value, found := strings.Cut(text, ":")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
@@ -27,7 +29,7 @@ func (f *headerFlag) Set(text string) error {
 	case !found:
 		return errors.New("must be 'NAME: VALUE'")
 	case !isToken(name):
-		return fmt.Errorf("must begin with a valid header name, not %q", name)
+		return errors.New("must begin with a valid header name")
 	case strings.ContainsAny(value, "\r\n\x00"):
 		return errors.New("must be one line without NUL")
 	}

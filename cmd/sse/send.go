@@ -118,12 +118,13 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	switch {
 	case len(operands) == 0:
 		return nil, usageError("try sse send :3000/news hello", "a URL is required")
+	// No message contains an operand: if the quotes around a header are missing, one of
+	// the operands is a secret.
 	case len(operands) > 2:
-		return nil, usageError("put quotes around data that contains spaces",
-			"at most one URL and one DATA are allowed, not also %s", operands[2])
+		return nil, usageError("put quotes around a value that contains spaces",
+			"at most one URL and one DATA are allowed, not %d arguments", len(operands))
 	case o.lines && len(operands) == 2:
-		return nil, usageError("", "with --lines, the data must come from stdin, not from %q",
-			operands[1])
+		return nil, usageError("", "with --lines, the data must come from stdin, not from an argument")
 	case o.lines && (o.id != "" || o.idempotencyKey != ""):
 		return nil, usageError("--id and --idempotency-key apply to a single event",
 			"--lines must not be used with --id or --idempotency-key")

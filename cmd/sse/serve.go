@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
@@ -134,8 +138,9 @@ func serve(ctx context.Context, p *process, args []string) int {
 		return p.ui.printPage(s.help(serveIntro))
 	}
 	if err == nil && len(operands) > 0 {
-		err = usageError(operandHint(operands[0]),
-			"sse serve must have only flags, not the argument %s", operands[0])
+		// The message does not contain the operand, because it may be a secret.
+		err = usageError(o.operandHint(operands[0]),
+			"sse serve must have only flags, and no other arguments")
 	}
 	if err != nil {
 		return p.ui.fail(err)
@@ -149,17 +154,21 @@ func serve(ctx context.Context, p *process, args []string) int {
 	return runHub(ctx, r, config)
 }
 
-// operandHint suggests a flag for an argument that is not a flag: --addr if the
-// argument is an address or a port.
-func operandHint(operand string) string {
+// operandHint returns the hint for an argument that is not a flag. The hint suggests
+// --addr if the argument is an address or a port, and quotes if a value of --key is a
+// single word.
+func (o *serveOptions) operandHint(operand string) string {
 	host, port, err := net.SplitHostPort(operand)
 	if err != nil { // operand may be only a port
 		host, port = "", operand
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "use --addr HOST:PORT for the address, or --data DIR for the directory"
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+		return "use --addr " + net.JoinHostPort(cmp.Or(host, "localhost"), port)
 	}
-	return "use --addr " + net.JoinHostPort(cmp.Or(host, "localhost"), port)
+	if slices.ContainsFunc(o.keys, func(key string) bool { return len(strings.Fields(key)) == 1 }) {
+		return "put quotes around a key: --key 'NAME SECRET publish PATTERN…'"
+	}
+	return "use --addr HOST:PORT for the address, or --data DIR for the directory"
 }
 
 // runHub runs a hub until ctx is done or the hub fails. It returns the exit code.
@@ -216,10 +225,14 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 		config.Retention = append(config.Retention, all)
 	}
 	config.Retention = append(config.Retention, o.topicRetention...)
-	for _, line := range o.keys {
+	for i, line := range o.keys {
 		key, err := auth.ParseKey(line)
 		if err != nil {
-			return config, usageError(keyHint, "--key: %v", err)
+			setting := "--key"
+			if len(o.keys) > 1 {
+				setting = fmt.Sprintf("--key, value %d", i+1)
+			}
+			return config, usageError(keyHint, "%s: %v", setting, err)
 		}
 		config.Keys = append(config.Keys, key)
 	}
@@ -234,13 +247,17 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 const keyHint = `for example "backend $(openssl rand -hex 16) publish ** subscribe **"`
 
 // readKeys reads the key file with this name. A file without keys is an error,
-// because a hub without keys gives every client access.
+// because a hub without keys gives every client access. If the file cannot be opened,
+// the error does not contain its name, because the name may be a key that the operator
+// has passed to --keys in place of --key.
 func readKeys(name string) ([]auth.Key, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, usageError("--keys must name a file that you may read; each of its lines is a key, "+
-			"for example NAME SECRET publish ** subscribe **",
-			"cannot read the keys: %v", err)
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, usageError("--keys must name a file that you may read; each of its lines is a key; "+
+			"for a single key, use --key", "cannot read the file of --keys: %v", err)
 	}
 	defer func() { _ = file.Close() }() // the file was only read
 	keys, err := auth.ReadKeys(file)

@@ -16,8 +16,8 @@ import (
 func TestNamesAndSecrets(t *testing.T) {
 	const (
 		name      = "sse: the name of a key must be at most 64 letters, digits, - and _"
-		short     = "sse: the secret of key k must have at least 16 characters"
-		character = "sse: the secret of key k must have only letters, digits and - . _ ~ + / =, " +
+		short     = "sse: the secret of a key must have at least 16 characters"
+		character = "sse: the secret of a key must have only letters, digits and - . _ ~ + / =, " +
 			"because a header cannot contain other characters"
 	)
 	type test struct{ name, secret, want string }
