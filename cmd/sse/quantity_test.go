@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -52,8 +53,25 @@ func TestEventSizeFlag(t *testing.T) {
 			t.Errorf("Set(%q): %d, want an error", text, size)
 		}
 	}
-	if got, want := (*eventSizeFlag)(new(int)).String(), "0bytes"; got != want {
-		t.Errorf("String() = %q, want %q", got, want)
+}
+
+// The text of a size can be passed to Set, so that a user can copy it from a help page.
+func TestSizeFlagsAsText(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", 1: "1", 1023: "1023", 1024: "1KiB", 1536: "1536", 10 << 20: "10MiB",
+		1 << 30: "1GiB", 1<<30 + 1: "1073741825", 1536 << 20: "1536MiB", 1 << 40: "1024GiB",
+	} {
+		size, parsed := storageSizeFlag(n), storageSizeFlag(-1)
+		if got := size.String(); got != want || parsed.Set(got) != nil || parsed != size {
+			t.Errorf("%d: the text is %q, want %q; it parses as %d", n, got, want, parsed)
+		}
+		if n == 0 || n > math.MaxInt32 {
+			continue
+		}
+		event, parsedEvent := eventSizeFlag(n), eventSizeFlag(0)
+		if got := event.String(); got != want || parsedEvent.Set(got) != nil || parsedEvent != event {
+			t.Errorf("%d: the text is %q, want %q; it parses as %d", n, got, want, parsedEvent)
+		}
 	}
 }
 
