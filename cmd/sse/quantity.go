@@ -32,12 +32,16 @@ func (f *ageFlag) Set(text string) error {
 		return invalid
 	}
 	var d time.Duration
-	if rest != "" {
+	if rest != "" || !ok {
 		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
 			return invalid
 		}
 	}
-	*f = ageFlag(time.Duration(n)*24*time.Hour + d)
+	whole := time.Duration(n) * 24 * time.Hour
+	if d > math.MaxInt64-whole {
+		return invalid
+	}
+	*f = ageFlag(whole + d)
 	return nil
 }
 

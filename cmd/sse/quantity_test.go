@@ -10,12 +10,10 @@ func TestAgeFlag(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90s": 90 * time.Second, "36h": 36 * time.Hour, "7d": 7 * 24 * time.Hour,
 		"1d12h": 36 * time.Hour, "0s": 0, "": -1, "d": -1, "7": -1, "-1h": -1, "1.5d": -1, "soon": -1,
+		"0": 0, "0d": 0, "1d-1h": -1, " ": -1, "65535d2000000h": -1,
 	} {
 		f := ageFlag(-1)
 		err := f.Set(text)
-		if text == "" {
-			continue // an empty environment variable is not passed to Set
-		}
 		if time.Duration(f) != want || (err != nil) != (want < 0) {
 			t.Errorf("Set(%q): %v, %v; want %v", text, time.Duration(f), err, want)
 		}
@@ -25,7 +23,7 @@ func TestAgeFlag(t *testing.T) {
 func TestStorageSizeFlag(t *testing.T) {
 	for text, want := range map[string]int64{
 		"0": 0, "1024": 1024, "1KiB": 1024, "1k": 1024, "100MB": 100 << 20, "2GiB": 2 << 30,
-		"1TiB": 1 << 40, "-1": -1, "x": -1, "1.5G": -1, "9999999999TiB": -1,
+		"1TiB": 1 << 40, "-1": -1, "x": -1, "1.5G": -1, "9999999999TiB": -1, "": -1, "b": -1,
 	} {
 		f := storageSizeFlag(-1)
 		err := f.Set(text)

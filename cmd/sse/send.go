@@ -46,7 +46,7 @@ type sendOptions struct {
 	topics         stringsFlag
 	header         headerFlag
 	timeout        time.Duration
-	idempotencyKey string
+	idempotencyKey nonEmptyFlag
 	key            secretFlag
 }
 
@@ -254,7 +254,7 @@ func (r *refusal) Unwrap() error { return r.failure }
 // timeout is reached or ctx is done. It then returns the error of the last attempt.
 func (s *sender) post(ctx context.Context, body []byte, contentType string) (
 	*publishResult, error) {
-	key := cmp.Or(s.options.idempotencyKey, rand.Text())
+	key := cmp.Or(string(s.options.idempotencyKey), rand.Text())
 	deadline := time.Now().Add(s.options.timeout)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()

@@ -60,7 +60,7 @@ type serveOptions struct {
 	newEpoch          bool
 
 	keys     stringsFlag
-	keyFile  string
+	keyFile  nonEmptyFlag
 	insecure bool
 
 	maxEventSize eventSizeFlag
@@ -239,7 +239,7 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	if o.keyFile == "" {
 		return config, nil
 	}
-	keys, err := readKeys(o.keyFile)
+	keys, err := readKeys(string(o.keyFile))
 	config.Keys = append(config.Keys, keys...)
 	return config, err
 }

@@ -228,7 +228,7 @@ func shortenFlag(dashes, name string) string {
 // invalidValue returns the failure for a value that f does not accept. Setting is the
 // flag or the variable, for example "--count", and value follows it, for example " x".
 func invalidValue(f *flag.Flag, setting, value string, err error) *failure {
-	if _, ok := f.Value.(confidential); !ok {
+	if _, ok := f.Value.(confidential); !ok && len(value) > 1 {
 		setting += value
 	}
 	getter, _ := f.Value.(flag.Getter)
@@ -327,4 +327,19 @@ func (f *stringsFlag) Set(value string) error {
 // values selects every value.
 func (f stringsFlag) selects(value string) bool {
 	return len(f) == 0 || slices.Contains(f, value)
+}
+
+// nonEmptyFlag is a text that must not be empty: a script may have passed a variable
+// that is not set.
+type nonEmptyFlag string
+
+func (f *nonEmptyFlag) String() string { return string(*f) }
+
+// Set implements [flag.Value].
+func (f *nonEmptyFlag) Set(value string) error {
+	if value == "" {
+		return errors.New("must not be empty")
+	}
+	*f = nonEmptyFlag(value)
+	return nil
 }
