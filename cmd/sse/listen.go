@@ -77,9 +77,9 @@ func (o *listenOptions) define(s *settings) {
 		"for example 'room/*'; URL must then be the address of the hub, without a path")
 
 	s.addGroup("When to stop")
-	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1")
+	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1; 0 means no limit")
 	s.addFlag(&o.timeout, "timeout", "stop after `DURATION`, for example 10s; exit with code 1 "+
-		"if the stream did not open, or sent fewer events than --count")
+		"if the stream did not open, or sent fewer events than --count; 0 means no limit")
 
 	s.addGroup("Request")
 	s.addHint("the port is a part of the URL, for example :3000/news", "port")
@@ -105,7 +105,7 @@ func (o *listenOptions) define(s *settings) {
 	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, "+
 		"if it fails or its stream is lost")
 	s.addFlag(&o.idleTimeout, "idle-timeout", "reconnect after `DURATION` without a byte, "+
-		"for example 45s for a server that sends a heartbeat every 15s")
+		"for example 45s for a server that sends a heartbeat every 15s; 0 means no limit")
 	s.addFlag(&o.maxEventSize, "max-event-size", "skip events larger than `SIZE`, for example 64KiB")
 }
 

@@ -86,7 +86,8 @@ func (o *serveOptions) define(s *settings) {
 	s.addGroup("Stored events")
 	s.addFlag(&o.data, "data", "store events in directory `DIR`, for example ./events; "+
 		"use the word memory to store events only in memory")
-	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d")
+	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d; "+
+		"0 or no value means no limit")
 	s.addFlag(&o.keepEvents, "keep-events", "retain only the last `N` events, for example 100000; "+
 		"0 or no value means no limit; with --data memory, 0 or no value means 16384")
 	s.addFlag(&o.keepBytes, "keep-bytes", "retain only the last `SIZE` of events, "+
@@ -211,6 +212,9 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	switch {
 	case o.heartbeat <= 0:
 		return config, usageError("", "--heartbeat %v must be greater than 0s", o.heartbeat)
+	case o.idempotencyPeriod <= 0: // the hub would take zero for its default
+		return config, usageError("", "--idempotency-window %v must be greater than 0s",
+			time.Duration(o.idempotencyPeriod))
 	case o.maxConnections < 0:
 		return config, usageError("", "--max-connections %d must not be negative", o.maxConnections)
 	case o.keepEvents < 0:
