@@ -234,9 +234,20 @@ func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) er
 
 // publishResult is the hub's response to a publish.
 type publishResult struct {
-	ID    string `json:"id"`
-	Error string `json:"error"`
-	Line  int    `json:"line"` // the line of the batch that caused Error, from 1; or 0
+	ID     string `json:"id"`
+	Kept   *int   `json:"kept"` // number of published lines; nil unless the request has lines
+	Error  string `json:"error"`
+	Status int    `json:"status"` // the status of the response, if Error is set
+	Line   int    `json:"line"`   // the line of the batch that caused Error, from 1; or 0
+}
+
+// isFromHub reports whether a response with this status and this result is the
+// response of a hub. Other servers, too, respond with an object of JSON.
+func (r *publishResult) isFromHub(status int) bool {
+	if status == http.StatusOK {
+		return r.ID != "" || r.Kept != nil
+	}
+	return r.Error != "" && r.Status == status
 }
 
 // refusal is the failure of a request that has a response, but not a response with
@@ -309,16 +320,20 @@ func (s *sender) attempt(ctx context.Context, body []byte, contentType, key stri
 		return nil, true, err
 	}
 	var result publishResult
-	isHub := json.Unmarshal(content, &result) == nil
-	if response.StatusCode == http.StatusOK && isHub {
-		return &result, false, nil
-	}
+	isHub := json.Unmarshal(content, &result) == nil && result.isFromHub(response.StatusCode)
 	f := &failure{message: response.Status + ": " + s.target.Redacted(), code: exitFailed}
-	if isHub && result.Error != "" {
+	switch {
+	case isHub && response.StatusCode == http.StatusOK:
+		return &result, false, nil
+	case isHub:
 		f.message = result.Error
-	} else {
+	default:
+		if response.StatusCode == http.StatusOK {
+			f.message = "the server does not answer as a hub: " + s.target.Redacted()
+		}
 		f.detail = quoteBody("the server says: ", content)
 		f.hint = "the server must be a hub, for example sse serve"
+		result.Line = 0 // another server does not mean a line of the batch
 	}
 	if response.StatusCode == http.StatusUnauthorized {
 		f.hint = statusHint(&sse.ResponseError{StatusCode: response.StatusCode}, s.target)
