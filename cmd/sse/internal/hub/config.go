@@ -56,9 +56,10 @@ type Config struct {
 	MaxInflight int64
 
 	// Retention lists limits of the stored events. A rule without a pattern limits
-	// the events of all topics together. A rule with a pattern limits the events of
-	// each topic that the pattern matches. If several patterns match a topic, only
-	// the first of them applies.
+	// the events of all topics together. If there are several such rules, the strictest
+	// limit of each kind applies. A rule with a pattern limits the events of each topic
+	// that the pattern matches. If several patterns match a topic, only the first of
+	// them applies.
 	Retention []Retention
 
 	// KeyWindow is how long the hub remembers the Idempotency-Key of a request. If
