@@ -43,8 +43,8 @@ func ParseKey(line string) (Key, error) {
 	case len(secret) < minSecret:
 		return Key{}, fmt.Errorf("the secret of a key must have at least %d characters", minSecret)
 	case !isToken68(secret):
-		return Key{}, errors.New("the secret of a key must have only letters, digits " +
-			"and - . _ ~ + / =, because a header cannot contain other characters")
+		return Key{}, errors.New("the secret of a key must have only letters, digits and " +
+			"- . _ ~ + /, and = only at its end, because the header Authorization allows nothing else")
 	}
 	grants, err := parseGrants(words[2:])
 	if err != nil {
@@ -91,10 +91,10 @@ func isName(s string) bool {
 // isToken68 reports whether a secret can follow "Bearer " in a header.
 //
 // RFC 9110 11.2: token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
-// isToken68 also accepts "=" before other characters.
 func isToken68(s string) bool {
+	s = strings.TrimRight(s, "=")
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/=", r)
+		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/", r)
 	})
 }
 
