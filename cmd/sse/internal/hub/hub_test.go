@@ -42,6 +42,7 @@ func TestValidate(t *testing.T) {
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"null"}}, "must be a scheme and a host", "https://"},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}}, "every website", "--cors https://"},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}, Keys: keys}, "", ""},
+		{hub.Config{Addr: "localhost:3000", NewEpoch: true}, "--new-epoch must not be used with --data memory", "each start"},
 	} {
 		test.config.Data = hub.Memory
 		err := test.config.Validate()
