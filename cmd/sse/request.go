@@ -119,3 +119,30 @@ func guessType(body []byte) string {
 	}
 	return "application/x-www-form-urlencoded"
 }
+
+// resendFlag says when a request other than GET is repeated.
+type resendFlag string
+
+// The values of resendFlag.
+const (
+	resendNever   resendFlag = "never"
+	resendRefused resendFlag = "refused" // if the server has not processed the request
+	resendAlways  resendFlag = "always"  // also if its effect may then count twice
+)
+
+func (f *resendFlag) String() string { return string(*f) }
+
+// Set implements [flag.Value].
+func (f *resendFlag) Set(value string) error {
+	switch v := resendFlag(value); v {
+	case resendNever, resendRefused, resendAlways:
+		*f = v
+		return nil
+	}
+	return errors.New("must be never, refused or always")
+}
+
+// allows is for [sse.Client.Resend].
+func (f resendFlag) allows(refused bool) bool {
+	return f == resendAlways || f == resendRefused && refused
+}
