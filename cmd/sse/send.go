@@ -131,7 +131,7 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	case o.timeout <= 0:
 		return nil, usageError("", "--timeout %v must be greater than 0s", o.timeout)
 	}
-	if err := o.checkLines(); err != nil {
+	if err := o.checkEventFlags(); err != nil {
 		return nil, err
 	}
 	u, err := parseURL(operands[0])
@@ -149,9 +149,9 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	return s, err
 }
 
-// checkLines checks --invalid and --type. It checks the type before the first line
+// checkEventFlags checks --invalid and --type. It checks the type before the first line
 // is sent, because the hub would report a wrong type as an error of each line.
-func (o *sendOptions) checkLines() error {
+func (o *sendOptions) checkEventFlags() error {
 	switch o.invalid {
 	case stopAtInvalid:
 	case skipInvalid, replaceInvalid:

@@ -130,7 +130,7 @@ func (a *API) fillPage(
 ) (next sse.Position, err error) {
 	// A client that asks for the earliest event or for the last N events does not
 	// name an event. For such a client, no removed event counts as lost.
-	open := start.Earliest || start.Last > 0
+	namesNoEvent := start.Earliest || start.Last > 0
 	for {
 		size := min(pageBytes-p.Len(), (limit-p.count)*usualBytes)
 		if err := memory.resize(r.Context(), p.Cap()+entryCost+2*size); err != nil {
@@ -151,7 +151,7 @@ func (a *API) fillPage(
 			}
 			p.writeGap(*gap, at)
 		}
-		if open {
+		if namesNoEvent {
 			page.Lost = sse.Position{}
 		}
 		next = p.writePage(&page, limit-p.count)

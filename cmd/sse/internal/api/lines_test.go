@@ -31,7 +31,7 @@ func TestLines(t *testing.T) {
 		for name, reader := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r },
 			"bytes": iotest.OneByteReader,
-			"halfs": iotest.HalfReader,
+			"halves": iotest.HalfReader,
 			"end":   iotest.DataErrReader,
 		} {
 			a, broker := newBroker(t)
