@@ -85,7 +85,8 @@ func continuedAt(r *http.Request) string {
 // isNavigation reports whether a person opened the path in a browser. It returns false
 // for a request that a page sends, for example with an EventSource.
 func isNavigation(r *http.Request) bool {
-	if firstHeader(r, "Sec-Fetch-Mode") == "navigate" || firstHeader(r, "Sec-Fetch-Dest") == "document" {
+	if firstHeader(r, "Sec-Fetch-Mode") == "navigate" ||
+		firstHeader(r, "Sec-Fetch-Dest") == "document" {
 		return true
 	}
 	for mediaType := range acceptedTypes(r) {
