@@ -70,14 +70,15 @@ func hasScheme(text string) bool {
 // checkText returns an error for common mistakes that url.Parse accepts or reports
 // less clearly, for example 3000/x in place of :3000/x.
 func checkText(text string) error {
-	_, notPort := strconv.Atoi(strings.SplitN(text, "/", 2)[0])
+	_, err := strconv.Atoi(strings.SplitN(text, "/", 2)[0])
+	beginsWithPort := err == nil
 	switch {
 	case text == "":
 		return usageError("use a URL such as :3000/handshake", "URL must not be empty")
 	case strings.HasPrefix(text, "/"):
 		return usageError("for a server on this machine, add its port: :3000"+text,
 			"URL %s must have a host", text)
-	case notPort == nil:
+	case beginsWithPort:
 		return usageError("for a server on this machine, use :"+text,
 			"URL %s must have a host", text)
 	case net.ParseIP(text) != nil && strings.Contains(text, ":"):

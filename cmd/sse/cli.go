@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -30,16 +31,16 @@ func dispatch(ctx context.Context, p *process, args []string) int {
 		return p.ui.fail(usageError(hint, "a command is required"))
 	}
 	name, rest := args[0], args[1:]
-	switch name {
-	case "-h", "-help", "--help":
-		return p.ui.printPage(overview())
-	case "-version", "--version":
-		name = "version"
-	case "help":
+	switch {
+	case isHelp(name):
+		// The first argument that is not one more word for help names the command.
+		rest = slices.DeleteFunc(rest, isHelp)
 		if len(rest) == 0 {
 			return p.ui.printPage(overview())
 		}
 		name, rest = rest[0], []string{"-h"}
+	case name == "-version" || name == "--version":
+		name = "version"
 	}
 	names := make([]string, 0, len(commands()))
 	for _, c := range commands() {
@@ -49,6 +50,15 @@ func dispatch(ctx context.Context, p *process, args []string) int {
 		names = append(names, c.name)
 	}
 	return p.ui.fail(unknownCommand(name, names))
+}
+
+// isHelp reports whether an argument asks for a help page.
+func isHelp(arg string) bool {
+	switch arg {
+	case "help", "-h", "-help", "--help":
+		return true
+	}
+	return false
 }
 
 // unknownCommand returns the failure for a command that does not exist. Its hint

@@ -82,6 +82,7 @@ func hintFor(err error, target *url.URL) string {
 	var (
 		response *sse.ResponseError
 		dns      *net.DNSError
+		record   tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &response):
@@ -90,7 +91,7 @@ func hintFor(err error, target *url.URL) string {
 		return "nothing listens on " + target.Host + ": start the server, or check the port"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return unknownHostHint(dns.Name)
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		return "the server does not use TLS: use http://" + target.Host
 	}
 	return certificateHint(err)
@@ -111,7 +112,6 @@ func certificateHint(err error) string {
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 		host    x509.HostnameError
-		record  tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &unknown) && (onWindows || runtime.GOOS == "darwin"):
@@ -124,8 +124,6 @@ func certificateHint(err error) string {
 		return "the certificate has expired or is not valid yet, or this machine's clock is wrong"
 	case errors.As(err, &host):
 		return "the certificate must be valid for the host " + host.Host
-	case errors.As(err, &record):
-		return "the server does not use TLS: use http://"
 	}
 	return ""
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"testing"
 
@@ -37,6 +39,15 @@ func TestReasonAndHint(t *testing.T) {
 			&sse.ResponseError{StatusCode: 503, Status: "503 Service Unavailable"},
 			"503 Service Unavailable",
 			"the server is reachable, but it cannot serve the request now",
+		},
+		{
+			fmt.Errorf("sse: %w", tls.RecordHeaderError{Msg: "first record is not TLS"}),
+			"tls: first record is not TLS",
+			"the server does not use TLS: use http://localhost:3000",
+		},
+		{
+			http.ErrSchemeMismatch, "http: server gave HTTP response to HTTPS client",
+			"the server does not use TLS: use http://localhost:3000",
 		},
 		{
 			x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a"}}, Host: "b"},

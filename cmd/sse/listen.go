@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -20,7 +19,7 @@ const listenIntro = `usage: sse listen [flags] URL
 Print the events of the stream at URL. If the server is unreachable or the connection is
 lost, sse listen reconnects, and the stream continues after the last event that sse listen
 received. sse listen stops when the response is an error that is not temporary, for
-example 404. It sends a request other than GET only once, unless --resend is set.
+example 404. It sends a request other than GET only once, unless --resend allows more.
 URL is https://host/path, host:port/path, or :port/path for a server on this machine.
 
   sse listen :3000/handshake
@@ -28,6 +27,7 @@ URL is https://host/path, host:port/path, or :port/path for a server on this mac
   sse listen --count 1 --timeout 10s :3000/jobs/7 && echo job 7 is done
   sse listen --json https://example.com/prices | jq .data
   sse listen -d '{"stream": true}' -H "Authorization: Bearer $KEY" https://…
+  sse listen --resend refused -d @question.json https://…  # also retry a POST after 429 or 503
 
 Events go to stdout: on a terminal, the time, type, ID and data of each event, otherwise
 only the data. Messages go to stderr. Ctrl-C stops sse listen.
@@ -52,9 +52,10 @@ type listenOptions struct {
 	count                int
 	timeout, idleTimeout time.Duration
 
-	retry, maxRetry              time.Duration
-	noRetry, likeBrowser, resend bool
-	maxEventSize                 eventSizeFlag
+	retry, maxRetry      time.Duration
+	noRetry, likeBrowser bool
+	resend               resendFlag
+	maxEventSize         eventSizeFlag
 }
 
 // define declares every flag. The fields of o hold the defaults.
@@ -78,9 +79,9 @@ func (o *listenOptions) define(s *settings) {
 		"for example 'room/*'; URL must then be the address of the hub, without a path")
 
 	s.addGroup("When to stop")
-	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1")
+	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1; 0 means no limit")
 	s.addFlag(&o.timeout, "timeout", "stop after `DURATION`, for example 10s; exit with code 1 "+
-		"if the stream did not open, or sent fewer events than --count")
+		"if the stream did not open, or sent fewer events than --count; 0 means no limit")
 
 	s.addGroup("Request")
 	s.addHint("the port is a part of the URL, for example :3000/news", "port")
@@ -103,10 +104,11 @@ func (o *listenOptions) define(s *settings) {
 		"if the attempt fails or the connection is lost")
 	s.addFlag(&o.likeBrowser, "like-browser", "stop at every status except 200, for example "+
 		"at 503, as a browser does")
-	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, "+
-		"if it fails or its stream is lost")
+	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, `WHEN`: "+
+		"never; refused (if the server has not processed it: no connection was established, or the "+
+		"status is 408, 425, 429 or 503); or always (whenever it fails or its stream is lost)")
 	s.addFlag(&o.idleTimeout, "idle-timeout", "reconnect after `DURATION` without a byte, "+
-		"for example 45s for a server that sends a heartbeat every 15s")
+		"for example 45s for a server that sends a heartbeat every 15s; 0 means no limit")
 	s.addFlag(&o.maxEventSize, "max-event-size", "skip events larger than `SIZE`, for example 64KiB")
 }
 
@@ -144,7 +146,9 @@ func listen(ctx context.Context, p *process, args []string) int {
 	// By default, the delay before an attempt does not grow. One attempt per second
 	// is no load for a server, and the stream is open at most about one second after
 	// the server is reachable again.
-	o := listenOptions{retry: time.Second, maxRetry: time.Second, maxEventSize: 16 << 20}
+	o := listenOptions{
+		retry: time.Second, maxRetry: time.Second, maxEventSize: 16 << 20, resend: resendNever,
+	}
 	s := newSettings("listen")
 	o.define(s)
 	operands, err := s.parse(args, p.env)
@@ -182,11 +186,10 @@ func (o *listenOptions) target(operands []string) (*url.URL, error) {
 		}
 		return o.selectEvents(u)
 	}
-	for i, operand := range operands {
-		operands[i] = withoutPassword(operand)
-	}
+	// The message does not contain the operands: if the quotes around a header are
+	// missing, one of the operands is a secret.
 	return nil, usageError("put quotes around a value that contains spaces",
-		"exactly one URL is required, not %d: %s", len(operands), strings.Join(operands, " "))
+		"exactly one URL is required, not %d", len(operands))
 }
 
 // selectEvents adds --since, --topic and --pattern to the query of u. With --topic or
@@ -250,7 +253,7 @@ func (l *listener) createClient(p *process) error {
 		IdleTimeout:   o.idleTimeout,
 		MaxEventSize:  int(o.maxEventSize),
 		LikeBrowser:   o.likeBrowser,
-		Resend:        func(bool) bool { return o.resend },
+		Resend:        o.resend.allows,
 		OnState:       l.reportState,
 		OnSkip:        l.reportSkipped,
 	}
@@ -360,8 +363,16 @@ func (l *listener) fail(err error) int {
 	code := l.ui.fail(explain(err, l.target))
 	method := cmp.Or(l.client.Method, http.MethodGet)
 	refused := (*sse.ResponseError)(nil)
-	if method != http.MethodGet && !l.options.resend && !errors.As(err, &refused) {
-		l.ui.hint("sse listen sends a " + method + " only once; to repeat it, use --resend")
+	if method == http.MethodGet || l.options.noRetry || errors.As(err, &refused) {
+		return code
+	}
+	switch l.options.resend {
+	case resendNever:
+		l.ui.hint("sse listen sends a " + method + " only once; " +
+			"to repeat it, use --resend refused or --resend always")
+	case resendRefused:
+		l.ui.hint("the server may have processed the " + method + "; " +
+			"to repeat it nevertheless, use --resend always")
 	}
 	return code
 }

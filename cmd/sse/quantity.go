@@ -32,12 +32,16 @@ func (f *ageFlag) Set(text string) error {
 		return invalid
 	}
 	var d time.Duration
-	if rest != "" {
+	if rest != "" || !ok {
 		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
 			return invalid
 		}
 	}
-	*f = ageFlag(time.Duration(n)*24*time.Hour + d)
+	whole := time.Duration(n) * 24 * time.Hour
+	if d > math.MaxInt64-whole {
+		return invalid
+	}
+	*f = ageFlag(whole + d)
 	return nil
 }
 
@@ -45,9 +49,7 @@ func (f *ageFlag) Set(text string) error {
 // Units are powers of 1024: k, KB and KiB all mean 1024 bytes.
 type storageSizeFlag int64
 
-func (f *storageSizeFlag) String() string {
-	return strings.ReplaceAll(formatSize(int64(*f)), " ", "")
-}
+func (f *storageSizeFlag) String() string { return exactSize(int64(*f)) }
 
 // Set implements [flag.Value].
 func (f *storageSizeFlag) Set(text string) error {
@@ -68,9 +70,7 @@ func (f *storageSizeFlag) Set(text string) error {
 // It is at least 1 and less than 2 GiB.
 type eventSizeFlag int
 
-func (f *eventSizeFlag) String() string {
-	return strings.ReplaceAll(formatSize(int64(*f)), " ", "")
-}
+func (f *eventSizeFlag) String() string { return exactSize(int64(*f)) }
 
 // Set implements [flag.Value].
 func (f *eventSizeFlag) Set(text string) error {
@@ -86,13 +86,27 @@ func (f *eventSizeFlag) Set(text string) error {
 	return nil
 }
 
+// sizeUnits are the units of a size, the largest first.
+var sizeUnits = []struct {
+	name string
+	size int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// exactSize returns a number of bytes as text that a flag for a size accepts, for
+// example "10MiB" or "1000".
+func exactSize(n int64) string {
+	for _, unit := range sizeUnits {
+		if n >= unit.size && n%unit.size == 0 {
+			return strconv.FormatInt(n/unit.size, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 // formatSize returns a number of bytes as text with a unit, for example
 // "1.5 KiB".
 func formatSize(n int64) string {
-	for _, unit := range []struct {
-		name string
-		size int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+	for _, unit := range sizeUnits {
 		if n >= unit.size {
 			text := fmt.Sprintf("%.1f", float64(n)/float64(unit.size))
 			return strings.TrimSuffix(text, ".0") + " " + unit.name

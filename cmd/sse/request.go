@@ -19,7 +19,9 @@ type headerFlag struct{ header http.Header }
 func (f *headerFlag) String() string { return "" }
 func (f *headerFlag) isRepeatable()  {}
 
-// Set implements [flag.Value].
+func (f *headerFlag) isConfidential() {}
+
+// Set implements [flag.Value]. Its errors contain no part of text.
 func (f *headerFlag) Set(text string) error {
 	name, value, found := strings.Cut(text, ":")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
@@ -27,7 +29,7 @@ func (f *headerFlag) Set(text string) error {
 	case !found:
 		return errors.New("must be 'NAME: VALUE'")
 	case !isToken(name):
-		return fmt.Errorf("must begin with a valid header name, not %q", name)
+		return errors.New("must begin with a valid header name")
 	case strings.ContainsAny(value, "\r\n\x00"):
 		return errors.New("must be one line without NUL")
 	}
@@ -116,4 +118,31 @@ func guessType(body []byte) string {
 		return "application/json"
 	}
 	return "application/x-www-form-urlencoded"
+}
+
+// resendFlag says when a request other than GET is repeated.
+type resendFlag string
+
+// The values of resendFlag.
+const (
+	resendNever   resendFlag = "never"
+	resendRefused resendFlag = "refused" // if the server has not processed the request
+	resendAlways  resendFlag = "always"  // also if its effect may then count twice
+)
+
+func (f *resendFlag) String() string { return string(*f) }
+
+// Set implements [flag.Value].
+func (f *resendFlag) Set(value string) error {
+	switch v := resendFlag(value); v {
+	case resendNever, resendRefused, resendAlways:
+		*f = v
+		return nil
+	}
+	return errors.New("must be never, refused or always")
+}
+
+// allows is for [sse.Client.Resend].
+func (f resendFlag) allows(refused bool) bool {
+	return f == resendAlways || f == resendRefused && refused
 }

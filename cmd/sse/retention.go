@@ -39,14 +39,25 @@ func (f *retentionFlag) Set(value string) error {
 	return nil
 }
 
+// errNotPositive is the error for a limit of zero. A rule would take zero for no limit.
+var errNotPositive = errors.New("must be greater than 0")
+
 // setLimit sets the limit of r that word names, for example "age=7d".
 func setLimit(r *hub.Retention, word string) error {
 	name, value, _ := strings.Cut(word, "=")
 	switch name {
 	case "age":
-		return (*ageFlag)(&r.Age).Set(value)
+		err := (*ageFlag)(&r.Age).Set(value)
+		if err == nil && r.Age == 0 {
+			err = errNotPositive
+		}
+		return err
 	case "bytes":
-		return (*storageSizeFlag)(&r.Bytes).Set(value)
+		err := (*storageSizeFlag)(&r.Bytes).Set(value)
+		if err == nil && r.Bytes == 0 {
+			err = errNotPositive
+		}
+		return err
 	case "events":
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 1 {

@@ -14,7 +14,7 @@ func TestRetentionFlag(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for _, text := range []string{
-		"", "room/*", "room* age=1d", "a age=x", "a events=0", "a bytes=x", "a size=1",
+		"", "room/*", "room* age=1d", "a age=x", "a age=", "a bytes=", "a age=0s", "a age=0d events=1", "a bytes=0", "a events=0", "a bytes=x", "a size=1",
 	} {
 		if err := f.Set(text); err == nil {
 			t.Errorf("Set(%q) = nil, want an error", text)

@@ -46,7 +46,7 @@ type sendOptions struct {
 	topics         stringsFlag
 	header         headerFlag
 	timeout        time.Duration
-	idempotencyKey string
+	idempotencyKey nonEmptyFlag
 	key            secretFlag
 }
 
@@ -118,19 +118,20 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	switch {
 	case len(operands) == 0:
 		return nil, usageError("try sse send :3000/news hello", "a URL is required")
+	// No message contains an operand: if the quotes around a header are missing, one of
+	// the operands is a secret.
 	case len(operands) > 2:
-		return nil, usageError("put quotes around data that contains spaces",
-			"at most one URL and one DATA are allowed, not also %s", operands[2])
+		return nil, usageError("put quotes around a value that contains spaces",
+			"at most one URL and one DATA are allowed, not %d arguments", len(operands))
 	case o.lines && len(operands) == 2:
-		return nil, usageError("", "with --lines, the data must come from stdin, not from %q",
-			operands[1])
+		return nil, usageError("", "with --lines, the data must come from stdin, not from an argument")
 	case o.lines && (o.id != "" || o.idempotencyKey != ""):
 		return nil, usageError("--id and --idempotency-key apply to a single event",
 			"--lines must not be used with --id or --idempotency-key")
 	case o.timeout <= 0:
 		return nil, usageError("", "--timeout %v must be greater than 0s", o.timeout)
 	}
-	if err := o.checkLines(); err != nil {
+	if err := o.checkEventFlags(); err != nil {
 		return nil, err
 	}
 	u, err := parseURL(operands[0])
@@ -148,9 +149,9 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	return s, err
 }
 
-// checkLines checks --invalid and --type. It checks the type before the first line
+// checkEventFlags checks --invalid and --type. It checks the type before the first line
 // is sent, because the hub would report a wrong type as an error of each line.
-func (o *sendOptions) checkLines() error {
+func (o *sendOptions) checkEventFlags() error {
 	switch o.invalid {
 	case stopAtInvalid:
 	case skipInvalid, replaceInvalid:
@@ -233,9 +234,20 @@ func (s *sender) sendOne(ctx context.Context, data []string, stdin io.Reader) er
 
 // publishResult is the hub's response to a publish.
 type publishResult struct {
-	ID    string `json:"id"`
-	Error string `json:"error"`
-	Line  int    `json:"line"` // the line of the batch that caused Error, from 1; or 0
+	ID     string `json:"id"`
+	Kept   *int   `json:"kept"` // number of published lines; nil unless the request has lines
+	Error  string `json:"error"`
+	Status int    `json:"status"` // the status of the response, if Error is set
+	Line   int    `json:"line"`   // the line of the batch that caused Error, from 1; or 0
+}
+
+// isFromHub reports whether a response with this status and this result is the
+// response of a hub. Other servers, too, respond with an object of JSON.
+func (r *publishResult) isFromHub(status int) bool {
+	if status == http.StatusOK {
+		return r.ID != "" || r.Kept != nil
+	}
+	return r.Error != "" && r.Status == status
 }
 
 // refusal is the failure of a request that has a response, but not a response with
@@ -253,7 +265,7 @@ func (r *refusal) Unwrap() error { return r.failure }
 // timeout is reached or ctx is done. It then returns the error of the last attempt.
 func (s *sender) post(ctx context.Context, body []byte, contentType string) (
 	*publishResult, error) {
-	key := cmp.Or(s.options.idempotencyKey, rand.Text())
+	key := cmp.Or(string(s.options.idempotencyKey), rand.Text())
 	deadline := time.Now().Add(s.options.timeout)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -308,16 +320,20 @@ func (s *sender) attempt(ctx context.Context, body []byte, contentType, key stri
 		return nil, true, err
 	}
 	var result publishResult
-	isHub := json.Unmarshal(content, &result) == nil
-	if response.StatusCode == http.StatusOK && isHub {
-		return &result, false, nil
-	}
+	isHub := json.Unmarshal(content, &result) == nil && result.isFromHub(response.StatusCode)
 	f := &failure{message: response.Status + ": " + s.target.Redacted(), code: exitFailed}
-	if isHub && result.Error != "" {
+	switch {
+	case isHub && response.StatusCode == http.StatusOK:
+		return &result, false, nil
+	case isHub:
 		f.message = result.Error
-	} else {
+	default:
+		if response.StatusCode == http.StatusOK {
+			f.message = "the server does not answer as a hub: " + s.target.Redacted()
+		}
 		f.detail = quoteBody("the server says: ", content)
 		f.hint = "the server must be a hub, for example sse serve"
+		result.Line = 0 // another server does not mean a line of the batch
 	}
 	if response.StatusCode == http.StatusUnauthorized {
 		f.hint = statusHint(&sse.ResponseError{StatusCode: response.StatusCode}, s.target)

@@ -162,7 +162,7 @@ func TestSendLinesToBrokenServer(t *testing.T) {
 			return
 		}
 		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprint(w, `{"error":"key k may not publish","line":1}`)
+		fmt.Fprint(w, `{"error":"key k may not publish","line":1,"status":403}`)
 	}))
 	defer server.Close()
 	stdin := strings.NewReader(strings.Repeat("x\n", 1001))

@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
@@ -56,7 +60,7 @@ type serveOptions struct {
 	newEpoch          bool
 
 	keys     stringsFlag
-	keyFile  string
+	keyFile  nonEmptyFlag
 	insecure bool
 
 	maxEventSize eventSizeFlag
@@ -83,7 +87,8 @@ func (o *serveOptions) define(s *settings) {
 	s.addGroup("Stored events")
 	s.addFlag(&o.data, "data", "store events in directory `DIR`, for example ./events; "+
 		"use the word memory to store events only in memory")
-	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d")
+	s.addFlag(&o.keepAge, "keep-age", "remove events older than `AGE`, for example 36h or 7d; "+
+		"0 or no value means no limit")
 	s.addFlag(&o.keepEvents, "keep-events", "retain only the last `N` events, for example 100000; "+
 		"0 or no value means no limit; with --data memory, 0 or no value means 16384")
 	s.addFlag(&o.keepBytes, "keep-bytes", "retain only the last `SIZE` of events, "+
@@ -137,8 +142,9 @@ func serve(ctx context.Context, p *process, args []string) int {
 		return p.ui.printPage(s.help(serveIntro))
 	}
 	if err == nil && len(operands) > 0 {
-		err = usageError(operandHint(operands[0]),
-			"sse serve must have only flags, not the argument %s", operands[0])
+		// The message does not contain the operand, because it may be a secret.
+		err = usageError(o.operandHint(operands[0]),
+			"sse serve must have only flags, and no other arguments")
 	}
 	if err != nil {
 		return p.ui.fail(err)
@@ -152,17 +158,21 @@ func serve(ctx context.Context, p *process, args []string) int {
 	return runHub(ctx, r, config)
 }
 
-// operandHint suggests a flag for an argument that is not a flag: --addr if the
-// argument is an address or a port.
-func operandHint(operand string) string {
+// operandHint returns the hint for an argument that is not a flag. The hint suggests
+// --addr if the argument is an address or a port, and quotes if a value of --key is a
+// single word.
+func (o *serveOptions) operandHint(operand string) string {
 	host, port, err := net.SplitHostPort(operand)
 	if err != nil { // operand may be only a port
 		host, port = "", operand
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "use --addr HOST:PORT for the address, or --data DIR for the directory"
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+		return "use --addr " + net.JoinHostPort(cmp.Or(host, "localhost"), port)
 	}
-	return "use --addr " + net.JoinHostPort(cmp.Or(host, "localhost"), port)
+	if slices.ContainsFunc(o.keys, func(key string) bool { return len(strings.Fields(key)) == 1 }) {
+		return "put quotes around a key: --key 'NAME SECRET publish PATTERN…'"
+	}
+	return "use --addr HOST:PORT for the address, or --data DIR for the directory"
 }
 
 // runHub runs a hub until ctx is done or the hub fails. It returns the exit code.
@@ -205,6 +215,9 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 	switch {
 	case o.heartbeat <= 0:
 		return config, usageError("", "--heartbeat %v must be greater than 0s", o.heartbeat)
+	case o.idempotencyPeriod <= 0: // the hub would take zero for its default
+		return config, usageError("", "--idempotency-window %v must be greater than 0s",
+			time.Duration(o.idempotencyPeriod))
 	case o.maxConnections < 0:
 		return config, usageError("", "--max-connections %d must not be negative", o.maxConnections)
 	case o.keepEvents < 0:
@@ -219,17 +232,21 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 		config.Retention = append(config.Retention, all)
 	}
 	config.Retention = append(config.Retention, o.topicRetention...)
-	for _, line := range o.keys {
+	for i, line := range o.keys {
 		key, err := auth.ParseKey(line)
 		if err != nil {
-			return config, usageError(keyHint, "--key: %v", err)
+			setting := "--key"
+			if len(o.keys) > 1 {
+				setting = fmt.Sprintf("--key, value %d", i+1)
+			}
+			return config, usageError(keyHint, "%s: %v", setting, err)
 		}
 		config.Keys = append(config.Keys, key)
 	}
 	if o.keyFile == "" {
 		return config, nil
 	}
-	keys, err := readKeys(o.keyFile)
+	keys, err := readKeys(string(o.keyFile))
 	config.Keys = append(config.Keys, keys...)
 	return config, err
 }
@@ -237,13 +254,17 @@ func (o *serveOptions) config(bytesGiven bool) (hub.Config, error) {
 const keyHint = `for example "backend $(openssl rand -hex 16) publish ** subscribe **"`
 
 // readKeys reads the key file with this name. A file without keys is an error,
-// because a hub without keys gives every client access.
+// because a hub without keys gives every client access. If the file cannot be opened,
+// the error does not contain its name, because the name may be a key that the operator
+// has passed to --keys in place of --key.
 func readKeys(name string) ([]auth.Key, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, usageError("--keys must name a file that you may read; each of its lines is a key, "+
-			"for example NAME SECRET publish ** subscribe **",
-			"cannot read the keys: %v", err)
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, usageError("--keys must name a file that you may read; each of its lines is a key; "+
+			"for a single key, use --key", "cannot read the file of --keys: %v", err)
 	}
 	defer func() { _ = file.Close() }() // the file was only read
 	keys, err := auth.ReadKeys(file)

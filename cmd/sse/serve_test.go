@@ -21,7 +21,10 @@ func TestKeepBytesInMemory(t *testing.T) {
 		{"", []string{"--keep-bytes", "1GiB"}, 1 << 30},
 		{"2GiB", []string{"--keep-bytes", "1MiB"}, 1 << 20},
 	} {
-		o := serveOptions{data: hub.Memory, keepBytes: 1 << 30, heartbeat: time.Second}
+		o := serveOptions{
+			data: hub.Memory, keepBytes: 1 << 30, heartbeat: time.Second,
+			idempotencyPeriod: ageFlag(time.Hour),
+		}
 		s := newSettings("serve")
 		o.define(s)
 		_, err := s.parse(tt.args, func(name string) (string, bool) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // settings are the flags of one command. Their names, values and defaults are in a
@@ -30,6 +31,10 @@ type flagGroup struct {
 // repeatable is implemented by flag values that collect several values. Their
 // environment variable holds one value per line.
 type repeatable interface{ isRepeatable() }
+
+// confidential is implemented by flag values that may contain a secret. No message
+// contains such a value.
+type confidential interface{ isConfidential() }
 
 // errHelp is the error of parse if the arguments ask for the help page.
 var errHelp = errors.New("help requested")
@@ -128,7 +133,7 @@ func (s *settings) parseFlag(arg string, args []string) (rest []string, err erro
 	}
 	s.given[s.longName(f)] = true
 	if err := f.Value.Set(value); err != nil {
-		return nil, invalidValue(f, spelling+" "+value, err)
+		return nil, invalidValue(f, spelling, " "+value, err)
 	}
 	return args, nil
 }
@@ -149,7 +154,7 @@ func (s *settings) parseEnv(env lookupEnv) error {
 			}
 			for _, value := range values {
 				if err := f.Value.Set(value); err != nil {
-					return invalidValue(f, variable+"="+value, err)
+					return invalidValue(f, variable, "="+value, err)
 				}
 			}
 			s.given[name] = true
@@ -184,9 +189,13 @@ func (s *settings) unknownFlag(arg, name string) *failure {
 	for _, g := range s.groups {
 		names = append(names, g.names...)
 	}
-	spelling, _, _ := strings.Cut(arg, "=") // without the value, which may be a secret
+	dashes := "-"
+	if strings.HasPrefix(arg, "--") {
+		dashes = "--"
+	}
+	spelling := dashes + name
 	hint, short := s.helpHint(), s.flags.Lookup(name[:min(1, len(name))])
-	if !strings.HasPrefix(arg, "--") && short != nil && len(short.Name) == 1 && name != "" {
+	if dashes == "-" && short != nil && len(short.Name) == 1 && name != "" {
 		// The user may have written -XPOST, which curl accepts.
 		argument, _ := flag.UnquoteUsage(s.flags.Lookup(s.longName(short)))
 		hint = fmt.Sprintf("put a space between -%s and its value: -%s %s",
@@ -196,13 +205,32 @@ func (s *settings) unknownFlag(arg, name string) *failure {
 		hint = other
 	} else if match := findNearest(name, names); match != "" {
 		hint = fmt.Sprintf("did you mean --%s?", match)
+	} else {
+		spelling = dashes + shortenFlag(dashes, name)
 	}
 	return usageError(hint, "unknown flag %s", spelling)
 }
 
-// invalidValue returns the failure for a value that f does not accept. Setting is
-// the flag or the variable with the value, for example "--count x".
-func invalidValue(f *flag.Flag, setting string, err error) *failure {
+// shortenFlag returns the beginning of name, an unknown flag. It leaves out the rest,
+// because the rest may be a secret: for example in -uUSER:PASSWORD, which curl accepts,
+// or in --key:SECRET.
+func shortenFlag(dashes, name string) string {
+	letters := 0
+	for i, r := range name {
+		if !unicode.IsLetter(r) && r != '-' || dashes == "-" && letters == 1 {
+			return name[:i] + "…"
+		}
+		letters++
+	}
+	return name
+}
+
+// invalidValue returns the failure for a value that f does not accept. Setting is the
+// flag or the variable, for example "--count", and value follows it, for example " x".
+func invalidValue(f *flag.Flag, setting, value string, err error) *failure {
+	if _, ok := f.Value.(confidential); !ok && len(value) > 1 {
+		setting += value
+	}
 	getter, _ := f.Value.(flag.Getter)
 	if getter == nil {
 		return usageError("", "%s: %v", setting, err)
@@ -299,4 +327,19 @@ func (f *stringsFlag) Set(value string) error {
 // values selects every value.
 func (f stringsFlag) selects(value string) bool {
 	return len(f) == 0 || slices.Contains(f, value)
+}
+
+// nonEmptyFlag is a text that must not be empty: a script may have passed a variable
+// that is not set.
+type nonEmptyFlag string
+
+func (f *nonEmptyFlag) String() string { return string(*f) }
+
+// Set implements [flag.Value].
+func (f *nonEmptyFlag) Set(value string) error {
+	if value == "" {
+		return errors.New("must not be empty")
+	}
+	*f = nonEmptyFlag(value)
+	return nil
 }

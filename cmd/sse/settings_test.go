@@ -104,6 +104,11 @@ func checkHelp(t *testing.T, s *settings, page string) {
 			t.Errorf("--%s is not on the page", f.Name)
 		}
 	})
+	for _, zero := range []string{"default 0", "default false", "default ]"} {
+		if strings.Contains(page, zero) {
+			t.Errorf("the page contains %q, want a word", zero)
+		}
+	}
 	for line := range strings.Lines(page) {
 		if len(line) > 100 {
 			t.Errorf("line has more than 100 bytes: %s", line)

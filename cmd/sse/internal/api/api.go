@@ -104,7 +104,7 @@ type API struct {
 	protection *http.CrossOriginProtection
 	routes     map[string]route       // by path
 	lastHost   atomic.Pointer[string] // the last Host that was allowed
-	keys       keyLocks
+	locks      idempotencyLocks
 	inflight   inflight
 
 	mu       sync.Mutex // guards the following

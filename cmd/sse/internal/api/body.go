@@ -51,9 +51,11 @@ func checkBodyForm(r *http.Request) error {
 		return problemf(http.StatusUnsupportedMediaType, "the body must be the data itself, "+
 			"not multipart; with curl, use -d, or --data-binary @FILE for a file, but not -F")
 	}
-	if coding := firstHeader(r, "Content-Encoding"); coding != "" && coding != "identity" {
-		return problemf(http.StatusUnsupportedMediaType, "the body must be the data itself, "+
-			"not compressed: Content-Encoding is %s", text.Quote(coding))
+	for coding := range listElements(r, "Content-Encoding") {
+		if coding != "identity" && coding != "none" { // both words mean that there is no coding
+			return problemf(http.StatusUnsupportedMediaType, "the body must be the data itself, "+
+				"not compressed: Content-Encoding is %s", text.Quote(coding))
+		}
 	}
 	return nil
 }

@@ -47,7 +47,9 @@ func (a *API) serveHistory(
 	if err != nil {
 		return err
 	}
-	p := pageWriter{sel: sel, selects: matcher.New(sel), json: wantsJSON(r)}
+	p := pageWriter{
+		sel: sel, selects: matcher.New(sel), json: wantsJSON(r), asked: textOfStart(query, start),
+	}
 	memory := a.newShare()
 	defer memory.release()
 	next, err := a.fillPage(r, &p, &memory, start, limit)
@@ -128,8 +130,7 @@ func (a *API) fillPage(
 ) (next sse.Position, err error) {
 	// A client that asks for the earliest event or for the last N events does not
 	// name an event. For such a client, no removed event counts as lost.
-	open := start.Earliest || start.Last > 0
-	asked := start.After.String()
+	namesNoEvent := start.Earliest || start.Last > 0
 	for {
 		size := min(pageBytes-p.Len(), (limit-p.count)*usualBytes)
 		// Twice, because the entries and their encoded form are in memory at the same
@@ -151,10 +152,10 @@ func (a *API) fillPage(
 			}
 			p.writeGap(*gap, at)
 		}
-		if open {
+		if namesNoEvent {
 			page.Lost = sse.Position{}
 		}
-		next = p.writePage(&page, limit-p.count, asked)
+		next = p.writePage(&page, limit-p.count)
 		if len(page.Entries) == 0 || p.count >= limit || p.Len() >= pageBytes {
 			return next, nil
 		}
@@ -194,6 +195,18 @@ func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 		return start, problemf(http.StatusBadRequest, "%s", text.WithoutPrefix(err))
 	}
 	return start, nil
+}
+
+// textOfStart returns the start of a page as the request names it: an ID, or the text
+// of the parameter since. Start is the result of parseStart for the same request.
+func textOfStart(query url.Values, start sse.Start) string {
+	switch {
+	case start.ID != "":
+		return start.ID
+	case start.After != (sse.Position{}):
+		return start.After.String()
+	}
+	return query.Get("since")
 }
 
 // lastEventID returns the ID of the last event that the client has received, or "".

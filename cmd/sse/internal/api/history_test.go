@@ -334,6 +334,38 @@ func TestGapsOnAPage(t *testing.T) {
 	}
 }
 
+// A gap on a page contains what the request asked for: an ID, or the text of since.
+func TestAskedOfAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, broker := newBroker(t)
+		ids := publishAll(t, broker, "b|x|0", "a||1", "b||2")
+		lost, err := sse.ParsePosition(ids[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := broker.Forget(t.Context(), "a", lost); err != nil {
+			t.Fatal(err)
+		}
+		for query, want := range map[string]string{
+			"lastEventId=x":                          `{"asked":"x",`,
+			"lastEventId=unknown":                    `{"asked":"unknown",`,
+			"lastEventId=" + url.QueryEscape(ids[0]): `{"asked":"` + ids[0] + `",`,
+			"since=1h":                               `{"asked":"1h",`,
+			"since=1999-12-31T23:00:00Z":             `{"asked":"1999-12-31T23:00:00Z",`,
+			"since=1h&lastEventId=x":                 `{"asked":"x",`,
+			"since=2000-01-01T01:00:00%2B01:00":      `{"asked":"2000-01-01T01:00:00+01:00",`,
+		} {
+			for _, accept := range []string{"text/event-stream", "application/json"} {
+				got := ask(t, a, "GET /a,b?follow=0&"+query, "", "Accept", accept)
+				text := strings.ReplaceAll(got.text, `\"`, `"`)
+				if !strings.Contains(text, want) {
+					t.Errorf("%s as %s: %s, want a gap with %s", query, accept, got, want)
+				}
+			}
+		}
+	})
+}
+
 // The deadline for a chunk of a page does not apply to the next response on the same
 // connection.
 func TestPageWithoutDeadline(t *testing.T) {

@@ -117,7 +117,7 @@ func TestInflightRequests(t *testing.T) {
 
 // A page is not much larger than PageBytes, even if its events are large only as
 // JSON: there each event contains all of its topics.
-func TestSizeOfPages(t *testing.T) {
+func TestPageOfEventsWithManyTopics(t *testing.T) {
 	t.Parallel()
 	a, broker := newBroker(t)
 	topics := []string{"news"}

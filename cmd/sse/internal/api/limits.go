@@ -26,7 +26,7 @@ func Limits(maxEvent int) []limits.Group {
 					limits.Size(minInflight)+" and four times `--max-event-size`",
 				"a request waits up to "+limits.Duration(inflightTimeout)+
 					", then it receives 503 with Retry-After"),
-			limits.New("tickets issued within "+limits.Duration(auth.TicketAge), "",
+			limits.New("valid tickets: not used, and not older than "+limits.Duration(auth.TicketAge), "",
 				limits.Count(auth.MaxTickets), "503 with Retry-After"),
 			limits.New("topics, patterns and origins of these tickets, together", "",
 				limits.Size(auth.MaxTicketBytes), "503 with Retry-After"),

@@ -69,11 +69,11 @@ func (a *API) publishStream(
 		ctx: r.Context(), log: a.Log, key: ownedKey{identity.Name, key}, parse: parse,
 	}
 	if key != "" {
-		if err := a.keys.acquire(r.Context(), a.Closing, p.key); err != nil {
+		if err := a.locks.acquire(r.Context(), a.Closing, p.key); err != nil {
 			closeAfterResponse(w)
 			return p.wrap(err)
 		}
-		defer a.keys.release(p.key)
+		defer a.locks.release(p.key)
 	}
 	memory := a.newShare()
 	defer memory.release()

@@ -29,10 +29,10 @@ func TestLines(t *testing.T) {
 		"\n\n\n":       {"", "", ""},
 	} {
 		for name, reader := range map[string]func(io.Reader) io.Reader{
-			"whole": func(r io.Reader) io.Reader { return r },
-			"bytes": iotest.OneByteReader,
-			"halfs": iotest.HalfReader,
-			"end":   iotest.DataErrReader,
+			"whole":  func(r io.Reader) io.Reader { return r },
+			"bytes":  iotest.OneByteReader,
+			"halves": iotest.HalfReader,
+			"end":    iotest.DataErrReader,
 		} {
 			a, broker := newBroker(t)
 			got := send(t, a, "PUT /a", io.NopCloser(reader(strings.NewReader(body)))).String()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"iter"
 	"net/http"
 	"strings"
 
@@ -21,25 +22,45 @@ func wantsJSON(r *http.Request) bool {
 // refusesStream reports whether the request has a header Accept that does not include
 // the type of an event stream. A request without Accept accepts a stream.
 func refusesStream(r *http.Request) bool {
-	for _, accept := range r.Header["Accept"] {
-		if accept != "" && !acceptsStream(accept) {
-			return true
+	refuses := false
+	for mediaType := range acceptedTypes(r) {
+		switch mediaType {
+		case "text/event-stream", "text/*", "*/*":
+			return false
 		}
+		refuses = true
 	}
-	return false
+	return refuses
 }
 
-// acceptsStream reports whether an Accept header includes the type of an event
-// stream.
-func acceptsStream(accept string) bool {
-	for _, mediaType := range strings.Split(accept, ",") {
-		mediaType, _, _ = strings.Cut(mediaType, ";")
-		switch strings.ToLower(strings.TrimSpace(mediaType)) {
-		case "text/event-stream", "text/*", "*/*":
-			return true
+// acceptedTypes returns an iterator over the media types of the header Accept, in
+// lower case and without their parameters.
+func acceptedTypes(r *http.Request) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for element := range listElements(r, "Accept") {
+			mediaType, _, _ := strings.Cut(element, ";")
+			if !yield(strings.TrimRight(mediaType, " \t")) {
+				return
+			}
 		}
 	}
-	return false
+}
+
+// listElements returns an iterator over the elements of a header whose value is a
+// list, in lower case. It leaves out empty elements. The name must be canonical.
+//
+// RFC 9110 5.3: several lines of such a header are one list.
+func listElements(r *http.Request, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range r.Header[name] {
+			for element := range strings.SplitSeq(line, ",") {
+				element = strings.ToLower(strings.Trim(element, " \t"))
+				if element != "" && !yield(element) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // continuedAt returns "313" if the request has the header Range: bytes=313-. A client
@@ -64,9 +85,14 @@ func continuedAt(r *http.Request) string {
 // isNavigation reports whether a person opened the path in a browser. It returns false
 // for a request that a page sends, for example with an EventSource.
 func isNavigation(r *http.Request) bool {
-	return firstHeader(r, "Sec-Fetch-Mode") == "navigate" ||
-		firstHeader(r, "Sec-Fetch-Dest") == "document" ||
-		strings.HasPrefix(firstHeader(r, "Accept"), "text/html")
+	if firstHeader(r, "Sec-Fetch-Mode") == "navigate" ||
+		firstHeader(r, "Sec-Fetch-Dest") == "document" {
+		return true
+	}
+	for mediaType := range acceptedTypes(r) {
+		return mediaType == "text/html" // the first type is the one that a browser prefers
+	}
+	return false
 }
 
 // isSubresource reports whether a browser loads an image, a script, a frame or another

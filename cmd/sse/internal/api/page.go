@@ -22,20 +22,20 @@ type pageWriter struct {
 	sel     *sse.Selection
 	selects func(topic string) bool // reports whether sel selects a topic
 	json    bool                    // lines of JSON, not an event stream
+	asked   string                  // where the request asks to begin, for a gap
 	count   int                     // number of stored events on the page
 }
 
 // writePage adds the entries that the broker has returned to the page: up to limit
 // entries, and none after the page has reached pageBytes. It returns the position
 // after which the next page begins. If the log has lost entries (page.Lost),
-// writePage adds a gap before the first entry after the loss. The gap contains asked,
-// the position after which the client asks to read.
-func (p *pageWriter) writePage(page *sse.Page, limit int, asked string) sse.Position {
+// writePage adds a gap before the first entry after the loss.
+func (p *pageWriter) writePage(page *sse.Page, limit int) sse.Position {
 	lost := page.Lost
 	gapPending := lost != sse.Position{}
 	writePendingGap := func() {
 		if gapPending {
-			p.writeGap(sse.Gap{Asked: asked, Available: lost.String(), Why: "trimmed"}, lost)
+			p.writeGap(sse.Gap{Asked: p.asked, Available: lost.String(), Why: "trimmed"}, lost)
 			gapPending = false
 		}
 	}

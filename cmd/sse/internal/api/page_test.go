@@ -13,7 +13,7 @@ import (
 
 // Without the parameter limit, a page has at most 1000 events. Any page has at most
 // about 4 MiB.
-func TestSizesOfPages(t *testing.T) {
+func TestLimitsOfAPage(t *testing.T) {
 	a, broker := newBroker(t)
 	texts := make([]string, 1002)
 	for i := range texts {

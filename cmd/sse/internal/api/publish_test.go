@@ -132,6 +132,8 @@ func TestBodiesRefused(t *testing.T) {
 			{path, []string{"Content-Type", "multipart/form-data; boundary=x"}, "x", multipart},
 			{path, []string{"Content-Type", "Multipart/"}, "x", multipart},
 			{path, []string{"Content-Encoding", "gzip"}, "x", gzip},
+			{path, []string{"Content-Encoding", "identity, gzip"}, "x", gzip},
+			{path, []string{"Content-Encoding", "none", "Content-Encoding", "gzip,br"}, "x", gzip},
 		})
 	}
 	checkRows(t, a, []row{
@@ -155,7 +157,8 @@ func TestBodiesRefused(t *testing.T) {
 	checkEvents(t, broker)
 	for _, header := range [][]string{
 		{"Content-Type", "multipart"}, {"Content-Type", "xmultipart/"}, {"Content-Type", "text/plain"},
-		{"Content-Encoding", "identity"}, {"Content-Encoding", ""},
+		{"Content-Encoding", "identity"}, {"Content-Encoding", ""}, {"Content-Encoding", "none"},
+		{"Content-Encoding", " Identity ,None, "}, {"Content-Encoding", "none", "Content-Encoding", "identity"},
 	} {
 		if got := ask(t, a, "POST /a", "x", header...); got.status != 200 {
 			t.Errorf("%q: %s, want 200", header, got)

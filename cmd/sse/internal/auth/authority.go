@@ -7,6 +7,7 @@
 package auth
 
 import (
+	"container/list"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
@@ -30,7 +31,7 @@ func New(keys []Key, now func() time.Time) (*Authority, error) {
 		now = time.Now
 	}
 	a := &Authority{keys: map[[32]byte]*Key{}, names: map[string]*Key{}, now: now}
-	a.tickets.issued = map[[32]byte]ticket{}
+	a.tickets.bySum = map[[32]byte]*list.Element{}
 	for i := range keys {
 		key := &keys[i]
 		if a.names[key.Name] != nil {

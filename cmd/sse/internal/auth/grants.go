@@ -32,22 +32,36 @@ func allGrants() Grants {
 	return Grants{Publish: patterns, Subscribe: patterns, Delete: patterns}
 }
 
-// parseGrants parses words such as "publish a b/* subscribe **".
+// isVerb reports whether a word of a key is an action.
+func isVerb(word string) bool {
+	switch Verb(word) {
+	case Publish, Subscribe, Delete:
+		return true
+	}
+	return false
+}
+
+// parseGrants parses the words of a key after the secret, such as
+// "publish a b/* subscribe **". The error contains none of the words.
 func parseGrants(words []string) (Grants, error) {
 	grants := Grants{}
-	verb := Verb("")
+	verb, number := Verb(""), 0 // number counts the words after verb
 	for _, word := range words {
-		switch v := Verb(word); v {
-		case Publish, Subscribe, Delete:
-			verb = v
+		if isVerb(word) {
+			verb, number = Verb(word), 0
 			continue
 		}
 		if verb == "" {
-			return nil, fmt.Errorf("%q must be publish, subscribe or delete", word)
+			return nil, errors.New("the third word of a key must be publish, subscribe or delete")
 		}
+		number++
 		pattern, err := sse.ParsePattern(word)
 		if err != nil {
-			return nil, err
+			reason := "is not valid"
+			if field := (*sse.FieldError)(nil); errors.As(err, &field) {
+				reason = field.Reason // Error would also return the word
+			}
+			return nil, fmt.Errorf("pattern %d after %s %s", number, verb, reason)
 		}
 		grants[verb] = append(grants[verb], pattern)
 	}

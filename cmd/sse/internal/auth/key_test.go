@@ -16,9 +16,9 @@ import (
 func TestNamesAndSecrets(t *testing.T) {
 	const (
 		name      = "sse: the name of a key must be at most 64 letters, digits, - and _"
-		short     = "sse: the secret of key k must have at least 16 characters"
-		character = "sse: the secret of key k must have only letters, digits and - . _ ~ + / =, " +
-			"because a header cannot contain other characters"
+		short     = "sse: the secret of a key must have at least 16 characters"
+		character = "sse: the secret of a key must have only letters, digits and - . _ ~ + /, and = only " +
+			"at its end, because the header Authorization allows nothing else"
 	)
 	type test struct{ name, secret, want string }
 	tests := []test{
@@ -26,7 +26,14 @@ func TestNamesAndSecrets(t *testing.T) {
 		{strings.Repeat("x", 65), secret, name},
 		{"a-b_c", secret, ""},
 		{"azAZ09", secret, ""},
-		{"k", "azAZ09-._~+/=xyz", ""},
+		{"k", "azAZ09-._~+/wxyz", ""},
+		{"k", "azAZ09-._~+/xyz=", ""},
+		{"k", secret + "==", ""},
+		{"k", secret + "====", ""},
+		{"k", "azAZ09-._~+/=xyz", character},
+		{"k", "=" + secret, character},
+		{"k", secret + "=x=", character},
+		{"k", strings.Repeat("=", 16), character},
 		{"k", strings.Repeat("x", 15), short},
 		{"k", strings.Repeat("x", 16), ""},
 	}

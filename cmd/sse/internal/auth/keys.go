@@ -26,25 +26,29 @@ type Key struct {
 //
 //	NAME SECRET [publish PATTERN…] [subscribe PATTERN…] [delete PATTERN…]
 //
-// At least one of the three actions is needed. The error does not contain SECRET.
+// At least one of the three actions is needed. The error contains no word of the line:
+// if the operator forgets a word, any word may be the secret.
 func ParseKey(line string) (Key, error) {
+	const form = "a key must be NAME SECRET publish PATTERN… subscribe PATTERN…"
 	words := strings.Fields(line)
 	if len(words) < 2 {
-		return Key{}, errors.New("a key must be NAME SECRET publish PATTERN… subscribe PATTERN…")
+		return Key{}, errors.New(form)
 	}
 	name, secret := words[0], words[1]
 	switch {
+	case isVerb(secret):
+		return Key{}, errors.New(form + ": NAME or SECRET is missing")
 	case !isName(name):
 		return Key{}, errors.New("the name of a key must be at most 64 letters, digits, - and _")
 	case len(secret) < minSecret:
-		return Key{}, fmt.Errorf("the secret of key %s must have at least %d characters", name, minSecret)
+		return Key{}, fmt.Errorf("the secret of a key must have at least %d characters", minSecret)
 	case !isToken68(secret):
-		return Key{}, fmt.Errorf("the secret of key %s must have only letters, digits "+
-			"and - . _ ~ + / =, because a header cannot contain other characters", name)
+		return Key{}, errors.New("the secret of a key must have only letters, digits and " +
+			"- . _ ~ + /, and = only at its end, because the header Authorization allows nothing else")
 	}
 	grants, err := parseGrants(words[2:])
 	if err != nil {
-		return Key{}, fmt.Errorf("key %s: %w", name, err)
+		return Key{}, err
 	}
 	return Key{Name: name, Grants: grants, sum: sha256.Sum256([]byte(secret))}, nil
 }
@@ -87,10 +91,10 @@ func isName(s string) bool {
 // isToken68 reports whether a secret can follow "Bearer " in a header.
 //
 // RFC 9110 11.2: token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
-// isToken68 also accepts "=" before other characters.
 func isToken68(s string) bool {
+	s = strings.TrimRight(s, "=")
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/=", r)
+		return !isAlphanumeric(r) && !strings.ContainsRune("-._~+/", r)
 	})
 }
 

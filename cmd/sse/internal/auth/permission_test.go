@@ -261,33 +261,34 @@ func TestOwnOriginOfATicket(t *testing.T) {
 	}
 }
 
-// If no ticket is used, at most MaxTickets tickets are issued within TicketAge. The
-// authority removes expired tickets from its memory.
+// At most MaxTickets tickets are valid at a time. The authority removes used and expired
+// tickets from its memory.
 func TestLimitOfTickets(t *testing.T) {
 	a, clock := newAuthority(t, "k "+secret+" subscribe a")
 	identity := login(t, a)
-	issue := func(want int) {
+	issue := func(want int) string {
 		t.Helper()
-		if _, err := a.Issue(identity, []string{"a"}, nil, ""); statusOf(err) != want {
+		text, err := a.Issue(identity, []string{"a"}, nil, "")
+		if statusOf(err) != want {
 			t.Fatalf("issuing a ticket: %v, want status %d", err, want)
 		}
+		return text
 	}
-	count := func(wantIssued, wantCounted int) {
+	count := func(want int) {
 		t.Helper()
-		if issued, counted := a.CountTickets(); issued != wantIssued || counted != wantCounted {
-			t.Fatalf("there are %d tickets, and %d count, want %d and %d",
-				issued, counted, wantIssued, wantCounted)
+		if got := a.CountTickets(); got != want {
+			t.Fatalf("%d tickets are stored, want %d", got, want)
 		}
 	}
 	issue(200)
 	clock.Time = clock.Add(auth.TicketAge)
 	issue(200) // the first ticket has expired
-	count(1, 1)
+	count(1)
 	clock.Time = clock.Add(auth.TicketAge - 1)
 	for range auth.MaxTickets - 1 {
 		issue(200)
 	}
-	count(auth.MaxTickets, auth.MaxTickets)
+	count(auth.MaxTickets)
 	issue(503)
 	clock.Time = clock.Add(1)
 	issue(200) // one ticket has expired
@@ -296,10 +297,54 @@ func TestLimitOfTickets(t *testing.T) {
 	issue(503)
 	clock.Time = clock.Add(1)
 	issue(200) // all tickets have expired, except the newest
-	count(2, 2)
+	count(2)
 	if auth.MaxTickets != 10_000 || auth.TicketAge != 30*time.Second {
 		t.Errorf("%d tickets in %v, want 10000 in 30s", auth.MaxTickets, auth.TicketAge)
 	}
+}
+
+// A used ticket counts no longer, whether an older ticket is valid or not. It does not
+// matter whether the request that used the ticket was refused.
+func TestUsedTicketsDoNotCount(t *testing.T) {
+	a, _ := newAuthority(t, "k "+secret+" subscribe a")
+	identity := login(t, a)
+	var texts []string
+	fill := func(want int) {
+		t.Helper()
+		for i := 0; ; i++ {
+			text, err := a.Issue(identity, []string{"a"}, nil, "")
+			if statusOf(err) != 200 {
+				if i != want {
+					t.Fatalf("%d tickets were issued, want %d (%v)", i, want, err)
+				}
+				return
+			}
+			texts = append(texts, text)
+		}
+	}
+	fill(auth.MaxTickets)
+	for _, at := range []int{0, len(texts) / 2, len(texts) - 1} {
+		_, err := a.Identify(request(), map[string][]string{"ticket": {texts[at]}})
+		if statusOf(err) != 200 {
+			t.Fatal(err)
+		}
+	}
+	if got := a.CountTickets(); got != auth.MaxTickets-3 {
+		t.Errorf("%d tickets are stored, want %d", got, auth.MaxTickets-3)
+	}
+	fill(3)
+	_, err := a.Identify(request("Origin", "https://x"), map[string][]string{"ticket": {texts[7]}})
+	if statusOf(err) != 403 {
+		t.Fatalf("using a ticket of another origin: %v, want status 403", err)
+	}
+	fill(1)
+	for _, text := range texts {
+		_, _ = a.Identify(request(), map[string][]string{"ticket": {text}})
+	}
+	if got := a.CountTickets(); got != 0 {
+		t.Errorf("%d tickets are stored after all were used, want 0", got)
+	}
+	fill(auth.MaxTickets)
 }
 
 // The topics, patterns and origins of all tickets together have at most MaxTicketBytes,
@@ -344,9 +389,8 @@ func TestLimitOfTicketBytes(t *testing.T) {
 			}
 			time.Sleep(2 * auth.TicketAge)
 			synctest.Wait()
-			if issued, counted := a.CountTickets(); issued != 0 || counted != 0 {
-				t.Errorf("%+v: %d tickets are stored, and %d count after they expired, want 0",
-					test, issued, counted)
+			if got := a.CountTickets(); got != 0 {
+				t.Errorf("%+v: %d tickets are stored after they expired, want 0", test, got)
 			}
 		}
 	})

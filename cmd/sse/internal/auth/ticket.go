@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"container/list"
 	"crypto/sha256"
 	"net/http"
 	"slices"
@@ -15,12 +16,12 @@ const (
 	// TicketAge is how long a ticket is valid.
 	TicketAge = 30 * time.Second
 
-	// MaxTickets limits how many tickets are issued within TicketAge. Tickets that
-	// are used within this time may allow more: see issuedTicket.
+	// MaxTickets limits how many tickets are valid at a time. A ticket is no longer
+	// valid when it has been used, or is older than TicketAge.
 	MaxTickets = 10_000
 
-	// MaxTicketBytes limits how many bytes the topics, patterns and origins of these
-	// tickets have together. A single ticket may have more.
+	// MaxTicketBytes limits how many bytes the topics, patterns and origins of all
+	// valid tickets have together. A single ticket may have more.
 	MaxTicketBytes = 1 << 20
 )
 
@@ -40,35 +41,29 @@ func (s *scope) allowsPattern(verb Verb, pattern sse.Pattern) bool {
 }
 
 type ticket struct {
+	sum      [32]byte // the SHA-256 of the text of the ticket
 	identity Identity // of the client to which the ticket was issued, with a scope
 	origin   string   // of the pages that can use the ticket; may be empty
 	expires  time.Time
+	bytes    int // of the topics, the patterns and the origin
 }
 
-// issuedTicket is a ticket that counts for MaxTickets and MaxTicketBytes. A ticket
-// that expires no longer counts. A used ticket counts as long as an older ticket is
-// valid and not used.
-type issuedTicket struct {
-	sum     [32]byte
-	expires time.Time
-	bytes   int // of the topics, the patterns and the origin
-}
-
-// tickets holds the tickets of an authority.
+// tickets holds the tickets of an authority that are not used. An expired ticket is
+// removed before the next ticket is issued, or by the timer.
 type tickets struct {
-	mu     sync.Mutex          // guards the following
-	issued map[[32]byte]ticket // tickets that are not used, by the SHA-256 of their text
-	order  []issuedTicket      // in the order of issue, which is the order of expiry
-	bytes  int                 // the sum of the bytes of order
-	timer  *time.Timer         // removes expired tickets; nil before the first ticket
+	mu    sync.Mutex                 // guards the following
+	order list.List                  // of *ticket, in the order of issue and so of expiry
+	bySum map[[32]byte]*list.Element // the elements of order, by ticket.sum
+	bytes int                        // the sum of the bytes of order
+	timer *time.Timer                // removes expired tickets; nil before the first ticket
 }
 
 // Issue returns a ticket for one subscription within TicketAge. The subscription may
 // have some or all of these topics and patterns. It must come from a page of origin,
 // for example https://example.com. If origin is empty, the subscription must come from
 // a page of the hub itself, or from a program. Issue fails if identity comes from a
-// ticket, if it may not subscribe to a topic or pattern, or if there are too many
-// tickets.
+// ticket, if it may not subscribe to a topic or pattern, or if MaxTickets or
+// MaxTicketBytes is reached.
 func (a *Authority) Issue(
 	identity *Identity, topics []string, patterns []sse.Pattern, origin string,
 ) (string, error) {
@@ -81,26 +76,25 @@ func (a *Authority) Issue(
 	if err := identity.CheckPatterns(Subscribe, patterns); err != nil {
 		return "", err
 	}
-	t := ticket{
-		identity: *identity, origin: strings.Clone(origin), expires: a.now().Add(TicketAge),
-	}
-	var size int
-	t.identity.scope, size = cloneScope(topics, patterns)
-	size += len(origin)
 	text := randomText()
-	sum := sha256.Sum256([]byte(text))
+	t := &ticket{
+		sum: sha256.Sum256([]byte(text)), identity: *identity,
+		origin: strings.Clone(origin), expires: a.now().Add(TicketAge),
+	}
+	t.identity.scope, t.bytes = cloneScope(topics, patterns)
+	t.bytes += len(origin)
 	s := &a.tickets
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expireLocked(a.now())
-	if len(s.order) >= MaxTickets || s.bytes+size > MaxTicketBytes && len(s.order) > 0 {
+	count := s.order.Len()
+	if count >= MaxTickets || s.bytes+t.bytes > MaxTicketBytes && count > 0 {
 		return "", &Error{http.StatusServiceUnavailable,
-			"too many tickets were issued in the last seconds; try again later"}
+			"too many tickets were issued and not used in the last seconds; try again later"}
 	}
-	s.issued[sum] = t
-	s.order = append(s.order, issuedTicket{sum, t.expires, size})
-	s.bytes += size
-	if len(s.order) == 1 {
+	s.bySum[t.sum] = s.order.PushBack(t)
+	s.bytes += t.bytes
+	if count == 0 {
 		s.startTimer(a)
 	}
 	return text, nil
@@ -137,26 +131,34 @@ func (s *tickets) startTimer(a *Authority) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.expireLocked(a.now())
-		if len(s.order) > 0 {
+		if s.order.Len() > 0 {
 			s.timer.Reset(TicketAge)
 		}
 	})
 }
 
-// expireLocked removes tickets that have expired or were used, from the oldest on. It
-// stops at the first ticket that is valid and not used.
+// expireLocked removes the tickets that have expired.
 func (s *tickets) expireLocked(now time.Time) {
-	for len(s.order) > 0 {
-		oldest := s.order[0]
-		if _, ok := s.issued[oldest.sum]; ok && now.Before(oldest.expires) {
+	for oldest := s.order.Front(); oldest != nil; oldest = s.order.Front() {
+		t := oldest.Value.(*ticket)
+		if now.Before(t.expires) {
 			return
 		}
-		delete(s.issued, oldest.sum)
-		s.bytes -= oldest.bytes
-		s.order[0] = issuedTicket{}
-		s.order = s.order[1:]
+		s.removeLocked(t.sum)
 	}
-	s.order = nil
+}
+
+// removeLocked removes the ticket with this sum and returns it, or nil if there is no
+// such ticket.
+func (s *tickets) removeLocked(sum [32]byte) *ticket {
+	element := s.bySum[sum]
+	if element == nil {
+		return nil
+	}
+	t := s.order.Remove(element).(*ticket)
+	delete(s.bySum, sum)
+	s.bytes -= t.bytes
+	return t
 }
 
 // redeem returns the identity of a ticket, and removes the ticket, so that it cannot be
@@ -166,10 +168,9 @@ func (a *Authority) redeem(r *http.Request, text string) (*Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	s := &a.tickets
 	s.mu.Lock()
-	t, ok := s.issued[sum]
-	delete(s.issued, sum)
+	t := s.removeLocked(sum)
 	s.mu.Unlock()
-	if !ok || !a.now().Before(t.expires) {
+	if t == nil || !a.now().Before(t.expires) {
 		return nil, unauthorized("the ticket is unknown, used, or older than %v; "+
 			"get a new ticket each time that an EventSource is opened", TicketAge)
 	}

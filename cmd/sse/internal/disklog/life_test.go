@@ -203,14 +203,14 @@ func TestLocked(t *testing.T) {
 	l := open(t, dir, disklog.Options{})
 	_, err := disklog.Open(dir, &disklog.Options{})
 	var locked *disklog.LockedError
-	if !errors.As(err, &locked) || locked.Dir != dir {
+	if !errors.As(err, &locked) || locked.Dir != dir || !strings.Contains(err.Error(), "is already open: ") {
 		t.Errorf("opened twice in a process: %v", err)
 	}
 	// Another process says the same, and gets it when it is closed.
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), victimDir+"="+dir)
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "in use by another process") {
+	if err == nil || !strings.Contains(string(out), "is already open: ") {
 		t.Errorf("another process: %v: %s", err, out)
 	}
 	opened := make(chan error)

@@ -18,9 +18,9 @@ type LockedError struct {
 func (e *LockedError) Error() string {
 	waited := ""
 	if e.Waited > 0 {
-		waited = fmt.Sprintf(", and was so for %v", e.Waited)
+		waited = fmt.Sprintf(", and was not closed within %v", e.Waited)
 	}
-	return fmt.Sprintf("sse: the log in %s is in use by another process%s: %v", e.Dir, waited, e.Err)
+	return fmt.Sprintf("sse: the log in %s is already open%s: %v", e.Dir, waited, e.Err)
 }
 
 func (e *LockedError) Unwrap() error { return e.Err }

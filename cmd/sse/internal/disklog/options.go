@@ -21,8 +21,8 @@ type Options struct {
 	// removed.
 	Retention []Retention
 
-	// LockWait is how long Open waits for another process to close the log. If
-	// zero, it fails at once.
+	// LockWait is how long Open waits for a log that is already open, in this process
+	// or in another, to be closed. If zero, it fails at once.
 	LockWait time.Duration
 
 	// NewEpoch draws a new epoch and a new key for a log that exists. Its entries

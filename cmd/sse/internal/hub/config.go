@@ -56,9 +56,10 @@ type Config struct {
 	MaxInflight int64
 
 	// Retention lists limits of the stored events. A rule without a pattern limits
-	// the events of all topics together. A rule with a pattern limits the events of
-	// each topic that the pattern matches. If several patterns match a topic, only
-	// the first of them applies.
+	// the events of all topics together. If there are several such rules, the strictest
+	// limit of each kind applies. A rule with a pattern limits the events of each topic
+	// that the pattern matches. If several patterns match a topic, only the first of
+	// them applies.
 	Retention []Retention
 
 	// KeyWindow is how long the hub remembers the Idempotency-Key of a request. If
@@ -76,7 +77,7 @@ type Config struct {
 	// NewEpoch begins a new epoch of the event log. Positions from before are then no
 	// longer valid: each client that reconnects with one of them receives an event
 	// sse.gap, which reports a loss. A log that has lost its key file cannot be opened
-	// without NewEpoch.
+	// without NewEpoch. If Data is Memory, NewEpoch must be false.
 	NewEpoch bool
 
 	// Grace is how long the hub waits at shutdown for requests and streams to end,
@@ -155,6 +156,10 @@ func (c *Config) Validate() error {
 	if c.Data == "" {
 		return &Error{Text: "the directory of the events must be set",
 			Hint: "use --data DIR, or --data memory"}
+	}
+	if c.NewEpoch && c.Data == Memory {
+		return &Error{Text: "--new-epoch must not be used with --data memory",
+			Hint: "a hub that stores its events in memory begins a new epoch at each start"}
 	}
 	if c.MaxEvent < 0 {
 		return &Error{Text: "the size limit of events must not be negative"}

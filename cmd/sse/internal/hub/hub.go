@@ -164,7 +164,9 @@ func (h *Hub) build() error {
 func memoryRetention(rules []Retention) (all sse.Retention, topics []sse.TopicRetention) {
 	for _, r := range rules {
 		if r.Pattern == (sse.Pattern{}) {
-			all = sse.Retention{Events: int(r.Events), Bytes: r.Bytes, Age: r.Age}
+			all.Events = strictest(all.Events, int(r.Events))
+			all.Bytes = strictest(all.Bytes, r.Bytes)
+			all.Age = strictest(all.Age, r.Age)
 			continue
 		}
 		topics = append(topics, sse.TopicRetention{
@@ -172,6 +174,15 @@ func memoryRetention(rules []Retention) (all sse.Retention, topics []sse.TopicRe
 		})
 	}
 	return all, topics
+}
+
+// strictest returns the smaller of two limits. A limit that is not positive is ignored
+// if the other limit is positive.
+func strictest[T int | int64 | time.Duration](a, b T) T {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // serve starts to serve on all listeners. If a listener fails, the returned channel

@@ -42,6 +42,7 @@ func TestValidate(t *testing.T) {
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"null"}}, "must be a scheme and a host", "https://"},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}}, "every website", "--cors https://"},
 		{hub.Config{Addr: "localhost:3000", Origins: []string{"*"}, Keys: keys}, "", ""},
+		{hub.Config{Addr: "localhost:3000", NewEpoch: true}, "--new-epoch must not be used with --data memory", "each start"},
 	} {
 		test.config.Data = hub.Memory
 		err := test.config.Validate()
@@ -231,5 +232,25 @@ func TestSuccessor(t *testing.T) {
 	second.Do("POST", "/news", "3")
 	if data := <-got; data != "3" {
 		t.Errorf("got %q from the second hub", data)
+	}
+}
+
+// If several rules without a pattern limit the events in memory, the strictest limit of
+// each kind applies, in any order of the rules.
+func TestStrictestRetentionInMemory(t *testing.T) {
+	limits := []hub.Retention{{Events: 3, Age: 2 * time.Hour}, {Events: 2}, {Events: 5, Age: time.Hour}}
+	for _, order := range [][]int{{0, 1, 2}, {1, 0, 2}, {1, 2, 0}, {2, 1, 0}, {2, 0, 1}} {
+		config := hub.Config{}
+		for _, i := range order {
+			config.Retention = append(config.Retention, limits[i])
+		}
+		h := hubtest.Start(t, config)
+		for i := range 6 {
+			h.Do("POST", "/news", fmt.Sprint(i))
+		}
+		page := h.Do("GET", "/news?follow=0", "").Text
+		if got := strings.Count(page, "data: ") - 1; got != 2 || !strings.Contains(page, "data: 4\n") {
+			t.Errorf("order %v: %d events, want 2 (the cursor is not counted)\n%s", order, got, page)
+		}
 	}
 }

@@ -11,10 +11,10 @@ import (
 // has chosen it.
 type ownedKey struct{ owner, key string }
 
-// keyLocks lets only one request at a time publish lines with an idempotency key.
-// Another request with the same key waits. Without this lock, two attempts of a
+// idempotencyLocks lets only one request at a time publish lines with an idempotency
+// key. Another request with the same key waits. Without this lock, two attempts of a
 // request could run at the same time, and each would publish some of the lines.
-type keyLocks struct {
+type idempotencyLocks struct {
 	mu   sync.Mutex                 // guards the following
 	busy map[ownedKey]chan struct{} // closed when the key is released
 }
@@ -22,17 +22,17 @@ type keyLocks struct {
 // acquire locks a key. It blocks while another request has locked the key. It fails
 // when ctx is done, or with sse.ErrShutdown when closing is done. If it returns nil,
 // the caller must release the key.
-func (k *keyLocks) acquire(ctx, closing context.Context, key ownedKey) error {
+func (l *idempotencyLocks) acquire(ctx, closing context.Context, key ownedKey) error {
 	for {
-		k.mu.Lock()
-		other, isBusy := k.busy[key]
+		l.mu.Lock()
+		other, isBusy := l.busy[key]
 		if !isBusy {
-			if k.busy == nil {
-				k.busy = map[ownedKey]chan struct{}{}
+			if l.busy == nil {
+				l.busy = map[ownedKey]chan struct{}{}
 			}
-			k.busy[key] = make(chan struct{})
+			l.busy[key] = make(chan struct{})
 		}
-		k.mu.Unlock()
+		l.mu.Unlock()
 		if !isBusy {
 			return nil
 		}
@@ -46,9 +46,9 @@ func (k *keyLocks) acquire(ctx, closing context.Context, key ownedKey) error {
 	}
 }
 
-func (k *keyLocks) release(key ownedKey) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	close(k.busy[key])
-	delete(k.busy, key)
+func (l *idempotencyLocks) release(key ownedKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.busy[key])
+	delete(l.busy, key)
 }
