@@ -18,7 +18,7 @@ type Listener struct {
 
 	mu     sync.Mutex // guards the following
 	events []sse.Event
-	err    error
+	err    error // the last error of the client, or nil
 }
 
 // Listen starts a client that subscribes with a query such as "?topic=a". Before
@@ -76,7 +76,10 @@ func (l *Listener) Data() []string {
 // Want fails the test if Data does not return want.
 func (l *Listener) Want(t *testing.T, want ...string) {
 	t.Helper()
-	if got := l.Data(); !slices.Equal(got, want) {
+	got := l.Data()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q (error %v)", got, want, l.err)
 	}
 }

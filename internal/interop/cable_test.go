@@ -20,12 +20,12 @@ import (
 // break connections. Each connection carries one request.
 type cable struct {
 	address string
+	busy    sync.WaitGroup // all goroutines of the cable
 
 	mu       sync.Mutex   // guards the following
 	listener net.Listener // if nil, connections are refused
 	calls    []*call
-	halve    int            // number of next responses that end inside their header
-	busy     sync.WaitGroup // all goroutines of the cable
+	halve    int // number of next responses that end inside their header
 }
 
 // call is one request with its response.
