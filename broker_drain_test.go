@@ -172,9 +172,9 @@ func TestDrainToSuccessor(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		var listeners []*brokertest.Listener
+		var connected []*brokertest.Client
 		for range clients {
-			listeners = append(listeners, f.Listen("?topic=a"))
+			connected = append(connected, f.Listen("?topic=a"))
 		}
 		drained := make(chan error, 1)
 		var want []string
@@ -197,8 +197,8 @@ func TestDrainToSuccessor(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Hour) // until the last client has reconnected
-		for i, l := range listeners {
-			if got := l.Data(); !slices.Equal(got, want) {
+		for i, c := range connected {
+			if got := c.Data(); !slices.Equal(got, want) {
 				t.Errorf("client %d got %d events, want %d: %q", i, len(got), len(want), got)
 			}
 		}

@@ -336,7 +336,7 @@ func TestExpiryDuringHook(t *testing.T) {
 		}
 		once := func(c *sse.Client) { c.MaxRetries = -1 }
 		loops := max(1, runtime.GOMAXPROCS(0)-1)
-		var listeners []*brokertest.Listener
+		var expiring []*brokertest.Client
 		for range loops { // each loop gets one stream of each kind
 			f.Listen("?first", once)
 		}
@@ -344,15 +344,15 @@ func TestExpiryDuringHook(t *testing.T) {
 			f.Listen("?second", once)
 		}
 		for range loops {
-			listeners = append(listeners, f.Listen("?expires", once))
+			expiring = append(expiring, f.Listen("?expires", once))
 		}
 		kick("first")
 		synctest.Wait() // every loop is in a hook, for a second
 		kick("second")
 		f.Publish("hello")
 		time.Sleep(2 * time.Minute)
-		for _, l := range listeners {
-			l.Want(t)
+		for _, c := range expiring {
+			c.Want(t)
 		}
 	})
 }
@@ -408,7 +408,7 @@ func TestExpiryOfMany(t *testing.T) {
 		}
 		f.Serve()
 		const streams = 60
-		var leaving []*brokertest.Listener
+		var leaving []*brokertest.Client
 		for i := range streams {
 			query := fmt.Sprint("?expires=", time.Hour+time.Duration(rng.Int64N(int64(time.Hour))))
 			l := f.Listen(query, func(c *sse.Client) { c.MaxRetries = -1 })

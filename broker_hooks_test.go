@@ -174,12 +174,12 @@ func testKick(t *testing.T, f *brokertest.Fixture, match func(sse.Subscriber) bo
 	}
 	f.Serve()
 	once := func(c *sse.Client) { c.MaxRetries = -1 }
-	var listeners []*brokertest.Listener
+	var clients []*brokertest.Client
 	for _, query := range []string{
 		"?key=ann&topic=a/1", "?key=ann&topic=b", "?key=bob&topic=b&topic=a/1", "?key=bob&topic=b",
 		"?key=eve&pattern=a/*",
 	} {
-		listeners = append(listeners, f.Listen(query, once))
+		clients = append(clients, f.Listen(query, once))
 	}
 	if n := f.Broker.Kick(match); n != len(want) {
 		t.Errorf("Kick has ended %d streams, want %d", n, len(want))
@@ -196,11 +196,11 @@ func testKick(t *testing.T, f *brokertest.Fixture, match func(sse.Subscriber) bo
 	}
 	f.Publish("live", "a/1", "b")
 	live := 0
-	for _, l := range listeners {
-		live += len(l.Data())
+	for _, c := range clients {
+		live += len(c.Data())
 	}
-	if live != len(listeners)-len(want) {
-		t.Errorf("%d streams are live, want %d", live, len(listeners)-len(want))
+	if live != len(clients)-len(want) {
+		t.Errorf("%d streams are live, want %d", live, len(clients)-len(want))
 	}
 }
 

@@ -24,14 +24,14 @@ import (
 func TestEndWhileTheLogIsRead(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		end  func(f *brokertest.Fixture, l *brokertest.Listener)
+		end  func(f *brokertest.Fixture, l *brokertest.Client)
 		want error
 	}{
-		{"kick", func(f *brokertest.Fixture, _ *brokertest.Listener) {
+		{"kick", func(f *brokertest.Fixture, _ *brokertest.Client) {
 			f.Broker.Kick(func(sse.Subscriber) bool { return true })
 		}, sse.ErrKicked},
-		{"peer", func(_ *brokertest.Fixture, l *brokertest.Listener) { l.Stop() }, sse.ErrPeerGone},
-		{"expired", func(*brokertest.Fixture, *brokertest.Listener) { time.Sleep(2 * time.Minute) }, sse.ErrExpired},
+		{"peer", func(_ *brokertest.Fixture, l *brokertest.Client) { l.Stop() }, sse.ErrPeerGone},
+		{"expired", func(*brokertest.Fixture, *brokertest.Client) { time.Sleep(2 * time.Minute) }, sse.ErrExpired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inWaits(t, func(t *testing.T, f *brokertest.Fixture) {

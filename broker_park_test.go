@@ -285,7 +285,7 @@ func TestFilterDelaysNoOtherStream(t *testing.T) {
 		filtered := f.Listen("?filter=1")
 		why := map[bool]string{false: "", true: "the selection has a Filter"}[f.Broker.Park]
 		wantWait(t, &f.Broker, "held", why)
-		var others []*brokertest.Listener
+		var others []*brokertest.Client
 		for range 8 {
 			others = append(others, f.Listen(""))
 		}

@@ -59,12 +59,12 @@ func TestBrokerTopics(t *testing.T) {
 func TestEventOnSeveralTopics(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Serve()
-		listeners := []*brokertest.Listener{
+		clients := []*brokertest.Client{
 			f.Listen("?topic=c&topic=a"), f.Listen("?topic=b"), f.Listen("?topic=c"),
 		}
 		f.Publish("1", "a", "b", "c")
-		for _, l := range listeners {
-			l.Want(t, "1")
+		for _, c := range clients {
+			c.Want(t, "1")
 		}
 	})
 }

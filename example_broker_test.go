@@ -21,9 +21,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// A broker is an http.Handler, and its zero value is ready to use. This example
-// publishes three events and reads them back. A program on a real network calls
-// http.Handle("GET /events", &broker) instead of using a server in memory.
+// A broker is an http.Handler, and its zero value is ready to use. A real program
+// calls http.Handle("GET /events", &broker) instead of using a server in memory.
 func ExampleBroker() {
 	var broker sse.Broker
 	server := ssetest.NewServer(t, &broker, nil)
@@ -164,8 +163,8 @@ func ExampleBroker_select() {
 	// 401: who are you?
 }
 
-// A client that was disconnected for too long receives an event of type
-// sse.gap, and then the events that the broker still stores.
+// A client that was disconnected for too long receives an event of type sse.gap,
+// and then the events that the broker still stores.
 func ExampleGap() {
 	broker := sse.Broker{Retention: sse.Retention{Events: 2}}
 	server := ssetest.NewServer(t, &broker, nil)
@@ -194,8 +193,7 @@ func ExampleGap() {
 		if event.Type == "sse.gap" {
 			gap, err := sse.Decode[sse.Gap](event)
 			fmt.Println("gap:", gap.Why, gap.Asked == seen.String(), err)
-			// A client that began with a snapshot reads the snapshot again here. The
-			// stream continues with the stored events.
+			// A client that began with a snapshot reads the snapshot again here.
 			continue
 		}
 		fmt.Println(event.Data)

@@ -84,40 +84,6 @@ type ending struct {
 	cause    error
 }
 
-// begin starts to watch the request's context and AcceptOptions.Done, sends the
-// first bytes, and starts the heartbeats.
-func (s *Stream) begin(r *http.Request, first []byte) error {
-	request := r.Context()
-	s.multiplexed = r.ProtoMajor > 1
-	if s.brokerOwned {
-		s.ctx, s.cancel = request, s.setCause
-		s.stopRequest = func() bool { return true }
-	} else {
-		s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(request))
-		s.stopRequest = context.AfterFunc(request, func() { s.cancel(s.requestCause(request)) })
-	}
-	if s.opts.WriteTimeout > 0 && r.ProtoMajor == 1 {
-		s.restoreSocket = limitUnacknowledged(request, s.opts.WriteTimeout, s.opts.Logger)
-	}
-	if s.opts.Done != nil {
-		s.goroutines.Go(s.watchDone)
-	}
-	s.mu.Lock()
-	err := s.writeLocked(first)
-	s.removeBodyLimit()
-	if s.watched && s.expires != 0 && s.deadlines {
-		s.rc.SetWriteDeadline(time.Unix(0, s.expires))
-	}
-	if err == nil && s.opts.Heartbeat > 0 {
-		s.timer = time.AfterFunc(s.opts.Heartbeat, s.sendHeartbeat)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		s.Close()
-	}
-	return err
-}
-
 // requestCause returns the reason why the request's context is done.
 func (s *Stream) requestCause(request context.Context) error {
 	cause := context.Cause(request)

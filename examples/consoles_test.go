@@ -234,8 +234,9 @@ func testBusyPort(t *testing.T, server string) {
 	if err := second.waitExit(); !errors.As(err, &failure) {
 		t.Errorf("a second server ended with %v, want an exit status", err)
 	}
-	second.waitLog("other program", 1) // the reason
-	second.waitLog("main.go", 1)       // the place to choose another port
+	// The same text follows every error, so it names the reason as a condition.
+	second.waitLog("; if another program uses", 1)
+	second.waitLog("main.go", 1) // the place to choose another port
 }
 
 // testSlowClient connects a client that reads and a client that never reads. The server

@@ -33,7 +33,7 @@ type Crowd struct {
 	LastID  string // for the Last-Event-ID header, or empty
 	Readers int    // number of clients that read their stream
 	Events  int    // largest number of events that a reader receives
-	Step    int    // the process reports each time that all readers have read Step more events
+	Step    int    // the process reports when all readers have read Step more events; if 0, 1
 	Stalled int    // number of clients that read nothing after the response's header
 	Netns   string // network namespace of the clients, or empty
 }
@@ -142,7 +142,7 @@ func (c *Crowd) run() {
 	in.Scan()
 	var answered sync.WaitGroup
 	answered.Add(len(conns))
-	progress := make([]atomic.Int64, c.Events/max(c.Step, 1)+1)
+	progress := c.newProgress()
 	for i, conn := range conns {
 		go func() {
 			if err := c.talk(conn, i < c.Readers, answered.Done, progress); err != nil {
@@ -156,10 +156,28 @@ func (c *Crowd) run() {
 	runtime.KeepAlive(conns)
 }
 
+// progress counts the readers that have read each multiple of step events.
+type progress struct {
+	step    int
+	readers int64          // number of readers in all
+	counts  []atomic.Int64 // counts[i] readers have read i*step events; counts[0] is unused
+}
+
+func (c *Crowd) newProgress() *progress {
+	step := max(c.Step, 1)
+	return &progress{step, int64(c.Readers), make([]atomic.Int64, c.Events/step+1)}
+}
+
+// add counts a reader that has read n events, if n is a multiple of step. n must be
+// at most Events. It reports whether all readers have now read n events.
+func (p *progress) add(n int) bool {
+	return n%p.step == 0 && p.counts[n/p.step].Add(1) == p.readers
+}
+
 // talk runs one client on conn. It calls answered when it has read the header of
-// the response. If reads is set, talk then reads events. progress[i] is the number
-// of readers that have read i*Step events.
-func (c *Crowd) talk(conn net.Conn, reads bool, answered func(), progress []atomic.Int64) error {
+// the response. If reads is set, talk then reads events until the stream ends. It
+// returns an error if an event is wrong or if the stream has more than c.Events.
+func (c *Crowd) talk(conn net.Conn, reads bool, answered func(), progress *progress) error {
 	request := "GET /" + c.Query + " HTTP/1.1\r\nHost: x\r\n"
 	if c.LastID != "" {
 		request += "Last-Event-ID: " + c.LastID + "\r\n"
@@ -192,8 +210,10 @@ func (c *Crowd) talk(conn net.Conn, reads bool, answered func(), progress []atom
 		if number != strconv.Itoa(n) {
 			return fmt.Errorf("event %d is %q %q", n, event.Type, number)
 		}
-		n++
-		if n%c.Step == 0 && progress[n/c.Step].Add(1) == int64(c.Readers) {
+		if n++; n > c.Events {
+			return fmt.Errorf("the stream has more than %d events", c.Events)
+		}
+		if progress.add(n) {
 			fmt.Println("all have", n)
 		}
 	}

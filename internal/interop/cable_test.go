@@ -20,12 +20,12 @@ import (
 // break connections. Each connection carries one request.
 type cable struct {
 	address string
+	busy    sync.WaitGroup // all goroutines of the cable
 
 	mu       sync.Mutex   // guards the following
 	listener net.Listener // if nil, connections are refused
 	calls    []*call
-	halve    int            // number of next responses that end inside their header
-	busy     sync.WaitGroup // all goroutines of the cable
+	halve    int // number of next responses that end inside their header
 }
 
 // call is one request with its response.
@@ -122,8 +122,7 @@ func (c *cable) add(l *call) {
 // Write forwards bytes of the response to the client.
 func (l *call) Write(p []byte) (int, error) {
 	if l.halved {
-		p = p[:len("HTTP/1.1 200 OK\r\nCont")]
-		_, _ = l.near.Write(p)
+		_, _ = l.near.Write(p[:min(len(p), len("HTTP/1.1 200 OK\r\nCont"))])
 		return 0, io.ErrShortWrite
 	}
 	n, err := l.near.Write(p)
@@ -195,4 +194,25 @@ func (c *cable) checkRead(client string, at sse.Position) error {
 		return fmt.Errorf("%s was not sent position %v: %q", client, at, tail(string(l.text)))
 	}
 	return nil
+}
+
+// A halved response ends inside its header, even if the first read from the server
+// returns only a few bytes.
+func TestHalvedResponse(t *testing.T) {
+	const response = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+	for _, n := range []int{1, len("HTTP/1.1 200 OK\r\n"), len(response)} {
+		near, client := net.Pipe()
+		received := make(chan string, 1)
+		go func() {
+			text, _ := io.ReadAll(client)
+			received <- string(text)
+		}()
+		l := &call{near: near, halved: true}
+		_, err := l.Write([]byte(response[:n]))
+		near.Close()
+		text := <-received
+		if want := response[:min(n, len("HTTP/1.1 200 OK\r\nCont"))]; text != want || err == nil {
+			t.Errorf("after %d bytes of the server: got %q, error %v; want %q and an error", n, text, err, want)
+		}
+	}
 }

@@ -33,10 +33,10 @@ type killTest struct {
 	clients []string     // names of the clients
 	via     *http.Client // HTTP client of the publisher
 	failure chan string  // receives a failure of the browser; nil without a browser
+	sent    atomic.Int64 // number of the last event that was sent
 
 	mu    sync.Mutex     // guards the following
 	acked []sse.Position // positions of the events whose publishing succeeded
-	sent  atomic.Int64   // number of the last event that was sent
 }
 
 func newKillTest(t *testing.T, clients ...string) *killTest {

@@ -50,13 +50,13 @@ func (it *item) String() string {
 //
 // The checker often does not know exactly where a stream began, because events
 // were published in the same group. It then knows only a range of sequences: the
-// stream began after one of opt to pos. An event in the range may arrive, but need
-// not. After the first event, opt and pos are equal.
+// stream began after one of minPos to pos. An event in the range may arrive, but
+// need not. After the first event, minPos and pos are equal.
 //
 // Each field of type uint64 is a sequence. "Up to here" includes the event with
 // that sequence.
 //
-// Invariant: opt ≤ pos.
+// Invariant: minPos ≤ pos.
 type checker struct {
 	w       *world
 	s       *subject
@@ -67,7 +67,7 @@ type checker struct {
 	it      *item // the item that is being checked
 
 	pos    uint64 // selected events up to here have arrived or need not arrive
-	opt    uint64 // selected events up to here must not arrive (again)
+	minPos uint64 // selected events up to here must not arrive (again)
 	least  uint64 // sequence in the ID of the last event or gap; 0 if unknown
 	synced uint64 // up to here, checkSync has found no event missing from this stream
 	gapEnd uint64 // gaps of this stream cover missing events up to here
@@ -192,7 +192,7 @@ func (c *checker) resume(now *life) error {
 func (c *checker) enter(l *life) {
 	if c.life != l {
 		c.life = l
-		c.pos, c.opt, c.least, c.gapEnd, c.oldEnd = 0, 0, 0, 0, 0
+		c.pos, c.minPos, c.least, c.gapEnd, c.oldEnd = 0, 0, 0, 0, 0
 	}
 }
 
@@ -203,22 +203,22 @@ func (c *checker) begin() {
 	switch {
 	case start.Earliest:
 		c.forgive = true
-		c.opt, c.pos = 0, 0
+		c.minPos, c.pos = 0, 0
 	case start.Last > 0:
 		c.forgive = true
-		c.opt = c.lastN(start.Last, c.attempt.from, false)
+		c.minPos = c.lastN(start.Last, c.attempt.from, false)
 		c.pos = c.lastN(start.Last, through, true)
-		c.opt = min(c.opt, c.pos)
+		c.minPos = min(c.minPos, c.pos)
 	case !start.Time.IsZero() || c.ago > 0:
 		from := c.since(c.it)
-		c.opt, c.pos = 0, 0
+		c.minPos, c.pos = 0, 0
 		for seq := uint64(1); seq <= through; seq++ {
 			if e := l.at(seq); e.time.Before(from) && c.selected(e) {
 				c.pos = seq
 			}
 		}
 	default:
-		c.opt, c.pos = c.attempt.from, through
+		c.minPos, c.pos = c.attempt.from, through
 	}
 	c.accept(c.it)
 }
@@ -288,7 +288,7 @@ func (c *checker) resumeAt(now *life, p sse.Position) error {
 			return err
 		}
 	}
-	c.pos, c.opt = p.Seq, p.Seq
+	c.pos, c.minPos = p.Seq, p.Seq
 	return nil
 }
 
@@ -320,7 +320,7 @@ func (c *checker) resumeOwn(now *life) {
 		c.whys = append(c.whys, "")
 	}
 	c.enter(now)
-	c.opt, c.pos = first, last
+	c.minPos, c.pos = first, last
 	c.least = 0 // the first event with the ID may be older than the last event received
 }
 
@@ -340,7 +340,7 @@ func (c *checker) checkEvent(event sse.Event) error {
 	if c.whys != nil {
 		c.enter(c.w.lives[c.attempt.life]) // the broker has accepted the ID
 		if p, err := sse.ParsePosition(c.attempt.asked); err == nil {
-			c.pos, c.opt = p.Seq, p.Seq
+			c.pos, c.minPos = p.Seq, p.Seq
 		}
 		c.whys = nil
 	}
@@ -350,7 +350,7 @@ func (c *checker) checkEvent(event sse.Event) error {
 		return fmt.Errorf("an event of another life without a gap before it")
 	case e.lost < c.attempt.group && c.life.keep.exact():
 		return fmt.Errorf("an event that was removed before the stream began: %d", seq)
-	case seq <= c.opt:
+	case seq <= c.minPos:
 		return fmt.Errorf("an event twice, or out of order: %d after %d", seq, c.pos)
 	case c.w.log == nil && seq <= c.latest && c.superseded(e, c.latest, true):
 		return fmt.Errorf("an event that is not the latest of its topic, up to %d", c.latest)
@@ -361,7 +361,7 @@ func (c *checker) checkEvent(event sse.Event) error {
 	if err := c.skip(seq - 1); err != nil {
 		return err
 	}
-	c.pos, c.opt, c.least = seq, seq, seq
+	c.pos, c.minPos, c.least = seq, seq, seq
 	c.seen, c.opening, c.wantNewest = true, false, false
 	return nil
 }

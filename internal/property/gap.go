@@ -92,7 +92,7 @@ func (c *checker) checkAsked(gap *sse.Gap, now *life) (uint64, error) {
 		// The reason of the gap is not the ID, so the broker has accepted the ID.
 		c.enter(now)
 		if p, err := sse.ParsePosition(c.attempt.asked); err == nil {
-			c.pos, c.opt = p.Seq, p.Seq
+			c.pos, c.minPos = p.Seq, p.Seq
 		}
 		c.whys = nil
 	}
@@ -119,16 +119,16 @@ func (c *checker) checkAsked(gap *sse.Gap, now *life) (uint64, error) {
 	return p.Seq, err
 }
 
-// checkReached checks that a gap may begin or end at seq. If seq is less than opt,
+// checkReached checks that a gap may begin or end at seq. If seq is less than minPos,
 // the subscriber must not have received an event after seq: no selected event may
-// lie between seq and opt. Otherwise, each selected event after pos and up to seq
+// lie between seq and minPos. Otherwise, each selected event after pos and up to seq
 // must be missing for a reason.
 func (c *checker) checkReached(seq uint64) error {
-	if seq < c.opt {
-		for s := seq + 1; s <= c.opt; s++ {
+	if seq < c.minPos {
+		for s := seq + 1; s <= c.minPos; s++ {
 			if c.selected(c.life.at(s)) {
 				return fmt.Errorf("a gap after %d, although the subscriber has everything up to %d",
-					seq, c.opt)
+					seq, c.minPos)
 			}
 		}
 		return nil
@@ -235,7 +235,7 @@ func (c *checker) cover(gap *sse.Gap, available, id uint64) error {
 	} else if err := c.skip(id); err != nil {
 		return err
 	}
-	c.pos, c.opt, c.least = id, id, id
+	c.pos, c.minPos, c.least = id, id, id
 	return nil
 }
 
@@ -254,10 +254,10 @@ func (c *checker) checkRefusal() error {
 	switch {
 	case c.whys != nil, c.w.inexact(c.life, c.it.group):
 		return nil
-	case c.lostIn(c.opt, through):
+	case c.lostIn(c.minPos, through):
 		return nil
 	}
-	return fmt.Errorf("a refusal, although no event was lost after %d", c.opt)
+	return fmt.Errorf("a refusal, although no event was lost after %d", c.minPos)
 }
 
 // reset forgets everything about the subject's earlier streams, because a refused

@@ -24,12 +24,12 @@ type subject struct {
 	start  sse.Start     // start of a stream while the subject has no ID
 	ago    time.Duration // if not 0, streams start this long before now, and start is zero
 	filter int           // if not 0, the filter of sel excludes about one event in so many
-	client *sse.Client
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex // guards the following
+	mu      sync.Mutex  // guards the following
+	client  *sse.Client // the current client; nil if there was none
 	items   []item
 	lastID  string        // LastEventID of the last event received
 	fresh   bool          // the client is new, so it has received no cursor
@@ -137,7 +137,9 @@ func (s *subject) sync() {
 // has received.
 func (s *subject) run() {
 	s.ctx, s.cancel = context.WithCancel(s.w.t.Context())
+	s.mu.Lock()
 	s.ended = nil
+	s.mu.Unlock()
 	if s.called {
 		s.wg.Go(s.runCalled)
 	} else {

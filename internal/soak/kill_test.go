@@ -94,10 +94,10 @@ func testKill(t *testing.T, park bool) {
 	v := newVictim(t, park)
 	v.start()
 	proxy := brokertest.NewDroppingProxy(t, func() string { addr, _ := v.address(); return addr })
-	var listeners []*killListener
+	var started []*killClient
 	for i := range clients {
 		topics := [][]string{{"a"}, {"b"}, {"a", "b"}}[i%3]
-		listeners = append(listeners, listenThrough(ctx, t, proxy, topics))
+		started = append(started, listenThrough(ctx, t, proxy, topics))
 	}
 	publishers := newPublishers(ctx, v, 3)
 	rng := testrand.New(t)
@@ -109,17 +109,17 @@ func testKill(t *testing.T, park bool) {
 	publishers.await(20)
 	publishers.stop()
 	publishers.publish("end", "a", "b")
-	for _, l := range listeners {
-		<-l.done
+	for _, c := range started {
+		<-c.done
 	}
 	v.kill()
-	checkKilled(t, v.path, publishers.acknowledged, listeners)
+	checkKilled(t, v.path, publishers.acknowledged, started)
 }
 
 // checkKilled checks that the log has every acknowledged event once, and that
-// each listener received the events of its topics in the order of the log.
+// each client received the events of its topics in the order of the log.
 func checkKilled(t *testing.T, path string, acknowledged map[string]string,
-	listeners []*killListener) {
+	clients []*killClient) {
 	t.Helper()
 	log, err := reflog.Open(path, nil)
 	if err != nil {
@@ -146,20 +146,20 @@ func checkKilled(t *testing.T, path string, acknowledged map[string]string,
 		}
 	}
 	streams := 0
-	for i, l := range listeners {
-		streams += l.streams
-		if want := stored(l.topics...); !slices.Equal(l.got, want) {
+	for i, c := range clients {
+		streams += c.streams
+		if want := stored(c.topics...); !slices.Equal(c.got, want) {
 			n := 0
-			for n < min(len(l.got), len(want)) && l.got[n] == want[n] {
+			for n < min(len(c.got), len(want)) && c.got[n] == want[n] {
 				n++
 			}
 			t.Errorf("client %d (%v) received %d events, want %d; they differ from event %d on: "+
-				"%q, want %q (error %v)", i, l.topics, len(l.got), len(want), n,
-				l.got[n:min(n+3, len(l.got))], want[n:min(n+3, len(want))], l.err)
+				"%q, want %q (error %v)", i, c.topics, len(c.got), len(want), n,
+				c.got[n:min(n+3, len(c.got))], want[n:min(n+3, len(want))], c.err)
 		}
 	}
 	t.Logf("%d events stored, %d acknowledged; %d clients had %d streams",
-		len(all), len(acknowledged), len(listeners), streams)
+		len(all), len(acknowledged), len(clients), streams)
 }
 
 func countOf(list []string, text string) int {
@@ -328,8 +328,8 @@ func (p *publishers) post(addr, data string, topics []string) (string, error) {
 	return string(id), err
 }
 
-// killListener is a client and the events that it has received up to the event "end".
-type killListener struct {
+// killClient is a client and the events that it has received up to the event "end".
+type killClient struct {
 	topics  []string
 	got     []string // position and data of each event
 	streams int      // number of streams so far
@@ -339,8 +339,8 @@ type killListener struct {
 
 // listenThrough starts a client that connects through the proxy with the given
 // address.
-func listenThrough(ctx context.Context, t *testing.T, proxy string, topics []string) *killListener {
-	l := &killListener{topics: topics, done: make(chan struct{})}
+func listenThrough(ctx context.Context, t *testing.T, proxy string, topics []string) *killClient {
+	c := &killClient{topics: topics, done: make(chan struct{})}
 	transport := &http.Transport{}
 	client := &sse.Client{
 		URL:        "http://" + proxy + "/events?since=earliest&topic=" + strings.Join(topics, "&topic="),
@@ -348,23 +348,23 @@ func listenThrough(ctx context.Context, t *testing.T, proxy string, topics []str
 		RetryDelay: 10 * time.Millisecond, MaxRetryDelay: 100 * time.Millisecond,
 		OnState: func(change sse.StateChange) {
 			if change.State == sse.StateOpen {
-				l.streams++
+				c.streams++
 			}
 		},
 	}
 	go func() {
-		defer close(l.done)
+		defer close(c.done)
 		defer transport.CloseIdleConnections()
 		for event, err := range client.Events(ctx) {
 			if err != nil {
-				l.err = err
+				c.err = err
 				continue
 			}
-			l.got = append(l.got, strings.TrimPrefix(event.Type+" "+event.ID+" "+event.Data, " "))
+			c.got = append(c.got, strings.TrimPrefix(event.Type+" "+event.ID+" "+event.Data, " "))
 			if strings.HasPrefix(event.Data, "end") {
 				return
 			}
 		}
 	}()
-	return l
+	return c
 }

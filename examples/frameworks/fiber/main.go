@@ -26,7 +26,7 @@ var (
 
 func main() {
 	err := app().Listen("localhost:3000")
-	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in main.go")
+	log.Fatal(err, "; if another program uses port 3000, stop it, or change 3000 in main.go")
 }
 
 func app() *fiber.App {

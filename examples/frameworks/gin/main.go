@@ -23,7 +23,7 @@ var (
 func main() {
 	log.Print("server on localhost:3000")
 	err := http.ListenAndServe("localhost:3000", handler())
-	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in main.go")
+	log.Fatal(err, "; if another program uses port 3000, stop it, or change 3000 in main.go")
 }
 
 func handler() http.Handler {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,22 +30,19 @@ func TestMiddleware(t *testing.T) {
 	table.WriteString(tableHead)
 	partial := false // true if -run excluded some cells, so that the table is incomplete
 	for _, row := range rows {
-		var results [2]string // by HTTP version
-		var unlimited string  // without a WriteTimeout
+		var limited, unlimited [2]string // with and without a WriteTimeout; by HTTP version
 		t.Run(strings.ReplaceAll(row.name, "`", ""), func(t *testing.T) {
 			for i, http2 := range []bool{false, true} {
-				results[i] = cell(t, row, setup{http2: http2, writeTimeout: 2 * time.Second})
-				unlimited = cell(t, row, setup{http2: http2})
-				if unlimited == results[i] {
-					unlimited = "the same"
-				}
+				limited[i] = cell(t, row, setup{http2: http2, writeTimeout: 2 * time.Second})
+				unlimited[i] = cell(t, row, setup{http2: http2})
 			}
 		})
-		if results[0] == "" || results[1] == "" {
+		if slices.Contains(slices.Concat(limited[:], unlimited[:]), "") {
 			partial = true
 		}
 		fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %s |\n",
-			row.name, version(t, row.module), results[0], results[1], unlimited, row.advice)
+			row.name, version(t, row.module), limited[0], limited[1],
+			unlimitedText(limited, unlimited), row.advice)
 	}
 	if t.Failed() || partial {
 		return
@@ -66,8 +64,19 @@ func TestMiddleware(t *testing.T) {
 	}
 }
 
+// unlimitedText returns the text of the cell in the column "without WriteTimeout".
+func unlimitedText(limited, unlimited [2]string) string {
+	switch {
+	case unlimited == limited:
+		return "the same"
+	case unlimited[0] == unlimited[1]:
+		return unlimited[0]
+	}
+	return fmt.Sprintf("HTTP/1.1: %s. HTTP/2: %s", unlimited[0], unlimited[1])
+}
+
 // cell returns the text of one cell: the results for a client that does not accept
-// gzip and for a client that accepts it.
+// gzip and for a client that accepts it. If -run excluded one of them, it returns "".
 func cell(t *testing.T, row row, setup setup) string {
 	results := map[bool]string{}
 	for _, setup.gzip = range []bool{false, true} {
@@ -75,18 +84,55 @@ func cell(t *testing.T, row row, setup setup) string {
 			setup.http2, setup.gzip, setup.writeTimeout)
 		t.Run(name, func(t *testing.T) { results[setup.gzip] = run(t, row, setup) })
 	}
-	text := results[false]
-	switch results[true] {
-	case text:
-	case compressed:
-		text = "streams, compressed if the client accepts gzip"
-	default:
-		text += "; if the client accepts gzip, " + results[true]
-	}
-	if row.ends > 0 {
+	text := cellText(results[false], results[true])
+	if text != "" && row.ends > 0 {
 		text += ", until its time limit"
 	}
 	return text
+}
+
+// cellText joins the results for a client that does not accept gzip and for a client
+// that accepts it.
+func cellText(plain, gzip string) string {
+	switch {
+	case plain == "" || gzip == "":
+		return ""
+	case gzip == plain:
+		return plain
+	case gzip == compressed && plain == streams:
+		return "streams, compressed if the client accepts gzip"
+	}
+	return plain + "; if the client accepts gzip, " + gzip
+}
+
+func TestCellTexts(t *testing.T) {
+	for _, test := range []struct{ plain, gzip, want string }{
+		{streams, streams, "streams"},
+		{streams, compressed, "streams, compressed if the client accepts gzip"},
+		{delays, compressed, "delays events; if the client accepts gzip, streams, compressed"},
+		{streams, delays, "streams; if the client accepts gzip, delays events"},
+		{"", streams, ""},
+		{streams, "", ""},
+	} {
+		if got := cellText(test.plain, test.gzip); got != test.want {
+			t.Errorf("cellText(%q, %q) = %q, want %q", test.plain, test.gzip, got, test.want)
+		}
+	}
+	for _, test := range []struct {
+		limited, unlimited [2]string // by HTTP version
+		want               string
+	}{
+		{[2]string{"a", "a"}, [2]string{"a", "a"}, "the same"},
+		{[2]string{"a", "b"}, [2]string{"a", "b"}, "the same"},
+		{[2]string{"a", "a"}, [2]string{"b", "b"}, "b"},
+		{[2]string{"a", "a"}, [2]string{"b", "a"}, "HTTP/1.1: b. HTTP/2: a"},
+		{[2]string{"a", "a"}, [2]string{"a", "b"}, "HTTP/1.1: a. HTTP/2: b"},
+		{[2]string{"a", "b"}, [2]string{"b", "b"}, "b"},
+	} {
+		if got := unlimitedText(test.limited, test.unlimited); got != test.want {
+			t.Errorf("unlimitedText(%q, %q) = %q, want %q", test.limited, test.unlimited, got, test.want)
+		}
+	}
 }
 
 // version returns the version of a module in go.mod.

@@ -23,7 +23,7 @@ func main() {
 	http.HandleFunc("GET /handshake", handshake)
 	http.HandleFunc("/{$}", send) // curl localhost:3000, also with -d TEXT or -X DELETE
 	log.Print("server on localhost:3000")
-	log.Fatal(http.ListenAndServe("localhost:3000", nil), " by another program; main.go sets the port")
+	log.Fatal(http.ListenAndServe("localhost:3000", nil), "; if another program uses it, edit main.go")
 }
 
 func handshake(w http.ResponseWriter, r *http.Request) {

@@ -23,7 +23,7 @@ func main() {
 	http.HandleFunc("/{$}", send) // curl localhost:3000, also with -d TEXT or -X DELETE
 	log.Print("server on localhost:3000")
 	err := http.ListenAndServe("localhost:3000", nil)
-	log.Fatal(err, ": stop the other program, such as an earlier run, or change 3000 in both main.go")
+	log.Fatal(err, "; if another program uses port 3000, stop it, or change 3000 in both main.go")
 }
 
 func handshake(w http.ResponseWriter, r *http.Request) {

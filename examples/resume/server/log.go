@@ -33,7 +33,7 @@ type fileLog struct {
 	begin   sse.Position  // the position before the first event: the epoch, and zeros
 	key     [16]byte      // the secret of the positions
 	entries []sse.Entry   // sequences 1, 2, 3 …, without holes
-	size    int64         // length of the complete lines in the file
+	size    int64         // length of the complete Appends in the file
 	broken  error         // if not nil, the error of every further Append
 	grown   chan struct{} // closed, and replaced, when there are more entries
 }
@@ -44,6 +44,7 @@ type line struct {
 	sse.Entry
 	Bytes []byte `json:",omitempty"` // the event's data, if it is not valid UTF-8
 	Key   []byte `json:",omitempty"`
+	More  bool   `json:",omitempty"` // the next line is of the same Append
 }
 
 func openLog(path string) (*fileLog, error) {
@@ -58,10 +59,12 @@ func openLog(path string) (*fileLog, error) {
 	return l, nil
 }
 
-// load reads the file up to its last complete line, and removes an incomplete line. Such
-// a line comes from an Append that did not return, so no reader has seen its event.
+// load reads the file up to its last complete Append, and removes an incomplete Append.
+// Such an Append did not return, so no reader has seen its events.
 func (l *fileLog) load() error {
 	r := bufio.NewReader(l.file)
+	var size int64         // length of the lines that were read
+	var unsure []sse.Entry // the entries of an Append that may be incomplete
 	for lines := 1; ; lines++ {
 		text, err := r.ReadBytes('\n')
 		if err == io.EOF {
@@ -74,12 +77,15 @@ func (l *fileLog) load() error {
 		switch {
 		case err == nil && l.begin.Epoch == 0 && len(n.Key) == len(l.key):
 			l.begin, l.key = n.Position, [16]byte(n.Key)
-		case err == nil && n.Position == l.position(len(l.entries)+1, n.Entry):
-			l.entries = append(l.entries, n.Entry)
+		case err == nil && n.Position == l.position(len(l.entries)+len(unsure)+1, n.Entry):
+			unsure = append(unsure, n.Entry)
 		default:
 			return fmt.Errorf("line %d is damaged", lines)
 		}
-		l.size += int64(len(text))
+		size += int64(len(text))
+		if !n.More {
+			l.entries, unsure, l.size = append(l.entries, unsure...), nil, size
+		}
 	}
 	if l.begin.Epoch != 0 {
 		return l.file.Truncate(l.size)
@@ -127,6 +133,7 @@ func (l *fileLog) Append(ctx context.Context, r sse.AppendRequest) (sse.AppendRe
 		positions[i] = l.position(len(l.entries)+i+1, entries[i])
 		entries[i].Position = positions[i]
 		lines[i] = lineOf(entries[i])
+		lines[i].More = i < len(entries)-1
 	}
 	if err := l.write(lines); err != nil {
 		return sse.AppendResult{}, err

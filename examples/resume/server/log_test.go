@@ -34,7 +34,10 @@ func TestFileLog(t *testing.T) {
 		Lose: func(t testing.TB, log sse.EventLog, n int) sse.EventLog {
 			path := log.(*fileLog).file.Name()
 			lines := readLines(t, path)
-			writeFile(t, path, slices.Concat(lines[:len(lines)-n]...))
+			lines = lines[:len(lines)-n]
+			last := &lines[len(lines)-1] // becomes the last line of its Append
+			*last = bytes.Replace(*last, []byte(`,"More":true`), nil, 1)
+			writeFile(t, path, slices.Concat(lines...))
 			return open(t, path)
 		},
 		ExactLost: true, Gapless: true, Contiguous: true,
@@ -48,11 +51,8 @@ func TestDamagedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, data := range []string{"one", "two"} {
-		if _, err := l.Append(t.Context(), sse.AppendRequest{Entries: []sse.Entry{{Topics: []string{""}, Event: sse.Event{Data: data}}}}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	appendEvents(t, l, "one")
+	appendEvents(t, l, "two")
 	l.file.Close()
 	whole := slices.Concat(readLines(t, path)...)
 
@@ -66,6 +66,52 @@ func TestDamagedFile(t *testing.T) {
 	writeFile(t, path, bytes.Replace(whole, []byte(`"one"`), []byte(`"0ne"`), 1))
 	if _, err = openLog(path); err == nil || !strings.HasSuffix(err.Error(), "line 2 is damaged") {
 		t.Errorf("with another text in line 2: %v", err)
+	}
+}
+
+// TestPartOfAppend opens files that end within an Append of three entries, as after a crash.
+// The log must have none of the three, and must store other entries in their place.
+func TestPartOfAppend(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	open := func() (l *fileLog, data string) {
+		t.Helper()
+		l, err := openLog(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range l.entries {
+			data += e.Event.Data + " "
+		}
+		return l, data
+	}
+	l, _ := open()
+	appendEvents(t, l, "a")
+	appendEvents(t, l, "b", "c", "d")
+	l.file.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, got := open(); got != "a b c d " {
+		t.Errorf("the whole file has %q", got)
+	} else {
+		l.file.Close()
+	}
+	lines := readLines(t, path)
+	b, c, d := len(slices.Concat(lines[:3]...)), len(slices.Concat(lines[:4]...)), len(whole)
+	// b, c and d are the sizes of the file up to the ends of these lines.
+	for _, size := range []int{b - 5, b - 1, b, b + 5, c - 1, c, c + 5, d - 5, d - 1} {
+		writeFile(t, path, whole[:size])
+		l, got := open()
+		if got != "a " {
+			t.Errorf("%d of %d bytes have %q, want a", size, len(whole), got)
+		}
+		appendEvents(t, l, "e", "f")
+		l.file.Close()
+		if l, got = open(); got != "a e f " {
+			t.Errorf("%d of %d bytes and another Append have %q, want a e f", size, len(whole), got)
+		}
+		l.file.Close()
 	}
 }
 
@@ -85,6 +131,18 @@ func TestDiskFails(t *testing.T) {
 	}
 	if at, err := broker.Position(t.Context()); err != nil || at.Seq != 0 {
 		t.Errorf("Position: %v, %v, want the beginning", at, err)
+	}
+}
+
+// appendEvents appends an event for each data, all with one call of Append.
+func appendEvents(t *testing.T, l *fileLog, data ...string) {
+	t.Helper()
+	entries := make([]sse.Entry, len(data))
+	for i := range data {
+		entries[i] = sse.Entry{Topics: []string{""}, Event: sse.Event{Data: data[i]}}
+	}
+	if _, err := l.Append(t.Context(), sse.AppendRequest{Entries: entries}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -62,10 +62,10 @@ func (r *runner) floors() []*contender {
 	}
 	outstanding := r.plan.outstanding
 	return []*contender{
-		{key: "floor", name: "C program", kind: bound, start: start(1), prepare: prepare},
+		{key: "floor", name: "C program", kind: lowerBound, start: start(1), prepare: prepare},
 		{
 			key: "floor", name: fmt.Sprintf("C program, %d events in a write", outstanding),
-			kind: bound, coalesce: outstanding, start: start(outstanding),
+			kind: lowerBound, coalesce: outstanding, start: start(outstanding),
 		},
 	}
 }

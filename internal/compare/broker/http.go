@@ -22,10 +22,10 @@ type posts struct {
 	client  http.Client
 	todo    chan postTask
 	done    chan struct{} // closed when the goroutine has ended
+	wave    int64         // number of the current wave; only work and post use it
 
 	mu    sync.Mutex // guards the following
 	err   error      // the first error
-	wave  int64
 	reply control.ServerReply
 }
 

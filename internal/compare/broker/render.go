@@ -165,7 +165,7 @@ func (r *runner) comparisons(t *table, present []*contender) []comparison {
 				func(*contender) *contender { return with }, of})
 		}
 	}
-	floor := t.lowest(present, bound)
+	floor := t.lowest(present, lowerBound)
 	if t.key == "memory" {
 		add("RSS + kernel memory of the server's end relative to C", t, floor, serverEnd)
 	} else {

@@ -11,7 +11,7 @@ import (
 // The table has two rounds. In the second round, all contenders are slower, and one
 // peer fails.
 func TestRenderTable(t *testing.T) {
-	floor := &contender{name: "floor", kind: bound}
+	floor := &contender{name: "floor", kind: lowerBound}
 	plain := &contender{name: "plain", kind: base}
 	sse := &contender{name: "sse", kind: own}
 	slow, failing := &contender{name: "slow", kind: peer}, &contender{name: "failing", kind: peer}

@@ -170,7 +170,7 @@ func (r *runner) oneSubscriber() *scenario {
 			{perDelivery, "µs CPU per event", false, report.Times},
 		},
 		ratio: deliveries, ratioName: "events/s", more: true, batches: true,
-		can: func(c *contender) bool { return c.kind != bound },
+		can: func(c *contender) bool { return c.kind != lowerBound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
 		d := drive.Pace{Outstanding: r.plan.window, Every: r.plan.window / perWindow, During: r.plan.during}
@@ -203,7 +203,7 @@ func (r *runner) starvation() *scenario {
 			{deliveries, "deliveries/s", true, report.Figure},
 		},
 		ratio: "call", ratioName: "call",
-		can: func(c *contender) bool { return c.kind != bound },
+		can: func(c *contender) bool { return c.kind != lowerBound },
 	}
 	s.measure = func(ctx context.Context, r *runner, c *contender) (figures, error) {
 		o, err := r.driveOnce(ctx, c, drive.Audience{Subscribers: r.plan.few, Topics: 1},

@@ -28,10 +28,10 @@ type contender struct {
 type kind int
 
 const (
-	bound kind = iota // a minimal program, as a lower bound
-	base              // a simple handler on net/http
-	own               // a server of this library
-	peer              // a server of another project
+	lowerBound kind = iota // a minimal program, as a lower bound
+	base                   // a simple handler on net/http
+	own                    // a server of this library
+	peer                   // a server of another project
 )
 
 // startDriven starts a server that reads commands and publishes the events itself.

@@ -63,9 +63,9 @@ var sseDecoders = []decoder{
 	}, false},
 }
 
-// bound copies the stream and searches for each line end. Every decoder must do at
-// least this work, so bound is an upper bound of the speed.
-var bound = decoder{"upper bound", "", "a copy and `bytes.IndexByte`",
+// upperBound copies the stream and searches for each line end. Every decoder must do
+// at least this work, so no decoder can be faster.
+var upperBound = decoder{"upper bound", "", "a copy and `bytes.IndexByte`",
 	func(r io.Reader) (n, size int, err error) {
 		buf := make([]byte, 64<<10)
 		ended := true // whether the last byte was a line end

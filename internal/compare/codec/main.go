@@ -82,7 +82,7 @@ func contests() []result {
 	var results []result
 	for _, w := range decoding {
 		r := result{kind: "decoding", workload: w}
-		r.bound = []*contender{decoderContender(bound, w)}
+		r.upperBound = []*contender{decoderContender(upperBound, w)}
 		for _, d := range sseDecoders {
 			r.sse = append(r.sse, decoderContender(d, w))
 		}

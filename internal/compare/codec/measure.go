@@ -128,8 +128,8 @@ func decoderContender(d decoder, w workload) *contender {
 		if err != nil {
 			return err
 		}
-		if d.name == bound.name {
-			return nil // bound does not decode, so its counts may differ
+		if d.name == upperBound.name {
+			return nil // upperBound does not decode, so its counts may differ
 		}
 		if events != n || size != n*len(w.data) {
 			return fmt.Errorf("decoded %d events with %d bytes, want %d with %d",

@@ -11,17 +11,17 @@ import (
 
 // result is one table: a workload with the contenders that were measured on it.
 type result struct {
-	kind              string
-	workload          workload
-	bound, sse, peers []*contender
+	kind                   string
+	workload               workload
+	upperBound, sse, peers []*contender
 }
 
-func (r *result) all() []*contender { return slices.Concat(r.bound, r.sse, r.peers) }
+func (r *result) all() []*contender { return slices.Concat(r.upperBound, r.sse, r.peers) }
 
 // filter removes all contenders whose name does not contain name.
 func (r *result) filter(name string) {
 	other := func(c *contender) bool { return !strings.Contains(c.name, name) }
-	r.bound = slices.DeleteFunc(r.bound, other)
+	r.upperBound = slices.DeleteFunc(r.upperBound, other)
 	r.sse = slices.DeleteFunc(r.sse, other)
 	r.peers = slices.DeleteFunc(r.peers, other)
 }
@@ -104,7 +104,7 @@ func (r *result) render(b *strings.Builder) {
 func renderSettings(b *strings.Builder) {
 	b.WriteString("\n### Versions and settings\n\n" +
 		"| decoder | version | how it is called |\n|---|---|---|\n")
-	for _, d := range slices.Concat(sseDecoders, []decoder{bound}, decodePeers) {
+	for _, d := range slices.Concat(sseDecoders, []decoder{upperBound}, decodePeers) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", d.name, version(d.module), d.setting)
 	}
 	b.WriteString("\n| encoder | version | how it is called |\n|---|---|---|\n")

@@ -127,7 +127,7 @@ func (c *client) handle(s *subscriber, id int, events uint32) error {
 	if err := s.feed(c.buf[:n], c.deliver); err != nil {
 		return c.closeLost(s, id, err)
 	}
-	if !s.ready && s.phase != inHeader && (s.got || !c.connecting.Body) {
+	if !s.ready && s.phase != inHeader && (s.hasBody || !c.connecting.Body) {
 		s.ready = true
 		c.connecting.ready++
 	}

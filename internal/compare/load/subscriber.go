@@ -31,7 +31,7 @@ const (
 type subscriber struct {
 	fd      int
 	phase   phase
-	got     bool // a byte of the body has arrived
+	hasBody bool // a byte of the body has arrived
 	ready   bool // the response has begun
 	hidden  bool // the type of the block begins with "sse."
 	found   bool // the block contains an event, which is in the field event
@@ -139,7 +139,7 @@ func (s *subscriber) size(p []byte) (rest []byte, err error) {
 // lines parses a piece of the event stream. Lines end with LF or CRLF. A single
 // CR is not a line end, because none of the servers sends one.
 func (s *subscriber) lines(p []byte, deliver func(*subscriber)) error {
-	s.got = true
+	s.hasBody = true
 	for {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {

@@ -242,59 +242,59 @@ func (h *fullHub) removePrefix(prefix string) {
 	}
 }
 
-// listener reads a stream. The hub ends the stream if the listener does not read while
-// the test fills the disk. The listener then reconnects with the last id, like a browser.
-type listener struct {
+// streamReader reads a stream. The hub ends the stream if the reader does not read while
+// the test fills the disk. The reader then reconnects with the last id, like a browser.
+type streamReader struct {
 	*bufio.Reader
 	path, last string            // last is the id of the last event
 	seen       map[string]string // data by id
 }
 
 // listen subscribes to path. The stream is open until the test ends.
-func (h *fullHub) listen(path string) *listener {
-	l := &listener{path: path, seen: map[string]string{}}
-	h.connect(l)
-	return l
+func (h *fullHub) listen(path string) *streamReader {
+	r := &streamReader{path: path, seen: map[string]string{}}
+	h.connect(r)
+	return r
 }
 
-func (h *fullHub) connect(l *listener) {
+func (h *fullHub) connect(r *streamReader) {
 	var header []string
-	if l.last != "" {
-		header = []string{"Last-Event-ID", l.last}
+	if r.last != "" {
+		header = []string{"Last-Event-ID", r.last}
 	}
-	response := open(h.t, h.Hub, l.path, header...)
+	response := open(h.t, h.Hub, r.path, header...)
 	h.t.Cleanup(func() { response.Body.Close() })
-	l.Reader = bufio.NewReaderSize(response.Body, 1<<17)
+	r.Reader = bufio.NewReaderSize(response.Body, 1<<17)
 }
 
-// checkEvents reads the stream until l has received every acknowledged event. It fails
-// if l receives an event twice or an event that was not acknowledged, or if the history
+// checkEvents reads the stream until r has received every acknowledged event. It fails
+// if r receives an event twice or an event that was not acknowledged, or if the history
 // does not have exactly the acknowledged events.
-func (h *fullHub) checkEvents(l *listener) {
+func (h *fullHub) checkEvents(r *streamReader) {
 	h.t.Helper()
 	missing := 0
 	for id := range h.acknowledged {
-		if _, ok := l.seen[id]; !ok {
+		if _, ok := r.seen[id]; !ok {
 			missing++
 		}
 	}
 	for received := 0; missing > 0; received++ { // received counts events of the connection
-		id, data, err := l.read()
+		id, data, err := r.read()
 		if err != nil && received > 0 {
-			h.connect(l)
+			h.connect(r)
 			received = -1
 			continue
 		}
 		if err != nil {
 			h.t.Fatalf("%d of %d events are missing: %v; %s", missing, len(h.acknowledged), err, h.Logs())
 		}
-		if _, seen := l.seen[id]; seen {
+		if _, seen := r.seen[id]; seen {
 			h.t.Fatalf("event %s arrived twice", id)
 		}
 		if want := h.acknowledged[id]; data != want {
 			h.t.Fatalf("event %s has the data %.20q, want %.20q", id, data, want)
 		}
-		l.seen[id] = data
+		r.seen[id] = data
 		missing--
 	}
 	if got := h.history(); !maps.Equal(got, h.acknowledged) {
@@ -303,9 +303,9 @@ func (h *fullHub) checkEvents(l *listener) {
 }
 
 // read returns the next event of the stream that has data.
-func (l *listener) read() (id, data string, err error) {
+func (r *streamReader) read() (id, data string, err error) {
 	for {
-		line, err := l.ReadString('\n')
+		line, err := r.ReadString('\n')
 		if err != nil {
 			return "", "", err
 		}
@@ -317,7 +317,7 @@ func (l *listener) read() (id, data string, err error) {
 			data = value
 		}
 		if line == "" && data != "" {
-			l.last = id
+			r.last = id
 			return id, data, nil
 		}
 	}

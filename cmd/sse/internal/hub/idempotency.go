@@ -126,7 +126,7 @@ func (c *requestCache) findOrAdd(request *api.IdempotentRequest) (
 
 // removeOld removes all requests that have reached maxAge, and owners without
 // requests, except owners with a recent warning. It looks at every owner: there are
-// only a few, because each is an access key of the configuration.
+// only a few, because each is an access key of the configuration. The caller holds mu.
 func (c *requestCache) removeOld(now time.Time) {
 	for name, owner := range c.owners {
 		for len(owner.byTime) > 0 && now.Sub(owner.byTime[0].time) >= c.maxAge {

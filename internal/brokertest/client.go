@@ -10,74 +10,77 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Listener is an [sse.Client] that collects the events it receives.
-type Listener struct {
+// Client is an [sse.Client] that collects the events it receives.
+type Client struct {
 	client *sse.Client
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the client has ended
 
 	mu     sync.Mutex // guards the following
 	events []sse.Event
-	err    error
+	err    error // the last error of the client, or nil
 }
 
 // Listen starts a client that subscribes with a query such as "?topic=a". Before
 // the client connects, each function in adjust may set its fields. Listen waits
 // until the bubble is idle: by then the stream is open, or the client has failed.
 // The client ends when the test ends.
-func (f *Fixture) Listen(query string, adjust ...func(*sse.Client)) *Listener {
+func (f *Fixture) Listen(query string, adjust ...func(*sse.Client)) *Client {
 	f.T.Helper()
 	ctx, cancel := context.WithCancel(f.T.Context())
-	l := &Listener{cancel: cancel, done: make(chan struct{})}
-	l.client = &sse.Client{URL: f.Server.URL() + "/" + query, HTTPClient: f.Server.Client()}
+	c := &Client{cancel: cancel, done: make(chan struct{})}
+	c.client = &sse.Client{URL: f.Server.URL() + "/" + query, HTTPClient: f.Server.Client()}
 	for _, a := range adjust {
-		a(l.client)
+		a(c.client)
 	}
 	go func() {
-		defer close(l.done)
-		for event, err := range l.client.Events(ctx) {
-			l.mu.Lock()
+		defer close(c.done)
+		for event, err := range c.client.Events(ctx) {
+			c.mu.Lock()
 			if err != nil {
-				l.err = err
+				c.err = err
 			} else {
-				l.events = append(l.events, event)
+				c.events = append(c.events, event)
 			}
-			l.mu.Unlock()
+			c.mu.Unlock()
 		}
 	}()
-	f.T.Cleanup(l.Stop)
+	f.T.Cleanup(c.Stop)
 	synctest.Wait()
-	return l
+	return c
 }
 
 // Cancel ends the client without waiting for it.
-func (l *Listener) Cancel() { l.cancel() }
+func (c *Client) Cancel() { c.cancel() }
 
 // Stop ends the client and waits until it has ended.
-func (l *Listener) Stop() {
-	l.cancel()
-	<-l.done
+func (c *Client) Stop() {
+	c.cancel()
+	<-c.done
 }
 
 // Events returns the events received so far.
-func (l *Listener) Events() []sse.Event {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.events)
+func (c *Client) Events() []sse.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.events)
 }
 
 // Data waits until the bubble is idle and returns [DataAndGaps] of the
 // events received so far.
-func (l *Listener) Data() []string {
+func (c *Client) Data() []string {
 	synctest.Wait()
-	return DataAndGaps(l.Events())
+	return DataAndGaps(c.Events())
 }
 
 // Want fails the test if Data does not return want.
-func (l *Listener) Want(t *testing.T, want ...string) {
+func (c *Client) Want(t *testing.T, want ...string) {
 	t.Helper()
-	if got := l.Data(); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q (error %v)", got, want, l.err)
+	got := c.Data()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q (error %v)", got, want, c.err)
 	}
 }
 
