@@ -211,8 +211,9 @@ func TestHalvedResponse(t *testing.T) {
 		_, err := l.Write([]byte(response[:n]))
 		near.Close()
 		text := <-received
-		if want := response[:min(n, len("HTTP/1.1 200 OK\r\nCont"))]; text != want || err == nil {
-			t.Errorf("after %d bytes of the server: got %q, error %v; want %q and an error", n, text, err, want)
+		want := response[:min(n, len("HTTP/1.1 200 OK\r\nCont"))]
+		if text != want || err == nil {
+			t.Errorf("after %d bytes: got %q, error %v; want %q and an error", n, text, err, want)
 		}
 	}
 }
