@@ -100,7 +100,7 @@ type subscriber struct {
 	idle            bool   // has pulled all its events; it may still write the last of them
 	caughtUp        bool   // has reached the newest event at least once
 	acceptsPastLoss bool   // events that were lost before its first event need no gap
-	heartbeatDue    bool   // pull sets batch.heartbeat, unless it has events or a gap to send
+	heartbeatDue    bool   // pull sets batch.heartbeat, unless it has a gap or unfiltered events
 	connected       bool   // of a parked stream: OnConnect has returned
 }
 
