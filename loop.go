@@ -25,7 +25,7 @@ type loop struct {
 
 	// Guarded by state.mu.
 	ready       []*parked // streams that have work, without duplicates
-	streams     []*parked // table of the loop's streams, by parked.tableIndex; nil at a free index
+	streams     []*parked // the loop's streams, by parked.tableIndex; nil at a free index
 	generations []uint32  // how many streams have used each index
 	freeIndexes []uint32
 	asleep      bool // run waits for wakeup
