@@ -108,7 +108,7 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 	st.window = newWindow(b.Retention, b.TopicRetention)
 	st.window.begin(end)
 	st.timers.init(st, time.Now(), stream.Heartbeat, stream.WriteTimeout)
-	st.stream.Heartbeat = -1 // no heartbeats of each stream, because the timers send them
+	st.stream.Heartbeat = -1 // the streams send no heartbeats, because the timers do
 	if st.log != nil {
 		st.window.lossless, st.window.rules = true, nil
 		st.pages.permits = make(chan struct{}, maxPages)

@@ -167,7 +167,7 @@ type batch struct {
 	gap         *Gap
 	gapPosition Position
 	permit      *pagePermit // of the page that entries are from, or nil
-	fetch       bool        // read a page of the log: the entries after after, up to through
+	fetch       bool        // read a page of the log: the entries in (after, through]
 	after       Position
 	through     Position
 	heartbeat   bool     // set with entries if the filter may reject all of them
