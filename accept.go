@@ -50,10 +50,10 @@ type AcceptOptions struct {
 	// zero, 30 seconds. If negative, there is no limit.
 	//
 	// When a peer vanishes without closing the connection, small writes still
-	// succeed, so WriteTimeout does not notice the loss. Only TCP notices it, when
-	// it stops retransmitting: on Linux after about 15 minutes. With [ConnContext],
-	// the server notices it after Heartbeat + WriteTimeout, but only on Linux and
-	// for HTTP/1.
+	// succeed, so WriteTimeout does not notice the loss. The server notices the loss
+	// only when TCP stops retransmitting: on Linux after about 15 minutes. With
+	// [ConnContext], on Linux and for HTTP/1, the server notices the loss after
+	// Heartbeat + WriteTimeout.
 	WriteTimeout time.Duration
 
 	// Retry is the time that the client should wait before it reconnects. The
@@ -119,9 +119,10 @@ func (o *AcceptOptions) withDefaults() AcceptOptions {
 //
 // The error is a [*WriterError] if middleware has wrapped w in a type that cannot
 // stream. If w has an Unwrap method, Accept also uses the methods of the writer
-// that Unwrap returns, and so on. The innermost writer must have a Flush method. If
-// middleware compresses the response, its writer must have one, too. If the server
-// has a WriteTimeout, one of the writers must have a method SetWriteDeadline.
+// that Unwrap returns, and so on. The innermost of these writers must have a Flush
+// method. If middleware compresses the response, the writer of that middleware must
+// have a Flush method, too. If the server has a WriteTimeout, one of the writers must
+// have a method SetWriteDeadline.
 //
 // The response also carries the header fields that the handler has set. But Accept
 // removes Content-Length, and sets Content-Type, Cache-Control, X-Accel-Buffering
@@ -131,8 +132,8 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Strea
 	return accept(w, r, &options, &Stream{}, nil)
 }
 
-// accept does the work of Accept: it begins the new stream s. initial is sent at
-// the end of the stream's first bytes. The defaults of opts must be filled in.
+// accept does the work of Accept: it begins the new stream s. The first bytes of the
+// stream end with initial. opts must have its defaults filled in (see withDefaults).
 func accept(
 	w http.ResponseWriter, r *http.Request, opts *AcceptOptions, s *Stream, initial []byte,
 ) (*Stream, error) {
@@ -267,8 +268,8 @@ func (o *AcceptOptions) heartbeatBytes() ([]byte, error) {
 //
 // So findFlushers returns the flush function of the first writer that can flush,
 // and of each further writer that can flush and comes right after a writer that
-// cannot. The innermost writer must be able to flush; otherwise the writers around
-// it would report success although nothing is flushed.
+// cannot. If the innermost writer cannot flush, findFlushers returns an error, because
+// the writers around it would report success although nothing is flushed.
 func findFlushers(w http.ResponseWriter) ([]func() error, error) {
 	var flushers []func() error
 	flushable, lastFlushes := 0, false // how many writers can flush, and whether the last one can
@@ -289,8 +290,8 @@ func findFlushers(w http.ResponseWriter) ([]func() error, error) {
 		return nil, &WriterError{Type: fmt.Sprintf("%T", innermost), Missing: "Flush"}
 	case flushable == 1 && len(writers) > 1 && len(contentCodings(w.Header())) > 0:
 		// The response has a content coding, so one of the wrappers compresses. But
-		// only the innermost writer can flush: the bytes in the buffer of that
-		// wrapper would stay there.
+		// only the innermost writer can flush. So the bytes in the buffer of the
+		// wrapper that compresses would stay there.
 		return nil, &WriterError{Type: fmt.Sprintf("%T", w), Missing: "Flush", compresses: true}
 	}
 	return flushers, nil
@@ -346,7 +347,7 @@ func (s *Stream) probeDeadlines(r *http.Request) error {
 // net/http sets its own deadlines.
 func (s *Stream) limitBody() {
 	if s.hasBody && s.opts.WriteTimeout > 0 {
-		// Without deadlines there is no limit; probeDeadlines has logged that.
+		// An error means that w has no read deadlines, so there is no limit.
 		_ = s.rc.SetReadDeadline(time.Now().Add(s.opts.WriteTimeout))
 	}
 }

@@ -72,8 +72,8 @@ func (s *session) readEvents(
 	for {
 		raw, err := d.Next()
 		// After a cancellation no event is yielded, even if the event was read
-		// before. The caller's context is checked too, because it is done a moment
-		// before ctx, which is derived from it.
+		// before. The caller's context, s.ctx, is checked too, because ctx is
+		// derived from s.ctx and may be done a moment later.
 		if s.ctx.Err() != nil || ctx.Err() != nil {
 			s.lastID = undeliveredID(d, err)
 			return preferCause(s.ctx, context.Cause(ctx))
@@ -82,7 +82,7 @@ func (s *session) readEvents(
 		s.lastID = d.lastEventID()
 		switch skipped := d.skipped(err); {
 		case err == nil && string(raw.Type) == typeCursor:
-			// A cursor carries nothing but its ID. It does not reset s.failures,
+			// An event of type sse.cursor has only an ID. It does not reset s.failures,
 			// which determines the delay. Otherwise a server that crashes after
 			// each cursor would be flooded with requests.
 			if s.c.OnCursor != nil && s.lastID != previous {
@@ -93,8 +93,8 @@ func (s *session) readEvents(
 				return err
 			}
 		case skipped != nil:
-			// Without a new ID, the event does not reset s.failures: the next
-			// request may get the same event again.
+			// If the skipped event has no new ID, it does not reset s.failures,
+			// because the next request may get the same event again.
 			if s.lastID != previous {
 				s.failures = 0
 			}
@@ -111,9 +111,9 @@ func (s *session) readEvents(
 
 // undeliveredID returns the ID for the next request if the result of Decoder.Next
 // is not delivered. err is the error of this result. If the result is an event or a
-// skipped event, the ID is the last event ID before it, so that the server sends it
-// again. Otherwise the ID is the newest, even if a block without data has set it,
-// because every event before this block has been yielded.
+// skipped event, undeliveredID returns the last event ID before that event, so that the
+// server sends the event again. Otherwise it returns the newest ID, even if a block
+// without data has set this ID, because every event before the block was yielded.
 func undeliveredID(d *Decoder, err error) string {
 	if err == nil || d.skipped(err) != nil {
 		return d.previousID()
@@ -136,9 +136,9 @@ func (s *session) deliver(event Event, yield func(Event, error) bool) error {
 	return nil
 }
 
-// drain reads the rest of a body after the terminal event, at most maxDrain bytes.
-// If the body ends within drainTimeout, the transport can use the connection again.
-// After drainTimeout, drain calls cancel, which ends the read.
+// drain reads the rest of a body after the terminal event: at most maxDrain bytes, for at
+// most drainTimeout. If the body ends within these limits, the transport can use the
+// connection again. After drainTimeout, drain calls cancel to end the read.
 func drain(body io.Reader, cancel context.CancelCauseFunc) {
 	wd := newWatchdog(drainTimeout, cancel)
 	wd.start()
@@ -175,14 +175,14 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 		return nil
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		content = http.NoBody // the body is the connection itself, which no context closes
+		content = http.NoBody // the body is the connection: cancel would not end a read
 	}
 	var body []byte
 	if decodable {
 		body = readErrorBody(content, cancel)
 	}
 	if decodable && len(codings) > 0 {
-		resp.Header.Del("Content-Encoding") // as net/http does
+		resp.Header.Del("Content-Encoding") // as net/http does after decoding a body
 		resp.Header.Del("Content-Length")
 	}
 	return &ResponseError{
@@ -207,8 +207,8 @@ func butIs(resp *http.Response, name string) string {
 }
 
 // readErrorBody returns the beginning of the body of a response that is not a
-// stream: at most maxErrorBody bytes. After errorBodyTimeout, it calls cancel,
-// which ends the read, and returns the bytes that have arrived.
+// stream: at most maxErrorBody bytes. After errorBodyTimeout, it calls cancel
+// to end the read, and returns the bytes that have arrived.
 func readErrorBody(r io.Reader, cancel context.CancelCauseFunc) []byte {
 	wd := newWatchdog(errorBodyTimeout, cancel)
 	wd.start()

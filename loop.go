@@ -25,7 +25,7 @@ type loop struct {
 
 	// Guarded by state.mu.
 	ready       []*parked // streams that have work, without duplicates
-	streams     []*parked // table of the loop's streams, by parked.tableIndex; nil at a free index
+	streams     []*parked // the loop's streams, by parked.tableIndex; nil at a free index
 	generations []uint32  // how many streams have used each index
 	freeIndexes []uint32
 	asleep      bool // run waits for wakeup
@@ -40,15 +40,16 @@ type loop struct {
 	sharedChunked bool           // shared has the chunks of HTTP/1.1
 }
 
-// job is the loop's next work for one stream: to write a batch (see batch), or to end
-// the stream. The loop does this work while it does not hold state.mu.
+// job is the loop's next work for one stream: to write a batch (see batch) or the
+// stream's backlog, or to end the stream. The loop does this work while it does not hold
+// state.mu.
 type job struct {
 	*parked
 	batch
 	out         poll.Output
 	resumePoint resumePoint // state of the stream before the batch
 	unsent      []byte      // rest of a gap, a comment or a heartbeat that was written in part
-	silent      bool        // end without a write, because an earlier write is incomplete
+	silent      bool        // end without a write: a backlog is left, or broken is set
 	late        bool        // the output was not written, because the stream has expired
 }
 
@@ -190,7 +191,8 @@ func (l *loop) gather() {
 }
 
 // perform ends the stream if the batch has an endCause. Otherwise perform calls OnDrop if
-// the batch has skipped events, calls OnGap if it has a gap, and sets the job's output.
+// the lag policy has skipped events, calls OnGap if the batch is a gap, and sets the
+// job's output.
 func (l *loop) perform(j *job) {
 	defer l.recoverPanic(j)
 	if j.batch.endCause != nil {
@@ -256,10 +258,10 @@ func (l *loop) recoverPanic(j *job) {
 	j.out.Err = ErrClosed
 }
 
-// data returns the bytes that a job writes: the bytes of its only entry, the rest of
-// an earlier write, or bytes that data appends to l.buf. The result stays unchanged
-// until write resets l.buf. If l.buf grows into a new array, the result is still in
-// the old array.
+// data returns the bytes that a job writes: the stream's backlog, the bytes of the only
+// entry, or bytes in l.buf. data appends the bytes to l.buf, unless an earlier job has
+// appended the same bytes. They stay unchanged until write resets l.buf: if l.buf grows
+// into a new array, a result of an earlier call is still in the old array.
 func (l *loop) data(j *job) []byte {
 	start := len(l.buf)
 	switch {

@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	// maxPages is the number of page permits, for all subscribers of a broker together.
-	// A page is the result of one call of EventLog.Read. A subscriber has a permit
-	// while it reads the page and, in most cases, until the page was written. More
-	// pages may be in memory: a held stream that writes slowly (see pagePermitGrace)
-	// and a loop over Broker.Subscribe release the permit early.
+	// maxPages limits how many pages the subscribers of a broker may read and write
+	// at the same time. A page is the result of one call of EventLog.Read. A
+	// subscriber acquires a permit before it reads a page, and releases the permit
+	// when it has written the page. There are two exceptions, so more pages may be in
+	// memory: a loop over Broker.Subscribe releases the permit when the page is read,
+	// and a held stream that writes slowly releases it after pagePermitGrace.
 	maxPages = 16
 
-	// pageSize is the limit of a page in bytes. A page has at least one event, even
-	// if that event is larger.
+	// pageSize is about how many bytes of events a page has at most. An event that is
+	// larger is a page of its own.
 	pageSize = 32 << 10
 
 	// pagePermitGrace limits how long the write of a page to a held stream (a stream
@@ -35,7 +36,7 @@ type pageReader struct {
 	mu       *sync.Mutex   // state.mu, which guards window, comments and subscribers
 	window   *window       // of the broker
 	comments *comments     // of the broker
-	permits  chan struct{} // semaphore, bound: maxPages
+	permits  chan struct{} // semaphore of maxPages permits; an element is an acquired permit
 }
 
 // acquire returns a permit for one page. It blocks until a permit is available. If ctx
@@ -54,9 +55,9 @@ func (r *pageReader) acquire(ctx context.Context) (*pagePermit, error) {
 // are no longer in the window, next reads that page. If the page has nothing for s,
 // next starts again with pull.
 //
-// ctx is the context of the stream. next blocks only while it reads a page, and *stop
-// is then the function that cancels the read; otherwise *stop is nil. state.mu guards
-// *stop.
+// ctx is the context of the stream, or of the caller of Broker.Subscribe. next blocks
+// only while it waits for a permit or reads a page. During that time, *stop is the
+// function that cancels the read. Otherwise *stop is nil. state.mu guards *stop.
 func (r *pageReader) next(ctx context.Context, s *subscriber, b *batch, stop *context.CancelFunc,
 	pulled bool) {
 	for again := true; again; pulled = false {
@@ -83,9 +84,9 @@ func (r *pageReader) next(ctx context.Context, s *subscriber, b *batch, stop *co
 }
 
 // read reads the page that b asks for, and sets b to the entries of the page, to a gap,
-// or to the reason why s ends. If the page has none of these for s, read returns true,
-// and the caller should pull again. If b has entries afterwards, the caller must
-// release b.permit.
+// or to the reason why s ends. If the page has neither entries nor a gap for s, read
+// returns true, and the caller should pull again. If b has entries afterwards, the
+// caller must release b.permit.
 func (r *pageReader) read(ctx context.Context, s *subscriber, b *batch) (again bool) {
 	r.mu.Lock()
 	sel, end := s.selection(), s.endCause

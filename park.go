@@ -21,7 +21,7 @@ type loops struct {
 	newPoller func() (poll.Poller, error) // poll.New if nil; tests set a fake
 	all       []*loop                     // nil until start has succeeded
 	next      int                         // streams so far; all[next%len(all)] has the newest
-	wait      sync.WaitGroup              // all goroutines of the loops
+	wait      sync.WaitGroup              // for all goroutines of the loops and of pages
 	allEnded  chan struct{}               // made by stop, closed when wait is done
 
 	pages pageWorkers
@@ -48,8 +48,10 @@ func (l *loops) accept(st *state, conn reflect.Type) (why string, ok bool) {
 	return "", true
 }
 
-// start starts one loop fewer than there are processors, but at least one. Loops on
-// all processors would leave no time to publishers. The caller holds state.mu.
+// start starts the loops, unless they are running: one fewer than GOMAXPROCS, but at
+// least one. As many loops as GOMAXPROCS would leave no processor to publishers. If a
+// poller cannot be created, start returns the error and starts no loop. The caller holds
+// state.mu.
 func (l *loops) start(st *state) error {
 	if l.all != nil {
 		return nil
@@ -81,9 +83,10 @@ func (l *loops) start(st *state) error {
 	return nil
 }
 
-// stop makes each loop end after its last stream, and blocks until all loops have
-// ended. If they have not ended shutdownGrace after ctx is done, stop returns an error
-// that wraps the cause of ctx. mu is state.mu, and the caller does not hold it.
+// stop makes each loop end after its last stream, and blocks until the goroutines of all
+// loops and of pages have ended. When ctx is done, stop waits for shutdownGrace more. If
+// some goroutines still run then, it returns an error that wraps the cause of ctx. mu is
+// state.mu, and the caller does not hold it.
 func (l *loops) stop(ctx context.Context, mu *sync.Mutex) error {
 	mu.Lock()
 	for _, loop := range l.all {
@@ -205,9 +208,9 @@ func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 	return nil
 }
 
-// endUnparked writes the end of the response to conn, after the response of a stream
-// has begun but the broker has shut down before the stream was parked. It returns
-// ErrShutdown.
+// endUnparked writes the end of a response to conn, and returns ErrShutdown. adopt calls
+// it if the broker shuts down after the response has begun, but before the stream is
+// parked.
 func (l *loops) endUnparked(conn net.Conn, chunked bool) error {
 	_ = conn.SetWriteDeadline(time.Now().Add(shutdownGrace))
 	_, _ = conn.Write(l.st.renderer.appendEnd(nil, l.st.retryFor(ErrShutdown), chunked))

@@ -18,16 +18,18 @@ import (
 //	   │                                          ▲
 //	   └──── no room: a backlog ────► blocked ────┘ the socket has room
 //
-// A stream that has more events after a write is queued again at once.
+// A stream that has more events after a write is queued again at once. A stream that
+// must end is queued even if it is blocked.
 //
 // The broker's lock guards the fields. While the loop performs a job, between gather
-// and finish, it also reads backlog without the lock: only finish changes backlog.
+// and finish, it also reads backlog without the lock. This is safe, because only finish
+// changes backlog.
 type parked struct {
 	subscriber
 	loop       *loop
 	fd         int32
 	tableIndex uint32       // index in loop.streams
-	chunked    bool         // HTTP/1.1 frames the body; HTTP/1.0 ends it with the connection
+	chunked    bool         // the body is sent in chunks (HTTP/1.1); false for HTTP/1.0
 	queued     bool         // in loop.ready
 	blocked    bool         // the socket had too little room for the last write
 	hasRoom    bool         // the socket has reported room since the current job was made
@@ -43,7 +45,7 @@ type parked struct {
 type backlog struct {
 	rest         []byte   // nil if the part that was written ends between two events
 	after        Position // the cursor to set once rest is written; zero if rest is no event
-	lastProgress int64    // when the socket last accepted bytes, in nanoseconds since 1970
+	lastProgress int64    // when the socket accepted bytes or became full, in ns since 1970
 }
 
 // enqueue adds the stream to its loop's ready list, unless it is there already.
@@ -142,8 +144,8 @@ func (p *parked) appendEntry(dst []byte, e *entry) []byte {
 	return append(dst, e.bytes(p.chunked)...)
 }
 
-// clearBacklog removes the backlog, all of which was written. If it was the rest of an
-// event, clearBacklog moves the cursor past that event.
+// clearBacklog removes the backlog, if there is one, after all of it was written. If the
+// backlog was the rest of an event, clearBacklog moves the cursor past that event.
 func (p *parked) clearBacklog() {
 	if p.backlog != nil && p.backlog.after != (Position{}) {
 		p.cursor = p.backlog.after
@@ -155,8 +157,8 @@ func (p *parked) clearBacklog() {
 // storeBacklog stores the rest of a write for which the socket had too little room. If
 // the write had several events, storeBacklog stores only the rest of the event that was
 // written in part. It moves the cursor back to before that event, so that the event
-// counts as lag until all of it is written. The events after it are not stored, because
-// a later pull returns them again.
+// counts as lag until all of it is written. storeBacklog does not store the events after
+// that event, because a later pull returns them again.
 func (p *parked) storeBacklog(j *job, timers *timers) {
 	now := time.Now().UnixNano()
 	if p.backlog != nil {
@@ -178,8 +180,8 @@ func (p *parked) storeBacklog(j *job, timers *timers) {
 }
 
 // storeRest stores the rest of the event that was written in part, and moves the cursor
-// back to before that event. If the job wrote a gap, a comment or a heartbeat instead of
-// events, storeRest stores the rest of that.
+// back to before that event. If the job wrote no events but a gap, a comment or
+// a heartbeat, storeRest stores the rest of those bytes.
 func (p *parked) storeRest(j *job) {
 	n, at := 0, j.resumePoint.cursor
 	for _, e := range j.entries {
@@ -206,12 +208,12 @@ func (p *parked) storeRest(j *job) {
 }
 
 // fetchedPage is a page for one parked stream: the result of one EventLog.Read. The
-// worker that has read the page holds a permit until the page is written or discarded,
-// so that at most maxPages pages are in memory.
+// worker that has read the page holds a permit until the page is written or discarded.
+// So at most maxPages pages of parked streams are in memory.
 type fetchedPage struct {
 	batch
 	resumePoint resumePoint   // of the stream before the page
-	written     chan struct{} // nil until the page is read; closed when written or discarded
+	written     chan struct{} // nil until the page is read; closed when it is written or discarded
 }
 
 // requestPage asks the page workers for a page of the events after b.after, up to

@@ -18,16 +18,16 @@ import (
 // subscribers receive the text of the position as the event's ID. An event whose type
 // begins with "sse." cannot be published.
 //
-// An event that a [Client] or [Broker.Subscribe] has yielded can be published again.
-// Publish ignores its Topic and LastEventID, and also ClearID if ID is empty. If
-// ClearID and ID are both set, the event is invalid. Publish also ignores an ID that
-// is the text of a [Position], because a broker has generated that ID: the event gets
-// a new position.
+// A program that republishes an event from a [Client] or from [Broker.Subscribe] need
+// not clear the fields that the receiver has set: Publish ignores Topic and LastEventID,
+// and also ClearID if ID is empty. If ClearID and ID are both set, the event is invalid.
+// Publish also ignores an ID that is the text of a [Position], because a broker has
+// generated that ID: the event gets a new position.
 //
 // Publish never waits for a subscriber. Without a Log, it does not block. With a Log,
 // it blocks until the Log has stored the event and subscribers of this broker can
-// receive it, or until ctx is done. If ctx is done and Publish returns an error, the
-// event may have been published nevertheless.
+// receive it, until Shutdown has ended the streams, or until ctx is done. If ctx is done
+// and Publish returns an error, the event may have been published nevertheless.
 //
 // The error is a [*FieldError] if the event or a topic is invalid, and
 // [ErrShutdown] after Shutdown. Any other error is the error of [Broker.Validate],
@@ -82,8 +82,8 @@ func (b *Broker) PublishJSON(ctx context.Context, event Event, v any, topics ...
 //
 // A stream receives the comment once, after the events that were published before the
 // comment. Comment does not wait until streams have received the comment. For streams
-// that have not received all comments yet, the broker stores only the newest 16. A
-// stream that is further behind does not receive the older comments.
+// that have not received all comments yet, the broker stores only the newest 16. If
+// a stream has more than 16 comments to receive, it does not receive the older ones.
 //
 // Comment returns an error if text has more than 16 KiB, [ErrShutdown] after
 // Shutdown, and the error of [Broker.Validate] if there is one.
@@ -124,8 +124,8 @@ func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics 
 // Append publishes several events, in order, and returns their positions. It costs
 // little more than publishing one event. It ignores Position and Time of the entries.
 // An entry without Topics is published without a topic. If [AppendRequest.Key] is set,
-// the Log stores a request with this key only once. Without a Log, a Key is an error
-// that wraps [errors.ErrUnsupported].
+// the Log stores only the first request with this Key and Owner. Without a Log, a Key is
+// an error that wraps [errors.ErrUnsupported].
 //
 // Append checks all entries before it publishes the first one. If the error is a
 // [*FieldError], no entry was published. If Append returns another error, the entries
@@ -191,8 +191,7 @@ func (b *Broker) checkAndAppendLog(ctx context.Context, r AppendRequest) (Append
 	return b.appendLog(ctx, st, r)
 }
 
-// appendLog appends entries to the log, and blocks until subscribers of this broker can
-// receive them or ctx is done.
+// appendLog appends entries to the log, and blocks as awaitVisible does.
 func (b *Broker) appendLog(ctx context.Context, st *state, r AppendRequest) (AppendResult, error) {
 	st.mu.Lock()
 	if st.closed {
@@ -217,7 +216,8 @@ func (b *Broker) appendLog(ctx context.Context, st *state, r AppendRequest) (App
 }
 
 // awaitVisible blocks until the window (the events in memory) has reached a position,
-// until the broker is closed, or until ctx is done. It returns no error, because the
+// so that subscribers can receive the event. It also returns when the broker is closed,
+// when the log begins a new epoch, and when ctx is done. It returns no error, because the
 // log has stored the event in any case.
 func (b *Broker) awaitVisible(ctx context.Context, st *state, p Position) {
 	st.mu.Lock()

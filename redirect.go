@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// maxRedirects is the number of redirects that are followed, as in browsers
-// (Fetch 4.4).
+// maxRedirects is the number of redirects that the client follows at most in one attempt,
+// as in browsers (Fetch 4.4).
 const maxRedirects = 20
 
 // isRedirect reports whether resp redirects to another URL.
@@ -25,10 +25,10 @@ func isRedirect(resp *http.Response) bool {
 // newRedirect returns the request to the URL to which resp, the response to req,
 // redirects the client.
 //
-// Fetch 4.4, "HTTP-redirect fetch". To another origin, the client sends only the last
-// event ID and the header fields in crossOriginHeaders. Any other field that the caller
-// has set may be a credential. (A browser would first ask the other origin which fields
-// it may send: CORS.)
+// Fetch 4.4, "HTTP-redirect fetch". Of the header that the caller has set, another
+// origin receives only the fields in crossOriginHeaders, because any other field may be
+// a credential. The other origin also receives the last event ID. (A browser would first
+// ask that origin which fields it may send: CORS.)
 func (c *connector) newRedirect(req *http.Request, resp *http.Response, lastID string) (
 	*http.Request, error) {
 	target, err := resp.Location()
@@ -113,10 +113,10 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// checkRedirect returns an error if next exceeds the limit, or the error of
-// CheckRedirect in the caller's http.Client. The error is final, except
-// http.ErrUseLastResponse: CheckRedirect returns it to make the client use the redirect
-// itself as the response.
+// checkRedirect returns an error if there were more than maxRedirects redirects, or the
+// error of CheckRedirect in the caller's http.Client. The error is final, with one
+// exception: if CheckRedirect returns http.ErrUseLastResponse, the client uses the
+// redirect itself as the response.
 func (c *connector) checkRedirect(next *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return &finalError{fmt.Errorf("sse: too many redirects: at most %d are followed",

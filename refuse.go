@@ -100,10 +100,10 @@ func newUnavailable(err error) *ResponseError {
 		"Retry-After", strconv.Itoa(1+rand.N(10)))
 }
 
-// unreachable is unavailable for an error that may come from the log. The response has
-// the text of errUnreachable instead of the text of err, because err may contain
-// secrets: only the Logger or the caller of Broker.Subscribe receives err. ErrShutdown
-// has no secrets, so the response contains it.
+// unreachable returns a refusedError, as unavailable does, for an error that may come
+// from the log. The response has the text of errUnreachable instead of the text of err,
+// because err may contain secrets. Only the Logger or the caller of Broker.Subscribe
+// receives err. The text of ErrShutdown has no secrets, so the response contains it.
 func unreachable(err error) error {
 	if errors.Is(err, ErrShutdown) {
 		return unavailable(err)

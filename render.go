@@ -10,14 +10,14 @@ import (
 // next entries, gap, comment or heartbeat of a subscriber. The fields never change once
 // the broker has started.
 type renderer struct {
-	heartbeat         []byte // sent as a heartbeat, unless a cursor is sent instead
+	heartbeat         []byte // a heartbeat in wire format; a cursor may replace it
 	needsBeat         bool   // heartbeat is sent even after a cursor (HeartbeatEvent)
 	blankAfterComment bool   // an empty line follows a cursor comment (HeartbeatBlock)
 	final             *Event // StreamOptions.Final, or nil
 }
 
-// preface returns the subscriber's cursor, the first thing that its stream sends. It
-// returns nil if the client wants no cursor, or if a gap follows. A client that had
+// preface returns the subscriber's cursor, in wire format, for the beginning of the
+// stream. It returns nil if the client wants no cursor, or if a gap follows. A client that had
 // received the cursor but not the gap would reconnect with the cursor, and would never
 // learn of the gap.
 func (r *renderer) preface(s *subscriber) []byte {
@@ -105,8 +105,8 @@ func (r *renderer) appendCursor(dst []byte, form CursorForm, p Position) []byte 
 	return append(dst, '\n')
 }
 
-// gapEvent returns the event that reports a gap to a subscriber. The text of the
-// position at is its ID.
+// gapEvent returns the event that reports a gap to a subscriber. The ID of the event is
+// the text of the parameter at.
 func gapEvent(gap *Gap, at Position) Event {
 	return Event{ID: at.String(), Type: typeGap, Data: gap.marshal()}
 }

@@ -51,8 +51,8 @@ func newConnector(client *Client, u *url.URL) connector {
 
 // connect sends the request, follows redirects, and returns the last response. While
 // connect waits for a response, the watchdog wd limits the time to Client.IdleTimeout,
-// for each request separately. The time of the functions of the caller (GetBody, Prepare
-// and CheckRedirect) does not count.
+// for each request separately. The time that the caller's functions take (GetBody,
+// Prepare and CheckRedirect) does not count.
 func (c *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 	*http.Response, error) {
 	c.sent, c.methodChanged = false, false
@@ -146,8 +146,8 @@ func (c *connector) setLastEventID(req *http.Request, id string) {
 	default:
 		query := "lastEventId=" + url.QueryEscape(id)
 		if req.URL.RawQuery != "" {
-			// RawQuery may contain an older lastEventId. The new one comes first,
-			// because servers read the first one.
+			// RawQuery may contain an older lastEventId. The new lastEventId comes
+			// first, because Accept and Broker read only the first.
 			query += "&" + req.URL.RawQuery
 		}
 		u := *req.URL

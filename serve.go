@@ -13,15 +13,20 @@ import (
 // describes the query and the header of the request. On HTTP/1, the connection closes
 // at the end of the stream.
 //
-// ServeHTTP refuses a request with a text that gives the reason, and with the status
+// ServeHTTP refuses a request with a text, and with the status
 //
-//   - 400 if the request is malformed;
+//   - 400 if the request is malformed, or if a topic or the [Selection] is invalid;
 //   - 405 if the method is neither GET nor HEAD;
 //   - 410 if events that the client asks for are lost, with [LossRefuse];
 //   - 503 and Retry-After if the request exceeds a limit, if Shutdown has begun,
 //     or if the broker cannot reach the Log;
 //   - the response of Select, or 500, if Select returns an error;
-//   - 500 if the broker's configuration is invalid (see [Broker.Validate]).
+//   - 500 if the broker's configuration is invalid (see [Broker.Validate]), or if
+//     middleware has wrapped w in a type that cannot stream (see [WriterError]).
+//
+// In most cases, the text gives the reason. If the Log fails, or if Select returns an
+// error that is not a [*ResponseError], the text is general, and only Logger receives
+// the reason.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := b.serve(w, r, b.selection); err != nil {
 		writeRefusal(w, r, b.Logger, err)
@@ -179,8 +184,8 @@ func holdReason(w http.ResponseWriter, r *http.Request, s *subscriber) string {
 }
 
 // connType returns the type of the connection that w.Hijack would return, or nil if the
-// type is unknown. It does not call Hijack, because after that the stream can no longer
-// be held. Instead it reads the fields conn and rwc of net/http's response by
+// type is unknown. It does not call Hijack, because a hijacked connection cannot carry a
+// held stream. Instead it reads the fields conn and rwc of net/http's response by
 // reflection. They are not exported, so another version of Go may not have them.
 func connType(w http.ResponseWriter) reflect.Type {
 	v := reflect.ValueOf(w)
@@ -201,9 +206,10 @@ func (b *Broker) hold(st *state, w http.ResponseWriter, r *http.Request, p *pend
 	why string) {
 	s := p.subscriber
 	// If watched is true, the broker's timers end writes that are blocked for too
-	// long. The timers look at each subscriber once per heartbeat interval, so the
-	// interval must not be longer than WriteTimeout. On HTTP/2, a stream that expires
-	// is not watched, because each of its writes needs a deadline: see Stream.expires.
+	// long. The timers look at each subscriber at least once per heartbeat interval, so
+	// the interval must not be longer than WriteTimeout. On HTTP/2, a stream that
+	// expires is not watched: each of its writes needs a deadline of its own, because
+	// transmitLocked removes the deadline after each write.
 	watched := st.timers.heartbeat > 0 && st.timers.heartbeat <= st.stream.WriteTimeout &&
 		(s.expires() == 0 || r.ProtoMajor == 1)
 	stream, err := accept(w, r, &st.stream,

@@ -55,7 +55,7 @@ type session struct {
 
 	attempts     int           // attempts that have begun
 	failures     int           // retries since the last progress (see Client.MaxRetryDelay)
-	opened       bool          // the current or last attempt opened a stream
+	opened       bool          // the newest attempt has opened a stream
 	openDuration time.Duration // how long that stream stayed open; set at its end
 	everOpened   bool          // any attempt opened a stream
 }
@@ -95,9 +95,9 @@ func (s *session) run(yield func(Event, error) bool) error {
 	}
 }
 
-// runOnce makes one attempt. If another attempt is to follow, runOnce first waits for
-// the delay before that attempt, and then returns true. Otherwise the error is the
-// result of the session.
+// runOnce makes one attempt. If another attempt is to follow, runOnce waits for the delay
+// before that attempt, and then returns true. There is no delay if Client.Reconnect has
+// ended the attempt. If no attempt is to follow, err is the result of the session.
 func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
@@ -164,10 +164,10 @@ func (s *session) cancelError() error {
 	return fmt.Errorf("sse: %w: %w", err, cause)
 }
 
-// mayRetry reports whether the request may be sent again after err. A GET request may
-// always be sent again if Client.Terminal is nil, and otherwise if its stream has not
-// begun. In all other cases, Client.Resend decides, and nil means no. If MaxRetries is
-// negative, no request may be sent again.
+// mayRetry reports whether the request may be sent again after err. If MaxRetries is
+// negative, no request may be sent again. Otherwise a GET request may be sent again if
+// Client.Terminal is nil, or if its stream has not begun. In all other cases,
+// Client.Resend decides. Without Resend, the request must not be sent again.
 func (s *session) mayRetry(err error) bool {
 	switch {
 	case s.c.MaxRetries < 0:
@@ -202,9 +202,9 @@ func (s *session) isRefused(err error) bool {
 	return false
 }
 
-// noRetryError returns the error of a session that may not retry after an attempt with
-// the error err. It returns nil if the stream is complete: it has ended properly, and
-// Client.Terminal is nil.
+// noRetryError returns the result of a session that may not retry. err is the error of
+// the last attempt: nil if the server ended the stream between two events. In that case
+// the stream is complete, and the result is nil, unless Client.Terminal is set.
 func (s *session) noRetryError(err error) error {
 	switch {
 	case !s.opened && s.c.method() != http.MethodGet && s.c.Resend == nil && s.c.MaxRetries >= 0:
@@ -242,9 +242,10 @@ func (s *session) retryDelay(err error) time.Duration {
 }
 
 // backoff returns the delay before the next attempt, as Client.MaxRetryDelay describes
-// it. The first delay is exactly s.retry, as in browsers. The first delay is not random,
-// because a server that wants its clients to reconnect at different times sends each
-// client another retry field. Each further delay is random, up to a bound that doubles.
+// it. The first delay is exactly s.retry, as in browsers. The first delay is not random:
+// a server that wants its clients to reconnect at different times sends each client a
+// different retry field. Each further delay is random, up to a bound (grown) that
+// doubles from delay to delay.
 func (s *session) backoff() time.Duration {
 	if s.failures == 0 {
 		return s.retry
@@ -253,7 +254,7 @@ func (s *session) backoff() time.Duration {
 	grown := max(s.retry, minGrowingDelay)
 	for range s.failures {
 		if grown > limit/2 { // checked first, because doubling may overflow
-			grown = limit // less than s.retry if the delay does not grow
+			grown = limit // a limit below s.retry means that the delay does not grow
 			break
 		}
 		grown *= 2
@@ -284,7 +285,8 @@ func (s *session) maxDelay() time.Duration {
 	return s.c.MaxRetryDelay
 }
 
-// report logs a state change and calls Client.OnState.
+// report calls Client.OnState. It also logs that a stream was opened or lost, or that the
+// client cannot send its last event ID.
 func (s *session) report(change StateChange) {
 	change.Attempt, change.LastEventID = s.attempts, s.lastID
 	switch change.State {

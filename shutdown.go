@@ -35,7 +35,7 @@ func (st *state) shutdown(ctx context.Context, over time.Duration) error {
 	for _, s := range st.subscribers {
 		st.endLocked(s, ErrShutdown) // streams that began at the last moment
 	}
-	st.appends.releaseAll() // first, because awaitAllLeft waits for hooks that may publish
+	st.appends.releaseAll() // before awaitAllLeft, which waits for hooks that may publish
 	st.mu.Unlock()
 	err := st.awaitAllLeft(ctx, allLeft)
 	if loopsErr := st.loops.stop(ctx, &st.mu); err == nil {
@@ -56,13 +56,14 @@ func spreadFor(streams int) time.Duration {
 	return time.Duration(max(1, streams/reconnectRate)) * time.Second
 }
 
-// awaitLogIdle blocks until no call of the log is running, or until ctx is done.
+// awaitLogIdle blocks until no call of EventLog.Append or EventLog.Follow is running, or
+// until ctx is done. If ctx is done first, it returns an error.
 func (st *state) awaitLogIdle(ctx context.Context) error {
 	if st.log == nil {
 		return nil
 	}
 	idle := make(chan struct{})
-	go func() { // ends when the running calls of the log return
+	go func() { // ends when the running calls of Follow and Append return
 		st.follower.done.Wait()
 		st.appends.running.Wait()
 		close(idle)
@@ -112,10 +113,10 @@ func (st *state) endSpread(ctx context.Context, rest []*subscriber, over time.Du
 }
 
 // awaitAllLeft blocks until allLeft is closed because no stream is left. If ctx is done
-// first, it aborts the remaining streams, and returns an error if there were any, if a
-// stream is still beginning, or if OnDisconnect is still running. A stream that is still
-// beginning cannot be aborted. It ends on its own, because enter refuses it. A nil
-// allLeft means that there are no streams.
+// first, it aborts the remaining streams and returns an error. It also returns an error
+// if a stream is still beginning, or if OnDisconnect is still running. A stream that is
+// still beginning cannot be aborted. Such a stream ends on its own, because state.enter
+// refuses it. A nil allLeft means that there was no stream when Shutdown was called.
 func (st *state) awaitAllLeft(ctx context.Context, allLeft <-chan struct{}) error {
 	if allLeft == nil {
 		return nil

@@ -65,8 +65,8 @@ func parseTime(text string) (time.Time, bool) {
 
 // clampTime returns the time nearest to t whose nanoseconds since 1970 are a
 // non-negative int64. Other times would overflow in a log that compares nanoseconds. In
-// addition, clampTime never returns the zero Time, because a Start with the zero Time
-// has no time.
+// addition, clampTime never returns the zero Time, because a zero Start.Time means that
+// no time is set.
 func clampTime(t time.Time) time.Time {
 	first, last := time.Unix(0, 0), time.Unix(0, math.MaxInt64)
 	switch {
@@ -138,8 +138,8 @@ func requestStart(r *http.Request) (start Start, requested string, err error) {
 }
 
 // startAfter returns the start after the event with the given ID. A malformed
-// position is treated as an ID of the application: [EventLog.Locate] will not
-// find it, so the subscriber receives a gap instead of an error.
+// position counts as an ID of the application. No event has that ID, so the
+// subscriber receives a gap instead of an error.
 func startAfter(id string) Start {
 	if p, ok := parsePosition(id); ok {
 		return Start{After: p}
@@ -152,9 +152,9 @@ func startAfter(id string) Start {
 // are published from then on.
 type Start struct {
 	// After, if not zero, is a position: the subscriber begins with the first
-	// selected event after it, so it misses no event and receives none twice.
-	// The position comes from [Broker.Position], or from [ParsePosition] of an
-	// event's ID.
+	// selected event after this position. So the subscriber misses no event and
+	// receives none twice. The position comes, for example, from
+	// [Broker.Position], or from [ParsePosition] of an event's ID.
 	After Position
 
 	// ID, if not empty, is the ID that the application itself gave to an event:
@@ -167,17 +167,19 @@ type Start struct {
 	// subscriber begins with. If there are fewer, it receives all of them.
 	Last int
 
-	// Time begins with the first selected event that was published at this time
-	// or later. If the log has removed that event, the subscriber receives a
-	// [Gap].
+	// Time, if not zero, is a time: the subscriber begins with the first selected
+	// event that was published at this time or later. If that event is no longer
+	// stored, the subscriber receives a [Gap].
 	Time time.Time
 
-	// Earliest begins with the first selected event that is stored. The subscriber
-	// receives no [Gap] for events that were removed before. If an event is removed
-	// later, before the subscriber has received it, the subscriber receives a Gap.
-	// There is one exception. If, before the start, an event was removed that is
-	// newer than events still stored, the later loss of those older events is not
-	// reported. That order of removal is possible only with [TopicRetention], with
-	// [Broker.Forget], or with a Log that removes events of single topics.
+	// Earliest, if true, means that the subscriber begins with the first selected
+	// event that is stored. The subscriber receives no [Gap] for events that were
+	// removed before. If an event is removed later, before the subscriber has
+	// received it, the subscriber receives a Gap.
+	//
+	// There is one exception: if event 7 was removed before the start, but events 5
+	// and 6 were not, the later loss of 5 or 6 is not reported. Events are removed
+	// in such an order only with [TopicRetention], with [Broker.Forget], or with a
+	// Log that removes events of single topics.
 	Earliest bool
 }

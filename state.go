@@ -15,8 +15,9 @@ import (
 	"github.com/sse-go/sse/internal/epoch"
 )
 
-// state is the internal state of a Broker. Its parts, such as window and timers, have
-// no locks of their own: mu guards them, unless their comments name another lock.
+// state is the internal state of a Broker. mu guards its parts, such as window and
+// timers, because they have no locks of their own. The comments of the parts name the
+// exceptions.
 //
 // Lock order: startMu, then mu. A transport (the way in which a subscriber waits and
 // writes) holds no lock of its own while it acquires mu. A goroutine that holds mu must
@@ -26,7 +27,7 @@ type state struct {
 	startMu   chanMutex // held while start runs; made by startOnce
 	startOnce sync.Once // makes startMu
 	checked   bool      // checkConfig has set configErr; guarded by startMu, like configErr
-	configErr error     // the error of Broker.Validate, which every call of start returns
+	configErr error     // result of Broker.Validate; if not nil, every call of start returns it
 	logConfig sync.Once // logs configErr once
 
 	// Set by start, and constant afterwards.
@@ -38,7 +39,7 @@ type state struct {
 	renderer renderer
 	pages    pageReader
 
-	lastOptions atomic.Pointer[deliveryOptions] // of the newest subscriber, for reuse
+	lastOptions atomic.Pointer[deliveryOptions] // of the newest subscriber without a filter
 
 	mu            sync.Mutex // guards the following fields and the objects they point to
 	window        window
@@ -47,9 +48,9 @@ type state struct {
 	subscribers   []*subscriber
 	comments      comments
 	starting      int           // streams that are about to begin: see beginStream
-	disconnecting int           // streams that have left subscribers, but OnDisconnect still runs
+	disconnecting int           // streams that have left subscribers, but whose OnDisconnect runs
 	lastID        uint64        // subscriber.id of the newest subscriber
-	dirtyChains   []*chain      // chains whose members wakeDirty must wake
+	dirtyChains   []*chain      // chains whose subscribers wakeDirty must wake
 	waking        bool          // wakeDirty runs
 	draining      bool          // Shutdown has begun: no more subscribers are accepted
 	closed        bool          // no more subscribers and no more events are accepted
@@ -80,7 +81,7 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 	stream := b.Streams.acceptOptions(b.Logger)
 	heartbeat, err := stream.heartbeatBytes()
 	if err != nil {
-		return err // impossible: checkConfig has checked it
+		return err // impossible: checkConfig has checked the form of the heartbeat
 	}
 	end := Position{Epoch: epoch.New()}
 	if b.Log != nil {
@@ -107,7 +108,7 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 	st.window = newWindow(b.Retention, b.TopicRetention)
 	st.window.begin(end)
 	st.timers.init(st, time.Now(), stream.Heartbeat, stream.WriteTimeout)
-	st.stream.Heartbeat = -1 // the timers send heartbeats
+	st.stream.Heartbeat = -1 // the streams send no heartbeats, because the timers do
 	if st.log != nil {
 		st.window.lossless, st.window.rules = true, nil
 		st.pages.permits = make(chan struct{}, maxPages)
@@ -172,7 +173,8 @@ func (st *state) leave(s *subscriber) {
 	st.checkAllLeft()
 }
 
-// disconnect removes a subscriber from the broker, and calls OnDisconnect.
+// disconnect removes a subscriber from the broker, and calls OnDisconnect. A nil cause
+// means that a hook or a filter has panicked.
 func (st *state) disconnect(s *subscriber, cause error) {
 	hook := st.broker.OnDisconnect
 	if hook == nil {
@@ -190,8 +192,9 @@ func (st *state) disconnect(s *subscriber, cause error) {
 	hook(description, disconnectReason(cause))
 }
 
-// endLocked makes a subscriber end with a cause, unless it has one already. It does not
-// wait until the subscriber has ended. The caller holds mu.
+// endLocked makes a subscriber end, with cause as the reason. It does nothing if the
+// subscriber is ending already. It does not wait until the subscriber has ended. The
+// caller holds mu.
 func (st *state) endLocked(s *subscriber, cause error) {
 	if s.endCause != nil {
 		return
@@ -201,11 +204,12 @@ func (st *state) endLocked(s *subscriber, cause error) {
 		s.idle = false
 		s.transport.wake()
 	}
-	s.transport.interrupt(cause) // even if s was idle, because it may still write its last batch
+	s.transport.interrupt(cause) // even if s was idle: s may still be writing its last batch
 }
 
-// described iterates over the current subscribers and their descriptions. It does
-// not hold mu while the body of the loop runs.
+// described iterates over the current subscribers and their descriptions. It leaves out
+// a subscriber that leaves before its description is made. It does not hold mu while
+// the body of the loop runs.
 func (st *state) described() iter.Seq2[*subscriber, Subscriber] {
 	return func(yield func(*subscriber, Subscriber) bool) {
 		st.mu.Lock()
@@ -230,8 +234,8 @@ func (st *state) described() iter.Seq2[*subscriber, Subscriber] {
 	}
 }
 
-// kick ends a subscriber with ErrKicked. It reports false if the subscriber has
-// left, or is ending for another reason.
+// kick ends a subscriber with ErrKicked. It returns false, and does nothing, if the
+// subscriber has left or is ending already.
 func (st *state) kick(s *subscriber) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -276,8 +280,9 @@ func (st *state) streamBegun(p *pendingStream) {
 	st.checkAllLeft()
 }
 
-// retryFor returns the time after which a client whose stream ends for a reason
-// should reconnect. It is zero unless the broker shuts down.
+// retryFor returns the time after which the client of a stream should reconnect. cause
+// is the reason why the stream ends. If cause is not ErrShutdown, the time is zero: the
+// client decides.
 func (st *state) retryFor(cause error) time.Duration {
 	if !errors.Is(cause, ErrShutdown) {
 		return 0
@@ -288,9 +293,10 @@ func (st *state) retryFor(cause error) time.Duration {
 	return reconnectDelay(spread)
 }
 
-// reconnectDelay returns a random delay for a client. The shortest possible delay leaves
-// the new process time to start. The new process may start only when all streams have
-// ended, and many streams take longer to end, so the shortest delay grows with spread.
+// reconnectDelay returns a random delay for a client, for example 2.5 to 12.5 seconds if
+// spread is 10 seconds. The shortest delay leaves the new process time to start. Often
+// that process starts only after all streams of this one have ended. More streams take
+// longer to end. Therefore the shortest delay grows with spread (see spreadFor).
 func reconnectDelay(spread time.Duration) time.Duration {
 	const soonest = 500 * time.Millisecond
 	return soonest + spread/5 + rand.N(max(spread, soonest))

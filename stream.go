@@ -21,7 +21,8 @@ const (
 	// stalled, because kernels do not report every free byte of a buffer at once.
 	maxPieceSize = 16 << 10
 
-	// shutdownGrace is how long writes may continue when the server shuts down.
+	// shutdownGrace is how long writes may continue after the server has decided to
+	// end a stream, for example because it shuts down.
 	shutdownGrace = time.Second
 )
 
@@ -49,9 +50,9 @@ type Stream struct {
 	// expires as the write deadline, and all writes of sendRaw share this deadline.
 	expires int64
 
-	// writing is the time at which the current write, or the current piece of
-	// it, began, in nanoseconds since 1970. It is 0 while nothing is written, and
-	// is set only if the stream is watched.
+	// writing is the time at which the write of the current piece (see
+	// maxPieceSize) began, in nanoseconds since 1970. It is 0 while nothing is
+	// written, and is set only if the stream is watched.
 	writing atomic.Int64
 	hasBody bool // the request has a body, on HTTP/1
 
@@ -61,7 +62,7 @@ type Stream struct {
 	brokerOwned bool
 	cause       atomic.Pointer[error]
 
-	ctx           context.Context // canceled with the reason when the stream ends
+	ctx           context.Context // canceled with the reason at the end; see brokerOwned
 	cancel        context.CancelCauseFunc
 	stopRequest   func() bool            // stops watching the request's context
 	restoreSocket func()                 // restores the socket's options; nil if unchanged
@@ -96,7 +97,8 @@ func (s *Stream) requestCause(request context.Context) error {
 	return ErrPeerGone
 }
 
-// setCause replaces cancel in a stream that a broker owns.
+// setCause is the function cancel of a stream that a broker uses. Only the first cause
+// counts.
 func (s *Stream) setCause(cause error) { s.cause.CompareAndSwap(nil, &cause) }
 
 // endCause returns the reason why the stream has ended, or nil if it has not.
@@ -112,10 +114,10 @@ func (s *Stream) endCause() error {
 	return context.Cause(s.ctx)
 }
 
-// chanMutex is a mutex that may be held while a write waits for the peer. A
-// goroutine that waits for it is durably blocked in the sense of
-// testing/synctest, so fake time can advance. With a sync.Mutex it would not
-// be.
+// chanMutex is a mutex that may be held for a long time, for example while a write waits
+// for the peer. A goroutine that waits for a chanMutex is durably blocked in the sense
+// of testing/synctest, so fake time can advance. A goroutine that waits for a sync.Mutex
+// is not.
 type chanMutex chan struct{}
 
 func newChanMutex() chanMutex { return make(chanMutex, 1) }
@@ -141,14 +143,14 @@ func (s *Stream) Context() context.Context {
 // clients that cannot set a header, from the query parameter lastEventId.
 func (s *Stream) LastEventID() string { return s.lastEventID }
 
-// Send sends the events, in order, with one write and one flush. Without events
-// it does nothing.
+// Send writes the events, in order, and flushes them once, after the last. Without
+// events it does nothing.
 //
 // Send blocks while another call is sending. It also blocks while the network buffers
 // are full because the peer reads too slowly, but for at most WriteTimeout for each
 // 16 KiB. If an event cannot be encoded, Send sends nothing and returns a
-// [*FieldError]. Any other error means that the stream has ended. That error wraps the
-// reason, for example [ErrPeerGone]: see [Stream.Context].
+// [*FieldError]. Any other error means that the stream has ended or is ending. That error
+// wraps the reason, for example [ErrPeerGone]: see [Stream.Context].
 func (s *Stream) Send(events ...Event) error {
 	if s.mu == nil {
 		return errZeroStream
@@ -194,8 +196,8 @@ func (s *Stream) Comment(text string) error {
 
 // sendRaw sends bytes in wire format. Other streams may send the same memory, so the
 // bytes must not change. If the stream has already expired, sendRaw writes nothing and
-// returns ErrExpired, but does not end the stream. If the stream expires during the
-// write, sendRaw ends the stream and returns an error that wraps ErrExpired.
+// returns ErrExpired, but does not end the stream. If the stream expires before all
+// bytes are written, sendRaw ends the stream and returns an error that wraps ErrExpired.
 func (s *Stream) sendRaw(p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -282,7 +284,7 @@ func (s *Stream) releaseLocked() {
 		s.timer.Stop()
 	}
 	// When the handler has returned, net/http writes the end of the response. This
-	// deadline limits that write, and net/http removes it afterwards.
+	// deadline limits that write. Afterwards net/http removes the deadline.
 	s.setDeadlineLocked()
 	s.limitBody()
 	if s.restoreSocket != nil {
@@ -304,22 +306,23 @@ func (s *Stream) watchDone() {
 	_ = s.endLocked(ErrShutdown) // the stream has ended even if Final was not sent
 }
 
-// endWithin makes every write fail once d has passed, so that the stream can end even if
-// a write is blocked. It must not be called after Close has returned.
+// endWithin makes the stream end soon, even if a write is blocked. From now on,
+// writeLocked writes nothing. Other writes, such as a write in progress or the last
+// bytes, fail once d has passed. endWithin must not be called after Close has returned.
 func (s *Stream) endWithin(d time.Duration, cause error) {
 	end := &ending{time.Now().Add(d), cause}
 	s.ending.Store(end)
-	// If the stream expires first, a write of sendRaw already has the time of expiry
-	// as its deadline, and this earlier deadline must stay. If d is 0, a write that
-	// is blocked fails now.
+	// If the stream expires before d has passed, a write of sendRaw already has the
+	// time of expiry as its deadline, and that earlier deadline must stay. If d
+	// is 0, the deadline is now, so that a blocked write fails at once.
 	if s.deadlines && (d == 0 || s.expires == 0 || end.deadline.UnixNano() < s.expires) {
 		s.rc.SetWriteDeadline(end.deadline)
 	}
 }
 
 // sendHeartbeat runs when the timer fires. If the stream was silent for opts.Heartbeat,
-// it sends a heartbeat; otherwise it sets the timer to the remaining time. This is
-// cheaper than a reset of the timer for every event.
+// sendHeartbeat sends a heartbeat. Then it sets the timer to the time of the next one.
+// This is cheaper than a reset of the timer for every event.
 func (s *Stream) sendHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -346,8 +349,8 @@ func (s *Stream) recoverLateWrite() {
 	}
 }
 
-// writeBufferLocked writes buf, which it retains as s.buf unless it is too
-// large.
+// writeBufferLocked writes buf, and retains buf as s.buf for the next event, unless buf
+// is too large.
 func (s *Stream) writeBufferLocked(buf []byte) error {
 	if s.buf = buf; cap(buf) > maxRetainedBuffer {
 		s.buf = nil
@@ -395,8 +398,7 @@ func (s *Stream) transmitLocked(p []byte) error {
 	return nil
 }
 
-// writePiecesLocked writes p in pieces, each with its own deadline, and
-// flushes.
+// writePiecesLocked writes p in pieces, each with its own time limit, and then flushes.
 func (s *Stream) writePiecesLocked(p []byte) error {
 	defer s.writing.Store(0)
 	for first := true; len(p) > 0; first = false {
@@ -431,9 +433,9 @@ func (s *Stream) limitPieceLocked() {
 	s.setDeadlineLocked()
 }
 
-// setDeadlineLocked sets the deadline of the next piece: WriteTimeout from now,
-// but not later than the deadline of ending and, in sendRaw, not later than
-// expires.
+// setDeadlineLocked sets the deadline of the next piece: WriteTimeout from now, if
+// WriteTimeout is positive. If s.ending is set, the deadline is not later than the
+// deadline in s.ending. In sendRaw, it is not later than s.expires either.
 func (s *Stream) setDeadlineLocked() {
 	if !s.deadlines {
 		return

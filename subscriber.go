@@ -9,13 +9,14 @@ const (
 	defaultMaxLag      = 4 << 10
 	defaultMaxLagBytes = 16 << 20
 
-	// batchSize is the number of bytes of events that are written to a parked
-	// stream at once, unless one event has more.
+	// batchSize limits the bytes of events that are written to a parked stream at
+	// once. A larger event is written alone.
 	batchSize = 64 << 10
 
-	// heldBatch is the same for a held stream: a stream that waits in its handler's
-	// goroutine. It is smaller than batchSize, because the handler has a copy of the
-	// batch in memory until the peer has accepted the batch.
+	// heldBatch is the same limit for a stream that waits in its handler's goroutine
+	// (a held stream), and for a loop over Broker.Subscribe. It is smaller than
+	// batchSize, because the handler holds a copy of several events in memory until
+	// the write of them has returned.
 	heldBatch = 16 << 10
 )
 
@@ -37,16 +38,16 @@ type Subscriber struct {
 	Topics   []string
 	Patterns []Pattern
 
-	// Position is the subscriber's cursor: every selected event up to this position
-	// was handed to the subscriber's connection, or is covered by a [Gap].
+	// Position is the subscriber's cursor: the broker has delivered, or is
+	// delivering, the selected events up to this position. For events that were lost
+	// or skipped, it delivers a [Gap].
 	Position Position
 
-	// Lag and LagBytes are the number of events that the subscriber has not
-	// received yet, and their bytes on the wire. An event counts once for each of
-	// the Topics and Patterns that select it. Both numbers are too small for a
-	// subscriber that reads old events from the Log, because events that are no
-	// longer in the broker's memory do not count, apart from some that
-	// [TopicRetention] or [Broker.Forget] has removed.
+	// Lag and LagBytes are the number of selected events after Position, and their
+	// bytes on the wire. An event counts once for each of the Topics and Patterns
+	// that select it. Only events in the broker's memory count, so both numbers are
+	// too small for a subscriber that reads old events from the Log. But some events
+	// that [TopicRetention] or [Broker.Forget] has removed still count.
 	Lag      int
 	LagBytes int64
 
@@ -68,16 +69,17 @@ type Subscriber struct {
 //	        │                               │ an event, a heartbeat, an end
 //	pull, then write ◄──────────────────────┘
 //
-// Invariants: every selected event up to cursor was handed to the transport, or is
-// covered by a gap. While the subscriber is idle, no event in its chains is after
-// cursor, unless wakeDirty is about to wake the subscriber. (The chain of a topic or
-// pattern has its events and its subscribers.)
+// A chain has the events of one topic or pattern, and the subscribers to it.
+//
+// Invariants: every selected event up to cursor was handed to the transport, is covered
+// by a gap, or needs no gap (see acceptsPastLoss). While the subscriber is idle, no
+// event in its chains is after cursor, unless wakeDirty is about to wake the subscriber.
 type subscriber struct {
 	id          uint64
 	connectedAt int64           // in nanoseconds since 1970
 	info        *subscriberInfo // nil if every attribute is zero
 	opts        *deliveryOptions
-	oneLink     [1]link // the subscriber's membership, if it has only one
+	oneLink     [1]link // the subscriber's membership in a chain, if it has only one
 	manyLinks   *[]link // its memberships, if it has several; otherwise nil
 	transport   transport
 
@@ -85,7 +87,7 @@ type subscriber struct {
 	sentSeq        uint64 // Seq of the position that was last sent to the client, or 0 if unknown
 	knownLossSeq   uint64 // the client needs no gap for events up to this sequence
 	endCause       error  // reason to end the stream, or nil
-	lastActivity   int64  // time of the last write or heartbeat, in nanoseconds since 1970
+	lastActivity   int64  // time of the last events, gap or heartbeat, in nanoseconds since 1970
 	wheelSlot      int32  // slot in the timer wheel (wheel.go), or -1
 	wheelIndex     int32  // index in that slot
 	listIndex      int32  // index in state.subscribers
@@ -98,12 +100,12 @@ type subscriber struct {
 	idle            bool   // has pulled all its events; it may still write the last of them
 	caughtUp        bool   // has reached the newest event at least once
 	acceptsPastLoss bool   // events that were lost before its first event need no gap
-	heartbeatDue    bool   // the next pull sets batch.heartbeat, unless events are sent
-	connected       bool   // OnConnect has returned
+	heartbeatDue    bool   // pull sets batch.heartbeat, unless it has a gap or unfiltered events
+	connected       bool   // of a parked stream: OnConnect has returned
 }
 
-// deliveryOptions are the options of a selection that many subscribers share. They
-// never change.
+// deliveryOptions has options of a selection. It never changes, because many
+// subscribers may share it.
 type deliveryOptions struct {
 	lagPolicy   LagPolicy
 	lossPolicy  LossPolicy
@@ -152,7 +154,7 @@ type transport interface {
 	wake()                    // the subscriber is no longer idle
 	interrupt(cause error)    // end soon, also during a write
 	abort()                   // end now
-	stalledSince() int64      // time of the last progress of a blocked write, or 0
+	stalledSince() int64      // last progress of a write, in nanoseconds since 1970, or 0
 	kind() (wait, why string) // Subscriber.Wait and Subscriber.Why
 }
 
@@ -165,22 +167,22 @@ type batch struct {
 	gap         *Gap
 	gapPosition Position
 	permit      *pagePermit // of the page that entries are from, or nil
-	fetch       bool        // read a page from the log: entries after after, up to through
+	fetch       bool        // read a page of the log: the entries in (after, through]
 	after       Position
 	through     Position
 	heartbeat   bool     // set with entries if the filter may reject all of them
-	cursor      Position // sent as the heartbeat, unless zero
+	cursor      Position // sent instead of the heartbeat or before it, unless zero
 	endCause    error
 	comment     []byte // in wire format, or nil; set only without entries and gap
 	idle        bool   // no more events follow until the subscriber is woken
 
-	passedFilter bool // set by the transport: the filter has accepted an entry
+	passedFilter bool // set by held.write: the filter has accepted an entry
 
-	dropped int // events that the lag policy has skipped
+	dropped int // number of events that the lag policy has skipped
 }
 
-// release removes the references to the entries, and for an idle subscriber also the
-// memory of the slice.
+// release removes the references to the entries. If the subscriber is idle, release also
+// removes the slice.
 func (b *batch) release() {
 	if clear(b.entries); b.idle {
 		b.entries = nil
@@ -194,7 +196,7 @@ func (b *batch) empty() bool {
 // pull sets b to the next thing that the subscriber does. If b has entries, pull moves
 // the cursor past them. Their size is at most limit bytes, unless the first entry alone
 // is larger. If the next entries are no longer in the window (the events in memory), b
-// asks for a page of the log instead, and takePage moves the cursor later.
+// asks for a page of the log instead. Then takePage moves the cursor, not pull.
 func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.Time) {
 	if b.passedFilter {
 		s.lastActivity = now.UnixNano()
@@ -294,9 +296,9 @@ func (s *subscriber) advance(w *window, b *batch) {
 		}
 	}
 	if s.opts.filter != nil || len(b.entries) < n || b.entries[n-1].ownID {
-		// The client may not receive the last entry, or receives an ID that the
-		// application has chosen, which is valid only as long as the event is
-		// stored. So the next heartbeat sends the cursor.
+		// The client may not receive the last entry. Or it receives an ID that the
+		// application has chosen, and can resume with that ID only while the event
+		// is stored. In both cases, the next heartbeat must send the cursor.
 		s.sentSeq = 0
 	}
 }
@@ -307,7 +309,7 @@ func (s *subscriber) advance(w *window, b *batch) {
 // If retained is true, some events between the cursor and lost are still stored, and
 // follow the gap. The gap then has the cursor as its ID, so that a client which
 // reconnects right after the gap still receives these events. If retained is false,
-// the cursor moves to lost, and the gap has that ID.
+// the cursor moves to lost, and the gap has the text of lost as its ID.
 func (s *subscriber) takeGap(b *batch, lost Position, retained bool) {
 	if lost.Seq <= s.cursor.Seq {
 		lost = s.cursor
@@ -389,7 +391,7 @@ func (s *subscriber) takePage(w *window, page *Page, entries []*entry, b *batch,
 	*b = batch{entries: b.entries[:0], epoch: w.epoch}
 	lost := page.Lost
 	if lost.Seq > through.Seq {
-		lost = through // the window has every event after through
+		lost = through // a later page, or the window, reports a loss after through
 	}
 	if s.acceptsPastLoss {
 		s.acceptsPastLoss = false

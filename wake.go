@@ -1,17 +1,19 @@
 package sse
 
 const (
-	// inlineWakes is how many subscribers a publisher itself wakes for one event. If
-	// there are more, the goroutine of wakeDirty wakes them.
+	// inlineWakes limits how many subscribers a publisher itself wakes for one event.
+	// The goroutine of wakeDirty wakes the other subscribers.
 	inlineWakes = 8
 
-	// wakeBatch is how many subscribers are woken while the lock is held once.
+	// wakeBatch is how many subscribers a loop wakes, describes or ends before it
+	// releases the lock for a moment.
 	wakeBatch = 64
 )
 
 // wakeSubscribers wakes the subscribers that have selected an event: the members of the
-// event's chains (see chain). The members of a large chain are left to wakeDirty: until
-// it has woken them, the chain is dirty. The caller holds mu.
+// event's chains (see chain). The members of a chain with too many members (see
+// inlineWakes) are left to wakeDirty. Such a chain is dirty until wakeDirty begins to
+// wake its members. The caller holds mu.
 func (st *state) wakeSubscribers(e *entry) {
 	room := inlineWakes
 	for _, chain := range st.window.chainsOf(e) {
@@ -34,8 +36,9 @@ func (st *state) wakeSubscribers(e *entry) {
 }
 
 // wakeSubscriber wakes a subscriber that is idle. A subscriber that is not idle may be
-// blocked in a write: then it cannot check its own lag. If a subscriber is too far behind
-// and its policy is LagDisconnect, wakeSubscriber ends it. The caller holds mu.
+// blocked in a write, and cannot check its own lag then. So wakeSubscriber checks the lag:
+// it ends the subscriber if the subscriber is too far behind and its policy is
+// LagDisconnect. The caller holds mu.
 func (st *state) wakeSubscriber(s *subscriber) {
 	switch {
 	case s.idle:
@@ -48,7 +51,7 @@ func (st *state) wakeSubscriber(s *subscriber) {
 
 // wakeDirty wakes the members of all dirty chains. After every wakeBatch members, it
 // releases the lock for a moment. It returns when no chain is dirty. The next publisher
-// that makes a chain dirty starts it again.
+// that makes a chain dirty starts wakeDirty again.
 func (st *state) wakeDirty() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -61,7 +64,7 @@ func (st *state) wakeDirty() {
 		chain.dirty = false
 		// From the end to the front, because chain.remove moves the last member to
 		// the index that becomes free. A subscriber that joins meanwhile need not be
-		// woken: it is not idle before it has pulled this event.
+		// woken: it becomes idle only after it has pulled all events.
 		for i, n := len(chain.members)-1, 0; i >= 0; i, n = min(i, len(chain.members))-1, n+1 {
 			st.wakeSubscriber(chain.members[i].subscriber)
 			if n%wakeBatch == wakeBatch-1 {

@@ -10,10 +10,10 @@ import "time"
 //	                ▲
 //	                turnedTicks: the slots up to this tick were handled
 //
-// A subscriber is in at most one slot. When the time of the slot has come,
-// timers.handle checks the subscriber, and inserts it into the slot in which something
-// is due next. A write postpones the next heartbeat, but does not move the subscriber
-// to a later slot: the check at the earlier time then finds that nothing is due.
+// A subscriber is in at most one slot. When the time of the slot has come, timers.handle
+// does what is due. Unless the subscriber ends, handle then inserts the subscriber into
+// the slot in which something is due next. A write postpones the next heartbeat, but
+// does not move the subscriber to a later slot. In that case handle finds nothing due.
 //
 // Invariants: a subscriber s in slots[i] has s.wheelSlot == i, and s.wheelIndex is its
 // index in slots[i].
@@ -30,7 +30,7 @@ type wheel struct {
 const wheelSlots = 64
 
 // init sets the length of a tick: a sixteenth of the heartbeat interval, but at least a
-// millisecond and at most a second. Without heartbeats, it is a second.
+// millisecond and at most a second. Without heartbeats, a tick is a second.
 func (w *wheel) init(now time.Time, interval time.Duration) {
 	w.startedAt = now
 	w.tick = time.Second
@@ -45,8 +45,8 @@ func (w *wheel) tickAt(t time.Time) int64 {
 }
 
 // add inserts a subscriber into the slot of the time due. A time that is further away
-// than wheelSlots ticks has no slot yet: add then uses the last slot, and
-// timers.handle inserts the subscriber again when the time of that slot has come.
+// than wheelSlots ticks has no slot yet. In that case add uses the slot that comes last,
+// and timers.handle inserts the subscriber again when the time of that slot has come.
 func (w *wheel) add(s *subscriber, due time.Time) {
 	at := min(max(w.tickAt(due), w.turnedTicks+1), w.turnedTicks+wheelSlots)
 	s.wheelSlot = int32(at % wheelSlots)
