@@ -31,7 +31,8 @@ func Limits() []limits.Group {
 				"the oldest events are removed"),
 			limits.New("age of events", "keep-age", "none", "older events are removed"),
 			limits.New("topics in memory, and patterns of subscribers", "", limits.Count(1_000_000),
-				"the oldest events are removed from memory; a subscriber with a new topic or pattern receives 503"),
+				"the oldest events are removed from memory; "+
+					"a subscriber with a new topic or pattern receives 503"),
 			limits.New("age of an Idempotency-Key", "idempotency-window", "24 hours", "the key is removed"),
 			limits.New("Idempotency-Keys of one access key", "", "1,000,000 on the disk, "+
 				limits.Count(maxRequests)+" in memory", "the oldest keys are removed"),
