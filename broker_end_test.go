@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,33 +33,34 @@ type ending struct {
 	configure func(*sse.Broker)
 	sel       sse.Selection
 	end       func(*brokertest.Fixture) // makes the stream end, while the client reads nothing
+	reason    error                     // OnDisconnect receives an error that begins with it
 }
 
 var endings = []ending{
-	{name: "Kick", end: func(f *brokertest.Fixture) {
+	{name: "Kick", reason: sse.ErrKicked, end: func(f *brokertest.Fixture) {
 		f.Broker.Kick(func(sse.Subscriber) bool { return true })
 	}},
-	{name: "MaxAge", configure: func(b *sse.Broker) { b.MaxAge = time.Hour },
+	{name: "MaxAge", reason: sse.ErrExpired, configure: func(b *sse.Broker) { b.MaxAge = time.Hour },
 		end: func(*brokertest.Fixture) { time.Sleep(time.Hour) }},
-	{name: "Expires", sel: sse.Selection{Expires: bubbleStart.Add(time.Hour)},
+	{name: "Expires", reason: sse.ErrExpired, sel: sse.Selection{Expires: bubbleStart.Add(time.Hour)},
 		end: func(*brokertest.Fixture) { time.Sleep(time.Hour) }},
-	{name: "lag", sel: sse.Selection{MaxLag: 1}, end: func(f *brokertest.Fixture) {
+	{name: "lag", reason: sse.ErrLagging, sel: sse.Selection{MaxLag: 1}, end: func(f *brokertest.Fixture) {
 		for range 10 {
 			f.Publish(strings.Repeat("x", 1<<20))
 		}
 	}},
-	{name: "loss", sel: sse.Selection{Loss: sse.LossRefuse},
+	{name: "loss", reason: sse.ErrLagging, sel: sse.Selection{Loss: sse.LossRefuse},
 		configure: func(b *sse.Broker) { b.Retention.Events = 2 },
 		end: func(f *brokertest.Fixture) {
 			for range 10 {
 				f.Publish(strings.Repeat("x", 1<<20))
 			}
 		}},
-	{name: "WriteTimeout", sel: sse.Selection{MaxLag: -1}, end: func(f *brokertest.Fixture) {
+	{name: "WriteTimeout", reason: sse.ErrPeerGone, sel: sse.Selection{MaxLag: -1}, end: func(f *brokertest.Fixture) {
 		f.Publish(strings.Repeat("x", 1<<20))
 		time.Sleep(time.Minute)
 	}},
-	{name: "panic of a hook", sel: sse.Selection{Lag: sse.LagSkip, MaxLag: 1},
+	{name: "panic of a hook", reason: sse.ErrClosed, sel: sse.Selection{Lag: sse.LagSkip, MaxLag: 1},
 		configure: func(b *sse.Broker) {
 			b.OnDrop = func(sse.Subscriber, int) { panic(http.ErrAbortHandler) }
 		},
@@ -67,10 +69,10 @@ var endings = []ending{
 				f.Publish("x")
 			}
 		}},
-	{name: "Shutdown", end: func(f *brokertest.Fixture) { _ = f.Broker.Shutdown(f.T.Context()) }},
-	{name: "drain", configure: func(b *sse.Broker) { b.DrainOver = time.Minute },
+	{name: "Shutdown", reason: sse.ErrShutdown, end: func(f *brokertest.Fixture) { _ = f.Broker.Shutdown(f.T.Context()) }},
+	{name: "drain", reason: sse.ErrShutdown, configure: func(b *sse.Broker) { b.DrainOver = time.Minute },
 		end: func(f *brokertest.Fixture) { _ = f.Broker.Shutdown(f.T.Context()) }},
-	{name: "shutdown of the server", end: func(f *brokertest.Fixture) {
+	{name: "shutdown of the server", reason: sse.ErrShutdown, end: func(f *brokertest.Fixture) {
 		_ = f.Server.Shutdown(f.T.Context())
 	}},
 }
@@ -78,7 +80,8 @@ var endings = []ending{
 // When a stream has ended, its connection accepts the next request. There are two
 // exceptions: the header has announced that the connection will be closed, or the
 // response was cut. A proxy reuses every other connection. If the broker closed such a
-// connection, the POST of another client would be lost (RFC 9112 9.6).
+// connection, the POST of another client would be lost (RFC 9112 9.6). OnDisconnect has
+// received the reason for the end, and no other reason.
 func TestRequestAfterEnd(t *testing.T) {
 	waits := []brokertest.Wait{brokertest.Held()[0], brokertest.Parked(sse.ParkInMemory)}
 	for _, e := range endings {
@@ -100,8 +103,8 @@ func testRequestAfter(t *testing.T, f *brokertest.Fixture, e ending) {
 	}
 	f.Broker.Select = func(*http.Request) (sse.Selection, error) { return e.sel, nil }
 	f.Options.Configure = func(server *http.Server) { f.Broker.Attach(server) }
-	ended := 0
-	f.Broker.OnDisconnect = func(sse.Subscriber, error) { ended++ }
+	var ended []error
+	f.Broker.OnDisconnect = func(_ sse.Subscriber, err error) { ended = append(ended, err) }
 	f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			f.Broker.ServeHTTP(w, r)
@@ -120,8 +123,11 @@ func testRequestAfter(t *testing.T, f *brokertest.Fixture, e ending) {
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	synctest.Wait()
-	if ended != 1 {
-		t.Fatalf("%d streams have ended, want 1", ended)
+	if len(ended) != 1 {
+		t.Fatalf("%d streams have ended, want 1", len(ended))
+	}
+	if text := ended[0].Error(); !strings.HasPrefix(text, e.reason.Error()) || strings.Count(text, "sse: ") != 1 {
+		t.Errorf("the stream ended with %q, want %q as its only reason", text, e.reason)
 	}
 	if resp.Close || err != nil {
 		return // no client or proxy uses the connection again
@@ -130,6 +136,26 @@ func testRequestAfter(t *testing.T, f *brokertest.Fixture, e ending) {
 	if _, err := http.ReadResponse(r, nil); err != nil {
 		t.Errorf("a POST on the connection of the ended stream: %v", err)
 	}
+}
+
+// If the application ends the context of a request with a cause, OnDisconnect receives
+// ErrClosed with that cause.
+func TestCauseOfRequestContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &brokertest.Fixture{T: t}
+		ends := brokertest.RecordEnds(&f.Broker)
+		signedOut := errors.New("the user has signed out")
+		f.ServeAround(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeoutCause(r.Context(), time.Minute, signedOut)
+			defer cancel()
+			f.Broker.ServeHTTP(w, r.WithContext(ctx))
+		}))
+		f.Listen("", func(c *sse.Client) { c.MaxRetries = -1 })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		ends.Want(t, sse.ErrClosed, 1)
+		ends.Want(t, signedOut, 1)
+	})
 }
 
 // A stream ends at Expires or in the last tenth of MaxAge, whichever is earlier,

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -166,86 +168,181 @@ func TestStallIsFreed(t *testing.T) {
 	})
 }
 
-// LagSkip and LagLatest skip nothing if a subscriber is only one event behind, however
-// large that event is.
-func TestSkipOfNothing(t *testing.T) {
-	for _, lag := range []sse.LagPolicy{sse.LagSkip, sse.LagLatest} {
-		synctest.Test(t, func(t *testing.T) {
-			f := &brokertest.Fixture{T: t}
-			f.Serve()
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			sel := sse.Selection{Topics: []string{"a"}, Lag: lag, MaxLagBytes: 100}
-			var got []sse.Event
-			var wait bool
-			go func() {
-				for event, err := range f.Broker.Subscribe(ctx, sel, sse.Start{}) {
-					if err != nil {
-						return
+// A subscriber that is exactly MaxLag events or MaxLagBytes behind receives all events.
+// With one event or byte more, it ends with ErrLagging. An event counts once for each
+// selected topic.
+func TestLagLimits(t *testing.T) {
+	const size = int64(len("22\r\nid: ~1.0123456789abcdef\ndata: x\n\n\r\n")) // of an event
+	a, ab := []string{"a"}, []string{"a", "b"}
+	for _, test := range []struct {
+		name           string
+		sel            sse.Selection
+		topics         []string // of each event
+		events, others int      // numbers of the events, and of unselected events before them
+		want           error
+	}{
+		{"MaxLag", sse.Selection{Topics: a, MaxLag: 3}, a, 3, 9, nil},
+		{"above MaxLag", sse.Selection{Topics: a, MaxLag: 3}, a, 4, 0, sse.ErrLagging},
+		{"MaxLag in two topics", sse.Selection{Topics: ab, MaxLag: 4}, ab, 2, 9, nil},
+		{"above MaxLag in two topics", sse.Selection{Topics: ab, MaxLag: 3}, ab, 2, 0, sse.ErrLagging},
+		{"MaxLagBytes", sse.Selection{Topics: a, MaxLag: -1, MaxLagBytes: 3 * size}, a, 3, 0, nil},
+		{"above MaxLagBytes", sse.Selection{Topics: a, MaxLag: -1, MaxLagBytes: 3*size - 1}, a, 3, 0,
+			sse.ErrLagging},
+		{"default", sse.Selection{Topics: a}, a, 4096, 0, nil},
+		{"above the default", sse.Selection{Topics: a}, a, 4097, 0, sse.ErrLagging},
+		{"no limit", sse.Selection{Topics: a, MaxLag: -1, MaxLagBytes: -1}, a, 4097, 0, nil},
+	} {
+		for _, subscribers := range []int{1, 9} { // a publisher itself wakes up to 8
+			t.Run(fmt.Sprint(test.name, ", ", subscribers), func(t *testing.T) {
+				var broker sse.Broker
+				publishAll(t, &broker, "first a")
+				var loops []*slowLoop
+				for range subscribers {
+					loops = append(loops, newSlowLoop(t, &broker, test.sel))
+				}
+				entries := slices.Repeat([]sse.Entry{{Topics: []string{"other"}}}, test.others)
+				event := sse.Entry{Topics: test.topics, Event: sse.Event{Data: "x"}}
+				entries = append(entries, slices.Repeat([]sse.Entry{event}, test.events)...)
+				if _, err := broker.Append(t.Context(), sse.AppendRequest{Entries: entries}); err != nil {
+					t.Fatal(err)
+				}
+				for _, l := range loops {
+					var err error
+					for i := 0; i < test.events && err == nil; i++ {
+						_, err, _ = l.pull()
 					}
-					if got = append(got, event); len(got) > 10 {
-						return
-					}
-					if wait {
-						time.Sleep(time.Second)
+					if !errors.Is(err, test.want) {
+						t.Fatalf("the subscription ended with %v, want %v", err, test.want)
 					}
 				}
-			}()
-			synctest.Wait()
-			wait = true
-			f.Publish("first", "a")
-			synctest.Wait()
-			f.Publish(strings.Repeat("x", 1000), "a")
-			time.Sleep(time.Minute)
-			synctest.Wait()
-			if data := brokertest.DataAndGaps(got); len(data) != 2 || data[0] != "first" || len(data[1]) != 1000 {
-				t.Errorf("%s: got %.60q, want two events", lag, data)
+			})
+		}
+	}
+}
+
+// skipping is a case of TestLagSkips. The words of an event in published and later are its
+// data and its topics.
+type skipping struct {
+	name      string
+	lag       sse.LagPolicy
+	retained  int      // if not 0, older events are only in the log
+	published []string // while the subscriber is busy with an event on the topic a
+	forget    string   // topic of which all events are then removed, or empty
+	want      []string
+	later     []string // published after the first of want was received, and before "end e"
+	dropped   int      // sum of the numbers that OnDrop receives
+}
+
+var skippings = []skipping{
+	{name: "latest", lag: sse.LagLatest, published: []string{"1 b", "2 a", "3 a", "4 c"},
+		want: []string{"gap: lagging", "1", "3", "4"}, dropped: 1},
+	{name: "latest, nothing to skip", lag: sse.LagLatest,
+		published: []string{"1 a", "2 b", "3 c", "4 d"}, want: []string{"1", "2", "3", "4"}},
+	{name: "latest, with events on several topics", lag: sse.LagLatest,
+		published: []string{"1 a b", "2 c a", "3 a unselected", "4 a"},
+		want:      []string{"gap: lagging", "1", "2", "4"}, dropped: 1},
+	{name: "latest, and all later events", lag: sse.LagLatest,
+		published: []string{"1 b", "2 a", "3 a", "4 e"}, later: []string{"5 a", "6 a"},
+		want: []string{"gap: lagging", "1", "5", "6"}, dropped: 3},
+	{name: "latest, with older events in a log", lag: sse.LagLatest, retained: 4,
+		published: []string{"1 c", "2 a", "3 b", "4 a", "5 a", "6 a", "7 a"},
+		want:      []string{"gap: lagging", "1", "3", "7"}, dropped: 4},
+	{name: "latest, nothing to skip, with a log", lag: sse.LagLatest, retained: 4,
+		published: []string{"1 a", "2 b", "3 c", "4 d"}, want: []string{"1", "2", "3", "4"}},
+	{name: "newest, after a gap for the same events", lag: sse.LagSkip, published: []string{"1 a", "2 a", "3 a", "4 b"},
+		forget: "b", want: []string{"gap: trimmed"}, dropped: 3},
+	{name: "newest, all others removed", lag: sse.LagSkip,
+		published: []string{"1 a b", "2 a b", "3 a b", "4 a b"}, forget: "b", later: []string{"5 a"},
+		want: []string{"gap: trimmed", "5"}},
+	{name: "latest, all others removed", lag: sse.LagLatest,
+		published: []string{"1 a b", "2 a b", "3 a b", "4 a b"}, forget: "b", later: []string{"5 a"},
+		want: []string{"gap: trimmed", "5"}},
+	{name: "newest, only one event", lag: sse.LagSkip, published: []string{largeData + " a"},
+		want: []string{largeData}},
+	{name: "latest, only one event", lag: sse.LagLatest, published: []string{largeData + " a"},
+		want: []string{largeData}},
+}
+
+var largeData = strings.Repeat("x", 1000)
+
+// If a subscriber exceeds MaxLag or MaxLagBytes, LagSkip skips all events before the
+// newest, and LagLatest skips the events for which each selected topic has a newer event.
+// A gap precedes the other events, unless the client has received a gap for the skipped
+// events already. OnDrop receives the number of skipped events.
+func TestLagSkips(t *testing.T) {
+	for _, test := range skippings {
+		t.Run(test.name, func(t *testing.T) {
+			dropped := 0
+			broker := sse.Broker{OnDrop: func(_ sse.Subscriber, events int) { dropped += events }}
+			if test.retained > 0 {
+				broker.Log, broker.Retention.Events = brokertest.NewFakeLog(), test.retained
+				t.Cleanup(func() { _ = broker.Shutdown(context.Background()) })
+			}
+			publishAll(t, &broker, "first a")
+			topics := []string{"a", "b", "c", "d", "e"}
+			l := newSlowLoop(t, &broker,
+				sse.Selection{Topics: topics, Lag: test.lag, MaxLag: 3, MaxLagBytes: 500})
+			last := publishAll(t, &broker, test.published...)
+			if test.forget != "" {
+				if err := broker.Forget(t.Context(), test.forget, last); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := []string{l.take()}
+			publishAll(t, &broker, append(test.later, "end e")...)
+			for got[len(got)-1] != "end" {
+				got = append(got, l.take())
+			}
+			if want := slices.Concat(test.want, []string{"end"}); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if dropped != test.dropped {
+				t.Errorf("OnDrop was called for %d events, want %d", dropped, test.dropped)
 			}
 		})
 	}
 }
 
-// A subscriber that exceeds MaxLagBytes ends with ErrLagging, however few
-// events it is behind.
-func TestLagInBytes(t *testing.T) {
-	for _, tt := range []struct {
-		size int
-		want error
-	}{{300, nil}, {600, sse.ErrLagging}} {
-		synctest.Test(t, func(t *testing.T) {
-			var broker sse.Broker
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var reason error
-			done, busy := make(chan struct{}), make(chan struct{})
-			go func() {
-				defer close(done)
-				for event, err := range broker.Subscribe(ctx, sse.Selection{MaxLagBytes: 2000}, sse.Start{}) {
-					if err != nil {
-						reason = err
-					} else if event.Data == "first" {
-						<-busy
-					}
-				}
-			}()
-			synctest.Wait()
-			data := strings.Repeat("x", tt.size)
-			for _, data := range []string{"first", data, data, data, data} {
-				if _, err := broker.Publish(ctx, sse.Event{Data: data}); err != nil {
-					t.Fatal(err)
-				}
-				synctest.Wait()
-			}
-			close(busy)
-			synctest.Wait()
-			if !errors.Is(reason, tt.want) || tt.want == nil && reason != nil {
-				t.Errorf("after 4 events of %d bytes the subscription ended with %v, want %v",
-					tt.size, reason, tt.want)
-			}
-			cancel()
-			<-done
-		})
+// slowLoop is a loop over Broker.Subscribe that takes an event only when pull is called.
+// The events after that event count as lag.
+type slowLoop struct {
+	t    *testing.T
+	pull func() (sse.Event, error, bool)
+}
+
+// newSlowLoop returns a slowLoop that has taken the newest event.
+func newSlowLoop(t *testing.T, b *sse.Broker, sel sse.Selection) *slowLoop {
+	t.Helper()
+	pull, stop := iter.Pull2(b.Subscribe(t.Context(), sel, sse.Start{Last: 1}))
+	t.Cleanup(stop)
+	l := &slowLoop{t, pull}
+	l.take()
+	return l
+}
+
+// take takes the next event. It returns the data of the event, or for a gap "gap: " and
+// its reason.
+func (l *slowLoop) take() string {
+	l.t.Helper()
+	event, err, _ := l.pull()
+	if err != nil {
+		l.t.Fatal(err)
 	}
+	return brokertest.DataAndGaps([]sse.Event{event})[0]
+}
+
+// publishAll publishes events, and returns the position of the last one. The words of
+// each event are its data and its topics.
+func publishAll(t *testing.T, b *sse.Broker, events ...string) (last sse.Position) {
+	t.Helper()
+	for _, event := range events {
+		words := strings.Fields(event)
+		var err error
+		if last, err = b.Publish(t.Context(), sse.Event{Data: words[0]}, words[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return last
 }
 
 // MaxLag does not apply to a subscriber that has not caught up yet: such a subscriber

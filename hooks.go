@@ -46,11 +46,8 @@ func (h *hooks) describe(s *subscriber) Subscriber {
 
 // disconnectReason returns the error for OnDisconnect. This is cause if cause wraps
 // one of the reasons that [Broker] documents. Otherwise the error wraps ErrClosed
-// and cause. A nil cause means that a hook or a filter has panicked.
+// and cause.
 func disconnectReason(cause error) error {
-	if cause == nil {
-		return ErrClosed
-	}
 	for _, reason := range [...]error{
 		ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked, ErrExpired, ErrClosed,
 	} {

@@ -1,6 +1,10 @@
 package sse
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // checkLag applies the lag policy if the subscriber is too far behind.
 func (s *subscriber) checkLag(w *window, b *batch) {
@@ -17,28 +21,36 @@ func (s *subscriber) checkLag(w *window, b *batch) {
 	}
 }
 
-// behind reports whether the subscriber exceeds its lag limits. A subscriber
-// exceeds no limit while it is idle, or as long as it has never reached the newest
-// event.
+// behind reports whether the subscriber exceeds its lag limits. A subscriber exceeds
+// no limit as long as it has never reached the newest event. The subscriber must not
+// be idle.
 func (s *subscriber) behind(w *window) bool {
-	if !s.caughtUp || s.idle {
-		return false
-	}
-	maxLag, maxBytes := s.opts.maxLag, s.opts.maxLagBytes
-	if maxLag < 0 && maxBytes < 0 {
+	if !s.caughtUp {
 		return false
 	}
 	seq := max(s.cursor.Seq, s.conflateThrough)
-	if links := s.links(); len(links) == 1 {
-		// These counts are never too low, and take no search. In most cases they
-		// already show that no limit is exceeded.
-		after := w.last.Seq - min(seq, w.last.Seq)
-		if (maxLag < 0 || after <= uint64(maxLag)) && (maxBytes < 0 || links[0].size() <= maxBytes) {
-			return false
-		}
+	// If the subscriber has one chain, these counts are never too low, and take no
+	// search. In most cases they already show that no limit is exceeded.
+	if links := s.links(); len(links) == 1 &&
+		!s.opts.exceedsLag(int64(w.last.Seq-seq), links[0].size()) {
+		return false
 	}
 	events, bytes := s.lag(seq)
-	return maxLag >= 0 && events > maxLag || maxBytes >= 0 && bytes > maxBytes
+	return s.opts.exceedsLag(int64(events), bytes)
+}
+
+// exceedsLag reports whether a number of events or bytes exceeds the lag limits.
+func (o *deliveryOptions) exceedsLag(events, bytes int64) bool {
+	return events > o.maxLag || bytes > o.maxLagBytes
+}
+
+// lagLimit returns the value of a lag limit of a Selection: standard if n is zero, and
+// the largest number, which is no limit, if n is negative.
+func lagLimit(n, standard int64) int64 {
+	if n < 0 {
+		return math.MaxInt64
+	}
+	return cmp.Or(n, standard)
 }
 
 // lag returns the number of events after a sequence, and their bytes. An event
@@ -52,62 +64,55 @@ func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
 	return events, bytes
 }
 
-// skipToNewest skips every selected event before the newest, and sets a gap.
+// skipToNewest skips every selected event before the newest, and sets a gap. If there
+// is nothing to skip, it sets no gap. If events were removed, checkLoss finds the loss.
 func (s *subscriber) skipToNewest(w *window, b *batch) {
 	w.merge.start(s.chains(w), s.cursor.Seq)
-	first := w.merge.next()
-	newest := first
-	for e := first; e != nil; e = w.merge.next() {
-		newest = e
+	var skipped *entry // the newest of the skipped events
+	for e, next := w.merge.next(), w.merge.next(); next != nil; e, next = next, w.merge.next() {
+		skipped = e
 		b.dropped++
 	}
-	if b.dropped--; newest == first {
-		b.dropped = 0
-		return // nothing to skip; if events were removed, checkLoss finds the loss
+	if skipped != nil {
+		p := skipped.position(w.epoch)
+		s.skipTo(p, p)
 	}
-	before := w.positionBefore(newest)
-	s.skipTo(before, before)
 }
 
-// skipToLatest skips every event that is superseded (all of its selected topics
-// have a newer event), and sets a gap.
+// skipToLatest skips every event that is superseded (all of its selected topics have a
+// newer event), and sets a gap. It moves the cursor past the superseded events before
+// the first other event. dropSuperseded skips the rest after they were read.
 func (s *subscriber) skipToLatest(w *window, b *batch) {
-	if s.cursor.Seq < w.base.Seq {
-		// The latest event of a topic may be in the log only. So the cursor does
-		// not move, and dropSuperseded skips events after they were read.
-		s.skipTo(s.cursor, w.last)
-		s.conflateThrough = w.last.Seq
-		return
-	}
-	w.merge.start(s.chains(w), s.cursor.Seq)
-	var first *entry
-	for e := w.merge.next(); e != nil; e = w.merge.next() {
-		if s.superseded(e) {
+	to := s.cursor
+	// If the cursor is before the window, the latest event of a topic may be in the log
+	// only. So the cursor does not move.
+	if s.cursor.Seq >= w.base.Seq {
+		w.merge.start(s.chains(w), s.cursor.Seq)
+		e := w.merge.next()
+		for ; e != nil && s.superseded(e); e = w.merge.next() {
+			to = e.position(w.epoch)
 			b.dropped++
-		} else if first == nil {
-			first = e
+		}
+		for e != nil && !s.superseded(e) {
+			e = w.merge.next()
+		}
+		if b.dropped == 0 && e == nil {
+			return // nothing to skip
 		}
 	}
-	if b.dropped == 0 {
-		return
-	}
-	s.skipTo(w.positionBefore(first), w.last)
+	s.skipTo(to, w.last)
 	s.conflateThrough = w.last.Seq
 }
 
 // skipTo moves the cursor to a position, and sets a gap that ends at through. It
 // sets no gap if the client has already received a gap up to through, or accepts
-// such losses. If another gap is still to be sent, that gap covers the skipped
-// events.
+// such losses.
 func (s *subscriber) skipTo(to, through Position) {
-	if s.gap == nil && through.Seq > s.knownLossSeq {
-		s.gap = &Gap{Asked: s.gapStart(), Available: through.String(), Why: GapLagging}
+	asked, known := s.gapStart(), s.knownLossSeq
+	if s.noteKnownLoss(through); s.knownLossSeq != known {
+		s.gap = &Gap{Asked: asked, Available: through.String(), Why: GapLagging}
 	}
-	if to.Seq > s.cursor.Seq {
-		s.cursor = to
-	}
-	s.noteKnownLoss(through)
-	s.conflateThrough = 0
+	s.cursor = to
 }
 
 // dropSuperseded removes from b the superseded entries up to the sequence

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -87,31 +88,90 @@ func (s *sink) has(text string) bool {
 	return bytes.Contains(s.buf, []byte(text))
 }
 
-// A loop does the work for several streams in one batch. Before it calls a hook, it
-// writes the output of the streams that come earlier in the batch.
+// countingPoller counts the calls of WriteAll.
+type countingPoller struct {
+	*polltest.Fake
+	writes int
+}
+
+func (c *countingPoller) WriteAll(outs []*poll.Output) {
+	c.writes++
+	c.Fake.WriteAll(outs)
+}
+
+// A loop does the work for several streams in one batch, and writes all its output at
+// once. But before it calls a hook, it writes the output of the streams that come earlier
+// in the batch.
 func TestHookDelaysNoEarlierStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hold := make(chan struct{})
-		broker := &Broker{OnDisconnect: func(Subscriber, error) { <-hold }}
-		h := newLoopHost(broker, polltest.NewFake())
-		first, second := h.listen(t), h.listen(t)
-		c := &broker.state
-		event := Event{Data: "before the hook"}
-		d := newDraft(&event)
-		c.mu.Lock() // until both streams have work, so that both are in one batch
-		c.window.publish(&d, defaultTopics, time.Now())
-		c.wakeSubscriber(c.subscribers[0])
-		c.endLocked(c.subscribers[1], ErrKicked)
-		c.mu.Unlock()
-		synctest.Wait()
-		if !first.has(event.Data) {
-			t.Error("the event waits for the hook of another stream")
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // so that there is one loop
+	hooks := map[string]func(b *Broker, hook func()){
+		"no hook":      func(*Broker, func()) {},
+		"OnDisconnect": func(b *Broker, hook func()) { b.OnDisconnect = func(Subscriber, error) { hook() } },
+		"OnGap":        func(b *Broker, hook func()) { b.OnGap = func(Subscriber, Gap) { hook() } },
+		"OnDrop":       func(b *Broker, hook func()) { b.OnDrop = func(Subscriber, int) { hook() } },
+	}
+	for _, work := range []streamWork{
+		{"event", 1, false, 1, nil},
+		{"lag", 2, false, 2, []string{"OnGap", "OnDrop"}}, // a gap, then the second event
+		{"end", 1, true, 1, []string{"OnDisconnect"}},
+	} {
+		for name, set := range hooks {
+			t.Run(work.name+", "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					broker, p := &Broker{}, &countingPoller{Fake: polltest.NewFake()}
+					before, want, wantBefore := 0, work.writes, 0
+					set(broker, func() { before = p.writes })
+					if slices.Contains(work.calls, name) {
+						want, wantBefore = want+1, 1
+					}
+					work.do(t, broker, p)
+					if p.writes != want || before != wantBefore {
+						t.Errorf("%d writes, %d of them before the hook; want %d and %d",
+							p.writes, before, want, wantBefore)
+					}
+				})
+			})
 		}
-		close(hold)
+	}
+}
+
+// streamWork is the work for the second of two parked streams: it receives an event, lags
+// by two events, or ends. The first stream receives the events.
+type streamWork struct {
+	name   string
+	events int
+	end    bool
+	writes int      // calls of WriteAll, unless a hook is called
+	calls  []string // hooks that are called if they are set
+}
+
+// do makes the work for both streams in one batch, and waits until it is done.
+func (work *streamWork) do(t *testing.T, b *Broker, p *countingPoller) {
+	t.Helper()
+	var sel Selection
+	b.Select = func(*http.Request) (Selection, error) { return sel, nil }
+	h := newLoopHost(b, p)
+	first := h.listen(t)
+	sel = Selection{Lag: LagSkip, MaxLag: 1}
+	second := h.listen(t)
+	t.Cleanup(func() {
 		if err := h.close(first, second); err != nil {
 			t.Error(err)
 		}
 	})
+	p.writes = 0
+	st := &b.state
+	st.mu.Lock()
+	for range work.events {
+		d := newDraft(&Event{Data: "x"})
+		st.window.publish(&d, defaultTopics, time.Now())
+	}
+	st.wakeSubscriber(st.subscribers[0])
+	if st.wakeSubscriber(st.subscribers[1]); work.end {
+		st.endLocked(st.subscribers[1], ErrKicked)
+	}
+	st.mu.Unlock()
+	synctest.Wait()
 }
 
 // A stream whose OnConnect still runs when Shutdown returns ends as soon as

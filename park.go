@@ -194,7 +194,7 @@ func (l *loops) adopt(p *parked, conn net.Conn, pending *pendingStream) error {
 	defer func() {
 		if !p.connected { // OnConnect has panicked
 			p.loop.poller.Close(fd) // the loop does not use fd yet
-			st.disconnect(&p.subscriber, nil)
+			st.disconnect(&p.subscriber, ErrClosed)
 			st.mu.Lock()
 			p.loop.remove(p)
 			st.mu.Unlock()

@@ -226,7 +226,7 @@ func (b *Broker) hold(st *state, w http.ResponseWriter, r *http.Request, p *pend
 		_ = stream.Close()
 		return
 	}
-	var cause error
+	cause := ErrClosed // if a hook or the filter panics
 	defer stream.Close()
 	defer func() { st.disconnect(s, cause) }()
 	st.hooks.callOnConnect(s)

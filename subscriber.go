@@ -109,8 +109,8 @@ type subscriber struct {
 type deliveryOptions struct {
 	lagPolicy   LagPolicy
 	lossPolicy  LossPolicy
-	maxLag      int
-	maxLagBytes int64
+	maxLag      int64 // in events; math.MaxInt64 if there is no limit
+	maxLagBytes int64 // in bytes; likewise
 	withTopic   bool
 	cursorForm  CursorForm
 	filter      func(*Entry) bool
@@ -129,20 +129,15 @@ func (o *deliveryOptions) equal(p *deliveryOptions) bool {
 func newDeliveryOptions(sel *Selection, cursor CursorForm) deliveryOptions {
 	o := deliveryOptions{
 		lagPolicy: sel.Lag, lossPolicy: sel.Loss, withTopic: sel.WithTopic, filter: sel.Filter,
-		maxLag: sel.MaxLag, maxLagBytes: sel.MaxLagBytes,
-		cursorForm: cmp.Or(sel.Cursor, cursor, CursorEvent),
+		maxLag:      lagLimit(int64(sel.MaxLag), defaultMaxLag),
+		maxLagBytes: lagLimit(sel.MaxLagBytes, defaultMaxLagBytes),
+		cursorForm:  cmp.Or(sel.Cursor, cursor, CursorEvent),
 	}
 	if o.lagPolicy == "" {
 		o.lagPolicy = LagDisconnect
 	}
 	if o.lossPolicy == "" {
 		o.lossPolicy = LossRetained
-	}
-	if o.maxLag == 0 {
-		o.maxLag = defaultMaxLag
-	}
-	if o.maxLagBytes == 0 {
-		o.maxLagBytes = defaultMaxLagBytes
 	}
 	return o
 }

@@ -199,20 +199,20 @@ var list = []mutant{
 	// Falling behind.
 	{
 		name: "the lag policy is never applied", file: "lag.go",
-		old: "if !s.caughtUp || s.idle {", new: "if !s.caughtUp || s.idle || s.caughtUp {",
+		old: "if !s.caughtUp {", new: "if !s.caughtUp || s.caughtUp {",
 	},
 	{
 		name: "a subscriber that is still catching up counts as lagging", file: "lag.go",
-		old: "if !s.caughtUp || s.idle {", new: "if s.idle {",
+		old: "if !s.caughtUp {", new: "if false {",
 	},
 	{
 		name: "LagSkip skips the newest event", file: "lag.go",
-		old: "before := w.positionBefore(newest)", new: "before := newest.position(w.epoch)",
+		old: "p := skipped.position(w.epoch)", new: "p := w.last",
 	},
 	{
 		name: "the first gap of a lagging subscriber is not sent", file: "lag.go",
-		old: "if s.gap == nil && through.Seq > s.knownLossSeq {",
-		new: "if s.gap == nil && s.knownLossSeq > 0 && through.Seq > s.knownLossSeq {",
+		old: "s.noteKnownLoss(through); s.knownLossSeq != known {",
+		new: "s.noteKnownLoss(through); known > 0 && s.knownLossSeq != known {",
 	},
 	{
 		name: "LagLatest delivers superseded events", file: "lag.go",
