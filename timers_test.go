@@ -174,8 +174,10 @@ func TestWheelRemoves(t *testing.T) {
 // counted, and no timer is set.
 func TestNothingIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broker := &Broker{MaxPerRemote: 2, MaxPerKey: 2, MaxAge: time.Hour}
-		broker.Select = func(*http.Request) (Selection, error) { return Selection{Key: "a"}, nil }
+		broker := &Broker{MaxPerRemote: 2, MaxPerKey: 2}
+		broker.Select = func(*http.Request) (Selection, error) {
+			return Selection{Key: "a", Expires: time.Now().Add(time.Hour)}, nil
+		}
 		st, err := broker.start(t.Context())
 		if err != nil {
 			t.Fatal(err)
