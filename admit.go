@@ -44,7 +44,7 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 	if err := st.checkTopicCount(len(sel.Topics) + len(sel.Patterns)); err != nil {
 		return nil, err
 	}
-	s := &subscriber{opts: st.deliveryOptions(sel), wheelSlot: -1}
+	s := &subscriber{opts: st.deliveryOptions(sel)}
 	s.setInfo(subscriberInfo{key: sel.Key, remote: remote, expires: st.expiry(sel.Expires)})
 	gap, err := st.locate(ctx, s, sel, start)
 	if err != nil {

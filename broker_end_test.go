@@ -307,6 +307,28 @@ func TestExpiryCutsBlockedWrite(t *testing.T) {
 	}
 }
 
+// When other streams have left, the last stream still receives its heartbeats, and ends
+// when it expires.
+func TestTimersAfterOthersHaveLeft(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		start := time.Now()
+		expiresAt(f, start.Add(time.Minute))
+		f.Broker.Streams.Heartbeat, f.Broker.Cursor = 16*time.Second, sse.CursorOff
+		f.Serve()
+		last := listenRaw(t, f, "", nil)
+		listenRaw(t, f, "", nil)
+		f.Broker.Kick(func(s sse.Subscriber) bool { return s.ID == 2 })
+		time.Sleep(time.Minute)
+		want := []time.Duration{0, 16 * time.Second, 32 * time.Second, 48 * time.Second}
+		if got := last.takeHeartbeats(start); !slices.Equal(got, want) {
+			t.Errorf("the heartbeats came after %v, want %v", got, want)
+		}
+		if left := f.Broker.Subscribers(); len(left) != 0 {
+			t.Errorf("got subscribers %+v after a minute, want none", left)
+		}
+	})
+}
+
 // A stream may expire after it has taken an event and before the event is written. The
 // event is then not written. Here a slow Filter delays the write.
 func TestExpiryDuringFilter(t *testing.T) {

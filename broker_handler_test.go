@@ -306,6 +306,15 @@ func TestStreamLimits(t *testing.T) {
 			[]string{"remote=10.0.0.1:1", "remote=10.0.0.1:2"}, "remote=10.0.0.1:3",
 			"sse: there are 2 subscribers from 10.0.0.1 already, which is the limit",
 			[]string{"remote=10.0.0.2:1", "remote=[::1]:1"}},
+		{"total of one", func(b *sse.Broker) { b.MaxSubscribers = 1 }, []string{""}, "",
+			"sse: there are 1 subscribers already, which is the limit", nil},
+		{"one address in two forms", func(b *sse.Broker) { b.MaxPerRemote = 1 },
+			[]string{"remote=10.0.0.1:1"}, "remote=[::ffff:10.0.0.1]:2",
+			"sse: there are 1 subscribers from 10.0.0.1 already, which is the limit",
+			[]string{"remote=[::ffff:10.0.0.2]:2"}},
+		{"no IP address", func(b *sse.Broker) { b.MaxPerRemote = 1 }, []string{"remote=pipe"}, "remote=pipe",
+			"sse: there are 1 subscribers from pipe already, which is the limit",
+			[]string{"remote=other", "remote=host:1"}},
 		{"key", func(b *sse.Broker) { b.MaxPerKey = 2 },
 			[]string{"key=a&remote=10.0.0.1:1", "key=a&remote=10.0.0.2:1"}, "key=a&remote=10.0.0.3:1",
 			"sse: there are 2 subscribers with this key already, which is the limit",
@@ -339,6 +348,9 @@ func TestStreamLimits(t *testing.T) {
 					t.Helper()
 					for range 4 { // a refused stream is not counted
 						resp := open(test.refused)
+						if resp.StatusCode == http.StatusOK {
+							t.Fatalf("%s: %s, want 503", when, resp.Status)
+						}
 						body, _ := io.ReadAll(resp.Body)
 						text := strings.TrimSpace(string(body))
 						if resp.StatusCode != http.StatusServiceUnavailable || text != test.text ||

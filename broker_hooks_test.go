@@ -293,8 +293,9 @@ func TestShutdownWhileHookPublishes(t *testing.T) {
 
 // rawStream collects the body of a stream, as bytes.
 type rawStream struct {
-	mu   sync.Mutex // guards body
-	body []byte
+	mu         sync.Mutex // guards the following
+	body       []byte
+	heartbeats []time.Time // times at which the stream received only an empty comment
 }
 
 // listenRaw requests a stream and collects its bytes, up to its end. If begin is not
@@ -325,6 +326,9 @@ func (s *rawStream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.body = append(s.body, p...)
+	if string(p) == ":\n" {
+		s.heartbeats = append(s.heartbeats, time.Now())
+	}
 	return len(p), nil
 }
 
@@ -338,6 +342,20 @@ func (s *rawStream) take() string {
 	body := string(s.body)
 	s.body = nil
 	return body
+}
+
+// takeHeartbeats is like take, but returns the times at which the stream received a
+// heartbeat, from start.
+func (s *rawStream) takeHeartbeats(start time.Time) []time.Duration {
+	s.take()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var times []time.Duration
+	for _, at := range s.heartbeats {
+		times = append(times, at.Sub(start))
+	}
+	s.heartbeats = nil
+	return times
 }
 
 // Every stream that is connected receives a comment once, after the events that

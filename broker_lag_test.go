@@ -140,30 +140,116 @@ func numbers(from, to int) []string {
 	return texts
 }
 
-// A subscriber that accepts no bytes for WriteTimeout is removed. The broker checks
-// parked streams only about once a second (at each tick of the timer wheel), so a
-// parked subscriber may be removed up to a second later.
+// A subscriber that accepts no bytes for WriteTimeout is removed. The broker checks a
+// parked stream only at the next tick: a sixteenth of the heartbeat interval, but at
+// most a second, and a second without heartbeats. Ticks are counted from the time at
+// which the first stream begins.
 func TestStallIsFreed(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
-		f.Broker.Streams.WriteTimeout = 5 * time.Second
-		ends := brokertest.RecordEnds(&f.Broker)
-		f.Serve()
-		const n = 100
-		f.Readers(n, "")
-		time.Sleep(7 * time.Second)
-		start := time.Now()
-		f.Publish(brokertest.Numbered(0, 1<<20))
-		time.Sleep(15*time.Second + 6*time.Second)
-		ends.Want(t, sse.ErrPeerGone, n)
-		for _, at := range ends.Times() {
-			waited := at.Sub(start)
-			if f.Broker.Park && (waited < 5*time.Second || waited > 6*time.Second) ||
-				!f.Broker.Park && waited != 5*time.Second {
-				t.Fatalf("a subscriber was removed after %v, want 5s, or up to 6s if parked", waited)
+	const n, ms = 20, 1e6
+	for _, test := range []struct {
+		heartbeat, timeout time.Duration
+		publish            time.Duration // time of the event that the subscribers do not read
+		held, parked       time.Duration // how long the subscribers then stay
+	}{
+		{0, 5000 * ms, 7000 * ms, 5000 * ms, 5187.5 * ms}, // until the end of tick 13
+		{16_000 * ms, 5000 * ms, 7000 * ms, 5000 * ms, 5000 * ms},
+		{16_000 * ms, 5000 * ms, 7500 * ms, 5000 * ms, 5500 * ms},
+		{1000 * ms, 5000 * ms, 7000 * ms, 6000 * ms, 5000 * ms}, // held: with a grace of a second
+		{-1, 5000 * ms, 7250 * ms, 5000 * ms, 5750 * ms},
+		{-1, 100_000 * ms, 7000 * ms, 100_000 * ms, 100_000 * ms},
+		{-1, 1, 7500 * ms, 1, 500 * ms},
+	} {
+		inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+			f.Broker.Streams.Heartbeat, f.Broker.Streams.WriteTimeout = test.heartbeat, test.timeout
+			ends := brokertest.RecordEnds(&f.Broker)
+			f.Serve()
+			f.Readers(n, "")
+			time.Sleep(test.publish)
+			start := time.Now()
+			f.Publish(brokertest.Numbered(0, 1<<20))
+			time.Sleep(10 * time.Minute)
+			ends.Want(t, sse.ErrPeerGone, n)
+			want := test.held
+			if f.Broker.Park {
+				want = test.parked
 			}
+			for _, at := range ends.Times() {
+				if stayed := at.Sub(start); stayed != want {
+					t.Fatalf("%+v: a subscriber was removed after %v, want %v", test, stayed, want)
+				}
+			}
+			if left := f.Broker.Subscribers(); len(left) != 0 {
+				t.Errorf("%d subscribers are left", len(left))
+			}
+		})
+	}
+}
+
+// An event postpones the next heartbeat. After a blocked write, the heartbeats continue
+// at the same interval, however long WriteTimeout is. A heartbeat that was due during the
+// write is sent after it if the stream is held, and not sent if the stream is parked.
+func TestHeartbeatAfterBlockedWrite(t *testing.T) {
+	const second = time.Second
+	for _, test := range []struct {
+		heartbeat, writeTimeout time.Duration
+		held, parked            []time.Duration
+	}{
+		{16 * second, time.Hour, []time.Duration{36 * second, 56 * second, 72 * second},
+			[]time.Duration{33 * second, 56 * second, 72 * second}},
+		{16 * second, -1, []time.Duration{36 * second, 56 * second, 72 * second},
+			[]time.Duration{33 * second, 56 * second, 72 * second}},
+		{-1, 30 * second, nil, nil},
+		{-1, -1, nil, nil},
+	} {
+		inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+			f.Broker.Streams.Heartbeat, f.Broker.Streams.WriteTimeout = test.heartbeat, test.writeTimeout
+			f.Broker.Cursor = sse.CursorOff
+			f.Serve()
+			start := time.Now()
+			begin := make(chan struct{})
+			s := listenRaw(t, f, "", begin)
+			time.Sleep(second)
+			f.Publish(strings.Repeat("x", 8<<20)) // more than an HTTP/2 client reads ahead
+			time.Sleep(19 * second)
+			close(begin)
+			s.takeHeartbeats(start)
+			time.Sleep(20 * second)
+			f.Publish("y")
+			time.Sleep(40 * second)
+			want := test.held
+			if f.Broker.Park {
+				want = test.parked
+			}
+			if got := s.takeHeartbeats(start); !slices.Equal(got, want) {
+				t.Errorf("%v, %v: the heartbeats came after %v, want %v", test.heartbeat,
+					test.writeTimeout, got, want)
+			}
+		})
+	}
+}
+
+// A heartbeat that is due while a slow filter runs is sent when the filter has rejected
+// the event, even if a second event follows.
+func TestHeartbeatAfterSlowFilter(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Streams.Heartbeat, f.Broker.Cursor = 16*time.Second, sse.CursorOff
+		f.Broker.Select = func(*http.Request) (sse.Selection, error) {
+			return sse.Selection{Filter: func(e *sse.Entry) bool {
+				if e.Event.Data == "slow" {
+					time.Sleep(20 * time.Second)
+				}
+				return false
+			}}, nil
 		}
-		if left := f.Broker.Subscribers(); len(left) != 0 {
-			t.Errorf("%d subscribers are left", len(left))
+		f.Serve()
+		start := time.Now()
+		s := listenRaw(t, f, "", nil)
+		f.Publish("slow")
+		f.Publish("fast")
+		time.Sleep(time.Minute)
+		want := []time.Duration{0, 20 * time.Second, 36 * time.Second, 52 * time.Second}
+		if got := s.takeHeartbeats(start); !slices.Equal(got, want) {
+			t.Errorf("the heartbeats came after %v, want %v", got, want)
 		}
 	})
 }

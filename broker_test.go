@@ -132,6 +132,36 @@ func TestBrokerHeartbeat(t *testing.T) {
 	})
 }
 
+// Each stream receives a heartbeat exactly at the end of each interval, whatever the
+// other streams receive. An interval that is shorter than a millisecond counts as a
+// millisecond.
+func TestHeartbeatInterval(t *testing.T) {
+	for _, test := range []struct{ interval, want, tick time.Duration }{
+		{1, time.Millisecond, time.Millisecond},
+		{10 * time.Millisecond, 10 * time.Millisecond, time.Millisecond},
+		{10 * time.Second, 10 * time.Second, 625 * time.Millisecond},
+		{5 * time.Minute, 5 * time.Minute, time.Second},
+	} {
+		inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+			f.Broker.Streams.Heartbeat, f.Broker.Cursor = test.interval, sse.CursorOff
+			f.Serve()
+			start := time.Now()
+			first := listenRaw(t, f, "", nil)
+			time.Sleep(test.tick)
+			second := listenRaw(t, f, "", nil)
+			time.Sleep(3 * test.want)
+			for _, s := range []*rawStream{first, second} {
+				got := s.takeHeartbeats(start)
+				for i := range 3 {
+					if after := got[i+1] - got[i]; after != test.want {
+						t.Errorf("%v: heartbeat %d came after %v, want %v", test.interval, i, after, test.want)
+					}
+				}
+			}
+		})
+	}
+}
+
 // A heartbeat is a comment, a comment with an empty line after it (a block), or an
 // event. A cursor, the client's new position, replaces a comment but not an event.
 func TestBrokerHeartbeatForm(t *testing.T) {

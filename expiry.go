@@ -2,16 +2,16 @@ package sse
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
 // expiries ends each stream exactly when it expires. The timer wheel (wheel.go)
 // is too coarse for that. state.mu guards it.
 type expiries struct {
-	st      *state
-	queue   expiryQueue
-	timer   *time.Timer
-	timerAt int64 // when the timer fires, in nanoseconds since 1970, or 0
+	st    *state
+	queue expiryQueue
+	timer *time.Timer
 }
 
 // add adds a subscriber, if it expires.
@@ -22,51 +22,43 @@ func (e *expiries) add(s *subscriber, now time.Time) {
 	}
 }
 
-// remove undoes add, unless end has done so.
+// remove undoes add, unless endExpired has done so.
 func (e *expiries) remove(s *subscriber) {
-	if s.expires() != 0 && s.info.expiryIndex >= 0 {
-		heap.Remove(&e.queue, s.info.expiryIndex)
+	if s.expires() == 0 || s.info.expiryIndex == 0 {
+		return
 	}
-	if len(e.queue) == 0 && e.timer != nil {
+	heap.Remove(&e.queue, s.info.expiryIndex-1)
+	if len(e.queue) == 0 {
 		e.timer.Stop()
-		e.timerAt = 0
 	}
 }
 
 // setTimer sets the timer for the subscriber that expires first.
 func (e *expiries) setTimer(now time.Time) {
-	if len(e.queue) == 0 {
-		return
-	}
-	at := e.queue[0].expires()
-	if e.timerAt != 0 && e.timerAt <= at {
-		return
-	}
-	e.timerAt = at
-	wait := max(0, time.Duration(at-now.UnixNano()))
-	if e.timer == nil {
-		e.timer = time.AfterFunc(wait, e.end)
-	} else {
-		e.timer.Reset(wait)
+	if len(e.queue) > 0 {
+		e.timer.Reset(time.Duration(e.queue[0].expires() - now.UnixNano()))
 	}
 }
 
-// end ends every subscriber that has expired. After each wakeBatch of them it
-// releases the lock for a moment.
+// end runs when the timer fires.
 func (e *expiries) end() {
 	e.st.mu.Lock()
 	defer e.st.mu.Unlock()
-	e.timerAt = 0
 	now := time.Now()
-	for n := 1; len(e.queue) > 0 && e.queue[0].expired(now); n++ {
-		s := heap.Pop(&e.queue).(*subscriber)
-		e.st.endLocked(s, ErrExpired)
-		if n%wakeBatch == 0 {
-			e.st.mu.Unlock()
-			e.st.mu.Lock()
-		}
-	}
+	e.endExpired(now)
 	e.setTimer(now)
+}
+
+// endExpired ends the subscribers that have expired, but at most wakeBatch of them, so
+// that the lock is not held for long. If more have expired, setTimer then makes the timer
+// fire again at once.
+func (e *expiries) endExpired(now time.Time) {
+	for range wakeBatch {
+		if len(e.queue) == 0 || !e.queue[0].expired(now) {
+			break
+		}
+		e.st.endLocked(heap.Pop(&e.queue).(*subscriber), ErrExpired)
+	}
 }
 
 // expiryQueue is a heap of the subscribers that expire, the first on top.
@@ -77,21 +69,20 @@ func (q expiryQueue) Less(i, j int) bool { return q[i].info.expires < q[j].info.
 
 func (q expiryQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].info.expiryIndex, q[j].info.expiryIndex = i, j
+	q[i].info.expiryIndex, q[j].info.expiryIndex = i+1, j+1
 }
 
 // Push is for package heap.
 func (q *expiryQueue) Push(s any) {
-	s.(*subscriber).info.expiryIndex = len(*q)
 	*q = append(*q, s.(*subscriber))
+	s.(*subscriber).info.expiryIndex = len(*q)
 }
 
 // Pop is for package heap.
 func (q *expiryQueue) Pop() any {
 	last := len(*q) - 1
 	s := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	s.info.expiryIndex = -1
+	*q = slices.Delete(*q, last, last+1)
+	s.info.expiryIndex = 0
 	return s
 }

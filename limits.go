@@ -22,12 +22,13 @@ type streamLimits struct {
 // nothing, if a limit is reached. Even a request that is refused calls acquire, so
 // acquire must be cheap.
 func (l *streamLimits) acquire(remote string) error {
-	switch {
-	case l.maxTotal > 0 && l.total >= l.maxTotal:
+	if l.maxTotal > 0 && l.total >= l.maxTotal {
 		return limitReached("subscribers", l.maxTotal)
-	case l.maxPerRemote > 0 && l.remotes[remote] >= l.maxPerRemote:
-		return limitReached("subscribers from "+remote, l.maxPerRemote)
-	case l.maxPerRemote > 0:
+	}
+	if l.maxPerRemote > 0 {
+		if l.remotes[remote] >= l.maxPerRemote {
+			return limitReached("subscribers from "+remote, l.maxPerRemote)
+		}
 		increment(&l.remotes, remote)
 	}
 	l.total++
@@ -61,11 +62,11 @@ func increment(m *map[string]int, key string) {
 	(*m)[key]++
 }
 
+// decrement undoes increment. It does nothing if the key is not counted.
 func decrement(m map[string]int, key string) {
-	switch n := m[key]; {
-	case n > 1:
+	if n := m[key]; n > 1 {
 		m[key] = n - 1
-	case n == 1:
+	} else {
 		delete(m, key)
 	}
 }

@@ -34,5 +34,5 @@ type subscriberInfo struct {
 	key         string // Selection.Key
 	remote      string // the peer's address, if parsePeer cannot parse it; otherwise empty
 	expires     int64  // when the stream ends, in nanoseconds since 1970, or 0; never changes
-	expiryIndex int    // index in expiries.queue, or -1
+	expiryIndex int    // 1 + the index in expiries.queue, or 0
 }

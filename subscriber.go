@@ -88,8 +88,8 @@ type subscriber struct {
 	knownLossSeq   uint64 // the client needs no gap for events up to this sequence
 	endCause       error  // reason to end the stream, or nil
 	lastActivity   int64  // time of the last events, gap or heartbeat, in nanoseconds since 1970
-	wheelSlot      int32  // slot in the timer wheel (wheel.go), or -1
-	wheelIndex     int32  // index in that slot
+	wheelSlot      int32  // 1 + the index of the slot in the timer wheel (wheel.go), or 0
+	wheelIndex     int32  // index of the subscriber in that slot
 	listIndex      int32  // index in state.subscribers
 	knownLossCheck uint32 // Position.Check of the event with the sequence knownLossSeq
 	peer           peer

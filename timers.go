@@ -14,14 +14,22 @@ type timers struct {
 	wheel
 	expiries     expiries
 	st           *state
-	heartbeat    time.Duration // interval of heartbeats; no heartbeats if not positive
-	writeTimeout time.Duration // no limit if not positive
+	heartbeat    time.Duration // interval of heartbeats; no heartbeats if 0
+	writeTimeout time.Duration // no limit if 0
 }
 
 func (t *timers) init(st *state, now time.Time, heartbeat, writeTimeout time.Duration) {
-	t.st, t.heartbeat, t.writeTimeout = st, heartbeat, writeTimeout
-	t.expiries.st = st
-	t.wheel.init(now, heartbeat)
+	t.st, t.heartbeat, t.writeTimeout = st, max(heartbeat, 0), max(writeTimeout, 0)
+	t.expiries.st, t.expiries.timer = st, newTimer(t.expiries.end)
+	t.wheel.init(now, t.heartbeat)
+	t.timer = newTimer(t.advance)
+}
+
+// newTimer returns a timer that is not set. When it fires, f runs in its own goroutine.
+func newTimer(f func()) *time.Timer {
+	timer := time.AfterFunc(time.Hour, f)
+	timer.Stop()
+	return timer
 }
 
 // enter adds a subscriber to the timers.
@@ -36,8 +44,7 @@ func (t *timers) leave(s *subscriber) {
 	t.expiries.remove(s)
 }
 
-// schedule adds a subscriber to the wheel, and sets the timer if something is now due
-// earlier.
+// schedule adds a subscriber to the wheel, and sets the timer.
 func (t *timers) schedule(s *subscriber, now time.Time) {
 	t.catchUp(now)
 	t.insert(s)
@@ -56,57 +63,48 @@ func (t *timers) reschedule(s *subscriber, now time.Time) {
 // in the wheel.
 func (t *timers) insert(s *subscriber) {
 	due := time.Time{}
-	if t.heartbeat > 0 {
+	if t.heartbeat != 0 {
 		due = time.Unix(0, s.lastActivity).Add(t.heartbeat)
 	}
-	if since := s.transport.stalledSince(); since != 0 && t.writeTimeout > 0 {
+	if since := s.transport.stalledSince(); since != 0 && t.writeTimeout != 0 {
 		if end := time.Unix(0, since).Add(t.writeTimeout); due.IsZero() || end.Before(due) {
 			due = end
 		}
 	}
-	if s.wheelSlot = -1; due.IsZero() {
-		return
+	if !due.IsZero() {
+		t.add(s, due)
 	}
-	t.add(s, due)
 }
 
 // setTimer makes the timer fire at the time of the next slot that is not empty.
 func (t *timers) setTimer(now time.Time) {
-	if t.count == 0 {
-		return
-	}
-	next := t.next()
-	if !t.timerAt.IsZero() && !next.Before(t.timerAt) {
-		return
-	}
-	t.timerAt = next
-	wait := max(next.Sub(now), 0)
-	if t.timer == nil {
-		t.timer = time.AfterFunc(wait, t.advance)
-	} else {
-		t.timer.Reset(wait)
+	if t.count > 0 {
+		t.timer.Reset(t.next().Sub(now))
 	}
 }
 
-// advance runs when the timer fires. It handles the subscribers in all slots whose time
-// has come.
+// advance runs when the timer fires.
 func (t *timers) advance() {
 	t.st.mu.Lock()
 	defer t.st.mu.Unlock()
-	t.timerAt = time.Time{}
 	now := time.Now()
-	for until := int64(now.Sub(t.startedAt) / t.tick); t.turnedTicks < until && t.count > 0; {
+	t.turn(now)
+	t.setTimer(now)
+}
+
+// turn handles the subscribers in all slots whose time has come. There may be several
+// such slots, because the timer may fire late.
+func (t *timers) turn(now time.Time) {
+	for until := int64(now.Sub(t.startedAt) / t.tick); t.turnedTicks < until; {
 		t.turnedTicks++
 		slot := t.slots[t.turnedTicks%wheelSlots]
 		t.slots[t.turnedTicks%wheelSlots] = nil
 		t.count -= len(slot)
 		for _, s := range slot {
-			s.wheelSlot = -1
+			s.wheelSlot = 0
 			t.handle(s, now)
 		}
 	}
-	t.catchUp(now)
-	t.setTimer(now)
 }
 
 // handle ends a subscriber that has expired or is stalled. For other subscribers, it
@@ -118,18 +116,16 @@ func (t *timers) handle(s *subscriber, now time.Time) {
 		t.st.endLocked(s, ErrExpired)
 		return
 	}
-	if since := s.transport.stalledSince(); since != 0 && t.writeTimeout > 0 &&
+	if since := s.transport.stalledSince(); since != 0 && t.writeTimeout != 0 &&
 		at-since >= int64(t.writeTimeout) {
 		t.st.endLocked(s, fmt.Errorf("%w: it accepted no bytes for %v", ErrPeerGone, t.writeTimeout))
 		return
 	}
-	if t.heartbeat > 0 && at-s.lastActivity >= int64(t.heartbeat) {
-		switch {
-		case s.endCause != nil:
-		case s.idle:
+	if t.heartbeat != 0 && at-s.lastActivity >= int64(t.heartbeat) {
+		if s.idle {
 			s.heartbeatDue, s.idle = true, false
 			s.transport.wake()
-		default:
+		} else {
 			// The events that are being delivered replace the heartbeat, unless the
 			// filter may reject all of them.
 			s.heartbeatDue = s.opts.filter != nil

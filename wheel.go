@@ -1,6 +1,9 @@
 package sse
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // wheel finds the subscribers for which something is due (a heartbeat, or the end of a
 // blocked write: see timers), with one timer for all subscribers. The slots are a ring:
@@ -15,8 +18,8 @@ import "time"
 // the slot in which something is due next. A write postpones the next heartbeat, but
 // does not move the subscriber to a later slot. In that case handle finds nothing due.
 //
-// Invariants: a subscriber s in slots[i] has s.wheelSlot == i, and s.wheelIndex is its
-// index in slots[i].
+// Invariants: a subscriber s in slots[i] has s.wheelSlot == i+1, and s.wheelIndex is its
+// index in slots[i]. Other subscribers have s.wheelSlot == 0.
 type wheel struct {
 	slots       [wheelSlots][]*subscriber
 	tick        time.Duration
@@ -24,7 +27,6 @@ type wheel struct {
 	turnedTicks int64 // ticks since startedAt that were handled
 	count       int   // subscribers in all slots
 	timer       *time.Timer
-	timerAt     time.Time // when the timer fires; zero if it is not set
 }
 
 const wheelSlots = 64
@@ -49,42 +51,38 @@ func (w *wheel) tickAt(t time.Time) int64 {
 // and timers.handle inserts the subscriber again when the time of that slot has come.
 func (w *wheel) add(s *subscriber, due time.Time) {
 	at := min(max(w.tickAt(due), w.turnedTicks+1), w.turnedTicks+wheelSlots)
-	s.wheelSlot = int32(at % wheelSlots)
-	slot := &w.slots[s.wheelSlot]
-	s.wheelIndex = int32(len(*slot))
+	slot := &w.slots[at%wheelSlots]
+	s.wheelSlot, s.wheelIndex = int32(at%wheelSlots)+1, int32(len(*slot))
 	*slot = append(*slot, s)
 	w.count++
 }
 
 // remove removes a subscriber, if it is in the wheel.
 func (w *wheel) remove(s *subscriber) {
-	if s.wheelSlot < 0 {
+	if s.wheelSlot == 0 {
 		return
 	}
-	slot := w.slots[s.wheelSlot]
-	last := len(slot) - 1
-	slot[s.wheelIndex] = slot[last]
-	slot[s.wheelIndex].wheelIndex = s.wheelIndex
-	slot[last] = nil
-	w.slots[s.wheelSlot] = slot[:last]
-	s.wheelSlot = -1
-	if w.count--; w.count == 0 && w.timer != nil {
+	slot := &w.slots[s.wheelSlot-1]
+	last := len(*slot) - 1
+	(*slot)[s.wheelIndex] = (*slot)[last]
+	(*slot)[s.wheelIndex].wheelIndex = s.wheelIndex
+	*slot = slices.Delete(*slot, last, last+1)
+	s.wheelSlot = 0
+	if w.count--; w.count == 0 {
 		w.timer.Stop()
-		w.timerAt = time.Time{}
 	}
 }
 
-// next returns the time of the next slot that is not empty, or zero.
+// next returns the time of the next slot that is not empty. The wheel must not be empty.
 func (w *wheel) next() time.Time {
-	for i := int64(1); i <= wheelSlots; i++ {
-		if len(w.slots[(w.turnedTicks+i)%wheelSlots]) > 0 {
-			return w.startedAt.Add(time.Duration(w.turnedTicks+i) * w.tick)
-		}
+	at := w.turnedTicks + 1
+	for len(w.slots[at%wheelSlots]) == 0 {
+		at++
 	}
-	return time.Time{}
+	return w.startedAt.Add(time.Duration(at) * w.tick)
 }
 
-// catchUp sets turnedTicks of an empty wheel to the current tick. While a wheel is empty
+// catchUp sets turnedTicks of an empty wheel to the current tick. While a wheel is empty,
 // no timer is set, so timers.advance does not do this.
 func (w *wheel) catchUp(now time.Time) {
 	if w.count == 0 {
