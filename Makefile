@@ -7,7 +7,7 @@ REV ?= ba2d225
 PKG ?= ./cmd/sse/internal/auth
 
 .DEFAULT_GOAL := help
-.PHONY: english shelves compare-before help test short race soak soak-steps restart stall lint fuzz late mutants mutate frameworks interop compare compare-codec compare-broker compare-hub compare-storage many cover check fresh
+.PHONY: english shelves compare-before help test short race soak soak-steps restart stall lint fuzz late mutants mutate frameworks interop compare compare-codec compare-broker compare-hub compare-storage floods many cover check fresh
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ many: ## measure 150,000 subscribers, and a million that receive nothing, and up
 
 compare-before: ## compare the performance of this tree and of commit REV (20 minutes)
 	cd internal/compare && GOWORK=off go run ./before -rev $(REV)
+
+floods: ## measure how much floods of requests delay a client of the hub, in memory and on the disk (two hours)
+	cd internal/compare && GOWORK=off go run ./floods -data
 
 compare-storage: ## compare storage libraries for the hub's events (docs/adr/0010)
 	cd internal/compare && GOWORK=off go run ./storage

@@ -5,7 +5,8 @@
 // The programs codec, broker, many and hub measure speed and memory, and write
 // docs/PERFORMANCE.md. The tests in ./behaviour compare correctness, and write
 // docs/BEHAVIOUR.md. The program before compares the speed of this tree with the
-// speed of an earlier commit.
+// speed of an earlier commit. The program floods measures how much a flood of requests
+// delays a healthy client of the hub.
 //
 // The program broker starts each server in a process of its own: a server of the
 // program serve, the server that package floor builds, or a server of another

@@ -140,29 +140,9 @@ func (r *row) print(ctx context.Context, before, after *tree, turns int) error {
 		}
 		olds, news, ratios = append(olds, v[0]), append(news, v[1]), append(ratios, v[1]/v[0])
 	}
-	low, high := interval(ratios)
+	low, high := report.Interval(ratios)
 	fmt.Printf("| %s, %s | %s | %s | %.3f | %.3f–%.3f |\n", r.name, r.unit,
 		report.Times(report.SpreadOf(olds).Median), report.Times(report.SpreadOf(news).Median),
 		report.SpreadOf(ratios).Median, low, high)
 	return nil
-}
-
-// interval returns two of the values. The median of the distribution from which the
-// values are lies between them with a probability of at least 95 %, according to the
-// sign test. There must be at least 6 values.
-func interval(values []float64) (low, high float64) {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	// tail is the probability that at most k of n values are below the median.
-	k, tail, term := -1, 0.0, 1.0
-	for range n {
-		term /= 2
-	}
-	for i := 0; i < n/2 && tail+term <= 0.025; i++ {
-		tail += term
-		k = i
-		term *= float64(n-i) / float64(i+1)
-	}
-	k = max(k, 0)
-	return sorted[k], sorted[n-1-k]
 }

@@ -108,7 +108,7 @@ func startCentrifugo(ctx context.Context, dir string) (*drive.Server, error) {
 		d.Stop()
 		return nil, err
 	}
-	p, stop := startPosts(ctx, http.Header{"Content-Type": {"application/json"}},
+	p, stop := drive.StartPosts(ctx, http.Header{"Content-Type": {"application/json"}},
 		func(topic string, data []byte) (string, []byte) {
 			body := `{"channel":"` + topic + `","data":"` + string(data) + `"}`
 			return "http://" + addr + "/api/publish", []byte(body)

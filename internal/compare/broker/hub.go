@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"path/filepath"
 
 	"github.com/sse-go/sse/internal/compare/drive"
 )
@@ -16,25 +15,15 @@ func startHub(ctx context.Context, dir string) (*drive.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := drive.FreeAddr()
+	server, err := drive.StartHub(ctx, dir, "--data", data)
 	if err != nil {
 		return nil, err
 	}
-	d, err := drive.StartDaemon(ctx, "hub", filepath.Join(dir, "sse"), "serve",
-		"--addr", addr, "--data", data)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.AwaitListening(addr); err != nil {
-		d.Stop()
-		return nil, err
-	}
-	p, stop := startPosts(ctx, http.Header{"Content-Type": {"text/plain"}},
-		func(topic string, data []byte) (string, []byte) { return "http://" + addr + "/" + topic, data })
-	return &drive.Server{
-		Addr: addr, Path: "/{topic}", Pattern: "/-/events?pattern={topic}", Body: true,
-		Version: "this tree, sse serve with default settings, publishing over HTTP",
-		PIDs:    []int{d.PID()}, Publisher: p,
-		Stop: func() { stop(); d.Stop(); _ = os.RemoveAll(data) },
-	}, nil
+	server.Version = "this tree, sse serve with default settings, publishing over HTTP"
+	p, stop := drive.StartPosts(ctx, http.Header{"Content-Type": {"text/plain"}},
+		drive.PublishTo(server.Addr))
+	server.Publisher = p
+	end := server.Stop
+	server.Stop = func() { stop(); end(); _ = os.RemoveAll(data) }
+	return server, nil
 }

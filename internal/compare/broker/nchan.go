@@ -12,7 +12,7 @@ func startNchan(ctx context.Context, dir string) (*drive.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, stop := startPosts(ctx, http.Header{"Content-Type": {"text/plain"}},
+	p, stop := drive.StartPosts(ctx, http.Header{"Content-Type": {"text/plain"}},
 		func(topic string, data []byte) (string, []byte) {
 			return "http://" + n.Addr + "/publish?topic=" + topic, data
 		})

@@ -40,17 +40,28 @@ func CheckSystem(files int) error {
 func ResidentBytes(pid int) (float64, error) {
 	// smaps_rollup is exact. VmRSS in status is not, because each thread updates it
 	// only from time to time.
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	return kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Rss:")
+}
+
+// PeakBytes returns the largest physical memory that a process has had so far.
+func PeakBytes(pid int) (float64, error) {
+	return kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:")
+}
+
+// kilobytes returns the value, in bytes, of a line of a file that consists of a name, a
+// number and "kB".
+func kilobytes(path, name string) (float64, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
 	for line := range bytes.Lines(text) {
-		if fields := bytes.Fields(line); len(fields) == 3 && string(fields[0]) == "Rss:" {
+		if fields := bytes.Fields(line); len(fields) == 3 && string(fields[0]) == name {
 			kb, err := strconv.ParseFloat(string(fields[1]), 64)
 			return kb * 1024, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/smaps_rollup has no line Rss", pid)
+	return 0, fmt.Errorf("%s has no line %s", path, name)
 }
 
 // KernelBytes returns the memory of the kernel for sockets: objects in use,

@@ -113,35 +113,19 @@ func startPosted(name string) func(context.Context, string) (*drive.Server, erro
 	}
 }
 
+// startMemory starts "sse serve" with default settings, except for its address and its
+// data directory.
 func startMemory(ctx context.Context, dir string) (*drive.Server, error) {
-	return startHub(ctx, dir, "memory")
+	return drive.StartHub(ctx, dir, "--data", "memory")
 }
 
+// startDisk is like startMemory, but the hub stores events on the disk.
 func startDisk(ctx context.Context, dir string) (*drive.Server, error) {
 	data, err := os.MkdirTemp(dir, "events")
 	if err != nil {
 		return nil, err
 	}
-	return startHub(ctx, dir, data)
-}
-
-// startHub starts "sse serve" with default settings, except for its address and
-// its data directory.
-func startHub(ctx context.Context, dir, data string) (*drive.Server, error) {
-	addr, err := drive.FreeAddr()
-	if err != nil {
-		return nil, err
-	}
-	d, err := drive.StartDaemon(ctx, "sse serve", filepath.Join(dir, "sse"),
-		"serve", "--addr", addr, "--data", data)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.AwaitListening(addr); err != nil {
-		d.Stop()
-		return nil, err
-	}
-	return &drive.Server{Addr: addr, PIDs: []int{d.PID()}, Version: "this tree", Stop: d.Stop}, nil
+	return drive.StartHub(ctx, dir, "--data", data)
 }
 
 func startNchan(ctx context.Context, dir string) (*drive.Server, error) {

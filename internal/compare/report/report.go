@@ -1,5 +1,5 @@
-// Package report is shared by the comparison programs. It formats numbers and
-// medians, and replaces sections of docs/PERFORMANCE.md.
+// Package report is shared by the comparison programs. It formats numbers,
+// computes medians and their intervals, and replaces sections of docs/PERFORMANCE.md.
 package report
 
 import (
@@ -27,6 +27,26 @@ func (s Spread) Times() string {
 		return Times(s.Median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", Times(s.Median), Times(s.Low), Times(s.High))
+}
+
+// Interval returns two of the values. The median of the distribution from which the
+// values are lies between them with a probability of at least 95 %, according to the
+// sign test. There must be at least 6 values.
+func Interval(values []float64) (low, high float64) {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	// tail is the probability that at most k of n values are below the median.
+	k, tail, term := -1, 0.0, 1.0
+	for range n {
+		term /= 2
+	}
+	for i := 0; i < n/2 && tail+term <= 0.025; i++ {
+		tail += term
+		k = i
+		term *= float64(n-i) / float64(i+1)
+	}
+	k = max(k, 0)
+	return sorted[k], sorted[n-1-k]
 }
 
 // Figure formats v as a whole number with its digits in groups of three, for example

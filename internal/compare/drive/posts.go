@@ -1,4 +1,4 @@
-package main
+package drive
 
 import (
 	"bytes"
@@ -12,10 +12,16 @@ import (
 	"github.com/sse-go/sse/internal/compare/control"
 )
 
-// posts is the publisher for a server to which events are published over HTTP. It
+// Posts is the publisher for a server to which events are published over HTTP. It
 // sends one request after the other on one connection, because the server could
 // publish the events of concurrent requests in any order.
-type posts struct {
+type Posts struct {
+	// FromCall reports that an event contains the time of the call of Publish. The time
+	// for which an event waits for the POST of the event before it then counts as
+	// latency. If false, the event contains the time just before its own POST. FromCall
+	// must be set before the first call of Publish.
+	FromCall bool
+
 	// request returns the request that publishes data on a topic.
 	request func(topic string, data []byte) (url string, body []byte)
 	header  http.Header
@@ -35,11 +41,12 @@ type postTask struct {
 	sent                int64
 }
 
-// startPosts starts the publisher. The caller must call stop, which ends it.
-func startPosts(ctx context.Context, header http.Header,
-	request func(topic string, data []byte) (url string, body []byte)) (p *posts, stop func()) {
+// StartPosts starts the publisher. request returns the request that publishes data on
+// a topic. The caller must call stop, which ends the publisher.
+func StartPosts(ctx context.Context, header http.Header,
+	request func(topic string, data []byte) (url string, body []byte)) (p *Posts, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	p = &posts{
+	p = &Posts{
 		request: request, header: header, todo: make(chan postTask, 1<<16),
 		done: make(chan struct{}),
 	}
@@ -52,7 +59,8 @@ func startPosts(ctx context.Context, header http.Header,
 	}
 }
 
-func (p *posts) Publish(waves, topics, size int) error {
+// Publish implements [Publisher].
+func (p *Posts) Publish(waves, topics, size int) error {
 	select {
 	case p.todo <- postTask{waves, topics, size, control.Now()}:
 		return p.Failure()
@@ -61,26 +69,29 @@ func (p *posts) Publish(waves, topics, size int) error {
 	}
 }
 
-func (p *posts) Failure() error {
+// Failure implements [Publisher].
+func (p *Posts) Failure() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-func (p *posts) Reset() error {
+// Reset implements [Publisher].
+func (p *Posts) Reset() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reply = control.ServerReply{}
 	return p.err
 }
 
-func (p *posts) Report() (control.ServerReply, error) {
+// Report implements [Publisher].
+func (p *Posts) Report() (control.ServerReply, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.reply, p.err
 }
 
-func (p *posts) work(ctx context.Context) {
+func (p *Posts) work(ctx context.Context) {
 	defer close(p.done)
 	for {
 		var t postTask
@@ -103,9 +114,13 @@ func (p *posts) work(ctx context.Context) {
 	}
 }
 
-func (p *posts) post(ctx context.Context, topic int, t postTask) error {
+func (p *Posts) post(ctx context.Context, topic int, t postTask) error {
 	begin := control.Now()
-	data := control.AppendEvent(nil, control.Event{Topic: topic, Wave: p.wave, Sent: begin}, t.size)
+	event := control.Event{Topic: topic, Wave: p.wave, Sent: begin}
+	if p.FromCall {
+		event.Sent = t.sent
+	}
+	data := control.AppendEvent(nil, event, t.size)
 	url, body := p.request(control.Topic(topic), data)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
