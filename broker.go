@@ -315,12 +315,12 @@ func (b *Broker) Kick(match func(Subscriber) bool) int {
 //	}
 //
 // Attach sets server.ConnContext to [ConnContext]. If the field already had a
-// function, that function is still called. The function that Attach returns first closes the
-// listeners, so that a client that reconnects reaches the new process. Then it ends
-// the streams as [Broker.Shutdown] does. It blocks until [http.Server.Shutdown] and
-// Broker.Shutdown have returned, and returns the error of Broker.Shutdown or else
-// the error of http.Server.Shutdown. [Broker.DrainOver] must be shorter than the
-// timeout of ctx.
+// function, that function is still called. The function that Attach returns first
+// closes the listeners, so that a client that reconnects reaches the new process.
+// Then it ends the streams as [Broker.Shutdown] does. It blocks until
+// [http.Server.Shutdown] and Broker.Shutdown have returned, and returns the error of
+// Broker.Shutdown or else the error of http.Server.Shutdown. [Broker.DrainOver] must
+// be shorter than the timeout of ctx.
 //
 // If the application calls http.Server.Shutdown itself, the streams end too, but
 // that method does not wait for parked streams and hooks.

@@ -26,7 +26,7 @@ type chain struct {
 	first        int      // index of the first item that was not removed
 	removedItems int      // number of removed items after first
 	cumBytes     int64    // bytes of all entries ever pushed
-	lost         lossMark // newest entry that was lost; a pattern need not know losses up to from
+	lost         lossMark // newest lost entry; losses of a pattern up to from may be missing
 
 	topic   *topicState // the topic, or nil for a chain of a pattern
 	pattern Pattern     // the pattern, if topic is nil

@@ -209,10 +209,11 @@ func (d *Decoder) toEvent(raw *RawEvent) Event {
 }
 
 // Next returns the next event. It does not allocate, unless the size of a buffer must
-// change, OnComment is set, or there is an error. It blocks while the reader blocks. At the end of the stream the error is [io.EOF], even if the stream ends
-// within an event. A [*TooLargeError] reports an event that exceeds the limit. The
-// next call skips the rest of that event and returns the event after it. Any other
-// error means that reading failed, and every further call returns it again.
+// change, OnComment is set, or there is an error. It blocks while the reader blocks.
+// At the end of the stream the error is [io.EOF], even if the stream ends within an
+// event. A [*TooLargeError] reports an event that exceeds the limit. The next call
+// skips the rest of that event and returns the event after it. Any other error means
+// that reading failed, and every further call returns it again.
 func (d *Decoder) Next() (RawEvent, error) {
 	if err := d.advance(); err != nil {
 		return RawEvent{}, err

@@ -30,10 +30,10 @@
 //	})
 //
 // Accept sends the response header and the first bytes of the body at once. Each
-// Send writes one event and flushes it, so the client receives each word at once. When the handler
-// returns, the stream ends. Browsers and most other clients then reconnect, so the
-// handler runs again. "Finite streams" below describes how a client recognizes that
-// an answer is complete.
+// Send writes one event and flushes it, so the client receives each word at once.
+// When the handler returns, the stream ends. Browsers and most other clients then
+// reconnect, so the handler runs again. "Finite streams" below describes how a
+// client recognizes that an answer is complete.
 //
 // A stream that stays silent for 15 seconds sends a heartbeat: a comment, which
 // clients ignore. The context of the stream, [Stream.Context], is canceled when the

@@ -107,8 +107,9 @@ func maxWireLen(event *Event, lineEnds int) int {
 
 // entryFromLog converts an Entry of a log to an entry. It leaves out an ID or a
 // type that the wire format cannot carry, and a negative Retry. Publish accepts no
-// such value, but another program may have written the log. A line end, for example, would inject
-// another field into the stream of every subscriber that replays the event.
+// such value, but another program may have written the log. A line end, for example,
+// would inject another field into the stream of every subscriber that replays the
+// event.
 func entryFromLog(x *Entry) *entry {
 	event := normalize(x.Event)
 	if checkField("id", event.ID) != nil {

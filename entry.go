@@ -15,7 +15,7 @@ type entry struct {
 	seq          uint64
 	time         int64  // in nanoseconds since 1970
 	check        uint32 // see Position.Check
-	retainedBy   int32  // number of topics without a TopicRetention, or that still retain it
+	retainedBy   int32  // number of topics that retain it; a topic without a rule always does
 	chunkHeadLen uint8  // length of the chunk's size line in framed
 	ownID        bool   // the application has set the ID
 	removed      bool   // removed from the window

@@ -32,8 +32,9 @@ func (c *chain) add(s *subscriber, linkIndex int) {
 	c.members = append(c.members, member{s, linkIndex})
 }
 
-// remove undoes add. The last member moves to the index that becomes free. So a loop
-// that removes members must go from the end to the front, or it would miss members.
+// remove undoes add. The last member moves to the index that becomes free. So if
+// members may be removed during a loop over the members, the loop must go from the end
+// to the front. Otherwise it would miss the moved member.
 func (c *chain) remove(s *subscriber, linkIndex int) {
 	i, last := s.links()[linkIndex].memberIndex, len(c.members)-1
 	moved := c.members[last]
