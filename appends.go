@@ -7,8 +7,8 @@ import "sync"
 // (the broker's memory of recent events) has the entries. state.mu guards all
 // fields except running.
 type logAppends struct {
-	running      sync.WaitGroup             // calls of Append; no new ones after close
-	waiters      map[Position]chan struct{} // by position with a zero Check; closed when visible
+	running      sync.WaitGroup             // calls of Append; none begins after closed
+	waiters      map[Position]chan struct{} // see wait; the keys have a zero Check
 	lastReleased uint64                     // sequence of the last call of release
 }
 
@@ -28,8 +28,8 @@ func (a *logAppends) wait(p Position) <-chan struct{} {
 // Other publishers may wait for an entry that will never be visible: the log has
 // removed the entry before it was visible, or has begun a new epoch. So release
 // also unblocks all publishers that wait for an earlier sequence or for another
-// epoch. To save time, release looks for such publishers only if p does not follow
-// the last released sequence, and once in 1024 sequences.
+// epoch. To save time, release skips this search in most cases: it searches only if
+// p.Seq is not lastReleased+1, or is a multiple of 1024.
 func (a *logAppends) release(p Position) {
 	if visible := a.waiters[p]; visible != nil {
 		close(visible)

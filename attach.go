@@ -57,7 +57,7 @@ func (a *attachment) shutdown(ctx context.Context) error {
 		<-a.isClosed
 		drained <- a.drain(ctx)
 	}()
-	err := a.server.Shutdown(ctx) // held streams block it until they have ended
+	err := a.server.Shutdown(ctx) // blocks until all streams have ended, except parked streams
 	if drainErr := <-drained; drainErr != nil {
 		return drainErr
 	}

@@ -72,9 +72,9 @@ type Broker struct {
 
 	// Select returns the selection of events for a request. It is called before
 	// the response begins. If it returns a [*ResponseError], the broker sends that
-	// response. If it returns another error, the broker responds with status 500,
-	// and reports the error only to Logger. If Select is nil, every client
-	// receives the topics that its query names.
+	// response. If it returns another error, the broker responds with status 500
+	// and logs the error with Logger; the client does not receive the error. If
+	// Select is nil, every client receives the topics that its query names.
 	Select func(*http.Request) (Selection, error)
 
 	// Streams has the options of all streams.
@@ -207,9 +207,11 @@ func (b *Broker) Position(ctx context.Context) (Position, error) {
 // sel.Lag says.
 //
 // The iterator ends with an error, unless the caller breaks out of the loop. The
-// error says that sel is invalid or that start is not available (a [*Gap], only
-// with [LossRefuse]), or it wraps the cause of ctx, the Log's error, or one of
-// ErrLagging, ErrKicked, ErrExpired, ErrShutdown and ErrClosed.
+// error says that sel or the broker's configuration is invalid, that the broker has
+// too many topics and patterns, or that events after start are not available (a
+// [*Gap], only with [LossRefuse]). Otherwise the error wraps the cause of ctx, the
+// Log's error, or one of ErrLagging, ErrKicked, ErrExpired, ErrShutdown and
+// ErrClosed.
 func (b *Broker) Subscribe(ctx context.Context, sel Selection, start Start) iter.Seq2[
 	Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -312,13 +314,13 @@ func (b *Broker) Kick(match func(Subscriber) bool) int {
 //		log.Print(err)
 //	}
 //
-// Attach sets server.ConnContext to [ConnContext]. If the field was set before, its
-// function is still called. The function that Attach returns first closes the
-// listeners, so that a client that reconnects reaches the new process. Then it ends
-// the streams as [Broker.Shutdown] does. It blocks until [http.Server.Shutdown] and
-// Broker.Shutdown have returned, and returns the error of Broker.Shutdown or else
-// the error of http.Server.Shutdown. [Broker.DrainOver] must be shorter than the
-// timeout of ctx.
+// Attach sets server.ConnContext to [ConnContext]. If the field already had a
+// function, that function is still called. The function that Attach returns first
+// closes the listeners, so that a client that reconnects reaches the new process.
+// Then it ends the streams as [Broker.Shutdown] does. It blocks until
+// [http.Server.Shutdown] and Broker.Shutdown have returned, and returns the error of
+// Broker.Shutdown or else the error of http.Server.Shutdown. [Broker.DrainOver] must
+// be shorter than the timeout of ctx.
 //
 // If the application calls http.Server.Shutdown itself, the streams end too, but
 // that method does not wait for parked streams and hooks.

@@ -12,8 +12,8 @@ import (
 type called struct {
 	st          *state
 	s           *subscriber
-	woken       chan struct{}      // bound: 1; one element for each time that s stops being idle
-	stopReading context.CancelFunc // cancels the read of a page of the log, or nil
+	woken       chan struct{}      // has room for 1; wake sends to it when s is no longer idle
+	stopReading context.CancelFunc // cancels the read of a page of the log; nil if none runs
 }
 
 func (l *called) wake() { l.woken <- struct{}{} }
@@ -56,7 +56,7 @@ func call(ctx context.Context, st *state, sel Selection, start Start,
 			cause = b.endCause
 			return b.endCause
 		}
-		b.permit.release() // not after the loop, because its body may take any time
+		b.permit.release() // not after the loop, because the body of the loop may take any time
 		for event := range l.events(&b) {
 			if s.expires() != 0 && s.expired(time.Now()) { // while yield ran
 				cause = ErrExpired
@@ -78,7 +78,8 @@ func call(ctx context.Context, st *state, sel Selection, start Start,
 	}
 }
 
-// events returns the events of a batch.
+// events returns an iterator over the events of a batch: its gap, or its entries that
+// the filter accepts.
 func (l *called) events(b *batch) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		if b.gap != nil {

@@ -19,25 +19,26 @@ type chainItem struct {
 //	        0         first                    len(items)
 //
 // Invariants: 0 ≤ first ≤ len(items); the sequences grow strictly; items[first],
-// if there is one, was not removed. Removed items after first are skipped by
-// readers, and counted in removedItems.
+// if there is one, was not removed. removedItems counts the removed items after first.
+// Readers skip these items.
 type chain struct {
 	items        []chainItem
 	first        int      // index of the first item that was not removed
 	removedItems int      // number of removed items after first
 	cumBytes     int64    // bytes of all entries ever pushed
-	lost         lossMark // newest entry that was lost; of a pattern, only after from
+	lost         lossMark // newest lost entry; losses of a pattern up to from may be missing
 
 	topic   *topicState // the topic, or nil for a chain of a pattern
 	pattern Pattern     // the pattern, if topic is nil
-	from    uint64      // of a pattern: items has all entries after this sequence
-	lookup  uint64      // of a pattern: window.lookups of the last call that found it
+	from    uint64      // for a pattern: items has its entries after this sequence
+	lookup  uint64      // for a pattern: window.lookups of the last search that found it
 	members []member
-	dirty   bool // the members must be woken
+	dirty   bool // in state.dirtyChains: the members must be woken
 }
 
-// itemOverhead returns how much of window.overhead an item of the chain takes. For the
-// chain of a topic, entry.overhead includes it.
+// itemOverhead returns the number of bytes that an item of the chain adds to
+// window.overhead. It is 0 for the chain of a topic, because entry.overhead includes
+// the items in the chains of topics.
 func (c *chain) itemOverhead() int64 {
 	if c.topic != nil {
 		return 0
@@ -143,14 +144,14 @@ type topicState struct {
 	patternChains  []*chain                         // chains of the patterns that select the topic
 	patternVersion uint64                           // window.patternVersion of patternChains
 	listedUnused   bool                             // in window.unusedTopics
-	charged        bool                             // counted in window.overhead
+	charged        bool                             // counted by window.charge
 
 	rule           *TopicRetention // the rule for this topic, or nil
 	retainedAfter  uint64          // the rule retains the entries after this sequence
 	retainedEvents int             // number of these entries
 	retainedBytes  int64           // bytes of these entries
 
-	tooOldAt   int64 // when the rule no longer retains the oldest of these entries
+	tooOldAt   int64 // when the oldest of them is too old, in ns since 1970
 	agingIndex int   // index in window.aging plus 1, or 0
 }
 

@@ -20,7 +20,7 @@ type comments struct {
 // comment is a comment in wire format.
 type comment struct {
 	wire  []byte
-	after uint64 // sequence of the event that the comment follows in each stream
+	after uint64 // a stream sends the comment after its events up to this sequence
 }
 
 // add stores a comment. It overwrites the oldest comment if the ring is full.
@@ -29,8 +29,9 @@ func (c *comments) add(wire []byte, after uint64) {
 	c.newest[c.last%maxComments] = comment{wire, after}
 }
 
-// next returns the oldest stored comment after the comment with a number, and its
-// own number. If there is none, it returns nil and the same number.
+// next returns the oldest stored comment that is newer than the comment number, and
+// the number of the returned comment. If there is no newer comment, it returns nil and
+// number.
 func (c *comments) next(number uint32) (*comment, uint32) {
 	missing := c.last - number
 	if missing == 0 {

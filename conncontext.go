@@ -15,8 +15,8 @@ import (
 type connKey struct{}
 
 // ConnContext lets the server notice a peer that has vanished without closing
-// its connection, for example because a cable was pulled or a NAT dropped its
-// entry. Set it as the field of the same name in [http.Server]:
+// its connection, for example because a cable was pulled or a NAT router has dropped
+// the connection. Set it as the field of the same name in [http.Server]:
 //
 //	server := &http.Server{ConnContext: sse.ConnContext}
 //
@@ -33,7 +33,8 @@ type connKey struct{}
 // on a [net.ListenConfig], and create the listener with it.
 //
 // Without ConnContext, and on other systems, the server notices such a peer only
-// when TCP stops retransmitting, after about 15 minutes on Linux.
+// when TCP stops retransmitting, after about 15 minutes on Linux. A parked stream (see
+// [Broker.Park]) sets the socket option even without ConnContext.
 //
 // ConnContext has no effect on HTTP/2, because many streams share a connection
 // there. Set SendPingTimeout and PingTimeout in http.Server.HTTP2 instead, so that

@@ -84,8 +84,8 @@ type Decoder struct {
 	tooLarge           bool   // the event exceeds the limit, so it is skipped
 	returned           bool   // the caller has the event; the next call begins another
 
-	// skip is the error that has reported to the caller that the event is too
-	// large, or nil if no error has.
+	// skip is the error that was returned because the event is too large, or nil if
+	// the event is not too large or this was not reported yet.
 	skip *TooLargeError
 
 	// raw is the event that Next returns. Its Data is set at the end of the event.
@@ -117,9 +117,9 @@ func NewDecoder(r io.Reader, opts *DecoderOptions) *Decoder {
 	return d
 }
 
-// lastEventID returns the current last event ID. It may be newer than the last
-// event that was returned, because a block with an id field but without data, which
-// is no event, sets it too.
+// lastEventID returns the current last event ID. This ID may be newer than the
+// LastEventID of the last event that was returned: lines with an id field but without
+// a data field, up to an empty line, are no event but set the last event ID.
 func (d *Decoder) lastEventID() string {
 	if string(d.raw.LastEventID) != d.lastIDText {
 		d.lastIDText = string(d.raw.LastEventID)
@@ -208,11 +208,12 @@ func (d *Decoder) toEvent(raw *RawEvent) Event {
 	return event
 }
 
-// Next returns the next event without allocating. It blocks while the reader
-// blocks. At the end of the stream the error is [io.EOF], even if the stream ends
-// within an event. A [*TooLargeError] reports an event that exceeds the limit. The
-// next call skips the rest of that event and returns the event after it. Any other
-// error means that reading failed, and every further call returns it again.
+// Next returns the next event. It does not allocate, unless the size of a buffer must
+// change, OnComment is set, or there is an error. It blocks while the reader blocks.
+// At the end of the stream the error is [io.EOF], even if the stream ends within an
+// event. A [*TooLargeError] reports an event that exceeds the limit. The next call
+// skips the rest of that event and returns the event after it. Any other error means
+// that reading failed, and every further call returns it again.
 func (d *Decoder) Next() (RawEvent, error) {
 	if err := d.advance(); err != nil {
 		return RawEvent{}, err
@@ -368,8 +369,8 @@ func (d *Decoder) setText(text *[]byte, value []byte) {
 }
 
 // setID sets the ID of the event, even if the event is too large. Otherwise a
-// client would request the same event forever. Only an ID that alone exceeds the
-// limit is ignored.
+// client would request the same event forever. setID ignores an ID that contains NUL,
+// and an ID that alone exceeds the limit.
 func (d *Decoder) setID(value []byte) {
 	if len(value) > d.opts.MaxEventSize {
 		d.discardEvent()
@@ -383,8 +384,9 @@ func (d *Decoder) setID(value []byte) {
 	d.reserve(0)
 }
 
-// appendData adds a line to the event's data in place: it moves the line
-// directly behind the previous line of data.
+// appendData adds a line to the event's data. If all of the data is valid UTF-8,
+// appendData moves the line within lines.buf, directly behind the previous line of
+// data. Otherwise it appends the line to repaired.
 func (d *Decoder) appendData(value []byte) {
 	size := len(value)
 	if d.hasData {
@@ -462,8 +464,9 @@ func (d *Decoder) discardPartialLine() {
 }
 
 // canDiscard reports whether the beginning of a line need not be preserved, because
-// the line has no effect or makes the event too large. It must make the same
-// decision as processField would make with the complete line.
+// the line has no effect or makes the event too large. If the line makes the event too
+// large, canDiscard also discards the event. It must make the same decision as
+// processField would make with the complete line.
 func (d *Decoder) canDiscard(line []byte) bool {
 	const minLen = len("event: ") // after the longest name, the field is known
 	if len(line) < minLen && bytes.IndexByte(line, ':') < 0 {

@@ -29,11 +29,11 @@
 //		}
 //	})
 //
-// Accept sends the response header and a first byte at once. Each Send writes one
-// event and flushes it, so the client receives each word at once. When the handler
-// returns, the stream ends. Browsers and most other clients then reconnect, so the
-// handler runs again. "Finite streams" below describes how a client recognizes that
-// an answer is complete.
+// Accept sends the response header and the first bytes of the body at once. Each
+// Send writes one event and flushes it, so the client receives each word at once.
+// When the handler returns, the stream ends. Browsers and most other clients then
+// reconnect, so the handler runs again. "Finite streams" below describes how a
+// client recognizes that an answer is complete.
 //
 // A stream that stays silent for 15 seconds sends a heartbeat: a comment, which
 // clients ignore. The context of the stream, [Stream.Context], is canceled when the
@@ -124,8 +124,8 @@
 // A client that reconnects sends the ID of its last event in the Last-Event-ID
 // header. In a handler, [Stream.LastEventID] returns this ID. No event is lost if
 // the handler continues with the event after this ID. A Broker does so. A Client
-// sends the ID of the last event that Events has yielded. If the Client had read
-// further events but not yielded them, the server sends these events again.
+// sends the ID of the last event that Events has yielded or skipped. If the Client
+// had read further events but not yielded them, the server sends these events again.
 //
 // A program that resumes after a restart stores the [Event.LastEventID] of each
 // event and the IDs that [Client.OnCursor] receives, and sets
@@ -142,8 +142,8 @@
 //
 // A broker retains up to 16384 events and up to 64 MiB, unless [Broker.Retention]
 // sets other limits. Once a subscriber has received all retained events, it may
-// fall behind by 4096 events or 16 MiB ([Selection.MaxLag]). A topic of a broker
-// has at most 1024 bytes.
+// fall behind by up to 4096 events and up to 16 MiB ([Selection.MaxLag]). A topic of
+// a broker has at most 1024 bytes.
 //
 // A Client and a Decoder skip each event of more than 16 MiB and report it with a
 // [TooLargeError] to their OnSkip. The server closes a stream whose peer accepts

@@ -9,22 +9,25 @@ import (
 )
 
 // draft is an event in wire format, without the parts that need its position.
-// newDraft needs no lock. Under the lock, entry writes these parts before body,
-// from the back to the front, because their lengths vary.
+// newDraft does most of the work before the broker's lock is acquired. When the
+// position is known, entry writes these parts before body, from the back to the front,
+// because their lengths vary.
 //
 //	buf   │ room │ size CR LF │ id: … LF │ event: … data: … LF LF │ CR LF │
 //	             start        data       body
 //
 // The size in hexadecimal and the CR LF at both ends make the event a chunk of
-// HTTP/1.1. The draft of an event that has its own ID has no other id line.
+// HTTP/1.1. If the application has set the event's ID, the id line is a part of body,
+// and there is no other id line before body.
 type draft struct {
 	buf   []byte
 	body  int  // index of the part that newDraft has encoded
 	ownID bool // the application has set the ID, which is part of body
 }
 
-// newDraft encodes an event, except an ID that the broker generates. The event must
-// have been checked (Event.check) and normalized (normalize).
+// newDraft encodes an event, except an ID that the broker generates. The wire format
+// must be able to carry the event (see Event.check and entryFromLog), and the event
+// must be normalized (see normalize).
 func newDraft(event *Event) draft {
 	d := draft{ownID: event.ID != ""}
 	// The buffer has little spare room, because the entry may be stored for a long
@@ -103,9 +106,10 @@ func maxWireLen(event *Event, lineEnds int) int {
 }
 
 // entryFromLog converts an Entry of a log to an entry. It leaves out an ID or a
-// type that the wire format cannot carry. Publish accepts no such value, but
-// another program may have written the log. A line end, for example, would inject
-// another field into the stream of every subscriber that replays the event.
+// type that the wire format cannot carry, and a negative Retry. Publish accepts no
+// such value, but another program may have written the log. A line end, for example,
+// would inject another field into the stream of every subscriber that replays the
+// event.
 func entryFromLog(x *Entry) *entry {
 	event := normalize(x.Event)
 	if checkField("id", event.ID) != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/sse-go/sse/internal/wire"
 )
 
-// fieldOverhead is the number of bytes that an event needs besides its values,
-// if its data is one line.
+// fieldOverhead is the greatest number of bytes that an event with one line of data
+// needs in addition to its Topic, ID, Type and Data.
 const fieldOverhead = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \n\n")
 
 // AppendEvent appends the event in wire form to dst and returns the extended
@@ -20,9 +20,10 @@ const fieldOverhead = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \
 // If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, if Retry is
 // negative, or if both ID and ClearID are set, AppendEvent returns dst unchanged
 // and a [*FieldError]. Therefore the value of a field can never inject another
-// field. AppendEvent returns the same error if ID or Type has more than 1,024
-// bytes, or if ID contains a control character or begins or ends with a space. A
-// client could not send such an ID back unchanged in the header Last-Event-ID.
+// field. AppendEvent also returns a *FieldError if ID or Type has more than 1,024
+// bytes, if ID contains a control character, or if ID begins or ends with a space. A
+// client could not send an ID with such characters back unchanged in the header
+// Last-Event-ID.
 func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	if err := event.check(); err != nil {
 		return dst, err
@@ -119,7 +120,8 @@ func (e *Encoder) Comment(text string) error {
 	return e.write(wire.AppendLines(e.buf[:0], "", text))
 }
 
-// write writes buf, which it retains as the next buffer unless it is too large.
+// write writes buf. It retains buf for the next call of Encode or Comment, unless buf
+// is too large.
 func (e *Encoder) write(buf []byte) error {
 	if e.buf = buf; cap(buf) > maxRetainedBuffer {
 		e.buf = nil

@@ -15,7 +15,7 @@ type entry struct {
 	seq          uint64
 	time         int64  // in nanoseconds since 1970
 	check        uint32 // see Position.Check
-	retainedBy   int32  // number of its topics whose TopicRetention, if any, still retains it
+	retainedBy   int32  // number of topics that retain it; a topic without a rule always does
 	chunkHeadLen uint8  // length of the chunk's size line in framed
 	ownID        bool   // the application has set the ID
 	removed      bool   // removed from the window
@@ -145,8 +145,8 @@ func appendTopicLine(dst []byte, topic string) []byte {
 	return wire.AppendField(dst, "topic", topic)
 }
 
-// lossMark is the place of the newest entry that a topic, a pattern or the whole
-// window has lost. An entry is lost when subscribers can no longer get it from the
+// lossMark is the place of the newest entry that a topic, a pattern or a group of
+// topics has lost. An entry is lost when subscribers can no longer get it from the
 // window or from a log. A subscriber whose cursor is before the mark may have
 // missed entries.
 type lossMark struct {

@@ -52,10 +52,10 @@ var ErrGaveUp = errors.New("sse: gave up")
 // ended, because a Client receives one stream at a time. Use another Client.
 var ErrInUse = errors.New("sse: Client.Events is already running; use another Client")
 
-// FieldError reports a field of an event that the wire format cannot carry, an ID
-// that a request cannot carry, an invalid topic or pattern, or an
-// [AppendRequest.Key] that was used for a request with another content. No part of
-// the event has been written.
+// FieldError reports an invalid value: a field of an event that the wire format
+// cannot carry, an ID that a request cannot carry, an invalid topic or pattern, or
+// an [AppendRequest.Key] that was used before with another Digest. No part of the
+// event has been written.
 type FieldError struct {
 	Field  string // "id", "event", "retry", "topic", "pattern" or "key"
 	Value  string
@@ -76,9 +76,10 @@ type TooLargeError struct {
 	Offset int64 // of the event's first byte in the stream
 	Limit  int   // the MaxEventSize that the event exceeds, in bytes
 
-	// LastEventID is the last event ID when the error is reported. It is the ID of
-	// the skipped event if the id line of that event came before the event exceeded
-	// the limit. A later id line takes effect at the end of the event.
+	// LastEventID is the last event ID when the error is reported. If the event had
+	// an id line before it exceeded the limit, LastEventID is the ID of the skipped
+	// event. A later id line of the event takes effect at the end of the event, and
+	// does not change LastEventID.
 	LastEventID string
 }
 
@@ -169,7 +170,8 @@ func parseError(rawURL string, err error) error {
 	return errors.New(text[:first] + "…" + text[last+1:])
 }
 
-// shorten cuts s to 100 bytes, so that an error message fits a line or two.
+// shorten cuts s to 100 bytes and appends "…" if it has cut anything, so that an
+// error message fits a line or two.
 func shorten(s string) string {
 	const limit = 100
 	if len(s) <= limit {

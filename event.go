@@ -26,7 +26,8 @@ type Event struct {
 	// ID is the ID of this event itself. A client that reconnects after the event
 	// sends this ID as Last-Event-ID. If empty, the event has no ID. In an event to
 	// send or publish, ID must be empty or a value that a header field can carry:
-	// at most 1,024 bytes, no control characters, and no space at either end.
+	// at most 1,024 bytes of UTF-8, no control characters, and no space at either
+	// end.
 	ID string
 
 	// LastEventID is set only in a received event: it is the last event ID after
@@ -45,7 +46,7 @@ type Event struct {
 	// Type is the name under which a browser dispatches the event. If Type is
 	// empty, browsers dispatch the event as "message". Types that begin with
 	// "sse." are reserved for this package. In an event to send or publish, Type
-	// must have at most 1,024 bytes.
+	// must have at most 1,024 bytes of UTF-8, without CR, LF and NUL.
 	Type string
 
 	// Data is the payload: any text, with any number of lines. It may be empty.
@@ -83,8 +84,8 @@ func Decode[T any](event Event) (T, error) {
 //
 // After an error, the iteration ends. The error comes from the argument events, or
 // it says that the data of an event is not JSON for T, or it is a [*Gap] (see
-// below). An event whose data is not JSON, such as "[DONE]", is an error: leave it
-// out before DecodeEvents receives it.
+// below). If a stream has an event whose data is not JSON, such as "[DONE]", pass an
+// iterator that leaves out this event.
 //
 // If an event has the type "sse.gap", DecodeEvents calls onGap with the [Gap] and
 // continues. If onGap is nil, the iteration ends with the *Gap as its error. All
@@ -130,7 +131,8 @@ func decodeGap(event Event, onGap func(Gap)) error {
 	return nil
 }
 
-// check returns a *FieldError if the wire format cannot carry the event.
+// check returns a *FieldError if the event is invalid: if the wire format cannot
+// carry it, or if a client could not send its ID back.
 func (e *Event) check() error {
 	if e.Topic != "" {
 		if err := checkField("topic", e.Topic); err != nil {

@@ -172,9 +172,10 @@ func (e *Entry) Check(key [16]byte) uint32 {
 }
 
 // keyedCheck returns the check of an entry with a sequence, a time, and a
-// contentChecksum. The checksum itself needs no key: a log uses a sequence twice
-// with the same key only after it has lost entries. In all other cases no two
-// hashes have the same input.
+// contentChecksum. The checksum has no key, so it is easy to find two contents with
+// the same checksum. But the checks of two such entries are equal, except by chance,
+// only if their sequences and times are equal, too. A log uses a sequence twice with
+// the same key only after it has lost entries.
 func keyedCheck(key *[16]byte, seq uint64, unixNano int64, checksum uint32) uint32 {
 	return uint32(siphash.Sum(key, seq, uint64(unixNano), uint64(checksum)))
 }
@@ -217,16 +218,17 @@ type Page struct {
 	Entries []Entry
 
 	// Next is the position to pass as After to the next Read. If the page may have
-	// ended because of Limit, Next is the position of the last of Entries. If the
-	// log knows that no matching entry is left up to Through (always so if Entries
-	// is empty), Next is Through, or the log's last position if that is earlier. But
-	// Next is never earlier than the After of this Read.
+	// ended because of Limit, Next is the position of the last of Entries. In all
+	// other cases, for example if Entries is empty, no matching entry is left up to
+	// Through. Next is then the earlier of two positions, Through and the end of the
+	// log, but not earlier than the After of this Read.
 	Next Position
 
 	// Lost is the newest position at which the log may have removed a matching
 	// entry, if that position is later than the After of this Read. Lost may also
 	// be later than all Entries of this page. If zero, no matching entry after
-	// After was removed.
+	// After was removed. If a start for [Broker.Read] has Earliest or Last, Lost is
+	// zero in any case, because such a start names no event that can be missing.
 	Lost Position
 
 	// Gap is not nil if the reader asked for a place that does not exist. Only

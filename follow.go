@@ -19,8 +19,8 @@ var errNewEpoch = fmt.Errorf("%w: the log has begun a new epoch", ErrClosed)
 // recent events. Subscribers see an entry when it is in the window.
 type follower struct {
 	st   *state
-	stop context.CancelFunc // ends run
-	done sync.WaitGroup     // run
+	stop context.CancelFunc // makes run return
+	done sync.WaitGroup     // waits for the goroutine of run
 }
 
 // start begins to follow the log after a position.

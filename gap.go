@@ -10,8 +10,8 @@ const typeGap = reservedPrefix + "gap"
 
 // Gap reports that events which a subscriber asked for are no longer available.
 // The subscriber receives the Gap as an event of type "sse.gap". The data of
-// this event is the Gap as JSON, and its ID is the position from which the
-// stream continues:
+// this event is the Gap as JSON, and the ID of this event is the position from
+// which the stream continues:
 //
 //	if event.Type == "sse.gap" {
 //		gap, err := sse.Decode[sse.Gap](event)
@@ -25,7 +25,7 @@ type Gap struct {
 	// subscriber sent Asked, or had received all events up to it.
 	Asked string `json:"asked"`
 
-	// Available is the position after which no events are missing.
+	// Available is the position after which all events are still available.
 	Available string `json:"available"`
 
 	// Why is the reason.

@@ -69,8 +69,8 @@ func (st *state) forget(topic string, through Position) {
 	}
 	for _, e := range removed {
 		for _, chain := range st.window.chainsOf(e) {
-			// Also with a log: the application has removed the entry from the log
-			// as well.
+			// With a log, window.remove does not call markLost. But this entry is
+			// lost, because the application has also removed it from the log.
 			st.window.markLost(chain, e)
 		}
 		st.window.remove(e)

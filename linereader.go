@@ -29,7 +29,7 @@ const (
 // one search for CR serves all lines in the buffer.
 type lineReader struct {
 	r   io.Reader
-	err error // from r or NewDecoder; fill returns it when all lines have been used
+	err error // of r, NewDecoder or fill; fill returns it when all lines have been used
 
 	buf      []byte
 	pos, end int
@@ -142,8 +142,9 @@ func (l *lineReader) isFull() bool { return l.end == len(l.buf) }
 
 // makeRoom makes free space in the buffer, or replaces the buffer. It preserves
 // buf[from:to], which lies before pos, and the partial line at pos: it moves them,
-// in this order, to the start of the buffer. The buffer grows no larger than limit
-// bytes, a field name and room for a read, unless the preserved bytes need more.
+// in this order, to the start of the buffer. The buffer grows up to maxRetainedBuffer,
+// or up to the sum of limit, a field name and room for a read if that sum is larger. It
+// grows further only if the preserved bytes need more.
 //
 // It must only be called after next has returned false.
 func (l *lineReader) makeRoom(from, to, limit int) {
@@ -184,10 +185,10 @@ func (l *lineReader) chooseSize(needed, limit int) int {
 }
 
 // shouldCompact reports whether the caller should call makeRoom although the buffer
-// is not full. makeRoom then checks whether a large buffer is still needed.
-// retained is the number of bytes before pos that must be preserved. Without this
-// check, a stream whose reads end within events would occupy the buffer of a huge
-// event until that buffer is full.
+// is not full, so that makeRoom can replace a large buffer by a smaller one. retained
+// is the number of bytes before pos that must be preserved. Without shouldCompact, a
+// stream whose reads end within events would retain the large buffer of one huge event
+// until that buffer is full.
 func (l *lineReader) shouldCompact(retained int) bool {
 	if len(l.buf) <= maxRetainedBuffer {
 		return false
@@ -199,8 +200,9 @@ func (l *lineReader) shouldCompact(retained int) bool {
 	return l.pos-retained > maxRetainedBuffer
 }
 
-// shouldShrink reports whether a large buffer has been nearly empty at
-// shrinkThreshold checks in a row.
+// shouldShrink reports whether a large buffer (more than maxRetainedBuffer) has been
+// nearly empty (at most half of maxRetainedBuffer is needed) at shrinkThreshold calls
+// in a row.
 func (l *lineReader) shouldShrink(needed int) bool {
 	if len(l.buf) <= maxRetainedBuffer {
 		return false
@@ -218,7 +220,8 @@ func (l *lineReader) shouldShrink(needed int) bool {
 
 // fill reads into the free space until the reader returns at least one byte or an
 // error. It returns the reader's error only at the next call, when all bytes that
-// came before the error have been used.
+// came before the error have been used. After maxEmptyReads reads without a byte or
+// an error, it returns io.ErrNoProgress.
 func (l *lineReader) fill() error {
 	for range maxEmptyReads {
 		if l.err != nil {

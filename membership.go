@@ -1,12 +1,14 @@
 package sse
 
-// link is a subscriber's membership in a chain.
+// link is a subscriber's membership in a chain (the entries and the subscribers of one
+// topic or pattern).
 type link struct {
 	*chain
 	memberIndex int // in chain.members
 }
 
-// links returns the subscriber's memberships in chains: none if it has left.
+// links returns the subscriber's memberships in chains: none before join and after
+// leave.
 func (s *subscriber) links() []link {
 	switch {
 	case s.manyLinks != nil:
@@ -30,8 +32,9 @@ func (c *chain) add(s *subscriber, linkIndex int) {
 	c.members = append(c.members, member{s, linkIndex})
 }
 
-// remove undoes add. The last member moves to the index that becomes free, so that
-// a loop over the members from the end to the front misses no member.
+// remove undoes add. The last member moves to the index that becomes free. So if
+// members may be removed during a loop over the members, the loop must go from the end
+// to the front. Otherwise it would miss the moved member.
 func (c *chain) remove(s *subscriber, linkIndex int) {
 	i, last := s.links()[linkIndex].memberIndex, len(c.members)-1
 	moved := c.members[last]
@@ -69,8 +72,8 @@ func (s *subscriber) join(w *window, topics []string, patterns []Pattern) {
 
 // addLink adds a membership, unless the subscriber has it already.
 func (s *subscriber) addLink(l link) {
-	// A subscriber that is in the chain already is its last member, because no
-	// other can join while the lock is held.
+	// If the subscriber is already in the chain, it is the last member, because no
+	// other subscriber can join while the lock is held.
 	if n := len(l.members); n > 0 && l.members[n-1].subscriber == s {
 		return
 	}
@@ -125,8 +128,8 @@ func (s *subscriber) topicOf(e *entry) string {
 	return defaultTopic
 }
 
-// chains returns the chains of the subscriber's links. The next call reuses the
-// slice.
+// chains returns the chains of the subscriber's links, in the slice window.selected.
+// The slice is valid until the next call that uses window.selected.
 func (s *subscriber) chains(w *window) []*chain {
 	chains := w.selected[:0]
 	for i := range s.links() {

@@ -32,7 +32,7 @@ func (p peer) String() string {
 // if one of them is set.
 type subscriberInfo struct {
 	key         string // Selection.Key
-	remote      string // the peer's address, if parsePeer cannot parse it; otherwise empty
+	remote      string // the peer's address if parsePeer rejects it, otherwise empty
 	expires     int64  // when the stream ends, in nanoseconds since 1970, or 0; never changes
 	expiryIndex int    // 1 + the index in expiries.queue, or 0
 }

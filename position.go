@@ -83,8 +83,8 @@ func (p Position) formatRight(dst []byte) int {
 }
 
 // ParsePosition returns the position with the given text. It accepts exactly the
-// texts that [Position.String] returns for positions with a nonzero Epoch. It does
-// not check whether a log has an event at that position.
+// texts that [Position.String] returns for positions with a nonzero Epoch.
+// ParsePosition does not check whether a log has an event at that position.
 func ParsePosition(text string) (Position, error) {
 	p, ok := parsePosition(text)
 	if !ok {
@@ -122,6 +122,6 @@ func parsePosition(text string) (Position, bool) {
 	return p, p.Epoch != 0 && p.String() == text
 }
 
-// isGenerated reports whether an ID begins with "~". Only brokers generate such IDs;
-// applications must not choose them.
+// isGenerated reports whether an ID begins with "~". Brokers reject such an ID from
+// an application, unless the ID is the text of a position.
 func isGenerated(id string) bool { return len(id) > 0 && id[0] == positionPrefix }

@@ -18,8 +18,9 @@ type Selection struct {
 	// event, the subscriber receives the event once.
 	Patterns []Pattern
 
-	// Filter, if not nil, is called for every event that Topics and Patterns
-	// select. If it returns false, the subscriber does not receive the event.
+	// Filter, if not nil, is called for each event that Topics and Patterns select,
+	// before the event is sent. If it returns false, the subscriber does not receive
+	// the event.
 	// Calls for one subscriber do not overlap. A slow Filter delays only this
 	// stream. A stream with a Filter is not parked, even if [Broker.Park] is set. The
 	// entry is shared and must not be modified. An EventLog ignores Filter.
@@ -105,10 +106,11 @@ const (
 
 // CursorForm is the form in which a broker sends a client its position: the place in
 // the order of all events up to which the client has received every event that it
-// selected. Most events carry the position as their ID. The broker sends the position
-// by itself when a stream begins, and instead of a heartbeat if the position has moved
-// since the client last received it, for example past events of other topics. A client
-// that reconnects sends the position back as its last event ID.
+// selected. Most events carry the position as their ID. The broker also sends the
+// position alone when a stream begins, unless a [Gap] is the first event. Later it
+// sends the position alone instead of a heartbeat, if the position has moved since the
+// client last received it, for example past events of other topics. A client that
+// reconnects sends the position back as its last event ID.
 type CursorForm string
 
 // The forms of the cursor.

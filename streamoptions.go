@@ -29,9 +29,9 @@ type StreamOptions struct {
 	// seconds. If negative, there is no limit.
 	//
 	// If a peer vanishes without closing the connection, the server notices this
-	// after Heartbeat + WriteTimeout, but only if [ConnContext] is installed, and
-	// only on Linux and for HTTP/1; see [AcceptOptions.WriteTimeout].
-	// [Broker.Attach] installs ConnContext.
+	// after Heartbeat + WriteTimeout, but only on Linux and for HTTP/1, and only if
+	// the stream is parked or [ConnContext] is installed. [Broker.Attach] installs
+	// ConnContext. [AcceptOptions.WriteTimeout] describes all other cases.
 	WriteTimeout time.Duration
 
 	// Final, if not nil, is the last event of every stream that the broker

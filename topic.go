@@ -15,8 +15,8 @@ const maxTopicLen = 1 << 10
 const maxTopics = 1 << 10
 
 // defaultTopic is the topic of an event that is published without a topic. No request
-// can name this topic, because checkTopic rejects it. Only a Selection without Topics
-// and Patterns selects it, and the patterns * and **.
+// can name this topic, because checkTopic rejects it. A broker's subscriber selects it
+// with the pattern * or **, or with a Selection that has neither Topics nor Patterns.
 const defaultTopic = ""
 
 // checkTopic returns a *FieldError unless topic is valid.

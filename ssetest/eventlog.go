@@ -32,7 +32,7 @@ type EventLogOptions struct {
 	// not test how the log handles lost entries.
 	Lose func(t testing.TB, log sse.EventLog, n int) sse.EventLog
 
-	// Fail makes the next Append of a log store at most n of its entries and
+	// Fail makes the next Append of a log store at most n entries of the request and
 	// return an error. If nil, TestEventLog tests a failing Append only with
 	// canceled contexts.
 	Fail func(log sse.EventLog, n int)
@@ -52,9 +52,9 @@ type EventLogOptions struct {
 	// zero, the log may not exceed a rule.
 	Slack float64
 
-	// ExactLost declares that [sse.Page.Lost] is exactly the newest position at
-	// which a selected entry was removed, and zero if none was removed. If false,
-	// Lost may be a newer position.
+	// ExactLost declares that [sse.Page.Lost] is exactly the position of the newest
+	// removed entry that is selected and later than After, and zero if there is no
+	// such entry. If false, Lost may be a newer position.
 	ExactLost bool
 
 	// Gapless declares that the log leaves out no sequence number.
@@ -81,8 +81,9 @@ type EventLogOptions struct {
 
 // EventLogSetup is the configuration with which Open opens a log.
 type EventLogSetup struct {
-	// Retention are the rules by which the log removes entries. Their kinds are
-	// declared in the options. If empty, the log removes nothing.
+	// Retention are the rules by which the log removes entries. Each rule is of a kind
+	// that the options declare, for example with ByCount. If empty, the log removes
+	// nothing.
 	Retention []Retention
 
 	// Now is the clock that determines the age of entries, if ByAge is declared.
@@ -102,9 +103,9 @@ type Retention struct {
 	Entries int
 
 	// Bytes is the maximum number of bytes of topics, ids, types, data and the log's
-	// overhead. With entries of 1 KiB, at most half of Bytes may be overhead: when
-	// the log has removed entries, the topics, ids, types and data of the entries
-	// that it still stores have at least Bytes/2 bytes.
+	// overhead. With entries of 1 KiB, at most half of Bytes may be overhead. So a log
+	// that has removed such entries must still store entries with at least Bytes/2
+	// bytes of topics, ids, types and data.
 	Bytes int64
 
 	// Age is the maximum age of an entry.

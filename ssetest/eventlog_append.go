@@ -267,8 +267,8 @@ func appendCanceledDuring(k *kit) {
 	l.checkAppended(f)
 }
 
-// checkAppended checks that Read, Follow and Read after Reopen return exactly the
-// entries for which Append has returned positions.
+// checkAppended checks that Read and Follow return exactly the entries for which Append
+// has returned positions. If Reopen is set, it also checks Read after Reopen.
 func (l *testLog) checkAppended(f *follower) {
 	k := l.kit
 	k.equalEntries("the entries from Read, against the positions from Append",

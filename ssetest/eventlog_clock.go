@@ -70,8 +70,8 @@ var clockCases = []eventLogCase{
 	},
 }
 
-// appendWithClockSetBack appends entries of two topics, and sets the clock back
-// twice.
+// appendWithClockSetBack appends three groups of four entries to two topics in turn,
+// and sets the clock back after each group.
 func (l *testLog) appendWithClockSetBack() {
 	for round := range 3 {
 		for i := range 4 {

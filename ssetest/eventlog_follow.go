@@ -63,7 +63,7 @@ var followCases = []eventLogCase{
 				done <- err
 			}()
 			var followers []*follower
-			for range 5 { // each begins at another moment during the Appends
+			for range 5 { // each follower begins at another moment during the Appends
 				f := l.follow(sse.Position{})
 				followers = append(followers, f)
 				f.take(1)
@@ -136,8 +136,9 @@ var followCases = []eventLogCase{
 	},
 }
 
-// followConcurrentAppend appends entries inside the loop over Follow. It does so while
-// Follow yields the entries that were stored before it began, and afterwards.
+// followConcurrentAppend appends entries inside the loop over Follow: first while Follow
+// yields the entries that were stored before the loop began, and then while Follow
+// yields the entries that were appended inside the loop.
 func followConcurrentAppend(k *kit) {
 	for _, stored := range []int{0, 1, 4} {
 		l := k.open()
@@ -157,7 +158,8 @@ func followConcurrentAppend(k *kit) {
 				l.append(k.entry("in the loop", "b"))
 			}
 			if len(got) == len(l.appended) && len(l.appended) == total {
-				// One more entry: if Follow yields an entry twice, it yields it before this one.
+				// This last entry ends the loop. If Follow repeats an earlier entry, the
+				// repeated entry comes before the last entry.
 				l.append(k.entry("the last", "c"))
 			}
 			if entry.Position == l.end() || len(got) > 2*total {

@@ -125,8 +125,8 @@ func (l *testLog) request(r sse.AppendRequest) (sse.AppendResult, error) {
 	return result, err
 }
 
-// mustStore checks that the log stores a request as a new one, and returns the
-// positions.
+// mustStore checks that the log stores the entries of a request although it has a key,
+// and returns the positions of these entries.
 func (l *testLog) mustStore(subject string, r sse.AppendRequest) []sse.Position {
 	result, err := l.request(r)
 	if err != nil || result.Replayed || len(result.Positions) != len(r.Entries) {
@@ -136,8 +136,8 @@ func (l *testLog) mustStore(subject string, r sse.AppendRequest) []sse.Position 
 	return result.Positions
 }
 
-// mustReplay checks that the log stores nothing for a repeated request, and returns
-// the positions want of the first request.
+// mustReplay checks that Append of a repeated request sets Replayed and returns want,
+// the positions of the first request.
 func (l *testLog) mustReplay(subject string, r sse.AppendRequest, want []sse.Position) {
 	result, err := l.request(r)
 	if err != nil || !result.Replayed || !slices.Equal(result.Positions, want) {

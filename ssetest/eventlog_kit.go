@@ -34,10 +34,10 @@ type kit struct {
 	cancel context.CancelFunc
 	limit  *time.Timer // cancels ctx
 
-	mu        sync.Mutex // guards the following
-	now       time.Time
+	mu        sync.Mutex // guards now and failures
+	now       time.Time  // see clock
 	failures  []failure
-	followers []*follower
+	followers []*follower // used only by the goroutine of the case
 }
 
 func newKit(tb testing.TB, opts *EventLogOptions) *kit {
@@ -50,7 +50,8 @@ func newKit(tb testing.TB, opts *EventLogOptions) *kit {
 // caseStopped is the value with which fatal panics.
 type caseStopped struct{}
 
-// run calls the function of a case and then ends the followers that it started.
+// run calls f, the function of a case, and then ends the followers that the case has
+// started.
 func (k *kit) run(f func(k *kit)) {
 	defer k.limit.Stop()
 	defer func() {
@@ -89,7 +90,7 @@ func (k *kit) clock() time.Time {
 }
 
 // advance moves clock forward by d. In a bubble, it also lets d pass, because the log
-// may read time.Now instead of clock. This time does not count for caseTimeout.
+// may read time.Now instead of clock. Afterwards, caseTimeout begins again.
 func (k *kit) advance(d time.Duration) {
 	if k.opts.Bubble {
 		k.limit.Stop()
@@ -182,8 +183,9 @@ func sameContent(a, b sse.Entry) bool {
 		slices.Equal(a.Topics, b.Topics)
 }
 
-// equalEntries records a failure if got and want differ. It shows the first
-// pair of entries that differ at the same sequence number, or else both lists.
+// equalEntries records a failure if got and want differ. The failure shows the first
+// pair of entries that have the same sequence number but differ. If there is no such
+// pair, it shows both lists.
 func (k *kit) equalEntries(subject string, got, want []sse.Entry) {
 	if slices.EqualFunc(got, want, identical) {
 		return

@@ -283,9 +283,9 @@ func (l *testLog) maxAge(limit time.Duration) time.Duration {
 	return limit + time.Duration(float64(limit)*l.opts.Slack)
 }
 
-// checkNewest returns the stored entries that have the same topics as entries. All of
-// entries must have the same topics. It checks that the log has removed only the
-// oldest of entries.
+// checkNewest checks that the log has removed only the oldest of the given entries,
+// which are all entries that were appended with the same topics. It returns the stored
+// entries with these topics.
 func (l *testLog) checkNewest(entries []sse.Entry) []sse.Entry {
 	stored := l.readAll(everything)
 	stored = slices.DeleteFunc(stored, func(entry sse.Entry) bool {
@@ -316,7 +316,7 @@ func (k *kit) forEachRule(pattern string, f func(rule Retention, subject string)
 }
 
 // fill appends 40 entries of 1 KiB to each of the topics. The last 10 entries of a
-// topic are at least 2 hours younger than the others. Every entry has another id.
+// topic are at least 2 hours younger than the others. No two entries have the same id.
 func (k *kit) fill(l *testLog, topics ...string) {
 	for i := range 40 {
 		if i == 30 {

@@ -11,7 +11,8 @@ import (
 const unlimited = 1 << 30
 
 // testLog wraps the log that is tested. If the log returns an error, a method of
-// testLog ends the case with a failure, unless its comment says something else.
+// testLog either returns this error or records a failure. The methods append, read and
+// locate, and all methods that call them, then also end the case.
 type testLog struct {
 	*kit
 	log      sse.EventLog
@@ -62,7 +63,8 @@ func (l *testLog) record(entries []sse.Entry, positions []sse.Position) {
 	}
 }
 
-// trim makes the log remove the entries that exceed its retention.
+// trim makes the log remove the entries that exceed its retention. If the options have
+// no Trim, Append has already removed these entries.
 func (l *testLog) trim() {
 	if l.opts.Trim != nil {
 		l.opts.Trim(l.tb, l.log)

@@ -15,8 +15,8 @@ import (
 
 // Recorder is a [http.ResponseWriter] that records the response of a handler. A
 // test can read the response while the handler runs in another goroutine. Unlike
-// [net/http/httptest.ResponseRecorder], a Recorder shows only flushed bytes,
-// because a client would receive no other bytes. All methods are safe for
+// [net/http/httptest.ResponseRecorder], a Recorder shows only the flushed bytes of the
+// body, because a client would receive no other bytes. All methods are safe for
 // concurrent use.
 //
 //	recorder := ssetest.NewRecorder(t)
@@ -181,7 +181,7 @@ func (r *Recorder) Body() []byte {
 }
 
 // Events returns the events flushed so far. It leaves out comments, and an incomplete
-// event at the end: see Body.
+// event at the end. [Recorder.Body] includes both.
 func (r *Recorder) Events() []sse.Event {
 	events, _ := decode(r.Body())
 	return events
@@ -209,9 +209,10 @@ func (r *Recorder) Wait(n int) []sse.Event {
 }
 
 // Events returns the events of a body that a test has recorded, for example with
-// [net/http/httptest.ResponseRecorder]. If the body ends within an event, the
-// error wraps [io.ErrUnexpectedEOF]. If an event has more than 16 MiB, the error wraps
-// a [*sse.TooLargeError]. Events returns all other events even then.
+// [net/http/httptest.ResponseRecorder]. If the body ends within an event that has a
+// data field, the error wraps [io.ErrUnexpectedEOF]. If an event has more than 16
+// MiB, the error wraps a [*sse.TooLargeError]. Events returns all other events even
+// then.
 func Events(body []byte) ([]sse.Event, error) {
 	events, err := decode(body)
 	// If two more line ends complete one more event, the body ends within that event.

@@ -35,9 +35,9 @@ type Response struct {
 	// HTTP/2, it ends only this response.
 	Cut bool
 
-	// Stall leaves the response open after the last chunk, and sends nothing more,
-	// until the client closes the response, or [Server.Stop] or [Server.Close] is
-	// called.
+	// Stall leaves the response open after the last chunk, and sends nothing more. The
+	// response ends when the client closes it, or when the connection breaks, for
+	// example because of [Server.CutAll], [Server.Stop] or [Server.Close].
 	Stall bool
 }
 

@@ -188,8 +188,8 @@ func (s *Server) Start() { s.listener.Refuse(false) }
 
 // Shutdown shuts the server down as [http.Server.Shutdown] does: the server accepts no
 // new connections and closes idle connections. Shutdown blocks until no request is
-// active. If ctx is done first, Shutdown returns the error of ctx, and the remaining
-// requests continue until Close.
+// active. It does not wait for hijacked connections. If ctx is done first, Shutdown
+// returns the error of ctx, and the remaining requests continue until Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.server.Shutdown(ctx)
 }

@@ -163,8 +163,9 @@ func (e *epoll) Wait(events []Readiness) (int, error) {
 }
 
 // WriteAll implements [Poller]. With io_uring, one system call writes up to Batch
-// outputs. Write then writes each output that is not complete and has no error:
-// all of them if there is no ring.
+// outputs. Then WriteAll calls Write for each output, because Write continues an output
+// that is not complete. If there is no ring or there are fewer than uringMin outputs,
+// Write writes all of them.
 func (e *epoll) WriteAll(outs []*Output) {
 	if len(outs) >= uringMin && e.ring != nil && !e.ring.send(outs) {
 		e.ring.close()

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// Batch is the largest number of outputs that [Poller.WriteAll] writes with one
-// system call. For more outputs, WriteAll makes several system calls.
+// Batch is the largest number of outputs that [Poller.WriteAll] can write with one
+// system call. This needs io_uring. In all other cases WriteAll makes at least one
+// system call for each output.
 const Batch = 256
 
 // Poller provides the system calls that parked streams need. The interface is
@@ -31,13 +32,15 @@ type Poller interface {
 	// Adopt duplicates the descriptor of conn's socket, closes conn, and returns
 	// the duplicate. From then on, Wait reports events of the socket with the
 	// token. If timeout is positive, the kernel closes a TCP connection when data
-	// has stayed unacknowledged for that long. If Adopt returns an error, conn is
-	// still open, but the options of its socket may have changed.
+	// has stayed unacknowledged for that long, except on Multipath TCP. If Adopt
+	// returns an error, conn is still open, but the options of its socket may have
+	// changed.
 	Adopt(conn net.Conn, token uint64, timeout time.Duration) (fd int, err error)
 
 	// Write writes as much of out.Data as the socket has room for, starting at
-	// out.N. It updates out.N and out.Err. It does not block: a socket without
-	// room takes zero bytes, without an error.
+	// out.N. It updates out.N and out.Err, and does nothing if out.Err is already
+	// set. It does not block: a socket without room takes zero bytes, without an
+	// error.
 	Write(out *Output)
 
 	// WriteAll does for each output what Write does.
@@ -73,5 +76,5 @@ type Output struct {
 // although no write lacked it, for example after Adopt.
 type Readiness struct {
 	Token uint64 // as passed to Adopt
-	Gone  bool   // whether the peer has closed the connection or it has failed
+	Gone  bool   // the peer has closed the connection, or the connection has failed
 }

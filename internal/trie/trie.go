@@ -21,11 +21,12 @@ const (
 //	   │    └── chat ●     ● marks a node with a leaf. The node room has no
 //	   └─── 2 ●            leaf, so room is not a name in this Trie.
 //
-// A node with names below it has two summaries of these names, values of type S: the
-// level is for the names that have exactly one segment more than the node, and below
-// is for all names below the node. [Trie.Update] changes them. When the last name below
-// a node is removed, its summaries become zero. The removal of other names does not
-// change them.
+// A node with names below it has two summaries of these names. A summary is a value of
+// type S, for example the maximum of a number that each name has. The summary level
+// is for the names that have exactly one segment more than the node. The summary below
+// is for all names below the node. Only [Trie.Update] changes the summaries, with one
+// exception: when the last name below a node is removed, the summaries of the node
+// become zero.
 type Trie[T, S any] struct {
 	*inner[T, S]             // nil if no name is below this node
 	leaf         *T          // of the name that ends here, or nil
@@ -100,7 +101,7 @@ func (n *Trie[T, S]) Remove(name string) bool {
 	return n.leaf == nil
 }
 
-// Update calls change for each summary of the name that ends at n.
+// Update calls change for each summary that includes the name that ends at n.
 func (n *Trie[T, S]) Update(change func(*S)) {
 	if n.parent != nil {
 		change(&n.parent.level)
@@ -112,7 +113,8 @@ func (n *Trie[T, S]) Update(change func(*S)) {
 
 // Select calls yield for each leaf whose name the pattern selects, in no particular
 // order, and returns true. For the wildcards of the pattern it looks at up to visits
-// nodes. If there are more, Select stops and returns false.
+// nodes. If there are more, Select stops and returns false. It may have called yield
+// for some leaves before.
 func (n *Trie[T, S]) Select(pattern string, visits int, yield func(*T)) bool {
 	return n.walk(pattern, &visits, func(match *Trie[T, S]) {
 		if match.leaf != nil {
@@ -158,11 +160,11 @@ func (n *Trie[T, S]) visit(rest string, more bool, visits *int, yield func(*Trie
 	return true
 }
 
-// Summarize calls leaf for some leaves, and summary for some summaries, which together
-// cover each name that the pattern selects. If "*" stands only at the end of the
-// pattern, the cost does not depend on the number of names. For each other "*",
-// Summarize looks at all segments that "*" selects, but at no more than visits nodes in
-// all. If there are more nodes, the summaries cover other names, too.
+// Summarize calls leaf for some leaves, and summary for some summaries. Together these
+// leaves and summaries cover each name that the pattern selects. If no "*" precedes the
+// last segment of the pattern, the cost does not depend on the number of names.
+// Otherwise Summarize looks at all nodes that such a "*" selects, but at no more than
+// visits nodes in all. If there are more nodes, the summaries cover other names, too.
 func (n *Trie[T, S]) Summarize(pattern string, visits int, leaf func(*T), summary func(*S)) {
 	head, last := "", pattern
 	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
@@ -220,7 +222,8 @@ func (n *Trie[T, S]) Matches(name string) bool {
 }
 
 // matching calls yield for the leaf of each pattern in n that selects name, until
-// yield returns false. It reports whether yield never did.
+// yield returns false. It returns false if yield has returned false, and otherwise
+// true.
 func (n *Trie[T, S]) matching(name string, yield func(*T) bool) bool {
 	if n.inner == nil {
 		return true
@@ -230,7 +233,8 @@ func (n *Trie[T, S]) matching(name string, yield func(*T) bool) bool {
 	}
 	segment, rest, more := strings.Cut(name, "/")
 	nodes := [2]*Trie[T, S]{n.children[One], nil}
-	// A segment "*" or "**" of a name would find the child of a wildcard.
+	// The name may have a segment "*" or "**". This segment must not find the child of
+	// a wildcard here. No other pattern has a segment that contains "*".
 	if !strings.Contains(segment, "*") {
 		nodes[1] = n.children[segment]
 	}

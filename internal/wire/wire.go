@@ -1,5 +1,6 @@
 // Package wire encodes and decodes the bytes of an event stream: fields, line
-// ends and UTF-8. It works on byte slices and strings, not on readers or writers.
+// ends and UTF-8. It also encodes chunks of HTTP/1.1. It works on byte slices and
+// strings, not on readers or writers.
 package wire
 
 import (
@@ -105,7 +106,7 @@ const highBits = 0x8080808080808080
 
 // IndexNonASCII returns the index of the first byte of p that is not ASCII, or
 // len(p) if there is none. Most text is ASCII, and ASCII is valid UTF-8, so
-// [AppendValid] decodes UTF-8 only after that index.
+// [AppendValid] decodes UTF-8 only from that index onward.
 func IndexNonASCII(p []byte) int {
 	i := 0
 	for ; i+64 <= len(p); i += 64 {
@@ -133,10 +134,10 @@ func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) }
 
 // AppendValid appends src as a browser decodes it: every maximal subpart of an
 // ill-formed sequence becomes one U+FFFD. A maximal subpart is the longest start
-// of a well-formed sequence, or else a single byte. For example, "\xF0\x9F\x98A"
-// becomes "\uFFFDA". strings.ToValidUTF8 differs: it replaces adjacent subparts
-// with one U+FFFD. A range loop over a string differs too: it replaces every
-// single byte. AppendValid appends at least len(src) bytes.
+// of a well-formed sequence or, if no such sequence begins there, a single byte. For
+// example, "\xF0\x9F\x98A" becomes "\uFFFDA". strings.ToValidUTF8 differs: it
+// replaces adjacent subparts with one U+FFFD. A range loop over a string differs
+// too: it replaces every single byte. AppendValid appends at least len(src) bytes.
 //
 // Encoding 4.1: "UTF-8 decode"; Unicode 3.9, table 3-8.
 func AppendValid(dst, src []byte) []byte {
