@@ -79,9 +79,11 @@ func (o *listenOptions) define(s *settings) {
 		"for example 'room/*'; URL must then be the address of the hub, without a path")
 
 	s.addGroup("When to stop")
-	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1; 0 means no limit")
+	s.addFlag(&o.count, "count", "print `N` events, for example 1, and exit with code 0; "+
+		"0 means no limit")
 	s.addFlag(&o.timeout, "timeout", "stop after `DURATION`, for example 10s; exit with code 1 "+
-		"if the stream did not open, or sent fewer events than --count; 0 means no limit")
+		"if the stream did not open, or if fewer events than --count were printed; "+
+		"0 means no limit")
 
 	s.addGroup("Request")
 	s.addHint("the port is a part of the URL, for example :3000/news", "port")

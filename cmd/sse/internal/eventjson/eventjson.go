@@ -12,7 +12,7 @@ import (
 // data is empty. Other fields are absent if they are empty.
 type Event struct {
 	Topics []string `json:"topics,omitempty"`
-	ID     string   `json:"id,omitempty"` // of this event; empty if only an earlier event has one
+	ID     string   `json:"id,omitempty"` // the ID of this event itself, not of an earlier one
 	Type   string   `json:"type"`         // message if the event has none
 	Data   string   `json:"data"`
 	Retry  int64    `json:"retry,omitempty"` // milliseconds
