@@ -41,8 +41,9 @@ func parseURL(text string) (*url.URL, error) {
 }
 
 // withoutPassword returns text, a URL as people type it, with xxxxx in place of
-// its password. It does not parse the URL, because an error must not contain the
-// password of a URL that cannot be parsed.
+// its password. The password is the text from the first colon after the scheme to
+// the last "@". withoutPassword does not parse the URL, because even the error for a
+// URL that cannot be parsed must not contain the password.
 func withoutPassword(text string) string {
 	at := strings.LastIndexByte(text, '@')
 	if at < 0 {
@@ -88,9 +89,10 @@ func checkText(text string) error {
 	return nil
 }
 
-// normalizeURL returns u with a scheme in lower case, with localhost if a port has
-// no host, and without a fragment. If no request can be sent to u, it returns an
-// error. The error contains text, which is u as the user typed it.
+// normalizeURL returns u with a scheme in lower case and without a fragment. If u has
+// a port and no host, the host becomes localhost. If no request can be sent to u,
+// normalizeURL returns an error that contains text: the URL as the user typed it,
+// except its password.
 func normalizeURL(text string, u *url.URL) (*url.URL, error) {
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch port, err := strconv.ParseUint(u.Port(), 10, 16); {

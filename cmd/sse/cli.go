@@ -33,7 +33,8 @@ func dispatch(ctx context.Context, p *process, args []string) int {
 	name, rest := args[0], args[1:]
 	switch {
 	case isHelp(name):
-		// The first argument that is not one more word for help names the command.
+		// In "sse help serve" and "sse -h serve -h", the first argument that is not
+		// a word for help names the command.
 		rest = slices.DeleteFunc(rest, isHelp)
 		if len(rest) == 0 {
 			return p.ui.printPage(overview())

@@ -104,7 +104,7 @@ func typeColor(kind string) string {
 
 // write writes one record to stdout in a single call. With several calls, the
 // reader of a pipe could receive a part of the record, and a terminal could show a
-// message of stderr within the record.
+// message from stderr in the middle of the record.
 func (u *ui) write(text string) error {
 	u.clearProgress()
 	_, err := io.WriteString(u.out, text)

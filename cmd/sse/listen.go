@@ -79,9 +79,11 @@ func (o *listenOptions) define(s *settings) {
 		"for example 'room/*'; URL must then be the address of the hub, without a path")
 
 	s.addGroup("When to stop")
-	s.addFlag(&o.count, "count", "exit with code 0 after `N` events, for example 1; 0 means no limit")
+	s.addFlag(&o.count, "count", "print `N` events, for example 1, and exit with code 0; "+
+		"0 means no limit")
 	s.addFlag(&o.timeout, "timeout", "stop after `DURATION`, for example 10s; exit with code 1 "+
-		"if the stream did not open, or sent fewer events than --count; 0 means no limit")
+		"if the stream did not open, or if fewer events than --count were printed; "+
+		"0 means no limit")
 
 	s.addGroup("Request")
 	s.addHint("the port is a part of the URL, for example :3000/news", "port")
@@ -221,8 +223,9 @@ func (o *listenOptions) selectEvents(u *url.URL) (*url.URL, error) {
 	return u, nil
 }
 
-// hubEventsPath is the path of a hub whose query names topics and patterns. A topic
-// that cannot be a path, such as "a, b", needs this path.
+// hubEventsPath is a path that every hub has. In a URL with this path, the query names
+// the topics and patterns. A topic that cannot be a path, such as "a, b", needs this
+// path.
 const hubEventsPath = "/-/events"
 
 // listener prints one stream.
@@ -234,7 +237,7 @@ type listener struct {
 	client  *sse.Client
 	stop    context.CancelCauseFunc // ends run
 
-	printed  int             // number of events that --type selects
+	printed  int             // number of received events that --type selects
 	isOpen   bool            // set by reportOpen, cleared by reportRetry
 	wasOpen  bool            // the stream has been open at least once
 	reported map[string]bool // reasons reported since the stream was last open
@@ -284,9 +287,9 @@ func (l *listener) writeRaw(p []byte) error {
 	return err
 }
 
-// run prints events until the stream ends and the client does not reconnect,
-// until ctx is canceled, or until the timeout is reached. It returns the exit
-// code.
+// run prints events and returns the exit code. It returns when --count events were
+// printed, when ctx is canceled, when the timeout is reached, or when stdout cannot be
+// written. It also returns when the stream ends and the client does not reconnect.
 func (l *listener) run(ctx context.Context) int {
 	ctx, l.stop = context.WithCancelCause(ctx)
 	defer l.stop(nil)
@@ -325,8 +328,10 @@ func (l *listener) reportSkipped(e *sse.TooLargeError) {
 	l.ui.hint("raise the limit with --max-event-size")
 }
 
-// finish reports why no more events follow, and returns the exit code. Err is nil if
-// the server has ended the stream and the client does not reconnect.
+// finish returns the exit code for err, after which no more events follow. Err is nil
+// if the server has ended the stream and the client does not reconnect. finish also
+// reports the cause, with two exceptions. It reports nothing if stdout is closed. It
+// reports an interrupt or the timeout only if this makes the command fail.
 func (l *listener) finish(err error) int {
 	if errors.Is(err, errOutputClosed) {
 		return exitDone

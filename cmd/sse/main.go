@@ -4,9 +4,10 @@
 //	sse listen :3000/handshake             # print the events of a topic
 //	sse send :3000/handshake 'hello'       # publish an event to a topic
 //
-// By default, sse listen reconnects until it is interrupted. On standard error, it
-// reports that it connects, that it has lost the stream, and that it is connected
-// again. The command "sse COMMAND -h" prints every setting.
+// By default, sse listen reconnects after each temporary failure, until the user
+// interrupts it. On standard error, it reports that it connects, that it has lost the
+// stream, and that it is connected again. The command "sse COMMAND -h" prints every
+// setting.
 package main
 
 import (
@@ -23,10 +24,10 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2   // the command line is not valid
-	exitInterrupted = 130 // second interrupt: the code that shells use for SIGINT
+	exitInterrupted = 130 // a second signal; shells use this code for SIGINT
 )
 
-// errInterrupted is the cause of a context that an interrupt has canceled.
+// errInterrupted is the cause of a context that a signal, such as SIGINT, has canceled.
 var errInterrupted = errors.New("interrupted")
 
 // lookupEnv looks up an environment variable, like os.LookupEnv.
@@ -59,11 +60,11 @@ func main() {
 }
 
 // withInterrupts returns a context that the first signal cancels, so that the
-// command can end cleanly. The second signal calls exit. The command needs it while
-// a write to stdout blocks, for example because a pager does not read. After the
-// first signal, each SIGHUP is ignored: a terminal that closes may send SIGHUP
-// twice, and systemd may send SIGHUP right after SIGTERM. The goroutine runs until
-// the second signal or until the process ends.
+// command can end cleanly. The next signal that is not SIGHUP calls exit. Without
+// exit, a command could not be stopped while a write to stdout blocks, for example
+// because a pager does not read. A SIGHUP after the first signal has no effect,
+// because a terminal that closes may send SIGHUP twice, and systemd may send SIGHUP
+// right after SIGTERM. The goroutine runs until the process ends.
 func withInterrupts(
 	parent context.Context, signals <-chan os.Signal, exit func(code int),
 ) context.Context {

@@ -25,7 +25,7 @@ func findNearest(word string, names []string) string {
 	return ""
 }
 
-// editDistance returns the number of edits that turn a into b. An edit inserts,
+// editDistance returns the smallest number of edits that turn a into b. An edit inserts,
 // deletes or replaces one byte, or swaps two adjacent bytes.
 func editDistance(a, b string) int {
 	secondLast, last := []int(nil), make([]int, len(b)+1)

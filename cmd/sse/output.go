@@ -11,8 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// onWindows reports whether this is Windows, where terminals, pipes and signals
-// work differently.
+// onWindows is true on Windows, where terminals and pipes work differently.
 const onWindows = runtime.GOOS == "windows"
 
 // output is stdout or stderr.
@@ -27,9 +26,9 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// newOutput returns the output for w. If terminal is true, w is a terminal. Even
-// then, the variables TERM, NO_COLOR and, on Windows, WT_SESSION may disable color
-// and the redrawing of lines.
+// newOutput returns the output for w. If terminal is true, w is a terminal. Its lines
+// are then redrawn and colored, unless the environment forbids it: with TERM=dumb, the
+// output has neither, and with NO_COLOR, it has no color.
 func newOutput(w io.Writer, terminal bool, env lookupEnv) output {
 	isSet := func(name string) bool { value, _ := env(name); return value != "" }
 	if value, _ := env("TERM"); value == "dumb" {

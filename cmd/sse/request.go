@@ -77,8 +77,8 @@ func readData(data string, stdin io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// setRequest sets the client's method, headers and body. It reads the body once
-// so that a repeated request has the same body.
+// setRequest sets the client's method, headers, body and last event ID. It reads the
+// body once, so that a repeated request has the same body.
 func (o *listenOptions) setRequest(client *sse.Client, stdin io.Reader) error {
 	header := o.header.header.Clone()
 	if header == nil {
@@ -127,7 +127,7 @@ type resendFlag string
 const (
 	resendNever   resendFlag = "never"
 	resendRefused resendFlag = "refused" // if the server has not processed the request
-	resendAlways  resendFlag = "always"  // also if its effect may then count twice
+	resendAlways  resendFlag = "always"  // even if the server may then process it twice
 )
 
 func (f *resendFlag) String() string { return string(*f) }
@@ -142,7 +142,8 @@ func (f *resendFlag) Set(value string) error {
 	return errors.New("must be never, refused or always")
 }
 
-// allows is for [sse.Client.Resend].
+// allows reports whether a request may be repeated. If refused is true, the server has
+// not processed the request. The method is for [sse.Client.Resend].
 func (f resendFlag) allows(refused bool) bool {
 	return f == resendAlways || f == resendRefused && refused
 }

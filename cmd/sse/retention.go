@@ -39,7 +39,8 @@ func (f *retentionFlag) Set(value string) error {
 	return nil
 }
 
-// errNotPositive is the error for a limit of zero. A rule would take zero for no limit.
+// errNotPositive is the error for a limit of zero. In a hub.Retention, zero would mean
+// that there is no limit.
 var errNotPositive = errors.New("must be greater than 0")
 
 // setLimit sets the limit of r that word names, for example "age=7d".

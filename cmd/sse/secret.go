@@ -26,8 +26,8 @@ func (s *settings) addSecretFlag(f *secretFlag) {
 		"Bearer SECRET; to hide it from the process list, set the environment variable instead")
 }
 
-// addTo adds the key to the headers of a request. It returns an error if the
-// key cannot be a header, or if the request already has credentials.
+// addTo adds the key to the headers of a request. It returns an error if the key
+// cannot be a part of a header, or if header already has an Authorization.
 func (f *secretFlag) addTo(header http.Header) error {
 	switch {
 	case !f.isSet:

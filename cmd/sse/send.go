@@ -26,8 +26,9 @@ event. Without DATA, sse send reads the data from stdin and removes the last lin
 With --lines, sse send publishes each line of stdin as an event when the line arrives. At
 the end of stdin, it prints the ID of the last event. Some lines cannot be published, for
 example a line that is not UTF-8. At such a line, sse send stops: the hub has stored only
-the lines before it, and an error reports their number. With --invalid skip or --invalid
-replace, sse send continues.
+the lines before it, and an error reports their number. With --invalid skip, sse send
+continues with the next line. With --invalid replace, it publishes the line with U+FFFD in
+place of the bytes that a stream cannot carry.
 
   sse send :3000/news 'hello'
   sse send --type price :3000/prices/AAPL <quote.json
@@ -118,8 +119,8 @@ func (o *sendOptions) newSender(operands []string) (*sender, error) {
 	switch {
 	case len(operands) == 0:
 		return nil, usageError("try sse send :3000/news hello", "a URL is required")
-	// No message contains an operand: if the quotes around a header are missing, one of
-	// the operands is a secret.
+	// The messages of these cases contain no operand: if the quotes around a header are
+	// missing, one of the operands may be a secret.
 	case len(operands) > 2:
 		return nil, usageError("put quotes around a value that contains spaces",
 			"at most one URL and one DATA are allowed, not %d arguments", len(operands))
@@ -171,8 +172,9 @@ func (o *sendOptions) checkEventFlags() error {
 }
 
 // setTarget changes the target to the URL of the requests, and adds the settings of
-// the event to its query. For --topic, the path becomes /-/publish; for --lines,
-// /-/batch. The query then names the topics. Otherwise the path remains the topic.
+// the event to its query. With --lines, the path becomes /-/batch. With --topic but
+// without --lines, the path becomes /-/publish. In both cases, the query names the
+// topics. With neither flag, the path remains the topic.
 func (s *sender) setTarget() error {
 	o, u, query := s.options, s.target, s.target.Query()
 	path := strings.Trim(u.Path, "/")
@@ -238,7 +240,7 @@ type publishResult struct {
 	Kept   *int   `json:"kept"` // number of published lines; nil unless the request has lines
 	Error  string `json:"error"`
 	Status int    `json:"status"` // the status of the response, if Error is set
-	Line   int    `json:"line"`   // the line of the batch that caused Error, from 1; or 0
+	Line   int    `json:"line"`   // the line of the batch that caused Error; 0 if there is none
 }
 
 // isFromHub reports whether a response with this status and this result is the
@@ -250,19 +252,20 @@ func (r *publishResult) isFromHub(status int) bool {
 	return r.Error != "" && r.Status == status
 }
 
-// refusal is the failure of a request that has a response, but not a response with
-// status 200 from a hub.
+// refusal is the failure of a request that a server has answered: the status is not
+// 200, or the server is not a hub.
 type refusal struct {
 	*failure
 	status int
-	line   int // the line of the batch that the hub refused, from 1; or 0
+	line   int // the line of the batch that the hub refused; 0 if there is none
 }
 
 // Unwrap returns the failure, for [errors.As].
 func (r *refusal) Unwrap() error { return r.failure }
 
-// post publishes a body. After a temporary error it waits and tries again, until the
-// timeout is reached or ctx is done. It then returns the error of the last attempt.
+// post publishes a body. After a temporary error, it waits and tries again. It returns
+// the error of the last attempt if this error is not temporary, if the timeout would
+// end before the next attempt, or if ctx is done.
 func (s *sender) post(ctx context.Context, body []byte, contentType string) (
 	*publishResult, error) {
 	key := cmp.Or(string(s.options.idempotencyKey), rand.Text())
@@ -333,7 +336,7 @@ func (s *sender) attempt(ctx context.Context, body []byte, contentType, key stri
 		}
 		f.detail = quoteBody("the server says: ", content)
 		f.hint = "the server must be a hub, for example sse serve"
-		result.Line = 0 // another server does not mean a line of the batch
+		result.Line = 0 // in this response, "line" does not mean a line of the batch
 	}
 	if response.StatusCode == http.StatusUnauthorized {
 		f.hint = statusHint(&sse.ResponseError{StatusCode: response.StatusCode}, s.target)

@@ -24,7 +24,7 @@ const (
 
 const (
 	// A batch ends when it has maxBatch lines, or at least maxBatchBytes. The limits
-	// are low because an attempt to publish a batch repeats all of its lines.
+	// are low because each new attempt to publish a batch sends all of its lines again.
 	maxBatch      = 1000
 	maxBatchBytes = 1 << 20
 )
@@ -132,7 +132,7 @@ func (l *lineSender) encode(line string) ([]byte, error) {
 }
 
 // replace returns line with U+FFFD in place of the bytes that an event stream cannot
-// carry. It reports the first line that it changes, and counts all of them.
+// carry. It counts the lines that it changes, and reports the first of them.
 func (l *lineSender) replace(line string) string {
 	valid := strings.ToValidUTF8(line, "\ufffd")
 	if l.options.eol == "" {
@@ -180,8 +180,9 @@ func lineReason(err error) string {
 }
 
 // publish publishes lines, in batches. If the hub refuses a line, the hub stores no
-// line of the batch. Then publish publishes the lines before the refused line, passes
-// the refused line to reject, and continues with the lines after it.
+// line of the batch. Then publish publishes the lines before the refused line, and
+// passes the refused line to reject. If reject returns nil, publish continues with the
+// lines after the refused line.
 func (l *lineSender) publish(ctx context.Context, lines []encodedLine) error {
 	for len(lines) > 0 {
 		n := batchLength(lines)
@@ -205,9 +206,10 @@ func (l *lineSender) publish(ctx context.Context, lines []encodedLine) error {
 	return nil
 }
 
-// batchLength returns how many of the lines are published in one batch. It is at
-// least one. A batch from readBatch may end with a very long line, which
-// batchLength separates, because the batch could be too large for the hub.
+// batchLength returns how many of the lines are published in one batch: all lines, but
+// only as many as have 2*maxBatchBytes together, and at least one line. For example, if
+// the last line of readBatch is very long, the line is published in a batch of its own.
+// Otherwise the batch could be too large for the hub.
 func batchLength(lines []encodedLine) int {
 	size := 0
 	for i, line := range lines {

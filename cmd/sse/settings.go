@@ -32,8 +32,8 @@ type flagGroup struct {
 // environment variable holds one value per line.
 type repeatable interface{ isRepeatable() }
 
-// confidential is implemented by flag values that may contain a secret. No message
-// contains such a value.
+// confidential is implemented by flag values that may contain a secret. The error for
+// an invalid value does not quote the value.
 type confidential interface{ isConfidential() }
 
 // errHelp is the error of parse if the arguments ask for the help page.
@@ -53,8 +53,8 @@ func (s *settings) addGroup(title string) {
 	s.groups = append(s.groups, flagGroup{title: title})
 }
 
-// addHint sets the hint for flags that do not exist. Users try these names because
-// other programs have such flags.
+// addHint sets the hint in the error for an unknown flag with one of these names. Users
+// may try the names because other programs have flags with these names.
 func (s *settings) addHint(hint string, names ...string) {
 	for _, name := range names {
 		s.hints[name] = hint
@@ -86,9 +86,9 @@ func (s *settings) addFlag(p any, names, usage string) {
 	last.names = append(last.names, long)
 }
 
-// parse sets flags from args, and every other flag from its environment
-// variable. It returns the operands: the arguments that are not flags. Every
-// argument after "--" is an operand.
+// parse sets flags from args. It then sets each other flag from its environment
+// variable, if this variable is not empty. It returns the operands: the arguments that
+// are neither flags nor their values. Every argument after "--" is an operand.
 func (s *settings) parse(args []string, env lookupEnv) (operands []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]

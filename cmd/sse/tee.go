@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// teeTransport is a RoundTripper for --raw. It also calls write with the bytes of
-// each event stream as they arrive. It does not call write for other responses,
-// because sse reports such a response on stderr.
+// teeTransport is a RoundTripper for --raw. It passes the bytes of each event stream to
+// write as they arrive. It does not call write for other responses, because sse listen
+// reports such a response on stderr.
 type teeTransport struct {
 	base  http.RoundTripper
 	write func([]byte) error

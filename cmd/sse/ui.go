@@ -27,9 +27,10 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// ui prints to stdout and stderr. It is not safe for concurrent use, and need not be:
-// a Client calls its hooks, which print messages, in the goroutine that also prints
-// its events.
+// ui prints to stdout and stderr. It is not safe for concurrent use. In sse listen, one
+// goroutine prints everything: a Client calls its hooks, which print messages, in the
+// goroutine that also prints its events. In sse serve, hubReporter guards the ui with a
+// lock.
 type ui struct {
 	out, err    output
 	now         func() time.Time
@@ -91,8 +92,8 @@ func (u *ui) showProgress(format string, args ...any) {
 // left to report them.
 func (u *ui) writeError(s string) { _, _ = io.WriteString(u.err, s) }
 
-// clearProgress removes the progress line. Every method that prints calls it
-// first.
+// clearProgress removes the progress line. While a stream is open or reconnects, every
+// method that prints a line calls clearProgress first.
 func (u *ui) clearProgress() {
 	if u.hasProgress {
 		u.writeError("\r\x1b[K")

@@ -15,19 +15,20 @@ import (
 // can every page in that browser. Three rules keep out the pages of other
 // sites:
 //
-//   - The header Host must contain an allowed name or any IP address. A page of
-//     evil.example can make its name resolve to this machine (DNS rebinding). The
-//     browser then treats the hub as a part of that page's site, but it still
-//     sends the Host evil.example.
+//   - Unless Options.AnyHost is set, the header Host must contain an allowed name
+//     or any IP address. A page of evil.example can make its name resolve to this
+//     machine (DNS rebinding). The browser then treats the hub as a part of that
+//     page's site, but it still sends the Host evil.example.
 //   - A request that writes must come from the hub's own origin, from one of
 //     Options.Origins, or from a program that is not a browser.
 //     http.CrossOriginProtection checks this rule.
 //   - A request that reads must have one of these sources, too. A browser hides the
 //     response from a page of another site, but the page could hold many streams
-//     open. A person may follow a link from a page of another site to the hub.
+//     open. There is one exception: a person may follow a link from a page of
+//     another site to the hub.
 //
-// If Options.Origins contains "*", the pages of all sites may send requests, but
-// the hub ignores the cookies of these requests.
+// If Options.Origins contains "*", the pages of all sites may send requests. If
+// a request is allowed only by "*", the hub ignores its cookies.
 
 // anyOrigin is the item of Options.Origins that allows all origins.
 const anyOrigin = "*"
@@ -85,13 +86,14 @@ func (a *API) checkHostName(host string) error {
 		"this hub does not serve the host %s; its flag %s would allow it", text.Quote(name), flag)
 }
 
-// isUnsafeInName reports whether an operator should not copy a host name that
-// contains r to a command line.
+// isUnsafeInName reports whether a host name that contains r is unsafe to copy to a
+// command line.
 func isUnsafeInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
 }
 
-// isAddress reports whether a Host is an IP address, with or without a port.
+// isAddress reports whether a Host is an IP address, with or without a port. It also
+// returns true for a port without a host, such as ":3000".
 func isAddress(host string) bool {
 	if host == "" || host[0] != '[' && (host[0] < '0' || host[0] > '9') {
 		return host != "" && host[0] == ':' // some clients send only a port
@@ -111,15 +113,15 @@ type crossOriginKey struct{}
 func isCrossOrigin(r *http.Request) bool { return r.Context().Value(crossOriginKey{}) != nil }
 
 // checkOrigin refuses a request from a page whose origin is not allowed. For an
-// allowed origin, it sets the response headers without which the browser would
-// hide the response from the page. It returns the request to handle. If only the
-// origin * allows the request, the returned request has no cookies. Otherwise any
-// page of the same site, for example on another port of this host, could use the
-// session of the person who opens the page.
+// origin that Options.Origins allows, it sets the response headers without which the
+// browser would hide the response from the page. It returns the request to handle. If
+// only the origin * allows the request, the returned request has no cookies. With
+// cookies, any page of the same site, for example on another port of this host, could
+// use the session of the person who opens the page.
 func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 	origin, site := firstHeader(r, "Origin"), firstHeader(r, "Sec-Fetch-Site")
 	if origin == "" && site == "" {
-		return r, nil // not a browser
+		return r, nil // not a browser, or an old browser that reads from its own origin
 	}
 	header := w.Header()
 	switch {
@@ -148,8 +150,8 @@ func (a *API) isListed(origin string) bool {
 	return origin != "" && origin != "null" && origin != anyOrigin && a.origins[origin]
 }
 
-// isTrusted reports whether a request is allowed, and may use cookies. origin and
-// site are its headers Origin and Sec-Fetch-Site.
+// isTrusted reports whether a request is allowed without the origin *, and so may use
+// cookies. origin and site are its headers Origin and Sec-Fetch-Site.
 func (a *API) isTrusted(r *http.Request, origin, site string) bool {
 	switch {
 	case a.isListed(origin):

@@ -107,9 +107,9 @@ func lineOfEntry(body string, i int) (line int) {
 }
 
 // refusedEntry returns the index of the entry that the broker has refused, or -1 if
-// err has another cause. The error does not contain the index, but the value that
-// breaks a rule. The broker checks the entries in order, so the refused entry is
-// the first entry with this value.
+// err has another cause. The error contains the value that breaks a rule, but not the
+// index. The broker checks the entries in order, so the refused entry is the first
+// entry with this value.
 func refusedEntry(err error, entries []sse.Entry) int {
 	field := &sse.FieldError{}
 	errors.As(err, &field)
@@ -126,7 +126,7 @@ func refusedEntry(err error, entries []sse.Entry) int {
 	})
 }
 
-// maxEventTopics is how many topics an event may have.
+// maxEventTopics is the largest number of topics of an event.
 const maxEventTopics = 1024
 
 // publishJSONLines handles PUT /-/batch. It publishes each event when its line has
@@ -141,8 +141,8 @@ func (a *API) publishJSONLines(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// prepareBatch identifies the client, and parses the query. Its topics are for the
-// events whose lines name no topics.
+// prepareBatch identifies the client, and parses the query. The topics in the query
+// apply to the events whose lines name no topics.
 func (a *API) prepareBatch(r *http.Request) (*publishRequest, error) {
 	p := &publishRequest{}
 	query, err := parseQuery(r, true, "eol")

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// bodyTimeout is how long a request may take to arrive. A client that produces
-	// lines over a longer time sends them with PUT, which has no such limit.
+	// bodyTimeout is how long a request may take to arrive. Requests whose lines are
+	// published as they arrive (PUT, or split=lines) have no such limit.
 	bodyTimeout = time.Minute
 
 	// discardTimeout is how long the rest of a refused body may take to arrive.

@@ -17,8 +17,8 @@ const (
 	maxLimit     = 10_000
 
 	// pageBytes limits the size of a page in bytes, because a page is built in
-	// memory. The event with which a page reaches this size is its last. A page may
-	// be larger than pageBytes by a part of this event.
+	// memory. The event with which a page reaches this size is the last event of the
+	// page. This event may make the page larger than pageBytes.
 	pageBytes = 4 << 20
 
 	// usualBytes is about the size of a usual event. fillPage asks the broker for
@@ -123,8 +123,9 @@ func costOf(page *sse.Page) int {
 }
 
 // fillPage reads events from the broker, and adds up to limit of them to p. It
-// returns the position after which the next page begins. While it reads, it reserves
-// memory in the given share. It fails if there is no memory, or if the broker fails.
+// returns the position after which the next page begins. It reserves memory for the
+// page in the given share, and may wait for this memory. It fails if there is no
+// memory, or if the broker fails.
 func (a *API) fillPage(
 	r *http.Request, p *pageWriter, memory *share, start sse.Start, limit int,
 ) (next sse.Position, err error) {

@@ -14,8 +14,8 @@ import (
 )
 
 // IdempotentRequest identifies a request to publish, so that a [Log] publishes its
-// events only once even if the client sends the request several times. If each line
-// of a body is an event, each line is such a request.
+// events only once even if the client sends the request several times. If the lines of
+// a body are published as they arrive, each line is an IdempotentRequest of its own.
 type IdempotentRequest struct {
 	Owner  string   // the name of the client's access key; empty if no key is needed
 	Key    string   // the header Idempotency-Key; for a line, followed by # and its number

@@ -10,11 +10,14 @@ import (
 )
 
 const (
-	// minInflight is the smallest budget, in bytes.
+	// minInflight is the smallest budget, in bytes. The budget is the memory that all
+	// requests in flight may reserve together. The memory that one request has
+	// reserved is its share.
 	minInflight = 64 << 20
 
 	// smallShare is the largest share, in bytes, that may use the last quarter of
-	// the budget. Therefore a few large requests cannot block all small requests.
+	// the budget. Larger shares must fit into the other three quarters, so that a few
+	// large requests cannot block all small requests.
 	smallShare = 64 << 10
 
 	// inflightTimeout is how long a request waits until its share fits into the
@@ -42,7 +45,7 @@ type inflight struct {
 type share struct {
 	inflight *inflight
 	closing  context.Context // canceled when the hub shuts down
-	size     int64           // in bytes
+	size     int64           // in bytes; inflight.mu guards it
 }
 
 // newShare returns an empty share. The caller must release it.

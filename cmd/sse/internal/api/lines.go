@@ -13,7 +13,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
 )
 
-// maxLines is how many lines are published in one call of the log, at most.
+// maxLines is the largest number of lines that one call of Log.Publish publishes.
 const maxLines = 1024
 
 // publishLinesByQuery handles PUT /-/publish.
@@ -218,8 +218,8 @@ type publishProgress struct {
 	lastID    string // the ID of the last published event
 }
 
-// add counts the entries that were published: positions has one item for each of
-// them, and may be shorter than entries.
+// add counts the published entries. positions has one item for each published entry. If
+// the log failed before the last entry, positions is shorter than entries.
 func (p *publishProgress) add(entries []sse.Entry, positions []sse.Position) {
 	if n := len(positions); n > 0 {
 		p.published += n

@@ -26,7 +26,7 @@ const (
 // Invariants: 0 ≤ start ≤ n ≤ len(buf).
 type lineSplitter struct {
 	r      io.Reader
-	limit  int                  // largest length of a line, in bytes
+	limit  int                  // bytes of an incomplete line, above which next fails
 	resize func(size int) error // reserves memory for the buffer
 	buf    []byte
 	start  int
@@ -69,9 +69,10 @@ func (s *lineSplitter) next() ([][]byte, error) {
 	}
 }
 
-// fit doubles the buffer if more than half of it is in use, or if the last read has
-// filled half of it. Reads alone do not make it larger than maxLineRead. If few bytes
-// are in use and the last read was short, fit reduces the buffer to minLineBuffer.
+// fit doubles the buffer if more than half of it is in use. It also doubles a buffer
+// smaller than maxLineRead if the last read has filled half of it. If few bytes are in
+// use and the last read was short, fit reduces the buffer to minLineBuffer. It fails if
+// there is no memory for the larger buffer.
 func (s *lineSplitter) fit() error {
 	size := max(minLineBuffer, len(s.buf))
 	switch {

@@ -28,8 +28,10 @@ type pageWriter struct {
 
 // writePage adds the entries that the broker has returned to the page: up to limit
 // entries, and none after the page has reached pageBytes. It returns the position
-// after which the next page begins. If the log has lost entries (page.Lost),
-// writePage adds a gap before the first entry after the loss.
+// after which the next page begins. If the log may have removed entries that the client
+// has not read, page.Lost is the newest position of such an entry. writePage then adds
+// a gap before the first entry after page.Lost. If there is no such entry, it adds the
+// gap at the end, unless page.Next is before page.Lost.
 func (p *pageWriter) writePage(page *sse.Page, limit int) sse.Position {
 	lost := page.Lost
 	gapPending := lost != sse.Position{}
@@ -68,9 +70,9 @@ func (p *pageWriter) writeGap(gap sse.Gap, at sse.Position) {
 	p.writeEvent(event)
 }
 
-// writeEntry adds an entry to the page. As JSON, it has all of its topics that sel
-// selects. It does not have the other topics, because the client may have no right to
-// read them. In an event stream, it has at most the first selected topic.
+// writeEntry adds an entry to the page. A line of JSON contains the topics of the entry
+// that sel selects. It does not contain the other topics, because the client may have no
+// right to read them. An event stream contains at most the first selected topic.
 func (p *pageWriter) writeEntry(e *sse.Entry) {
 	p.count++
 	event := e.Event

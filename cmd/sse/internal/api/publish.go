@@ -98,9 +98,9 @@ type publishRequest struct {
 	split    bool      // publish each line of the body as an event
 }
 
-// prepare sets p to the parts of a request, except its body. It fails if the client
-// may not publish to each topic. If the target is empty, prepare takes the target
-// from the query.
+// prepare sets p to the parts of a request, except its body. If the target is empty,
+// prepare takes the target from the query. It fails unless the client may publish to
+// all topics of the target.
 func (a *API) prepare(p *publishRequest, r *http.Request, to target) error {
 	targetInQuery := to.isEmpty()
 	query, err := parseQuery(r, targetInQuery, publishParameters...)

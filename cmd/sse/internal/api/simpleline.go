@@ -68,8 +68,8 @@ func (s *simpleScanner) skipSpace() {
 	}
 }
 
-// skip skips spaces and then the character c. It returns false if there is another
-// character.
+// skip skips spaces and then the character c. It returns false if the next character is
+// not c.
 func (s *simpleScanner) skip(c byte) bool {
 	s.skipSpace()
 	if len(s.rest) == 0 || s.rest[0] != c {

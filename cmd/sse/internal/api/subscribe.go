@@ -99,9 +99,9 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 
 // endWithRetry responds to a subscriber that connects while the hub shuts down. The
 // response is a stream that sets a random retry time and ends: after any other
-// response, an EventSource would not reconnect. The stream also has a cursor with the
-// ID with which the client should reconnect, because some clients lose their position
-// after a stream without an ID.
+// response, an EventSource would not reconnect. If resumeID returns an ID, the stream
+// also contains a cursor with this ID, because some clients lose their position after a
+// stream without an ID. With cursor=off, the stream contains no cursor.
 func (a *API) endWithRetry(
 	w http.ResponseWriter, r *http.Request, query url.Values, sel *sse.Selection,
 ) {

@@ -24,7 +24,7 @@ type Authority struct {
 }
 
 // New returns an authority for these keys. If there are no keys, every client may do
-// everything. now returns the current time. If it is nil, the authority uses time.Now.
+// everything. The authority calls now for the current time, or time.Now if now is nil.
 // New fails if two keys have the same name or the same secret.
 func New(keys []Key, now func() time.Time) (*Authority, error) {
 	if now == nil {

@@ -18,8 +18,8 @@ const (
 	Delete    Verb = "delete"    // remove stored events
 )
 
-// Grants contains, for each action that a key allows, the patterns of the topics for
-// which it is allowed.
+// Grants contains the actions that a key allows. The patterns of an action select the
+// topics on which the key allows the action.
 type Grants map[Verb][]sse.Pattern
 
 // allGrants allows every action on every topic.

@@ -11,14 +11,15 @@ import (
 
 // Identity is the client of a request and its permissions.
 type Identity struct {
-	// Name is the name of the client's key. If empty, no key is needed.
+	// Name is the name of the client's key. If empty, the hub needs no key.
 	Name string
 
-	// Expires is when the client's cookie expires, or the cookie with which the
-	// client got its ticket. If zero, the identity does not expire.
+	// Expires is when the client's session cookie expires. If the client has a ticket
+	// that it got with a cookie, it is when this cookie expires. If zero, the identity
+	// does not expire.
 	Expires time.Time
 
-	grants Grants // of the key
+	grants Grants // the actions that the key allows
 	scope  *scope // a further limit if the client has a ticket; otherwise nil
 }
 

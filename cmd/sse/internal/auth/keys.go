@@ -76,8 +76,8 @@ func ReadKeys(r io.Reader) ([]Key, error) {
 	return keys, lines.Err()
 }
 
-// identity returns the identity of a client with this key. If expires is zero, it does
-// not expire.
+// identity returns the identity of a client with this key. If expires is zero, the
+// identity does not expire.
 func (k *Key) identity(expires time.Time) *Identity {
 	return &Identity{Name: k.Name, Expires: expires, grants: k.Grants}
 }

@@ -21,7 +21,8 @@ const (
 	MaxTickets = 10_000
 
 	// MaxTicketBytes limits how many bytes the topics, patterns and origins of all
-	// valid tickets have together. A single ticket may have more.
+	// valid tickets have together. A ticket may have more if it is the only valid
+	// ticket.
 	MaxTicketBytes = 1 << 20
 )
 
@@ -52,7 +53,7 @@ type ticket struct {
 // removed before the next ticket is issued, or by the timer.
 type tickets struct {
 	mu    sync.Mutex                 // guards the following
-	order list.List                  // of *ticket, in the order of issue and so of expiry
+	order list.List                  // of *ticket; the first was issued, and expires, first
 	bySum map[[32]byte]*list.Element // the elements of order, by ticket.sum
 	bytes int                        // the sum of the bytes of order
 	timer *time.Timer                // removes expired tickets; nil before the first ticket
@@ -62,8 +63,8 @@ type tickets struct {
 // have some or all of these topics and patterns. It must come from a page of origin,
 // for example https://example.com. If origin is empty, the subscription must come from
 // a page of the hub itself, or from a program. Issue fails if identity comes from a
-// ticket, if it may not subscribe to a topic or pattern, or if MaxTickets or
-// MaxTicketBytes is reached.
+// ticket, if the client may not subscribe to all of the topics and patterns, or if
+// MaxTickets or MaxTicketBytes is reached.
 func (a *Authority) Issue(
 	identity *Identity, topics []string, patterns []sse.Pattern, origin string,
 ) (string, error) {
@@ -162,8 +163,8 @@ func (s *tickets) removeLocked(sum [32]byte) *ticket {
 }
 
 // redeem returns the identity of a ticket, and removes the ticket, so that it cannot be
-// used again. It also removes the ticket if it refuses the request because the request
-// comes from another origin: a page of that origin may have stolen the ticket.
+// used again. If the request comes from a page of another origin, redeem refuses the
+// request. It removes the ticket in this case, too, because the page may have stolen it.
 func (a *Authority) redeem(r *http.Request, text string) (*Identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	s := &a.tickets

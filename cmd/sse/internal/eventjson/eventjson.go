@@ -12,7 +12,7 @@ import (
 // data is empty. Other fields are absent if they are empty.
 type Event struct {
 	Topics []string `json:"topics,omitempty"`
-	ID     string   `json:"id,omitempty"` // never the ID of an earlier event
+	ID     string   `json:"id,omitempty"` // the ID of this event itself, not of an earlier one
 	Type   string   `json:"type"`         // message if the event has none
 	Data   string   `json:"data"`
 	Retry  int64    `json:"retry,omitempty"` // milliseconds
@@ -33,8 +33,8 @@ func New(event sse.Event, topics ...string) Event {
 	}
 }
 
-// TypeOf returns the type of an event as a browser reports it: "message" if the
-// event has none.
+// TypeOf returns the type of an event as a browser reports it: the type that the event
+// has, or "message" if it has none.
 func TypeOf(event sse.Event) string {
 	if event.Type == "" {
 		return "message"

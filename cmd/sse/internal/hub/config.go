@@ -47,7 +47,8 @@ type Config struct {
 
 	// MaxConnections is the largest number of open connections. Further connections
 	// wait until the hub accepts them. If zero, it is the descriptor limit of the
-	// process minus 512, or half of a descriptor limit below 1,024.
+	// process minus 512, or half of a descriptor limit below 1,024. If the hub does
+	// not know the descriptor limit, it does not limit the connections.
 	MaxConnections int
 
 	// MaxInflight limits the memory, in bytes, that all requests in flight may use
@@ -111,7 +112,7 @@ type Started struct {
 }
 
 // Error is the reason why a hub cannot start. Hint describes how to fix the
-// problem.
+// problem. Hint may be empty.
 type Error struct {
 	Text, Hint string
 	Err        error // the cause, or nil
@@ -126,7 +127,8 @@ const (
 	defaultGrace    = 1500 * time.Millisecond
 )
 
-// withDefaults returns a copy of c with the defaults in place of zero values.
+// withDefaults returns a copy of c with the defaults in place of zero values. It does
+// not set KeyWindow and Heartbeat: for these, the log and the broker have the defaults.
 func (c Config) withDefaults() Config {
 	c.MaxEvent = cmp.Or(c.MaxEvent, defaultMaxEvent)
 	c.LockWait = cmp.Or(c.LockWait, defaultLockWait)

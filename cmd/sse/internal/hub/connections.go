@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// reservedDescriptors is how many descriptors the hub does not use for
-	// connections. The event log may use half of them for its tables, which are the
-	// files of its store.
+	// reservedDescriptors is how many descriptors the default of
+	// Config.MaxConnections leaves for files. The event log may use half of them for
+	// its tables. A table is a file with stored events.
 	reservedDescriptors = 512
 
-	// minSpareDescriptors is how many descriptors must remain if --max-connections
-	// is set.
+	// minSpareDescriptors is how many descriptors --max-connections must leave for
+	// files.
 	minSpareDescriptors = 64
 
 	// idleTime is how long a connection must have been idle before the hub may close
@@ -59,8 +59,8 @@ func defaultMaxConnections(descriptors uint64) int {
 //	                  │ hijacked                              ▲
 //	                  └► handed over ─► parked by the broker ─┘
 //
-// A connection is counted in all of these states. A connection that has just been
-// parked is counted twice, until the handler of its request has returned.
+// A connection is counted until it is closed. A connection that has just been parked
+// is counted twice, until the handler of its request has returned.
 type connections struct {
 	max    int
 	logger *slog.Logger
@@ -169,7 +169,8 @@ func (c *connections) count(change int) {
 
 // awaitRoom blocks until there are fewer connections than the limit, and then returns
 // true. If the channel closed is closed first, it returns false. While it waits, it
-// closes idle connections once in idleTime, and logs a warning once in fullLogPause.
+// closes idle connections, at most once in idleTime. It also logs a warning, at most
+// once in fullLogPause.
 func (c *connections) awaitRoom(closed <-chan struct{}) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -220,11 +221,11 @@ func waitAny(changed, closed <-chan struct{}) bool {
 	return false
 }
 
-// closeIdle closes connections whose idle time began at or before the given time. It
-// closes connections that have not yet sent the whole head of a first request. If
-// there are none, it closes connections between two requests. It closes the
-// connections with the longest idle time first. It closes at most half of c.max
-// connections, or one connection if that is more.
+// closeIdle closes connections that have been idle since the given time or longer.
+// First choice are connections on which the head of the first request is not complete.
+// If there are none, closeIdle closes connections that wait for a further request. It
+// begins with the longest idle time, and closes at most c.max/2 connections, but at
+// least one.
 func (c *connections) closeIdle(before time.Time) {
 	var waiting, idle []*connection
 	c.served.Range(func(_, value any) bool {

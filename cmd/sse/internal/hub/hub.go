@@ -60,8 +60,9 @@ func New(config Config) (*Hub, error) {
 
 // Run serves until ctx is done, and then shuts down. At shutdown, it waits up to
 // Config.Grace for requests and streams to end, and then until the log is closed. Run
-// returns nil if ctx was done, even if the hub had not started to serve. It returns an
-// error if the hub cannot start, a listener fails, or the log cannot be closed.
+// returns an error if the hub cannot start, a listener fails, or the log cannot be
+// closed. Otherwise it returns nil. If ctx is done before the hub serves, that is not
+// an error.
 func (h *Hub) Run(ctx context.Context) (err error) {
 	defer h.spacedLog.flush()
 	if h.config.Data != Memory {
@@ -98,7 +99,8 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 	return errors.Join(err, h.shutdown(h.config.Grace))
 }
 
-// build creates the broker, the API and the server.
+// build creates the broker, the API and the server. It also starts the goroutine of the
+// lagLog, which shutdown ends.
 func (h *Hub) build() error {
 	c := &h.config
 	authority, err := auth.New(c.Keys, nil)
@@ -201,7 +203,7 @@ func (h *Hub) serve(listeners []net.Listener) <-chan error {
 }
 
 // newStarted returns the description of a hub that serves on these listeners. If the
-// hub listens on all addresses, its host is localhost.
+// hub listens on all addresses, the description has localhost as the host.
 func (h *Hub) newStarted(listeners []net.Listener) Started {
 	host, _, _ := net.SplitHostPort(h.config.Addr)
 	port := strconv.Itoa(listeners[0].Addr().(*net.TCPAddr).Port)

@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	// maxRequests is how many requests of each owner a requestCache stores. For a
-	// further request, it removes the owner's oldest request.
+	// maxRequests is how many requests of each owner (an access key) a requestCache
+	// stores. For a further request, it removes the owner's oldest request.
 	maxRequests = 100_000
 
-	// earlyLogInterval is the shortest time between two warnings about one owner that
-	// requests were removed before they had reached maxAge.
+	// earlyLogInterval is the shortest time between two warnings about one owner. Such
+	// a warning says that requests were removed early, because there were more than
+	// maxRequests.
 	earlyLogInterval = time.Hour
 )
 
@@ -63,10 +64,10 @@ func newRequestCache(maxAge time.Duration, logger *slog.Logger) *requestCache {
 }
 
 // publish calls do, which publishes the events of request. If the same request was
-// already published, publish returns the positions of that time and true instead. If
-// the same request is in progress, publish waits until that attempt has ended or ctx
-// is done. If that attempt fails, publish tries again. If the key was used for another
-// request, publish returns [api.ErrKeyUsed].
+// already published, publish returns the earlier positions and true instead. If the
+// same request is in progress, publish waits until that attempt has ended or ctx is
+// done. If that attempt fails, publish begins anew. If the owner has used the key for a
+// request with another digest, publish returns [api.ErrKeyUsed].
 func (c *requestCache) publish(
 	ctx context.Context, request *api.IdempotentRequest, do func() ([]sse.Position, error),
 ) (positions []sse.Position, replayed bool, err error) {

@@ -12,12 +12,12 @@ import (
 )
 
 // lagLog counts the subscribers that the broker has disconnected because they read too
-// slowly, and logs their number. It logs in a goroutine of its own. The broker calls
-// onDisconnect in a goroutine that also writes to other streams and must not wait for
-// a logger.
+// slowly, and logs their number. It logs in a goroutine of its own, because the broker
+// calls onDisconnect in a goroutine that also writes to other streams. That goroutine
+// must not wait for a logger.
 type lagLog struct {
 	count atomic.Int64
-	wake  chan struct{} // bound: 1; receives an element when count has grown
+	wake  chan struct{} // capacity 1; has an element if count has grown since the last flush
 }
 
 // onDisconnect is the hook [sse.Broker.OnDisconnect]. It counts a subscriber whose

@@ -92,8 +92,8 @@ type publisher struct {
 	requests *requestCache // only used if the events are in memory
 }
 
-// Publish implements [api.Log]. If the events are in memory, requests recognizes an
-// idempotency key that was used before; otherwise the log on the disk does.
+// Publish implements [api.Log]. On the disk, the event log recognizes an idempotency
+// key that was used before. In memory, p.requests recognizes it.
 func (p *publisher) Publish(
 	ctx context.Context, request *api.IdempotentRequest, entries ...sse.Entry,
 ) (positions []sse.Position, replayed bool, err error) {
@@ -124,8 +124,9 @@ func (p *publisher) PublishOne(ctx context.Context, event sse.Event, topics ...s
 	return p.broker.Publish(ctx, event, topics...)
 }
 
-// Delete implements [api.Log]. It does not remove events that are published
-// after it has started.
+// Delete implements [api.Log]. It removes the events that were published before it was
+// called. If the events are on the disk, it may also remove events that are published
+// while it runs.
 func (p *publisher) Delete(ctx context.Context, topic string) error {
 	at, err := p.broker.Position(ctx)
 	if err != nil {

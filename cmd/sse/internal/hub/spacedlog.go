@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// spacedPause is the time between two warnings or errors of the same kind.
+	// spacedPause is the shortest time between two warnings or errors of the same
+	// kind, except at the end of the hub.
 	spacedPause = 10 * time.Second
 
 	// maxSpacedKinds is how many kinds of records are distinguished at a time. While
@@ -28,8 +29,8 @@ const (
 type spacedLog struct {
 	next slog.Handler
 
-	mu    sync.Mutex // guards the following
-	kinds map[string]*spacedKind
+	mu    sync.Mutex             // guards the following
+	kinds map[string]*spacedKind // the kinds that are in a pause, by kindOf
 }
 
 // spacedKind is a kind of records that is in a pause.

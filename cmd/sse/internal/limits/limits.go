@@ -14,7 +14,7 @@ type Limit struct {
 	Name    string // the limited quantity, for example "topics of one event"
 	Flag    string // the flag of sse serve, without dashes; empty if the limit is fixed
 	Default string // the value of the limit if the flag is not set
-	Reached string // the result of reaching the limit, for example "413"
+	Reached string // the effect when the limit is reached, for example the status "413"
 }
 
 // New returns the Limit with these fields.

@@ -9,9 +9,11 @@ import (
 )
 
 // New returns a function that reports whether sel matches an event with this topic.
-// For an event without a topic, the topic is "". The time of a call depends on the
-// number of segments of the topic, and not on the number of topics and patterns of sel.
-// Several goroutines may call the function at once.
+// For an event without a topic, the topic is "". If sel has only topics, the time of a
+// call does not depend on their number. With patterns, the time usually depends only on
+// the number of segments of the topic. Patterns such as a/* and */b cost more: each
+// segment may double the number of nodes to search. Several goroutines may call the
+// function at once.
 func New(sel *sse.Selection) func(topic string) bool {
 	topics := make(map[string]bool, len(sel.Topics))
 	for _, topic := range sel.Topics {
@@ -33,7 +35,7 @@ func New(sel *sse.Selection) func(topic string) bool {
 // segments: the pattern room/* is at root.next["room"].next["*"].
 type node struct {
 	next map[string]*node // by segment
-	ends bool             // the path to this node is a pattern
+	ends bool             // the path from the root to this node is a whole pattern
 }
 
 func (n *node) add(pattern string) {
