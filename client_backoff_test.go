@@ -132,8 +132,8 @@ func TestBackoffConstant(t *testing.T) {
 }
 
 // The delays start again at RetryDelay only after progress. Progress is an event that
-// Events yields (so not an sse.cursor), a skipped event with an ID, or a stream that stays
-// open for MaxRetryDelay (30 s).
+// Events yields (so not an sse.cursor), a skipped event with a new ID, or a stream that
+// stays open for MaxRetryDelay (30 s).
 func TestBackoffReset(t *testing.T) {
 	open := func(d time.Duration) ssetest.Response {
 		return ssetest.Response{Chunks: []string{":\n", ":\n"}, Pause: d}

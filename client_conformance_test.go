@@ -267,9 +267,9 @@ func (r *vectorRun) compareStates() string {
 
 func (r *vectorRun) compareErrors() string {
 	expect := &r.v.Expect
-	// In an "end" case, Error is true, because an EventSource reports an error event at
-	// the end of the stream. For a client that does not reconnect, this end is no error:
-	// method run has checked that. So the following check ignores "end" cases.
+	// In an "end" case, Error may be true, because an EventSource reports an error event
+	// at the end of the stream. For a client that does not reconnect, this end is no
+	// error: method run has checked that. So the following check ignores "end" cases.
 	if expect.Error && expect.Outcome != "end" && !slices.Contains(r.errors, "CLOSED") {
 		return fmt.Sprintf("got errors in the states %q, want one in CLOSED. ", r.errors)
 	}
