@@ -68,9 +68,10 @@ func (s squeezesAndFlushes) Flush() {
 	s.ResponseWriter.(http.Flusher).Flush()
 }
 
-// Accept succeeds if it can flush the server's own writer, and the stream then
-// outlives the server's WriteTimeout. Otherwise the error names the type that lacks
-// a method.
+// Accept succeeds if its flushes reach the server's own writer through all wrappers. If
+// the server has a WriteTimeout, the write deadlines must reach that writer, too: the
+// stream then outlives the WriteTimeout. Otherwise the error names the type that lacks a
+// method.
 func TestWrappers(t *testing.T) {
 	identity := func(w http.ResponseWriter) http.ResponseWriter { return w }
 	for _, tt := range []struct {
@@ -281,8 +282,9 @@ func TestAcceptRefusesBadOptions(t *testing.T) {
 	}
 }
 
-// The response has the header fields that the handler set before Accept, with two
-// exceptions: Accept removes Content-Length, and replaces Cache-Control.
+// The response has the header fields that the handler set before Accept. Accept changes
+// only fields that a stream needs otherwise: for example, Accept removes Content-Length
+// and replaces Cache-Control.
 func TestAcceptKeepsHeaders(t *testing.T) {
 	recorder := ssetest.NewRecorder(t)
 	handler, _ := streamHandler(nil, func(*sse.Stream) {})

@@ -116,8 +116,8 @@ func TestGapAfterEarliestStart(t *testing.T) {
 	})
 }
 
-// The ID and the field Available of a gap are the position at which the stream begins,
-// even if the log has returned a gap without Available.
+// If the log has returned a gap without Available, the broker sets Available. The ID of
+// the gap is the position at which the stream begins.
 func TestGapWithoutLostPosition(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		log := brokertest.NewFakeLog()

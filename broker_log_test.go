@@ -197,9 +197,9 @@ func TestPageWithoutRoom(t *testing.T) {
 	})
 }
 
-// At most 16 streams may have a page of the log in memory, until they have written it.
-// After 100 ms, a page that is still being written to a held stream no longer counts,
-// so that slow peers do not block the other streams.
+// At most 16 pages of the log may be in memory. A page stops counting when its stream has
+// written it. A page that is being written to a held stream stops counting after 100 ms
+// at the latest, so that slow peers do not block the other streams.
 func TestPagesOfHeldStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &brokertest.Fixture{T: t}
@@ -243,8 +243,8 @@ func TestLogReturnsTooManyPositions(t *testing.T) {
 	}
 }
 
-// Subscribers receive each event once, even if the log's Follow repeats entries, and
-// begins at the start of the log after each error.
+// Subscribers receive each event once, even if every call of the log's Follow begins at
+// the start of the log and yields entries twice.
 func TestLogRepeatsItself(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Log = &repeatingLog{FakeLog: brokertest.NewFakeLog()}

@@ -21,9 +21,10 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// These tests check parked streams behind middleware. While a stream is held, the call
-// of the middleware lasts as long as the stream. When a stream is parked, the call
-// returns at once. Subscribers returns the reason why a stream is held.
+// The tests in this file check parked streams, most of them behind middleware. If a
+// stream is held, the call of the middleware lasts as long as the stream. If a stream is
+// parked, the call returns at once. The field Why of a Subscriber has the reason why a
+// stream is held although Broker.Park is set.
 
 // limiter is a middleware that limits the number of concurrent requests.
 type limiter struct {
@@ -308,9 +309,10 @@ func TestFilterDelaysNoOtherStream(t *testing.T) {
 	})
 }
 
-// A loop, a goroutine for many parked streams, collects their output before it writes.
-// Each stream receives its own events, even if the output is larger than the loop's
-// buffer, and even if the filter of another stream panics.
+// The broker writes to many parked streams in one goroutine, a loop. The loop collects
+// the output of the streams before it writes. Each stream receives its own events, even
+// if the output is larger than the loop's buffer. If the filter of a stream panics, only
+// this stream ends.
 func TestLargeBatches(t *testing.T) {
 	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
 		f.Broker.Select = selectForBatches

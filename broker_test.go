@@ -163,7 +163,8 @@ func TestHeartbeatInterval(t *testing.T) {
 }
 
 // A heartbeat is a comment, a comment with an empty line after it (a block), or an
-// event. A cursor, the client's new position, replaces a comment but not an event.
+// event. If the client's position has changed, the broker sends a cursor with the new
+// position: in place of a comment, but in addition to an event.
 func TestBrokerHeartbeatForm(t *testing.T) {
 	for _, test := range []struct {
 		name, want string

@@ -31,8 +31,9 @@ func failures(t *testing.T, n int, set func(*sse.Client)) []time.Duration {
 	return got
 }
 
-// The first delay is RetryDelay, by default 1 s. Each further delay is random, between
-// a half and the whole of a value that doubles up to MaxRetryDelay, by default 30 s.
+// The first delay is RetryDelay, by default 1 s. For each further delay, a maximum
+// doubles, up to MaxRetryDelay, by default 30 s. The delay is random, between half of the
+// maximum (but at least RetryDelay) and the maximum.
 func TestBackoff(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -130,8 +131,9 @@ func TestBackoffConstant(t *testing.T) {
 	}
 }
 
-// The delays start again at RetryDelay only after progress. Progress is an event, a
-// skipped event with a new ID, or a stream that stays open for MaxRetryDelay (30 s).
+// The delays start again at RetryDelay only after progress. Progress is an event that
+// Events yields (so not an sse.cursor), a skipped event with a new ID, or a stream that
+// stays open for MaxRetryDelay (30 s).
 func TestBackoffReset(t *testing.T) {
 	open := func(d time.Duration) ssetest.Response {
 		return ssetest.Response{Chunks: []string{":\n", ":\n"}, Pause: d}
@@ -266,8 +268,9 @@ func TestBackoffWithoutLimit(t *testing.T) {
 }
 
 // If the server asks for a delay of 0, the first delay is 10 ms. Every delay after the
-// first is at least 100 ms, or at least RetryDelay if RetryDelay is shorter, whatever
-// MaxRetryDelay is. So a server that is down does not receive a request every 10 ms.
+// first is at least 100 ms. If RetryDelay is shorter than 100 ms, every delay after the
+// first is at least RetryDelay. This holds for every MaxRetryDelay. So a server that is
+// down does not receive a request every 10 ms.
 func TestLowMaxRetryDelayFromZero(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {

@@ -16,7 +16,8 @@ import (
 )
 
 // The client passes all 73 cases of testdata/conformance that need no browser. Each
-// case is run with the streams whole, byte by byte, and cut at every offset.
+// case is run with the streams whole, byte by byte, and cut at every offset (with
+// "go test -short", at about 100 offsets).
 func TestConformanceClient(t *testing.T) {
 	ran := 0
 	for _, v := range loadVectors(t) {
@@ -266,9 +267,9 @@ func (r *vectorRun) compareStates() string {
 
 func (r *vectorRun) compareErrors() string {
 	expect := &r.v.Expect
-	// At the end of its input, the EventSource of an "end" case reports an error event.
-	// For a client that does not reconnect, a complete stream is no error. Method run
-	// checks that, so Error does not concern this client in an "end" case.
+	// In an "end" case, Error may be true, because an EventSource reports an error event
+	// at the end of the stream. For a client that does not reconnect, this end is no
+	// error: method run has checked that. So the following check ignores "end" cases.
 	if expect.Error && expect.Outcome != "end" && !slices.Contains(r.errors, "CLOSED") {
 		return fmt.Sprintf("got errors in the states %q, want one in CLOSED. ", r.errors)
 	}
@@ -313,8 +314,8 @@ func (r *vectorRun) compareRequests() string {
 		return fmt.Sprintf("got %d requests, want %d. ", len(requests), len(expect.Requests))
 	}
 	// A preflight is a request OPTIONS that a browser sends on behalf of a page of
-	// another origin. The client never sends one, even if the case is about a browser
-	// that does. Its other requests do not depend on Preflight.
+	// another origin. Preflight is whether a browser sends a preflight in this case. The
+	// client must not send one, whether Preflight is true or false.
 	if expect.Preflight != nil && slices.ContainsFunc(requests, func(r *ssetest.Request) bool {
 		return r.Method == http.MethodOptions
 	}) {

@@ -89,8 +89,8 @@ func TestCursorOfAnyID(t *testing.T) {
 	}
 }
 
-// A server that accepts a stream, sends a cursor and fails counts as down: the
-// delays grow, and the client gives up after MaxRetries.
+// A stream that sends only a cursor and then breaks is no progress: the delays grow, and
+// the client gives up after MaxRetries.
 func TestCursorIsNoProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, broken(cursor("1")))

@@ -73,9 +73,9 @@ func TestNoIdleTimeout(t *testing.T) {
 	})
 }
 
-// IdleTimeout does not include time during which the caller is busy: in the body of
-// its loop, or in a function that the client calls. When the caller continues, the
-// server has the whole timeout again.
+// The time during which the caller is busy does not count for IdleTimeout. The caller is
+// busy in the body of its loop, and in a function that the client calls. When the caller
+// continues, IdleTimeout starts again.
 func TestIdleTimeoutNotWhileTheCallerIsBusy(t *testing.T) {
 	busy := func(http.Header) { time.Sleep(time.Hour) }
 	for _, test := range []struct {

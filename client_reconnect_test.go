@@ -206,8 +206,8 @@ func TestRetryFieldOfManyDigits(t *testing.T) {
 	})
 }
 
-// By default, the client reconnects without a limit. After thousands of attempts
-// no goroutine and no connection is left.
+// By default, the client reconnects without a limit. After 2000 attempts, there are not
+// more goroutines than after 10. When Events has ended, no connection is open.
 func TestReconnectsForever(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -274,7 +274,7 @@ func TestReconnect(t *testing.T) {
 		name    string
 		first   ssetest.Response
 		arrange func(*fixture)
-		second  time.Duration // time of the second request; -1 if only one is sent
+		second  time.Duration // time of the second request; -1 if the first is never sent
 	}{
 		{"waiting for headers", ssetest.Response{Delay: time.Hour}, after(time.Minute), time.Minute},
 		{"open", held(), after(time.Minute), time.Minute},

@@ -18,9 +18,8 @@ import (
 	"github.com/sse-go/sse/ssetest"
 )
 
-// The client gives up after any 2xx status except 200, and after each of these
-// 3xx and 4xx. The error is a *ResponseError with the status, the headers and
-// the beginning of the body.
+// The client gives up after each of the statuses in the list. The error is a
+// *ResponseError with the status, the headers and the beginning of the body.
 func TestFinalStatus(t *testing.T) {
 	for _, status := range []int{
 		201, 202, 203, 204, 205, 206, 210, 299, 300, 304, 305, 306,
@@ -140,8 +139,9 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-// Some values name no coding, for example "identity" and "none". If the body has any
-// other coding than a single gzip, Events ends at once, although the stream goes on.
+// If Content-Encoding names a coding, Events ends at once with an error, even if the
+// stream goes on. The only coding that the client accepts is one gzip (see TestGzip). The
+// values "identity" and "none", and an empty value, name no coding.
 func TestContentEncoding(t *testing.T) {
 	for _, test := range []struct {
 		values []string

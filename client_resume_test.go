@@ -173,7 +173,8 @@ func TestResumeOverRefusals(t *testing.T) {
 // one exception: a block with only an id counts if it directly follows a delivered
 // event, because no undelivered event precedes it.
 func TestResumeAfterDeliveredEvents(t *testing.T) {
-	// behind follows the delivered event; id is the ID that the client sends then.
+	// behind is the part of the stream after the delivered event. id is the ID in the
+	// request that follows.
 	for _, test := range []struct{ name, behind, id string }{
 		{"event", "id: 2\ndata: b\n\n", "1"},
 		{"several", "id: 2\ndata: b\n\nid: 3\ndata: c\n\n", "1"},

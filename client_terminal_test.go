@@ -116,8 +116,8 @@ func TestTerminalResend(t *testing.T) {
 	}
 }
 
-// With a Resend that returns refused, the client repeats a request only if the
-// server has certainly not processed the request.
+// The argument refused of Resend is true if the server has certainly not processed the
+// request. If Resend returns this argument, the client repeats only such requests.
 func TestResendIfRefused(t *testing.T) {
 	moved := func(status int) ssetest.Response { return refusal(status, "Location", "/other") }
 	for _, test := range []struct {
@@ -272,7 +272,8 @@ func TestTerminalBreak(t *testing.T) {
 }
 
 // Without Terminal, the client reports a truncated answer to a POST only if the
-// connection was cut, or if the stream ended within an event.
+// connection was cut, if the stream ended within an event, or if the stream ended within
+// a line that is no comment.
 func TestPostWithoutTerminal(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -316,8 +317,8 @@ func TestInBandError(t *testing.T) {
 	})
 }
 
-// chunk has the fields that this test reads from the data of an event, for the APIs of
-// all model servers together.
+// chunk has the fields that ask reads from the data of an event, for the APIs of all
+// model servers together.
 type chunk struct {
 	Choices []struct {
 		Delta struct {
@@ -353,7 +354,8 @@ func (d *deltaText) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// isEnd reports whether an event is the last one according to the API.
+// isEnd reports whether an event is the last event of an answer, according to the API of
+// the model server.
 func isEnd(event sse.Event) bool {
 	switch event.Type {
 	case "message_stop", "response.completed", "error":

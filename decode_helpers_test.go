@@ -85,8 +85,9 @@ func abbreviate(s string) string {
 	return fmt.Sprintf("%s … (%d bytes) … %s", s[:300], len(s), s[len(s)-200:])
 }
 
-// pieces is a reader that returns one of its elements at each Read, even an
-// empty one, and then err, or io.EOF if err is nil.
+// pieces is a reader of the elements of rest. Each Read returns one element, which may be
+// empty, or as much of the element as fits. After the last element, Read returns err, or
+// io.EOF if err is nil.
 type pieces struct {
 	rest [][]byte
 	err  error
@@ -106,8 +107,9 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// inPieces cuts the stream into pieces of the given sizes, which repeat. A size
-// of zero is an empty read.
+// inPieces cuts the stream into pieces of the given sizes. After the last size, it
+// continues with the first. A size of zero is an empty read. If no size is greater than
+// zero, all pieces have 255 bytes.
 func inPieces(stream []byte, sizes []byte) io.Reader {
 	p := &pieces{}
 	if !slices.ContainsFunc(sizes, func(n byte) bool { return n > 0 }) {
@@ -121,8 +123,8 @@ func inPieces(stream []byte, sizes []byte) io.Reader {
 	return p
 }
 
-// forAnyPieces calls fn with many readers of the same stream. They return it whole,
-// byte by byte, cut in two at every offset, cut at random, and so on.
+// forAnyPieces calls fn with many readers of the same stream. One reader returns the
+// stream whole; others return it byte by byte, cut in two at each offset, or cut at random.
 func forAnyPieces(stream []byte, fn func(name string, r io.Reader)) {
 	whole := func() io.Reader { return bytes.NewReader(stream) }
 	fn("whole", whole())

@@ -183,11 +183,12 @@ func TestTooLargeOffset(t *testing.T) {
 }
 
 // An event is reported once, as soon as it exceeds the limit, although its end never
-// comes. Its ID becomes the last event ID only if the id line came before that moment.
+// comes. The ID of the event becomes the last event ID only if its id line is before the
+// byte that exceeds the limit.
 func TestTooLargeEndless(t *testing.T) {
 	stalled := errors.New("the reader has no more bytes")
 	for _, test := range []struct {
-		in, id string // id: the last event ID; "" stands for 0, the ID before, and "-" for none
+		in, id string // id: the last event ID; "" means "0", the ID before in; "-" means no ID
 		isOver bool
 	}{
 		{"data: 1234567890", "", false},

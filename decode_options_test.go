@@ -120,8 +120,8 @@ func TestDecodeReaderError(t *testing.T) {
 	}
 }
 
-// The reader's error is final: the decoder does not read again. A TimeoutReader
-// fails only at its second read, so a third read would return the next byte.
+// The reader's error is final: the decoder does not read again. The TimeoutReader of this
+// test fails only at its second read. If the decoder read again, it would find an event.
 func TestDecodeErrorPersists(t *testing.T) {
 	r := iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("\ndata: a\n\n")))
 	d := sse.NewDecoder(r, nil)
@@ -146,7 +146,7 @@ func TestDecodeEOFPersists(t *testing.T) {
 	if _, err := d.Next(); err != nil {
 		t.Fatal(err)
 	}
-	for range 200 { // more than the empty reads after which fill returns io.ErrNoProgress
+	for range 200 { // more than the empty reads after which Next returns io.ErrNoProgress
 		if _, err := d.Next(); err != io.EOF {
 			t.Fatalf("after the end: got %v, want %v", err, io.EOF)
 		}

@@ -155,9 +155,9 @@ func splitLines(chars []char, offset int64) (lines []oracleLine, rest oracleLine
 	return lines, line
 }
 
-// oracle is the state of HTML 9.2.6: "… a data buffer, an event type buffer,
-// and a last event ID buffer". The other fields are for the options, the topic and
-// the journal.
+// oracle is the state of the second decoder. HTML 9.2.6: "… a data buffer, an event type
+// buffer, and a last event ID buffer". The fields after lastEventID are not in the
+// standard: they are for the options, the topic and the journal.
 type oracle struct {
 	data, eventType, lastEventIDBuffer string
 	lastEventID                        string // the event source's "last event ID string"
@@ -227,8 +227,8 @@ func (o *oracle) reportTooLarge() {
 	}))
 }
 
-// restIsOver reports whether chars, an incomplete line, makes the event exceed the
-// limit. The rest of that line could not change this.
+// restIsOver reports whether an incomplete line, chars, already makes the event exceed the
+// limit, whatever the rest of the line is.
 func (o *oracle) restIsOver(chars []char) bool {
 	name, value, hasColon := cutField(chars)
 	if !hasColon {

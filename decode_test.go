@@ -11,9 +11,10 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// decodeCase is a stream and the events that a browser dispatches for it. A
-// LastEventID that follows from the ID of an event, or of an earlier event, is
-// omitted: the function received adds it.
+// decodeCase is a stream and the events that the Decoder must return for it. source is
+// the section of a standard, the web platform test (WPT) or the field whose comment
+// requires this. A LastEventID that follows from the ID of an event, or of an earlier
+// event, is omitted: the function received adds it.
 type decodeCase struct {
 	name, source string
 	in           string

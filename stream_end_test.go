@@ -51,7 +51,8 @@ func TestStalledReaderIsCut(t *testing.T) {
 	})
 }
 
-// The default is 30 seconds, and a negative WriteTimeout waits without a limit.
+// The default of WriteTimeout is 30 seconds. If WriteTimeout is negative, a write may
+// block without a limit.
 func TestWriteTimeoutDefaultAndNone(t *testing.T) {
 	for _, tt := range []struct{ timeout, want time.Duration }{
 		{0, 30 * time.Second},
@@ -239,7 +240,7 @@ func TestCloseEndsTheStream(t *testing.T) {
 					t.Errorf("Send after %s: %v, want ErrClosed", name, err)
 				}
 			})
-		// The recorder fails the test if a heartbeat comes after the handler.
+		// The recorder fails the test if a heartbeat is sent after the handler has returned.
 		recorder.Serve(handler, httptest.NewRequest("GET", "/", nil))
 		if cause := <-ended; !errors.Is(cause, sse.ErrClosed) {
 			t.Errorf("%s: the cause is %v, want ErrClosed", name, cause)
@@ -409,8 +410,7 @@ func TestBlackHoleHTTP2(t *testing.T) {
 
 // If the handler has not read the request's body, net/http waits for the body before
 // it sends the response header, and again when the handler has returned. Here the
-// body never arrives. Accept limits the first wait to WriteTimeout, and the second
-// wait is limited, too.
+// body never arrives. Accept limits each of the two waits to WriteTimeout.
 func TestUnreadBodyMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, ended := streamHandler(&sse.AcceptOptions{WriteTimeout: 5 * time.Second}, untilDone)
@@ -453,9 +453,9 @@ func TestUnreadBodyArrives(t *testing.T) {
 	})
 }
 
-// When the server shuts down, the stream of a client that reads slowly ends within a
-// second, as the stream of a client that reads nothing. The handler cannot send any
-// further event.
+// When Done is closed, the stream of a client that reads slowly ends within a second. So
+// does the stream of a client that reads nothing (see TestShutdown). A Send that blocks
+// at this time returns ErrShutdown.
 func TestShutdownDoesNotWaitForASlowReader(t *testing.T) {
 	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
 		opts.BufferSize = 16 << 10

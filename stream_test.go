@@ -322,7 +322,7 @@ func TestHeartbeatsAreInvisibleToTheClient(t *testing.T) {
 			comments++
 		}
 		// The sixtieth heartbeat and the event are due at the same time: either may be
-		// sent first. The first byte of the stream is a comment, too.
+		// sent first. The first line of the stream is a comment, too.
 		if comments != 60 && comments != 61 {
 			t.Errorf("%d comments in a minute, want the first byte and 59 or 60", comments)
 		}
@@ -349,7 +349,8 @@ func TestHead(t *testing.T) {
 	})
 }
 
-// The methods of the zero Stream do not block: they return an error.
+// The methods of the zero Stream do not block. Each method that can return an error
+// returns the same error, and the context of the zero Stream is done.
 func TestZeroStream(t *testing.T) {
 	var stream sse.Stream
 	ctx := stream.Context()

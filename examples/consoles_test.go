@@ -1,5 +1,5 @@
-// Package examples_test runs the examples as processes. Some of them use port 3000. No
-// other test of the repository uses this port.
+// Package examples_test runs the examples as processes. Some examples use port 3000. No
+// test outside this directory listens on this port.
 package examples_test
 
 import (
@@ -234,7 +234,8 @@ func testBusyPort(t *testing.T, server string) {
 	if err := second.waitExit(); !errors.As(err, &failure) {
 		t.Errorf("a second server ended with %v, want an exit status", err)
 	}
-	// The same text follows every error, so it names the reason as a condition.
+	// The server appends this text to every error of ListenAndServe. A busy port is only
+	// one of the possible reasons, so the text begins with "if".
 	second.waitLog("; if another program uses", 1)
 	second.waitLog("main.go", 1) // the place to choose another port
 }

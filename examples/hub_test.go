@@ -57,7 +57,8 @@ func testHub(t *testing.T, hub, path string, resumes bool) {
 		client.waitLog(waiting, 2)
 	}
 	publish(t, "hello again")
-	// If resumes is true, the client may not have been connected at the time of publishing.
+	// If resumes is true, the client may still have been disconnected when the event was
+	// published. It must then receive the event after it has reconnected.
 	client.wantMessages("hello", "hello again")
 	server.interrupt()
 }

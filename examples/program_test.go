@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// deadline bounds every wait. A test that reaches it fails.
+// deadline is how long a test waits for a condition, for example for a line of the log,
+// before the test fails.
 const deadline = 30 * time.Second
 
 const address = "localhost:3000"
@@ -165,7 +166,8 @@ func (p *program) waitExit() error {
 	}
 }
 
-// wait blocks until ok returns true. ok may read the fields that mu guards.
+// wait blocks until ok returns true. ok may read the fields that mu guards. The test
+// fails if the program ends first, or if ok is still false after timeout.
 func (p *program) wait(condition string, timeout time.Duration, ok func() bool) {
 	p.t.Helper()
 	expired := time.After(timeout)
@@ -274,7 +276,8 @@ func (p *program) wantLast(want string) {
 	}
 }
 
-// lineWriter splits its input into lines and appends them to lines.
+// lineWriter splits the output of a program into lines, and appends each line to the
+// slice lines when the line is complete.
 type lineWriter struct {
 	program *program
 	lines   *[]string

@@ -328,7 +328,7 @@ func buildSnippet(t *testing.T, text string) (path string) {
 }
 
 // The programs with a broker, and the examples in the documentation, shut down in the same
-// order: they wait for the signal, then call stop, and only then does the timeout begin.
+// order: they wait for the signal, then call stop, and then begin the timeout of Shutdown.
 func TestShutdownRecipe(t *testing.T) {
 	steps := []string{
 		"signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)",

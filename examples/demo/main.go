@@ -35,8 +35,8 @@ func (f *feed) publish(data string) {
 	f.grown = make(chan struct{})
 }
 
-// after returns the events after the first ones, whose number is position. It also
-// returns a channel that is closed when there are more events.
+// after returns all events except the first ones: position is the number of events to
+// leave out. It also returns a channel that is closed when there are more events.
 func (f *feed) after(position int) ([]sse.Event, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -61,8 +61,8 @@ var users = map[string]user{
 	"eve": {"eve", "globex", []string{"**"}},
 }
 
-// session is the state of a token. It lasts from the login until the logout, at most
-// until the time expires.
+// session is the state of a token. It lasts from the login until the logout, or until the
+// time in the field expires if that is earlier.
 type session struct {
 	user
 	token    string

@@ -63,9 +63,9 @@ func (l *link) wakeLocked() {
 }
 
 // Read reads bytes that the peer has written. If there are none, Read blocks until
-// the peer writes or closes its end, until the read deadline, or until Close or
-// Cut is called. After the peer has closed its end and all bytes are read, Read
-// returns [io.EOF].
+// the peer writes, or calls Close or CloseWrite, until the read deadline, or until
+// this end is closed or the connection is cut. After the peer has called Close or
+// CloseWrite and all bytes are read, Read returns [io.EOF].
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -94,9 +94,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Write copies p into the buffer towards the peer. While the buffer is full, Write
-// waits for room. If the write deadline, Close, Cut or the peer's Close comes first,
-// Write returns an error and the number of bytes copied so far. Concurrent Writes run
-// one after the other, so that their bytes do not mix.
+// waits for room. If the write deadline, Close, CloseWrite, Cut or the peer's Close
+// comes first, Write returns an error and the number of bytes copied so far. Concurrent
+// Writes run one after the other, so that their bytes do not mix.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -180,9 +180,10 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Cut breaks the connection, as a router does that has lost its state: all blocked
-// and later reads and writes of both ends fail with [syscall.ECONNRESET], and
-// unread bytes are lost. Both ends must still be closed. Cut never blocks.
+// Cut breaks the connection, as a router does that has lost its state: blocked and
+// later reads and writes of both ends fail, and unread bytes are lost. The error is
+// [syscall.ECONNRESET], unless the end was closed or its deadline has expired. Both ends
+// must still be closed. Cut never blocks.
 func (c *Conn) Cut() {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -191,9 +192,10 @@ func (c *Conn) Cut() {
 }
 
 // BlackHole makes the network silent in both directions: neither bytes nor the
-// Close of an end reach the other end. Reads block. Writes succeed until the
-// buffer is full, and then block. The blocked calls of an end return only after a
-// deadline, Cut, Heal, or Close or CloseWrite of that end. BlackHole itself never
+// Close of an end reach the other end. Reads block, even if there are unread bytes.
+// Writes succeed until the buffer is full, and then block. A blocked call returns only
+// after its deadline, after Cut, after Close of the same end, or, if Heal was called,
+// as usual. CloseWrite of the same end also ends a blocked Write. BlackHole itself never
 // blocks.
 func (c *Conn) BlackHole() {
 	c.link.mu.Lock()

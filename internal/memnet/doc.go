@@ -21,8 +21,8 @@
 // ([Listener.Refuse]).
 //
 // A bubble is a test that [testing/synctest] runs, with its goroutines and its own
-// clock. In a bubble, all blocking calls of this package block durably: the clock of
-// the bubble advances while all its goroutines wait for the network. The listener or
-// pipe must have been created in the same bubble. Outside a bubble, the package works
-// in real time.
+// clock. In a bubble, all blocking calls of this package block durably: when all
+// goroutines of the bubble are blocked in this way, the clock of the bubble advances to
+// the next timer. The listener or pipe must have been created in the same bubble.
+// Outside a bubble, the package works in real time.
 package memnet

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// flow is one direction of a connection. The mu of its link guards all fields.
+// flow is one direction of a connection. link.mu guards all fields, except link and size,
+// which never change.
 //
 // Invariants: 0 ≤ buf.Len() ≤ size; accepted - taken = buf.Len().
 type flow struct {
@@ -18,7 +19,7 @@ type flow struct {
 	ended     bool // the writing end is closed: EOF follows the buffered bytes
 	abandoned bool // the reading end is closed: writes fail
 	writing   bool // a Write is running, and others wait for it
-	starved   bool // a TryWrite did not write all bytes, and no Await has reported room since
+	starved   bool // a TryWrite has not written all bytes, and no later Await has reported room
 
 	readBy, writeBy deadline
 

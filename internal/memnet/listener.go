@@ -43,7 +43,8 @@ func Listen(size int) *Listener {
 // does not wait for Accept. The backlog holds the connections that wait for
 // Accept. If the backlog is full, Dial blocks until a connection is accepted, the
 // listener is closed, or ctx is done. If the listener refuses connections or is
-// closed, Dial returns a [*net.OpError] that wraps [syscall.ECONNREFUSED].
+// closed, Dial returns a [*net.OpError] that wraps [syscall.ECONNREFUSED]. If ctx is
+// done, the [*net.OpError] wraps the error of ctx.
 func (l *Listener) Dial(ctx context.Context) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, l.dialError(err)

@@ -49,9 +49,9 @@ func (it *item) String() string {
 // checker checks the items of a subject one by one against the model.
 //
 // The checker often does not know exactly where a stream began, because events
-// were published in the same group. It then knows only a range of sequences: the
-// stream began after one of minPos to pos. An event in the range may arrive, but
-// need not. After the first event, minPos and pos are equal.
+// were published in the same group. It then knows only a range: the stream began after
+// a sequence that is at least minPos and at most pos. An event after minPos and up to
+// pos may arrive, but need not. After the first event, minPos and pos are equal.
 //
 // Each field of type uint64 is a sequence. "Up to here" includes the event with
 // that sequence.
@@ -73,10 +73,10 @@ type checker struct {
 	gapEnd uint64 // gaps of this stream cover missing events up to here
 	oldEnd uint64 // gaps of earlier streams cover missing events up to here
 
-	whys       []sse.GapReason // possible reasons of the stream's first gap; "" if there may be none
+	whys       []sse.GapReason // possible reasons to reject the ID; "" if it may be valid
 	opening    bool            // no event or gap has arrived on this stream
 	forgive    bool            // events that were lost before the stream began need no gap
-	accepted   uint64          // the newest of those events
+	accepted   uint64          // if forgive is true, the newest event that was lost before
 	latest     uint64          // up to here, LagLatest may have left out superseded events
 	skipped    uint64          // up to here, LagSkip may have left out events
 	wantNewest bool            // LagSkip has left out events, so the newest event must arrive
@@ -401,8 +401,8 @@ func (c *checker) skip(through uint64) error {
 	return nil
 }
 
-// checkMissing checks that there is a reason why an event did not arrive, and that
-// a gap covers the event.
+// checkMissing checks that there is a reason why an event did not arrive. It also checks
+// that a gap covers the event, unless the event needs no gap (see forgive).
 func (c *checker) checkMissing(e *published) error {
 	seq := e.at.Seq
 	lost := c.life.mayBeLost(e, c.it.group, c.it.time)
@@ -441,7 +441,7 @@ func (c *checker) newer(e *published, topic string, through uint64, sure bool) b
 	return false
 }
 
-// checkSync checks that the subscriber has received everything that was published.
+// checkSync checks that the subscriber has received every selected event, or a gap.
 func (c *checker) checkSync() error {
 	switch {
 	case slices.Contains(c.whys, ""):

@@ -158,9 +158,9 @@ func (c *checker) checkTrimmed(asked, available, id uint64) error {
 }
 
 // lossKnown returns the largest sequence of a lost event that may be the reason for
-// a gap up to available. A log reports only its newest loss, which may be after
-// available: if the broker still has that lost event in memory, it sends the event,
-// but it does not know whether older events are lost.
+// a gap up to available. Without a log, this is available. A log reports only its newest
+// loss, which may be after available. If the broker still has this newest event in
+// memory, the broker sends it. But older events may be lost, so there is a gap for them.
 func (c *checker) lossKnown(available uint64) uint64 {
 	if c.w.log != nil {
 		return c.life.last(c.it.group)
@@ -214,8 +214,8 @@ func (c *checker) checkLagging(asked, available uint64) error {
 	return nil
 }
 
-// cover moves the position of the subscriber to the ID of a gap, after it has
-// checked that every selected event up to there is accounted for.
+// cover checks that every selected event up to the ID of a gap has arrived, or is
+// missing for a reason. Then it moves the position of the subscriber to this ID.
 func (c *checker) cover(gap *sse.Gap, available, id uint64) error {
 	if c.s.sel.Loss == sse.LossNew && gap.Why != "lagging" {
 		newest := min(c.attempt.from, c.life.last(c.attempt.group))

@@ -11,7 +11,7 @@ import (
 // logKeeper models the retention of a [reflog.Log].
 type logKeeper struct {
 	rules []reflog.Retention
-	live  []*published
+	live  []*published // the events that no limit on entries or bytes has removed
 }
 
 func (k *logKeeper) add(e *published) {
@@ -24,8 +24,8 @@ func (k *logKeeper) add(e *published) {
 	}
 }
 
-// apply applies the limits on entries and bytes of one rule. A limit of age is the
-// concern of aged.
+// apply applies the limits on entries and bytes of one rule. Its limit on age is applied
+// by the method aged.
 func (k *logKeeper) apply(rule *reflog.Retention, group int) {
 	if rule.Entries == 0 && rule.Bytes == 0 {
 		return

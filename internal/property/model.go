@@ -20,7 +20,7 @@ type published struct {
 	time     time.Time
 	group    int   // the group in which the event was published
 	lost     int   // the group in which a limit of retention removed the event, or never
-	unwanted []int // without a log: for each topic, the group in which its rule excluded e, or never
+	unwanted []int // without a log: for each topic, the group of the call of unwant, or never
 	size     int64 // bytes on the wire
 }
 
@@ -172,9 +172,9 @@ func (k *windowKeeper) remove(e *published, group int) {
 	}
 }
 
-// aged reports true if the event is too old for the limits of the whole window. It
-// also reports true if no topic retains the event: each topic's rule has excluded
-// it, or the event is too old for that rule.
+// aged reports true if the event is too old for the limits of the whole window. aged
+// also reports true if no topic of the event retains it any more: for each topic, unwant
+// was called, or the event is too old for the topic's rule.
 func (k *windowKeeper) aged(e *published, group int, now time.Time) bool {
 	age := now.Sub(e.time)
 	if k.limits.Age > 0 && age > k.limits.Age {
@@ -235,7 +235,8 @@ func topicOf(sel *sse.Selection, e *published) (string, bool) {
 
 // behind returns the number and the bytes of the selected events after the sequence
 // after and up to the sequence through. As for Selection.MaxLag, an event counts
-// once for each selected topic and for each pattern that matches it.
+// once for each of its topics that sel.Topics contains, and once for each pattern that
+// matches any of its topics.
 func (l *life) behind(sel *sse.Selection, after, through uint64) (events int, bytes int64) {
 	for seq := after + 1; seq <= through; seq++ {
 		e := l.at(seq)

@@ -1,8 +1,9 @@
 // Package property checks the resume property of package sse with random
 // programs. The resume property: each subscriber receives the events that its
-// selection selects, and receives a gap for all events that are missing. The
-// property must hold even if brokers restart, subscribers stall and connections
-// break.
+// selection selects, once and in order. If some of these events are missing, a gap
+// covers them. (A stream that starts at the earliest event, or at the last N events,
+// needs no gap for events that were lost before the stream began.) The property must
+// hold even if brokers restart, subscribers stall and connections break.
 //
 // A program is a sequence of random steps: it publishes, subscribes, stalls, cuts
 // connections, restarts the broker or lets time pass (world.go, steps.go). Each
@@ -22,12 +23,12 @@
 //     new life. Brokers with a log share one life.
 //   - A subject is a subscriber under test. It subscribes again when its stream
 //     ends.
-//   - The world is the state of a running program. It has settled when all its
-//     goroutines are blocked, so that every subject which reads has received all
-//     events.
-//   - A group contains everything that happens between two moments at which the
-//     world has settled. Groups are numbered. The order of two actions in one group
-//     is unknown.
+//   - The world is the state of a running program. The world has settled when all its
+//     goroutines are blocked. Each subject that reads has then received all events,
+//     unless the clients of this program read slowly (world.slow).
+//   - A group contains everything that happens between two calls of world.settle,
+//     which waits until the world has settled. Groups are numbered. The order of two
+//     actions in one group is unknown.
 //   - An event is lost when retention has removed it.
 package property
 
@@ -49,8 +50,9 @@ import (
 // programSteps is the number of steps of a random program.
 const programSteps = 250
 
-// Test runs random programs until they have done the given number of steps. Each
-// program runs once with each of the waits.
+// Test runs random programs until they have done the given number of steps. waits are
+// the ways in which a stream can wait for its next event, for example held with
+// HTTP/2. Each program runs once with each of them.
 //
 // The environment variable SSE_TEST_STEPS replaces the number of steps.
 // SSE_TEST_SEED sets the seed of the first program, for example to the seed in
@@ -85,9 +87,9 @@ func Test(t *testing.T, waits []brokertest.Wait, steps int) {
 	}
 }
 
-// checkCounts checks that every reason of a gap and of a stream's end has happened,
-// so that the programs have tested all of them. counts has the number of times by
-// name, and done is the number of steps.
+// checkCounts checks that the programs have tested every reason of a gap and of a
+// stream's end. Rare reasons are expected only after many steps. counts has the number
+// of occurrences by name, and done is the number of steps.
 func checkCounts(t *testing.T, counts map[string]int, done int) {
 	t.Helper()
 	for _, expected := range []struct {

@@ -352,9 +352,9 @@ func (w *world) passTime() string {
 	return d.String()
 }
 
-// flood publishes on 17408 topics. For so many topics, the broker does not record
-// the newest lost event of each. Without a log, flood does so with a probability of
-// 10%, because it takes long. With a log, it does nothing.
+// flood publishes an event on each of 17408 topics. That is more topics than those for
+// which a broker records the newest lost event. Because this takes long, flood publishes
+// only with a probability of 10%. If the world has a log, flood publishes nothing.
 func (w *world) flood() string {
 	_, n := w.current()
 	if w.rand.IntN(10) > 0 || w.log != nil {

@@ -22,7 +22,7 @@ type subject struct {
 	called bool // the subject calls Broker.Subscribe; otherwise it is a client
 	sel    sse.Selection
 	start  sse.Start     // start of a stream while the subject has no ID
-	ago    time.Duration // if not 0, streams start this long before now, and start is zero
+	ago    time.Duration // if not 0, replaces start: such a stream starts this long before now
 	filter int           // if not 0, the filter of sel excludes about one event in so many
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -77,7 +77,8 @@ func (s *subject) recordAttempt(life int, asked string) {
 	s.record(item{kind: itemAttempt, life: life, asked: asked, from: s.w.newest.Load(), fresh: fresh})
 }
 
-// receive records an event or a gap. While the subject stalls, receive then blocks.
+// receive records an event or a gap. If the subject stalls, receive then blocks until the
+// subject may read again or is stopped.
 func (s *subject) receive(event sse.Event) {
 	kind := itemEvent
 	if event.Type == "sse.gap" {

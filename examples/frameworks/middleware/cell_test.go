@@ -151,8 +151,8 @@ func run(t *testing.T, row row, setup setup) (result string) {
 	return result
 }
 
-// checkRefusal checks that a refusal is complete: the error has a type, the status is
-// 500, and the body names the type.
+// checkRefusal checks a refusal: the error is a *WriterError that names the type of the
+// middleware's writer, the status is 500, and the body names the same type.
 func (s *stage) checkRefusal(resp *http.Response, err error) string {
 	var writer *sse.WriterError
 	if !errors.As(err, &writer) || writer.Type == "" {
@@ -262,8 +262,8 @@ func (s *stage) checkStall() {
 	}
 }
 
-// decoded returns a reader of the decompressed body. It reads no more of the body than it
-// needs for the requested bytes.
+// decoded returns a reader of the decompressed body. A Read returns decompressed bytes as
+// soon as the bytes of the body that it needs have arrived, without waiting for more.
 func decoded(resp *http.Response) (io.Reader, error) {
 	if resp.Header.Get("Content-Encoding") != "gzip" {
 		return resp.Body, nil

@@ -24,7 +24,7 @@ func main() {
 		// After the first event, every request carries the id of the last event. The
 		// server then ignores "since" in the URL.
 		LastEventID:   *after,
-		MaxRetryDelay: -1, // keep the delay that the server sets
+		MaxRetryDelay: -1, // the delay, which the server sets, does not grow
 		OnState:       logState,
 	}
 	for event, err := range client.Events(context.Background()) {

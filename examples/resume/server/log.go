@@ -19,11 +19,11 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// fileLog is a small but complete sse.EventLog on a disk: a file with a line of JSON
-// for each event. Append returns when the line is on stable storage, and no reader
-// sees the event before. The log also holds all events in memory, and never removes
-// one. While an Append syncs the disk, all other callers wait. The hub has a log without
-// these limits, with the same four methods.
+// fileLog is a small sse.EventLog on a disk: a file with a line of JSON for each event.
+// Append returns when the lines of its events are on stable storage, and no reader sees
+// the events before. The log has three limits: it also holds all events in memory, it
+// never removes an event, and while an Append syncs the disk, all other calls wait. The
+// log of the hub has the same four methods and none of these limits.
 //
 // Only one process may have the file open.
 type fileLog struct {
@@ -90,9 +90,9 @@ func (l *fileLog) load() error {
 	if l.begin.Epoch != 0 {
 		return l.file.Truncate(l.size)
 	}
-	// The file is new. The epoch of the log is random, so it differs from the epoch of an
-	// earlier log that was lost: a client that reconnects with a position of the earlier
-	// log receives a gap.
+	// The file is new, or even its first line is incomplete. The epoch of the log is
+	// random. So it differs from the epoch of an earlier log that was lost: a client that
+	// reconnects with a position of the earlier log receives a gap.
 	l.begin.Epoch = mathrand.Uint64() | 1
 	rand.Read(l.key[:]) // never returns an error
 	return l.write([]line{{Entry: sse.Entry{Position: l.begin}, Key: l.key[:]}})
@@ -234,9 +234,9 @@ func (l *fileLog) Follow(ctx context.Context, r sse.ReadRequest) iter.Seq2[sse.E
 	}
 }
 
-// Locate returns a gap if the log has no such start. This log removes no events, so a
-// gap is returned only for a position that this log has never assigned, and for an id
-// that no event has.
+// Locate returns the position after which a stream with the given start begins. This log
+// removes no events. So Locate returns a gap only if start has a position that this log
+// has never assigned, or an id that no selected event has.
 func (l *fileLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection) (
 	sse.Page, error) {
 	l.mu.Lock()

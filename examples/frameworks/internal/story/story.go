@@ -17,7 +17,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// deadline bounds every wait. A test that reaches it fails.
+// deadline is how long a test waits for an event or for a line of the log, before the
+// test fails.
 const deadline = 30 * time.Second
 
 // Test calls serve with a listener on a free port, and checks the server. Each message
