@@ -271,8 +271,9 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 
 // Reconnect closes the connection, or ends the wait for the next attempt, and
 // connects again at once, even if Method is not GET. Call it, for example, when the
-// program learns that the network has changed. Reconnect does not block. It does
-// nothing if Events is not running. It is safe for concurrent use.
+// program learns that the network has changed. The next request uses a new connection,
+// unless other requests are open on an HTTP/2 connection to the same server. Reconnect does
+// not block. It does nothing if Events is not running. It is safe for concurrent use.
 func (c *Client) Reconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -29,6 +29,11 @@ const (
 	maxRetry = 24 * time.Hour
 )
 
+// http2Pause is the delay after Client.Reconnect has ended an attempt on HTTP/2. Within
+// this time the transport removes the canceled request from its connection. Only then is
+// the connection idle, so that the next attempt can close it.
+const http2Pause = 10 * time.Millisecond
+
 // The errors that end a session without a failure.
 var (
 	errStopped  = errors.New("sse: stopped by the caller")
@@ -58,6 +63,10 @@ type session struct {
 	opened       bool          // the newest attempt has opened a stream
 	openDuration time.Duration // how long that stream stayed open; set at its end
 	everOpened   bool          // any attempt opened a stream
+
+	// The connection of the last attempt may be dead, so the next attempt closes the
+	// idle connections first. On HTTP/2 the transport would otherwise use it again.
+	replaceConn bool
 }
 
 // newSession returns a session. If it also returns an error, because a field of the
@@ -96,13 +105,18 @@ func (s *session) run(yield func(Event, error) bool) error {
 }
 
 // runOnce makes one attempt. If another attempt is to follow, runOnce waits for the delay
-// before that attempt, and then returns true. There is no delay if Client.Reconnect has
-// ended the attempt. If no attempt is to follow, err is the result of the session.
+// before that attempt, and then returns true. If Client.Reconnect has ended the attempt,
+// there is no delay, except http2Pause. If no attempt is to follow, err is the result of
+// the session.
 func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	s.c.setCancelAttempt(cancel)
 
+	if s.replaceConn {
+		s.connector.httpClient.CloseIdleConnections()
+		s.replaceConn = false
+	}
 	s.attempts++
 	s.opened, s.openDuration = false, 0
 	s.report(StateChange{State: StateConnecting, Err: checkSentID(s.lastID)})
@@ -115,14 +129,16 @@ func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error)
 	case s.ctx.Err() != nil:
 		return false, s.cancelError()
 	case context.Cause(ctx) == errReconnect:
-		s.connector.httpClient.CloseIdleConnections()
+		s.replaceConn = true
+		if s.connector.http2 {
+			return s.wait(s.ctx, http2Pause)
+		}
 		return true, nil
 	case isFinal(err):
 		return false, err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		// On HTTP/2 the next attempt would use the same dead connection.
-		s.connector.httpClient.CloseIdleConnections()
+		s.replaceConn = true
 	}
 	if s.openDuration >= max(s.maxDelay(), s.retry, time.Second) {
 		s.failures = 0
@@ -152,6 +168,7 @@ func (s *session) wait(ctx context.Context, d time.Duration) (bool, error) {
 	if s.ctx.Err() != nil {
 		return false, s.cancelError()
 	}
+	s.replaceConn = true
 	return true, nil
 }
 
