@@ -220,9 +220,6 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 					if trigger == "Reconnect" {
 						want = 5 * time.Second
 						time.AfterFunc(want, client.Reconnect)
-						if opts.HTTP2 {
-							want += 10 * time.Millisecond
-						}
 					}
 				}
 				if got := time.Since(start); got != want {

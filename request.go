@@ -32,7 +32,6 @@ type connector struct {
 	url        *url.URL    // Client.URL
 	header     http.Header // Client.Header, with canonical names
 	httpClient http.Client // a copy of Client.HTTPClient that follows no redirects
-	http2      bool        // the newest response came over HTTP/2
 
 	// The following fields describe the last attempt.
 	sent          bool // a request was passed to httpClient
@@ -72,7 +71,6 @@ func (c *connector) connect(ctx context.Context, lastID string, wd *watchdog) (
 		if err != nil {
 			return nil, err
 		}
-		c.http2 = resp.ProtoMajor == 2
 		if !isRedirect(resp) {
 			return resp, nil
 		}

@@ -29,11 +29,6 @@ const (
 	maxRetry = 24 * time.Hour
 )
 
-// http2Pause is the delay after Client.Reconnect has ended an attempt on HTTP/2. Within
-// this time the transport removes the canceled request from its connection. Only then is
-// the connection idle, so that the next attempt can close it.
-const http2Pause = 10 * time.Millisecond
-
 // The errors that end a session without a failure.
 var (
 	errStopped  = errors.New("sse: stopped by the caller")
@@ -105,9 +100,8 @@ func (s *session) run(yield func(Event, error) bool) error {
 }
 
 // runOnce makes one attempt. If another attempt is to follow, runOnce waits for the delay
-// before that attempt, and then returns true. If Client.Reconnect has ended the attempt,
-// there is no delay, except http2Pause. If no attempt is to follow, err is the result of
-// the session.
+// before that attempt, and then returns true. There is no delay if Client.Reconnect has
+// ended the attempt. If no attempt is to follow, err is the result of the session.
 func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
@@ -130,9 +124,6 @@ func (s *session) runOnce(yield func(Event, error) bool) (again bool, err error)
 		return false, s.cancelError()
 	case context.Cause(ctx) == errReconnect:
 		s.replaceConn = true
-		if s.connector.http2 {
-			return s.wait(s.ctx, http2Pause)
-		}
 		return true, nil
 	case isFinal(err):
 		return false, err

@@ -113,14 +113,18 @@ var keyFaults = []fault{
 		}
 	}},
 	{"remembers the key of a canceled request", "keys/canceled", func(b *broken) {
-		failed := map[string]bool{}
+		var failed sync.Map // the keys of the requests that have failed
 		b.keyed = func(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
-			if failed[r.Key] {
+			if _, ok := failed.Load(r.Key); ok {
 				return sse.AppendResult{Replayed: true}, nil
 			}
 			<-time.After(time.Nanosecond) // so that a test that cancels ctx has canceled it
 			result, err := b.log.Append(ctx, r)
-			failed[r.Key] = err != nil
+			if err != nil {
+				failed.Store(r.Key, nil)
+			} else {
+				failed.Delete(r.Key)
+			}
 			return result, err
 		}
 	}},
