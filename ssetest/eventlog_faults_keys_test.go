@@ -93,13 +93,15 @@ var keyFaults = []fault{
 		}
 	}},
 	{"remembers the key of a failed request", "keys/failed", func(b *broken) {
-		failed := map[string]bool{}
+		var failed sync.Map // the keys of the requests that have failed
 		b.keyed = func(ctx context.Context, r sse.AppendRequest) (sse.AppendResult, error) {
-			if failed[r.Key] {
+			if _, ok := failed.Load(r.Key); ok {
 				return sse.AppendResult{Replayed: true}, nil
 			}
 			result, err := b.log.Append(ctx, r)
-			failed[r.Key] = err != nil
+			if err != nil {
+				failed.Store(r.Key, nil)
+			}
 			return result, err
 		}
 	}},
@@ -122,8 +124,6 @@ var keyFaults = []fault{
 			result, err := b.log.Append(ctx, r)
 			if err != nil {
 				failed.Store(r.Key, nil)
-			} else {
-				failed.Delete(r.Key)
 			}
 			return result, err
 		}
