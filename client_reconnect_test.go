@@ -415,3 +415,32 @@ func TestReconnectWithTerminal(t *testing.T) {
 		f.wantRequestsAt(0, time.Minute)
 	})
 }
+
+// If Reconnect ends the delay before an attempt, the attempt opens a new connection,
+// because the connection that is idle may be dead.
+func TestReconnectInTheDelayReplacesTheConnection(t *testing.T) {
+	inModes(t, func(t *testing.T, opts *ssetest.ServerOptions) {
+		server := ssetest.NewServer(t, &ssetest.Script{Responses: []ssetest.Response{
+			{Status: 503}, {Chunks: []string{"data: a\n\n"}},
+		}}, opts)
+		client := &sse.Client{
+			URL: server.URL(), HTTPClient: server.Client(), IdleTimeout: 10 * time.Second,
+		}
+		client.OnState = func(change sse.StateChange) {
+			if change.State == sse.StateRetrying {
+				server.BlackHoleAll()
+				time.AfterFunc(100*time.Millisecond, client.Reconnect)
+			}
+		}
+		start := time.Now()
+		for _, err := range client.Events(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if got := time.Since(start); got != 100*time.Millisecond {
+			t.Errorf("the first event came after %v, want 100ms", got)
+		}
+	})
+}
