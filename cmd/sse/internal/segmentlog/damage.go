@@ -1,0 +1,96 @@
+package segmentlog
+
+import (
+	"errors"
+	"sync"
+)
+
+// damage has the damaged entries that readers have found. The goroutine trim marks them
+// as removed.
+type damage struct {
+	mu      sync.Mutex // guards the following
+	entries []damagedEntry
+}
+
+type damagedEntry struct {
+	segment *segment
+	ordinal int
+}
+
+// loseEntry notes that an entry cannot be read. From now on, it counts as removed.
+func (l *Log) loseEntry(s *segment, i int, seq uint64, place loc) {
+	l.losses.addForAll(lossMark{placeOf(seq), s.newestTime()})
+	l.damage.mu.Lock()
+	l.damage.entries = append(l.damage.entries, damagedEntry{s, i})
+	l.damage.mu.Unlock()
+	l.report(s.name, int64(place.off), "an event cannot be read")
+	l.lookSoon()
+}
+
+func placeOf(seq uint64) place { return place{seq: seq} }
+
+// newestTime returns the newest time of the entries up to the end of the segment.
+func (s *segment) newestTime() int64 {
+	if m, ok := s.index().(*memIndex); ok {
+		m.mu.RLock()
+		defer m.mu.RUnlock()
+		return m.newest
+	}
+	return s.time
+}
+
+// removeDamaged marks the entries that readers have found as removed.
+func (l *Log) removeDamaged() error {
+	l.damage.mu.Lock()
+	entries := l.damage.entries
+	l.damage.entries = nil
+	l.damage.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		place, err := e.segment.index().loc(e.ordinal)
+		if err != nil {
+			return err
+		}
+		if e.segment.remove(e.ordinal, costOf(place)) {
+			l.live.entries--
+			l.live.bytes -= costOf(place)
+			l.changedState = true
+		}
+	}
+	return nil
+}
+
+// rebuild replaces the damaged footer of a segment by an index in memory.
+func (l *Log) rebuild(s *segment, cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := s.index().(*footer); !ok {
+		return nil // another goroutine has done it
+	}
+	file, err := l.files.acquire(s.name)
+	if err != nil {
+		return err
+	}
+	defer l.files.release(file)
+	found, err := scanSegment(file, &s.header, s.end, ^uint64(0))
+	if err != nil {
+		return err
+	}
+	s.setIndex(found.index)
+	l.report(s.name, s.end, "its index is damaged and is in memory now: "+cause.Error())
+	return nil
+}
+
+// withIndex calls f with the index of a segment. If the index is damaged, withIndex
+// replaces it and calls f again.
+func (l *Log) withIndex(s *segment, f func(index) error) error {
+	err := f(s.index())
+	if !errors.Is(err, errIndex) {
+		return err
+	}
+	if err := l.rebuild(s, err); err != nil {
+		return err
+	}
+	return f(s.index())
+}

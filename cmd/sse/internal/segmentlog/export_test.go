@@ -1,0 +1,70 @@
+package segmentlog
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
+)
+
+// OpenWithoutSync opens a log that acknowledges entries that may be lost.
+func OpenWithoutSync(dir string, opts *Options) (*Log, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return open(dir, o, true)
+}
+
+// Rebuild makes a closed log one that has only these entries, in the same epoch, as if
+// an old copy of its segments and of its state had been restored. If all is true, the
+// mark is missing as well.
+func Rebuild(tb testing.TB, fsys vfs.FS, dir string, entries []sse.Entry, all bool) {
+	tb.Helper()
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	old := &Log{dir: dir, files: newFiles(fsys, dir, 1)}
+	was, err := old.readState()
+	must(err)
+	temporary := filepath.Join(dir, "temporary")
+	log, err := Open(temporary, &Options{FS: fsys, Reserve: -1})
+	must(err)
+	_, err = log.Append(tb.Context(), sse.AppendRequest{Entries: entries})
+	must(err)
+	must(log.Close())
+	names, err := fsys.List(dir)
+	must(err)
+	for _, name := range names {
+		if strings.HasSuffix(name, segmentSuffix) {
+			must(fsys.Remove(filepath.Join(dir, name)))
+		}
+	}
+	made := &Log{dir: temporary, files: newFiles(fsys, temporary, 1)}
+	state, err := made.readState()
+	must(err)
+	names, err = fsys.List(temporary)
+	must(err)
+	for _, name := range names {
+		p, err := made.files.read(name)
+		must(err)
+		if strings.HasSuffix(name, segmentSuffix) {
+			var h header
+			h.decode(p)
+			h.log = was.id
+			must(old.files.write(name, append(h.encode(), p[headerSize:]...)))
+		}
+		must(fsys.Remove(filepath.Join(temporary, name)))
+	}
+	must(fsys.Remove(temporary))
+	state.id, state.epoch, state.keyed = was.id, was.epoch, was.keyed
+	must(old.files.replace(stateName, state.encode()))
+	if all {
+		must(fsys.Remove(filepath.Join(dir, markName)))
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package segmentlog
+
+func isQuota(error) bool { return false }

@@ -1,0 +1,292 @@
+package segmentlog
+
+import (
+	"errors"
+	"math"
+	"slices"
+)
+
+// reclaim gives back the space of removed entries. It removes the files of segments and
+// of keys that are not needed any more, and rewrites segments of which more than half is
+// removed. l.trimming is held.
+func (l *Log) reclaim() error {
+	if err := l.sealRemoved(); err != nil {
+		return err
+	}
+	if err := l.rewriteSome(); err != nil {
+		return err
+	}
+	var empty []string
+	l.mu.Lock()
+	segments := l.list()
+	left := make([]*segment, 0, len(segments))
+	for i, s := range segments {
+		if s.live.entries > 0 || i == len(segments)-1 {
+			left = append(left, s)
+		} else {
+			empty = append(empty, s.name)
+		}
+	}
+	if len(empty) > 0 {
+		l.setSegments(left)
+	}
+	l.mu.Unlock()
+	empty = append(empty, l.keys.drop()...)
+	return l.removeFiles(empty)
+}
+
+// removeFiles writes the state, which does not name the files any more, and removes them.
+func (l *Log) removeFiles(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	l.stating.Lock()
+	defer l.stating.Unlock()
+	if err := l.writeState(); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := l.files.remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// minRewrite is the number of bytes that a tail must have so that it is sealed because
+// its entries were removed.
+const minRewrite = 64 << 10
+
+// sealRemoved asks commit for a new tail if most entries of the tail were removed, so
+// that the tail can be rewritten.
+func (l *Log) sealRemoved() error {
+	l.mu.Lock()
+	idx := l.tail.index().(*memIndex)
+	idx.mu.RLock()
+	bytes := idx.bytes
+	idx.mu.RUnlock()
+	needed := bytes >= minRewrite && l.tail.live.bytes < bytes/2
+	l.mu.Unlock()
+	if !needed {
+		return nil
+	}
+	r := &request{seal: true, done: make(chan struct{})}
+	select {
+	case l.requests <- r:
+	case <-l.closing:
+		return ErrClosed
+	case <-l.failed:
+		return l.failure
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-l.stopped:
+		return ErrClosed
+	case <-l.failed:
+		return l.failure
+	}
+}
+
+// rewriteSome rewrites segments of which more than half is removed. Neighbors become
+// one segment, as long as it is not larger than a segment usually is.
+func (l *Log) rewriteSome() error {
+	for {
+		l.mu.Lock()
+		run := l.rewritable()
+		l.mu.Unlock()
+		if run == nil {
+			return nil
+		}
+		if err := l.rewrite(run); err != nil {
+			return err
+		}
+	}
+}
+
+// rewritable returns adjacent segments to rewrite, or nil. l.mu is held.
+func (l *Log) rewritable() (run []*segment) {
+	segments := l.list()
+	size := uint64(0)
+	for _, s := range segments[:len(segments)-1] {
+		if s.live.entries == 0 {
+			continue // reclaim removes it
+		}
+		fits := size+s.live.bytes <= uint64(l.segmentSize)/2 &&
+			(len(run) == 0 || s.last-run[0].base < math.MaxUint32)
+		if s.isSmall(l.segmentSize) && fits {
+			run = append(run, s)
+			size += s.live.bytes
+			continue
+		}
+		if worthIt(run) {
+			return run
+		}
+		run, size = nil, 0
+	}
+	if worthIt(run) {
+		return run
+	}
+	return nil
+}
+
+// isSmall reports whether more than half of a segment is removed, or it has little.
+func (s *segment) isSmall(segmentSize int64) bool {
+	return s.halfRemoved() || s.live.bytes < uint64(segmentSize)/8
+}
+
+// halfRemoved reports whether more than half of a segment is removed.
+func (s *segment) halfRemoved() bool {
+	total := uint64(max(s.end-headerSize, 0))
+	return s.removed.Load() != nil && s.live.bytes < total/2
+}
+
+// worthIt reports whether rewriting segments makes the log smaller: one of them has
+// more removed than live entries, or there are many.
+func worthIt(run []*segment) bool {
+	const many = 8
+	return len(run) >= many || slices.ContainsFunc(run, (*segment).halfRemoved)
+}
+
+// rewrite replaces adjacent segments by one that has only what is not removed.
+func (l *Log) rewrite(run []*segment) error {
+	first, last := run[0], run[len(run)-1]
+	s := &segment{turn: first.turn + 1, name: segmentName(first.base, first.turn+1)}
+	s.header = header{
+		marker: newMarker(), log: l.id, base: first.base, newest: first.newest, sum: first.sum,
+		sparse: true,
+	}
+	w := &rewriter{Log: l, segment: s, idx: newMemIndex(s.base, s.newest, true), off: headerSize}
+	if err := l.space.retry(func() error { return w.write(run) }); err != nil {
+		return errors.Join(err, l.files.remove(s.name))
+	}
+	t := &w.trailer
+	l.mu.Lock()
+	l.setFooter(s, t)
+	removed := w.removedMeanwhile()
+	s.live = count{t.count - removed.entries, t.bytes - removed.bytes}
+	segments := slices.Clone(l.list())
+	at := slices.Index(segments, first)
+	end := slices.Index(segments, last)
+	segments = slices.Replace(segments, at, end+1, s)
+	l.setSegments(segments)
+	l.mu.Unlock()
+	names := make([]string, len(run))
+	for i, old := range run {
+		names[i] = old.name
+	}
+	return l.removeFiles(names)
+}
+
+// rewriter writes a segment with the live entries of others.
+type rewriter struct {
+	*Log
+	segment *segment
+	idx     *memIndex
+	trailer trailer
+	off     int64
+	from    []doomed // where each entry was
+}
+
+// write writes the file.
+func (w *rewriter) write(run []*segment) error {
+	s, last := w.segment, run[len(run)-1]
+	file, err := createSegment(w.files.fs, w.files.path(s.name), &s.header)
+	if err != nil {
+		return err
+	}
+	w.idx, w.off, w.from = newMemIndex(s.base, s.newest, true), headerSize, nil
+	var frames frameReader
+	defer frames.close()
+	for _, old := range run {
+		if err == nil {
+			err = w.copyEntries(file, &frames, old)
+		}
+	}
+	if err == nil {
+		w.trailer = trailer{
+			marker: s.marker, base: s.base, last: last.last, newest: last.time,
+			end: uint64(w.off), sparse: 1,
+		}
+		_, err = file.WriteAt(appendFooter(nil, &w.trailer, w.idx), w.off)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return w.files.fs.SyncDir(w.dir)
+}
+
+// maxCopy is about the size of a group in a rewritten segment.
+const maxCopy = 256 << 10
+
+// copyEntries copies the entries of a segment that are not removed.
+func (w *rewriter) copyEntries(file interface {
+	WriteAt(p []byte, off int64) (int, error)
+}, frames *frameReader, old *segment) error {
+	var set bitset
+	if err := w.withIndex(old, func(idx index) (err error) {
+		set, err = newSelector(nil).in(old, idx)
+		return err
+	}); err != nil {
+		return err
+	}
+	buf := make([]byte, groupSize, maxCopy)
+	g := groupHeader{}
+	flush := func() error {
+		if g.count == 0 {
+			return nil
+		}
+		g.size = uint32(len(buf) - groupSize)
+		g.put(buf, w.segment.marker)
+		_, err := file.WriteAt(buf, w.off)
+		w.off += int64(len(buf))
+		buf, g = buf[:groupSize], groupHeader{}
+		return err
+	}
+	var h head
+	for i := set.next(0); i >= 0; i = set.next(i + 1) {
+		payload, sum, seq, err := w.frame(frames, old, i)
+		if err != nil {
+			return err
+		}
+		if payload == nil {
+			continue
+		}
+		if err := h.parse(view(payload)); err != nil {
+			return err
+		}
+		if g.count == 0 {
+			g.first = seq
+		}
+		start := len(buf)
+		buf, _ = beginFrame(buf)
+		buf = append(buf, payload...)
+		endFrame(buf, start)
+		place := loc{uint32(w.off) + uint32(start), uint32(len(buf) - start)}
+		w.idx.add(&h, place, sum)
+		w.from = append(w.from, doomed{segment: old, ordinal: i, cost: costOf(place)})
+		if g.count++; len(buf) >= maxCopy {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// removedMeanwhile marks the entries as removed that were damaged while the others were
+// copied. l.mu is held.
+func (w *rewriter) removedMeanwhile() (removed count) {
+	for i, d := range w.from {
+		if d.segment.isRemoved(d.ordinal) {
+			w.segment.remove(i, d.cost)
+			removed.entries++
+			removed.bytes += d.cost
+		}
+	}
+	w.segment.live = count{}
+	return removed
+}

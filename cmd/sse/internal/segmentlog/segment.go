@@ -1,0 +1,165 @@
+package segmentlog
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
+)
+
+// segment is a file with consecutive entries of the log. Entries are added only to the
+// last segment of a log, the tail. When the tail is large enough, it is sealed: it gets a
+// footer.
+type segment struct {
+	header
+	name string // of the file
+	turn uint32 // how often the segment was rewritten
+
+	// idx is a *memIndex if the segment is the tail, or if its footer is damaged, and
+	// otherwise a *footer.
+	idx atomic.Pointer[index]
+
+	// last is the highest number that the segment stands for, if it is not the tail.
+	last uint64
+	time int64 // the newest time of all entries up to last, if it is not the tail
+	end  int64 // where the groups end, if it is not the tail
+
+	// removed has the entries that were removed. A set that is stored here is long
+	// enough for all entries that were in the segment. Log.mu is held by a goroutine
+	// that adds elements.
+	removed atomic.Pointer[bitset]
+
+	live count // entries that are not removed; guarded by Log.mu
+}
+
+// count is a number of entries and what they cost.
+type count struct{ entries, bytes uint64 }
+
+const segmentSuffix = ".events"
+
+// segmentName returns the name of a segment's file.
+func segmentName(base uint64, turn uint32) string {
+	return fmt.Sprintf("%020d-%d%s", base, turn, segmentSuffix)
+}
+
+// parseSegmentName is the inverse of segmentName.
+func parseSegmentName(name string) (base uint64, turn uint32, ok bool) {
+	stem, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok {
+		return 0, 0, false
+	}
+	number, generation, ok := strings.Cut(stem, "-")
+	if !ok {
+		return 0, 0, false
+	}
+	base, err := strconv.ParseUint(number, 10, 64)
+	n, err2 := strconv.ParseUint(generation, 10, 32)
+	ok = err == nil && err2 == nil && segmentName(base, uint32(n)) == name
+	return base, uint32(n), ok
+}
+
+// index returns the index of the segment.
+func (s *segment) index() index { return *s.idx.Load() }
+
+func (s *segment) setIndex(i index) { s.idx.Store(&i) }
+
+// isRemoved reports whether an entry was removed.
+func (s *segment) isRemoved(i int) bool {
+	removed := s.removed.Load()
+	return removed != nil && removed.has(i)
+}
+
+// remove marks an entry as removed, and reports whether it was not. Log.mu is held.
+func (s *segment) remove(i int, cost uint64) bool {
+	if s.isRemoved(i) {
+		return false
+	}
+	removed := s.removed.Load()
+	if removed == nil || i/64 >= len(*removed) {
+		larger := newBitset(max(s.index().len(), i+1))
+		if removed != nil {
+			copy(larger, *removed)
+		}
+		removed = &larger
+		removed.addShared(i)
+		s.removed.Store(removed)
+	} else {
+		removed.addShared(i)
+	}
+	s.live.entries--
+	s.live.bytes -= cost
+	return true
+}
+
+// newMarker returns a random marker.
+func newMarker() uint64 {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never returns an error
+	return binary.LittleEndian.Uint64(random[:])
+}
+
+// createSegment creates the file of a segment, with a header.
+func createSegment(fsys vfs.FS, path string, h *header) (vfs.File, error) {
+	file, err := fsys.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = file.WriteAt(h.encode(), 0); err == nil {
+		err = file.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close(), fsys.Remove(path))
+	}
+	return file, nil
+}
+
+// openSegment reads the header and the trailer of a segment. It returns a segment
+// without an index if the file has no trailer, and nil if the file is not a segment of
+// the log. If known is not nil, it is what the log's state says of the segment; a header
+// that is damaged is then no obstacle.
+func (l *Log) openSegment(name string, known *segmentState) (*segment, error) {
+	file, err := l.files.fs.Open(l.files.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	s := &segment{name: name}
+	base, turn, _ := parseSegmentName(name)
+	var p [headerSize]byte
+	err = readFull(file, p[:], 0)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	if !s.header.decode(p[:]) || s.base != base || s.log != l.id {
+		if known == nil {
+			return nil, nil
+		}
+		s.header = header{marker: known.marker, log: l.id, base: base, sparse: known.sparse}
+		l.report(name, 0, "its header is damaged")
+	}
+	s.turn = turn
+	t, err := readTrailer(file, s.marker)
+	if err != nil || t == nil {
+		return s, err
+	}
+	s.sparse = t.sparse != 0
+	l.setFooter(s, t)
+	s.live = count{t.count, t.bytes}
+	return s, nil
+}
+
+// setFooter gives a segment the index that is in its footer.
+func (l *Log) setFooter(s *segment, t *trailer) {
+	s.last, s.time, s.end = t.last, t.newest, int64(t.end)
+	s.setIndex(&footer{*t, blocks{l.files, l.cache, s.name, int64(t.end), int64(t.size)}})
+}
+
+// isMissing reports whether a file does not exist.
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
