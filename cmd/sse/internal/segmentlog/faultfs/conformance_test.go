@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -28,13 +29,13 @@ func TestSameAsOS(t *testing.T) {
 	}
 	rng := testrand.New(t)
 	fake := faultfs.New(faultfs.Options{})
-	real := &program{fsys: vfs.OS, root: t.TempDir()}
+	disk := &program{fsys: vfs.OS, root: t.TempDir()}
 	double := &program{fsys: fake, root: "root"}
 	ok(t, fake.MkdirAll("root"))
 	var log []string
 	for range 1000 {
 		op, seed := operations[rng.IntN(len(operations))], rng.Uint64()
-		want := real.run(op, seed)
+		want := disk.run(op, seed)
 		got := double.run(op, seed)
 		log = append(log, fmt.Sprintf("%s: %s", op, want))
 		if got != want {
@@ -109,8 +110,11 @@ func useFile(f vfs.File, op string, rng *rand.Rand) string {
 	case "truncate":
 		return fmt.Sprint(offset, " ", class(f.Truncate(offset)))
 	case "read":
+		for i := range content {
+			content[i] = 0xff // ReadAt must overwrite it, also with zeros
+		}
 		n, err := f.ReadAt(content, offset)
-		return fmt.Sprintf("%d %d %x %s", offset, n, sha256.Sum256(content), class(err))
+		return fmt.Sprintf("%d %d %x %s", offset, n, sha256.Sum256(content[:n]), class(err))
 	case "size":
 		size, err := f.Size()
 		return fmt.Sprint(size, " ", class(err))
@@ -145,6 +149,29 @@ func class(err error) string {
 		return "not writable" // the error depends on the call
 	}
 	return reflect.TypeOf(err).String() + ": " + err.Error()
+}
+
+func TestRenameOnlyFilesInDirectory(t *testing.T) {
+	fsys := newFS(t, faultfs.Options{})
+	ok(t, fsys.MkdirAll("data/d"))
+	put(t, fsys, "data/f", "o")
+	tests := []struct {
+		from, to string
+		want     error
+	}{
+		{"data/f", "data/d/f", syscall.EXDEV},
+		{"data/d", "data/e", syscall.EISDIR},
+		{"data/f", "data/d", syscall.EISDIR},
+		{"data/missing", "data/f", fs.ErrNotExist},
+	}
+	for _, test := range tests {
+		var link *os.LinkError
+		err := fsys.Rename(test.from, test.to)
+		if !errors.Is(err, test.want) || !errors.As(err, &link) {
+			t.Errorf("Rename(%q, %q) returned %v; want %v", test.from, test.to, err, test.want)
+		}
+	}
+	equal(t, "files", fsys.Files(), "data/f")
 }
 
 func TestLock(t *testing.T) {

@@ -136,7 +136,6 @@ func (f *FS) begin(op, name string) error {
 	f.calls++
 	call, hook := f.calls, f.hook
 	err := f.faults[call]
-	delete(f.faults, call)
 	f.mu.Unlock()
 	if hook != nil {
 		hook(call, op, name)

@@ -38,12 +38,8 @@ func (m *image) apply(w write, l luck) {
 }
 
 func (m *image) truncate(to int64, l luck) {
-	size := l.between(m.size, to)
-	if size == m.size && size != to {
-		return // it does not persist
-	}
-	m.size = size
-	m.data = m.data[:min(int64(len(m.data)), max(size, to))]
+	m.size = l.between(m.size, to)
+	m.data = m.data[:min(int64(len(m.data)), m.size)]
 }
 
 func (m *image) put(offset int64, p []byte) {

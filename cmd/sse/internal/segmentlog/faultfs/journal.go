@@ -2,7 +2,7 @@ package faultfs
 
 import "math/rand/v2"
 
-// state is what has happened to a change.
+// state says whether a power failure can lose a change.
 type state int
 
 const (

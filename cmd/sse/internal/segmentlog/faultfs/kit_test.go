@@ -36,7 +36,9 @@ func open(t *testing.T, fsys vfs.FS, name string) vfs.File {
 
 func writeAt(t *testing.T, f vfs.File, content string, offset int64) {
 	t.Helper()
-	n, err := f.WriteAt([]byte(content), offset)
+	p := []byte(content)
+	n, err := f.WriteAt(p, offset)
+	clear(p) // the caller may use the buffer again
 	if n != len(content) || err != nil {
 		t.Fatalf("WriteAt returned %d, %v", n, err)
 	}

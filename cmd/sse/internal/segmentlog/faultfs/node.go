@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// node is a file or a directory. Its live content is what programs see. The stable
-// content and the journal are what is left after a power failure.
+// node is a file or a directory. Programs see its live content. A power failure leaves
+// the stable content and any part of the changes in the journal.
 type node struct {
 	born int64
 

@@ -159,9 +159,8 @@ func (f *FS) renameLocked(from, to string) error {
 		return syscall.EISDIR
 	case dir != toDir:
 		return syscall.EXDEV
-	case child != replaced:
-		dir.link(child, toBase)
 	}
+	dir.link(child, toBase)
 	return nil
 }
 
