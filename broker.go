@@ -43,8 +43,8 @@ import (
 //
 // All events have one order, and every subscriber receives its selected events in
 // that order. A subscriber has no queue, only a position among the stored events.
-// So many slow subscribers cost no more than idle subscribers. Publish never waits
-// for a subscriber.
+// Therefore a slow subscriber costs no more than an idle subscriber. Publish never
+// waits for a subscriber.
 //
 // All methods are safe for concurrent use. The first request starts the broker, and
 // so does the first call that publishes, reads or subscribes. With a Log, this
@@ -81,8 +81,9 @@ type Broker struct {
 	Streams StreamOptions
 
 	// Logger receives a record when a stream cannot begin or ends because of a
-	// fault in this process, when Log fails, and when the broker will not notice in
-	// time that a peer has stalled or vanished. If nil, nothing is logged.
+	// fault in this process, and when Log fails. Logger also receives a record if the
+	// broker cannot detect in time that the peer of a stream has stalled or vanished.
+	// If nil, nothing is logged.
 	Logger *slog.Logger
 
 	// Cursor is the form in which clients receive their position. If empty,
@@ -250,7 +251,7 @@ func (b *Broker) Read(ctx context.Context, sel Selection, start Start, limit int
 
 // Forget removes the events of a topic from the broker's memory, up to and
 // including the position through. If such an event has several topics, Forget
-// removes it from all of them. A subscriber that asks for a removed event later
+// removes it from all of them. If a subscriber then asks for a removed event, it
 // receives a gap. With a Log, remove the events from the Log first, because the
 // broker would otherwise read them from there.
 //
