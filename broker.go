@@ -252,7 +252,7 @@ func (b *Broker) Read(ctx context.Context, sel Selection, start Start, limit int
 
 // Forget removes the events of a topic from the broker's memory, up to and
 // including the position through. If such an event has several topics, Forget
-// removes it from all of them. A subscriber that asks for a removed event later
+// removes it from all of them. If a subscriber then asks for a removed event, it
 // receives a gap. With a Log, remove the events from the Log first, because the
 // broker would otherwise read them from there.
 //
