@@ -76,9 +76,11 @@ type AcceptOptions struct {
 	// Final in the middle of an answer.
 	Final *Event
 
-	// Logger receives a record when a stream cannot be opened, when a stalled or
-	// vanished peer will not be noticed in time, and when a handler has returned
-	// without calling Close or Abort. If nil, nothing is logged.
+	// Logger receives a record when a stream cannot be opened, when a handler has
+	// returned without calling Close or Abort, and in two further cases: the stream
+	// cannot set the write deadlines that WriteTimeout needs, or cannot set the socket
+	// option that [ConnContext] describes although ConnContext is installed. If nil,
+	// nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -28,8 +28,8 @@ func (a *logAppends) wait(p Position) <-chan struct{} {
 // Other publishers may wait for an entry that will never be visible: the log has
 // removed the entry before it was visible, or has begun a new epoch. So release
 // also unblocks all publishers that wait for an earlier sequence or for another
-// epoch. To save time, release skips this search in most cases: it searches only if
-// p.Seq is not lastReleased+1, or is a multiple of 1024.
+// epoch. To save time, it searches waiters for such publishers only if p.Seq is not
+// lastReleased+1, or is a multiple of 1024.
 func (a *logAppends) release(p Position) {
 	if visible := a.waiters[p]; visible != nil {
 		close(visible)

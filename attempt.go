@@ -112,8 +112,9 @@ func (s *session) readEvents(
 // undeliveredID returns the ID for the next request if the result of Decoder.Next
 // is not delivered. err is the error of this result. If the result is an event or a
 // skipped event, undeliveredID returns the last event ID before that event, so that the
-// server sends the event again. Otherwise it returns the newest ID, even if a block
-// without data has set this ID, because every event before the block was yielded.
+// server sends the event again. Otherwise there is no such event: the result is the end
+// of the stream or a failure, and every complete event before it was yielded. So
+// undeliveredID returns the newest ID. A block without data may have set this ID.
 func undeliveredID(d *Decoder, err error) string {
 	if err == nil || d.skipped(err) != nil {
 		return d.previousID()
@@ -168,9 +169,9 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 	case resp.StatusCode != http.StatusOK:
 		reason = "not an event stream"
 	case !isEventStream(resp.Header):
-		reason = "Content-Type must be text/event-stream" + butIs(resp, "Content-Type")
+		reason = "Content-Type must be text/event-stream" + actualValue(resp, "Content-Type")
 	case !decodable:
-		reason = "Content-Encoding must be gzip or none" + butIs(resp, "Content-Encoding")
+		reason = "Content-Encoding must be gzip or none" + actualValue(resp, "Content-Encoding")
 	default:
 		return nil
 	}
@@ -196,9 +197,9 @@ func (s *session) checkResponse(resp *http.Response, cancel context.CancelCauseF
 	}
 }
 
-// butIs returns the end of an error text, with the value that a header field has
-// instead. For example: `, not "text/html"`.
-func butIs(resp *http.Response, name string) string {
+// actualValue returns the end of an error text: the value of a header field whose
+// value is wrong. For example: `, not "text/html"`.
+func actualValue(resp *http.Response, name string) string {
 	value := strings.Join(resp.Header.Values(name), ", ")
 	if value == "" {
 		return ", but the response has none"

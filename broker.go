@@ -41,17 +41,17 @@ import (
 //
 // # Delivery
 //
-// All events have one order, and every subscriber receives its selected events in
-// that order. A subscriber has no queue, only a position among the stored events.
-// So many slow subscribers cost no more than idle subscribers. Publish never waits
-// for a subscriber.
+// All events have one order, and every subscriber receives its selected events in that
+// order. A subscriber has no queue, only a position among the stored events. Therefore
+// the memory for a slow subscriber does not grow while it falls behind. Publish never
+// waits for a subscriber.
 //
-// All methods are safe for concurrent use. The first request starts the broker, and
-// so does the first call that publishes, reads or subscribes. With a Log, this
-// first call blocks until the broker has located the end of the Log, or until its
-// context is done. If that fails, the call returns the error, and the next call
-// tries again. If a field is invalid, every such call returns the error of
-// [Broker.Validate]. The fields must not be changed after the first call.
+// All methods are safe for concurrent use. The first request starts the broker, and so
+// does the first call that publishes, reads or subscribes. With a Log, this first call
+// blocks until the broker has located the end of the Log, or until the context of the
+// call is done. If that fails, the call returns the error, and the next call tries
+// again. If a field is invalid, every such call returns the error of [Broker.Validate].
+// The fields must not be changed after the first call.
 type Broker struct {
 	// Log stores events beyond the broker's memory. Brokers with the same Log have
 	// the same events: a subscriber of one broker also receives the events that
@@ -80,9 +80,11 @@ type Broker struct {
 	// Streams has the options of all streams.
 	Streams StreamOptions
 
-	// Logger receives a record when a stream cannot begin or ends because of a
-	// fault in this process, when Log fails, and when the broker will not notice in
-	// time that a peer has stalled or vanished. If nil, nothing is logged.
+	// Logger receives a record when Log fails, and when a fault in this process
+	// prevents or ends a stream. It also receives a record if a stream cannot set the
+	// write deadlines that WriteTimeout needs, or cannot set the socket option that
+	// [ConnContext] describes although ConnContext is installed. If nil, nothing is
+	// logged.
 	Logger *slog.Logger
 
 	// Cursor is the form in which clients receive their position. If empty,
@@ -101,10 +103,10 @@ type Broker struct {
 	MaxPerRemote   int
 	MaxPerKey      int
 
-	// MaxAge is the longest time that a stream lasts. Each stream ends with
-	// [ErrExpired], as if [Selection.Expires] were reached, at a random time in
-	// the last tenth of MaxAge; its client then reconnects. If zero, there is no
-	// limit.
+	// MaxAge is the longest time that a stream lasts. The broker chooses a random time
+	// in the last tenth of MaxAge for each stream. At this time the stream ends with
+	// [ErrExpired], as at [Selection.Expires]. The client then reconnects. If zero,
+	// there is no limit.
 	MaxAge time.Duration
 
 	// DrainOver is the time during which Shutdown ends the streams, one by one. If
@@ -136,13 +138,13 @@ type Broker struct {
 	Park bool
 
 	// The following functions, the hooks, are called if they are not nil: OnConnect
-	// when a subscriber has connected, OnDisconnect when a subscriber has
-	// disconnected, OnGap when a gap is sent to a subscriber, and OnDrop when the
-	// [LagPolicy] of a subscriber has skipped events. The calls for one subscriber
-	// never overlap. OnConnect is the first call. OnDisconnect is the last call,
-	// and is made exactly once. The error of OnDisconnect is the reason, and wraps
-	// one of ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked, ErrExpired and
-	// ErrClosed.
+	// when a subscriber has connected, OnDisconnect when a subscriber has disconnected,
+	// OnGap when a gap is sent to a subscriber, and OnDrop when the [LagPolicy] of a
+	// subscriber has skipped events. The calls for one subscriber never overlap.
+	// OnConnect is the first call. OnDisconnect is the last call, and is made exactly
+	// once. The error that OnDisconnect receives is the reason why the stream has
+	// ended. It wraps one of ErrPeerGone, ErrShutdown, ErrLagging, ErrKicked,
+	// ErrExpired and ErrClosed.
 	//
 	// A hook may call the broker, but must not wait for Shutdown. Until a hook
 	// returns, it blocks the subscriber's stream and Shutdown, and with Park also
@@ -181,10 +183,10 @@ func (b *Broker) Validate() error {
 	return e.err()
 }
 
-// Position returns the position of the newest event. A program that shows a state
-// and then its changes gets the position first, then reads the state, and then
-// subscribes with the position as [Start.After]. The program misses no event, but
-// may receive events that the state already includes.
+// Position returns the position of the newest event. Some programs show a state, and
+// then the changes of this state. Such a program first gets the position, then reads
+// the state, and then subscribes with the position as [Start.After]. The program misses
+// no event, but may receive events that the state already includes.
 //
 // Position blocks only until the broker has started: with a Log, it waits until the
 // broker has located the end of the Log, or until ctx is done. If the broker cannot
@@ -250,7 +252,7 @@ func (b *Broker) Read(ctx context.Context, sel Selection, start Start, limit int
 
 // Forget removes the events of a topic from the broker's memory, up to and
 // including the position through. If such an event has several topics, Forget
-// removes it from all of them. A subscriber that asks for a removed event later
+// removes it from all of them. If a subscriber then asks for a removed event, it
 // receives a gap. With a Log, remove the events from the Log first, because the
 // broker would otherwise read them from there.
 //
@@ -293,9 +295,9 @@ func (b *Broker) Kick(match func(Subscriber) bool) int {
 	return kicked
 }
 
-// Attach prepares an HTTP server that serves the broker, and returns the function
-// that shuts down both. Call Attach before the server starts, and the function when
-// the process should end:
+// Attach prepares an HTTP server that serves the broker, and returns the function that
+// shuts down both. Call Attach before the server starts, and call the returned function
+// when the process should end:
 //
 //	server := &http.Server{Addr: "localhost:3000"}
 //	shutdown := broker.Attach(server)
@@ -339,12 +341,14 @@ func (b *Broker) Attach(server *http.Server) (shutdown func(context.Context) err
 // streams end one by one during that time. Publish still works until the last
 // stream is ending.
 //
-// Shutdown blocks until all streams have ended, all OnDisconnect hooks have
-// returned, and no method of the Log is running. If ctx is done before that,
-// Shutdown cuts off the remaining streams and returns an error that wraps the
-// cause of ctx. A stream whose response header is still being written then ends as
-// soon as the header is written. A hook must not wait for Shutdown, nor for a lock
-// that another goroutine holds during Shutdown. Shutdown does not close the Log.
+// Shutdown blocks until all streams have ended, all OnDisconnect hooks have returned,
+// and all calls of the Log for streams and publishers have returned. If ctx is done
+// before that, Shutdown cuts off the remaining streams and returns an error that wraps
+// the cause of ctx. If the response header of a stream is still being written at that
+// time, the stream ends as soon as the header is written. A hook must not wait for
+// Shutdown, nor for a lock that another goroutine holds during Shutdown. Shutdown does
+// not close the Log. When Shutdown returns, two kinds of calls may still use the Log: a
+// call of Broker.Read, and a request whose stream has not begun.
 func (b *Broker) Shutdown(ctx context.Context) error { return b.state.shutdown(ctx, b.DrainOver) }
 
 // start prepares the broker for use, unless it has been prepared before. With a

@@ -8,7 +8,8 @@ import (
 )
 
 // called is the transport (see subscriber.go) of a subscription by
-// [Broker.Subscribe], which waits in the goroutine of the caller's loop.
+// [Broker.Subscribe]. The subscription waits in the goroutine of the caller's loop. The
+// name of the type is the value of [Subscriber.Wait] for such a subscription.
 type called struct {
 	st          *state
 	s           *subscriber
@@ -58,7 +59,7 @@ func call(ctx context.Context, st *state, sel Selection, start Start,
 		}
 		b.permit.release() // not after the loop, because the body of the loop may take any time
 		for event := range l.events(&b) {
-			if s.expires() != 0 && s.expired(time.Now()) { // while yield ran
+			if s.expires() != 0 && s.expired(time.Now()) { // an earlier yield may take hours
 				cause = ErrExpired
 				return ErrExpired
 			}

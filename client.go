@@ -67,29 +67,28 @@ type Client struct {
 	// where to begin. Events does not change this field.
 	LastEventID string
 
-	// RetryDelay is the time to wait before the first attempt to reconnect. If
-	// zero, 1 second. A retry field from the server replaces RetryDelay. The delay
-	// is then at least 10 milliseconds, or at least RetryDelay if RetryDelay is
-	// shorter, and at most a day. A Retry-After header lengthens the delay, to at
-	// most a day.
+	// RetryDelay is the time to wait before the first attempt to reconnect. If zero, 1
+	// second. A retry field from the server replaces RetryDelay. The delay is then at
+	// most a day, and at least the shorter of RetryDelay and 10 milliseconds. A
+	// Retry-After header lengthens the delay, to at most a day.
 	RetryDelay time.Duration
 
 	// MaxRetryDelay limits how far the delay grows. If zero, 30 seconds.
 	//
-	// The first delay after progress (see below) is RetryDelay, or the server's
-	// retry field if there was one. Each further delay has a bound. The bound starts
-	// at the first delay, but not below 100 milliseconds. It doubles after every
-	// attempt without progress, up to MaxRetryDelay. The delay is random: at most
-	// the bound, and at least half of the bound, but never below the first delay. So
-	// clients do not all reconnect at once. A Retry-After header lengthens any
-	// delay.
+	// The first delay after progress (see below) is RetryDelay, or the server's retry
+	// field if there was one. Each further delay has a bound. The bound starts at the
+	// longer of the first delay and 100 milliseconds. It doubles after every attempt
+	// without progress, up to MaxRetryDelay. The delay is random: between half of the
+	// bound and the bound, but never below the first delay. So clients do not all
+	// reconnect at once. A Retry-After header lengthens any delay.
 	//
-	// If MaxRetryDelay is negative, or not greater than the first delay, the delay
-	// does not grow: every delay equals the first delay, or the minimum below.
+	// If MaxRetryDelay is negative, or not greater than the first delay, the delay does
+	// not grow: every delay equals the first delay, except that the following minimum
+	// applies.
 	//
-	// Whatever MaxRetryDelay is, each delay after the first is at least 100
-	// milliseconds, or at least RetryDelay if RetryDelay is shorter. So a short retry
-	// field does not make the client flood a server that is down.
+	// Each delay after the first is at least the shorter of RetryDelay and 100
+	// milliseconds, even if MaxRetryDelay is shorter. So a short retry field does not
+	// make the client flood a server that is down.
 	//
 	// An attempt makes progress if it receives an event other than sse.cursor, if
 	// it skips an event that has a new ID, or if its stream stays open for at least
@@ -115,11 +114,11 @@ type Client struct {
 	// false, 408, 425, 429 and every status from 500 on are retried.
 	LikeBrowser bool
 
-	// Resend, if not nil, reports whether the client may send a request again
-	// although its effect, or its price, might then count twice. There are two kinds
-	// of such requests: requests whose method is not GET and, if Terminal is set,
-	// all requests whose stream has begun. If refused is true, the server has not
-	// processed the request: no connection was established, or the status is 408,
+	// Resend, if not nil, reports whether the client may repeat a request, although the
+	// server might then perform an action twice, or charge for an answer twice. The
+	// client calls Resend only for requests whose method is not GET and, if Terminal is
+	// set, for all requests whose stream has begun. If refused is true, the server has
+	// not processed the request: no connection was established, or the status is 408,
 	// 425, 429 or 503. If Resend is nil, the client repeats no such request. Most
 	// programs need one of these two functions:
 	//
@@ -127,11 +126,10 @@ type Client struct {
 	//	func(refused bool) bool { return true }    // if the server can resume
 	Resend func(refused bool) bool
 
-	// Terminal, if not nil, reports whether an event ends the stream by agreement,
-	// for example an event with the data "[DONE]". Events yields that event too,
-	// because in some protocols it has data, and then ends. If a stream ends
-	// without that event, and the client does not retry, Events yields
-	// [ErrTruncated].
+	// Terminal, if not nil, reports whether an event ends the stream by agreement, for
+	// example an event with the data "[DONE]". In some protocols this event has data.
+	// Therefore Events yields the event, and ends after it. If a stream ends without
+	// such an event, and the client does not retry, Events yields [ErrTruncated].
 	Terminal func(Event) bool
 
 	// OnState, if not nil, is called whenever the state changes, in the
@@ -240,13 +238,14 @@ var errReconnect = errors.New("sse: Client.Reconnect was called")
 //
 // An event over MaxEventSize is not an error: it is skipped and reported to OnSkip.
 //
-// Of the event types that are reserved for this package, such as "sse.gap", Events
-// yields every type except "sse.cursor". The ID of an sse.cursor is the current
-// position in the server's log. When the client reconnects, it asks for the events
-// after this position.
+// Events also yields the events whose types are reserved for this package, such as
+// "sse.gap". The only exception is "sse.cursor". The ID of an sse.cursor event is the
+// current position in the server's log. When the client reconnects, it asks for the
+// events after this position.
 //
-// A Client receives one stream at a time: if Events is already running, a second
-// call yields [ErrInUse]. Each call begins after the event with the ID LastEventID.
+// A Client receives one stream at a time: if Events is already running, a second call
+// yields [ErrInUse]. Each call begins after the event that the field LastEventID names,
+// even if an earlier call has yielded later events.
 func (c *Client) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if !c.running.CompareAndSwap(false, true) {

@@ -142,8 +142,9 @@ func (d *Decoder) previousID() string {
 // caller has broken out of the loop, another call of Events continues with the next
 // event.
 //
-// Each event needs at most one allocation for its Data, and one for each of
-// LastEventID, Type and Topic if it differs from the value in the previous event.
+// Each event needs at most one allocation for its Data. LastEventID, Type and Topic
+// each need an allocation only if the value differs from the value in the previous
+// event.
 func (d *Decoder) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for {

@@ -57,11 +57,11 @@
 // that it missed. If the broker no longer retains some of the missed events,
 // the client receives an event of type "sse.gap" first; see [Gap].
 //
-// [Broker.Select] decides which topics a request may subscribe to. An
-// [EventLog] in [Broker.Log] preserves events across restarts. With
-// [Broker.Park], an idle stream uses less than a kilobyte of memory.
-// [Broker.Attach] connects the broker to an [http.Server] and returns the
-// function that shuts down both. Its documentation shows a whole program.
+// [Broker.Select] decides which topics a request may subscribe to. An [EventLog] in
+// [Broker.Log] preserves events across restarts. With [Broker.Park], an idle stream
+// uses less than a kilobyte of memory. [Broker.Attach] connects the broker to an
+// [http.Server] and returns the function that shuts down both. The documentation of
+// Attach shows a whole program.
 //
 // # Receiving
 //
@@ -88,10 +88,10 @@
 //
 // # Finite streams
 //
-// Some streams, such as the streams of language models, carry one answer and
-// then end. Such an answer is complete only if its last event arrived.
-// [Client.Terminal] recognizes that event. If the stream ends without that
-// event, and the client may not repeat the request, Events yields [ErrTruncated]:
+// Some streams, such as the streams of language models, carry one answer and then end.
+// Such an answer is complete only if its last event arrived. [Client.Terminal]
+// recognizes that event. If the stream ends without that event, and the client is not
+// allowed to repeat the request, Events yields [ErrTruncated]:
 //
 //	client := &sse.Client{
 //		URL:      "https://api.example.com/v1/chat",

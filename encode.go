@@ -17,13 +17,13 @@ const fieldOverhead = len("topic: \nid: \nevent: \nretry: 9223372036854\ndata: \
 // An empty Data becomes one empty data field, so that clients dispatch the
 // event.
 //
-// If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, if Retry is
-// negative, or if both ID and ClearID are set, AppendEvent returns dst unchanged
-// and a [*FieldError]. Therefore the value of a field can never inject another
-// field. AppendEvent also returns a *FieldError if ID or Type has more than 1,024
-// bytes, if ID contains a control character, or if ID begins or ends with a space. A
-// client could not send an ID with such characters back unchanged in the header
-// Last-Event-ID.
+// If Topic, ID or Type contains CR, LF or NUL or is not UTF-8, if Retry is negative, or
+// if both ID and ClearID are set, AppendEvent returns dst unchanged and a
+// [*FieldError]. Therefore the value of a field can never inject another field.
+// AppendEvent also returns a *FieldError if ID or Type has more than 1,024 bytes, if ID
+// contains a control character, or if ID begins or ends with a space. A client that
+// reconnects sends the ID in the header Last-Event-ID, and a header field cannot carry
+// such characters unchanged.
 func AppendEvent(dst []byte, event Event) ([]byte, error) {
 	if err := event.check(); err != nil {
 		return dst, err

@@ -27,9 +27,9 @@ var (
 	// ErrShutdown: the server is shutting down.
 	ErrShutdown = errors.New("sse: server shutting down")
 
-	// ErrLagging: a subscriber of a broker has fallen too far behind, with
-	// [LagDisconnect]; or a selected event was removed before the subscriber had
-	// received it, for example by [Broker.Forget], with [LossRefuse].
+	// ErrLagging: a subscriber whose policy is [LagDisconnect] has fallen too far
+	// behind. Or a selected event was removed, for example by [Broker.Forget], before a
+	// subscriber whose policy is [LossRefuse] had received the event.
 	ErrLagging = errors.New("sse: subscriber lagging")
 
 	// ErrKicked: [Broker.Kick] has ended the stream.
@@ -76,10 +76,10 @@ type TooLargeError struct {
 	Offset int64 // of the event's first byte in the stream
 	Limit  int   // the MaxEventSize that the event exceeds, in bytes
 
-	// LastEventID is the last event ID when the error is reported. If the event had
-	// an id line before it exceeded the limit, LastEventID is the ID of the skipped
-	// event. A later id line of the event takes effect at the end of the event, and
-	// does not change LastEventID.
+	// LastEventID is the last event ID when the error is reported. If the id line of
+	// the skipped event came before the event exceeded the limit, LastEventID is the ID
+	// of this event. If the id line comes later, LastEventID is the last event ID
+	// before this event, and the id line takes effect at the end of this event.
 	LastEventID string
 }
 
@@ -91,8 +91,8 @@ func (e *TooLargeError) Error() string {
 
 // WriterError reports an [http.ResponseWriter] that cannot carry a stream. In most
 // cases, middleware has wrapped the server's writer in a type that does not have a
-// method that streams need. The remedy is to add a method Unwrap to that type or,
-// if the type compresses, the missing method.
+// method that streams need. To correct this, add a method Unwrap to that type. If the
+// type compresses, add the missing method instead.
 type WriterError struct {
 	Type    string // the writer's Go type, for example "*http.timeoutWriter"
 	Missing string // the method that it lacks, for example "Flush"
@@ -125,7 +125,7 @@ type ResponseError struct {
 	StatusCode int         // for example 404
 	Status     string      // for example "404 Not Found"
 	Header     http.Header // of the response
-	Body       []byte      // from a server: the first 4 KiB at most, without Content-Encoding
+	Body       []byte      // a Client sets at most the first 4 KiB, after decoding gzip
 	Reason     string      // why the response is not an event stream
 
 	retryable  bool          // the next attempt may get another response

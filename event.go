@@ -36,11 +36,11 @@ type Event struct {
 	// LastEventID. Browsers call it lastEventId. Sending and publishing ignore it.
 	LastEventID string
 
-	// ClearID resets the client's last event ID: the event is sent with an empty
-	// id field. In a received event, ClearID means that the event has an empty id
-	// field. If ClearID is set, ID must be empty. [Broker.Publish] returns an
-	// error if both are set, and ignores ClearID if ID is empty, because a broker
-	// gives each event an ID.
+	// ClearID resets the client's last event ID: the event is sent with an empty id
+	// field. In a received event, ClearID means that the event has an empty id field.
+	// If ClearID is set, ID must be empty. A broker gives each event an ID. Therefore
+	// [Broker.Publish] ignores ClearID if ID is empty. If both are set, Publish returns
+	// an error.
 	ClearID bool
 
 	// Type is the name under which a browser dispatches the event. If Type is

@@ -76,15 +76,15 @@ type EventLog interface {
 	// the entry before the iterator reaches it.
 	Follow(ctx context.Context, r ReadRequest) iter.Seq2[Entry, error]
 
-	// Locate returns, as Page.Next, the position to pass as After to Read, for a
-	// reader that begins at start. The page has no entries. If the log cannot begin
+	// Locate returns a page without entries. Its Next is the position of a reader that
+	// begins at start: the reader passes it to Read as After. If the log cannot begin
 	// at start, Page.Gap has the reason: [GapUnknown], [GapEpoch], [GapFuture] or
-	// [GapCheck]. Next is then the position at which the log begins for sel, as
-	// with [Start.Earliest], and Gap.Available is the text of Next.
+	// [GapCheck]. Next is then the position that Locate returns for [Start.Earliest]
+	// and sel, and Gap.Available is the text of Next.
 	//
 	// If start.After is the position of an entry that the log has removed, Locate
-	// accepts it, although the log can no longer compare the Check. The later Read
-	// reports the entries missing after that position in Page.Lost.
+	// accepts it, although the log can no longer compare the Check. If entries after
+	// that position are missing, the next Read reports the loss in Page.Lost.
 	//
 	// Locate must accept, as Start.After, every position of the current epoch that
 	// the log has returned, for example as Page.Next.
@@ -125,8 +125,8 @@ type AppendResult struct {
 
 // ReadRequest is the argument of [EventLog.Read] and [EventLog.Follow].
 type ReadRequest struct {
-	// After is the position after which the first entry to read comes. The zero
-	// Position stands for the beginning of the log.
+	// After is a position: the first entry to read is the first matching entry after
+	// this position. The zero Position stands for the beginning of the log.
 	After Position
 
 	// Through is the last position to read. If zero, the end of the log.
@@ -218,10 +218,10 @@ type Page struct {
 	Entries []Entry
 
 	// Next is the position to pass as After to the next Read. If the page may have
-	// ended because of Limit, Next is the position of the last of Entries. In all
-	// other cases, for example if Entries is empty, no matching entry is left up to
-	// Through. Next is then the earlier of two positions, Through and the end of the
-	// log, but not earlier than the After of this Read.
+	// ended because of Limit, Next is the position of the last of Entries. In all other
+	// cases, for example if Entries is empty, the Read has reached Through or the end
+	// of the log. Next is then the earlier of these two positions. But Next is never
+	// earlier than the After of this Read.
 	Next Position
 
 	// Lost is the newest position at which the log may have removed a matching

@@ -51,8 +51,8 @@ func (g *Gap) marshal() string {
 	return string(data)
 }
 
-// Error makes *Gap an error. [Broker.Subscribe] yields it with [LossRefuse], and
-// [DecodeEvents] if its argument onGap is nil.
+// Error makes *Gap an error. [Broker.Subscribe] yields a *Gap as the error if the
+// policy is [LossRefuse]. [DecodeEvents] yields a *Gap as the error if onGap is nil.
 func (g *Gap) Error() string {
 	return "sse: gap after " + strconv.Quote(shorten(g.Asked)) + ": " + string(g.Why)
 }

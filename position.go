@@ -11,8 +11,8 @@ import (
 // Position is a place in an [EventLog], directly after one event. Its text is
 // the ID that a broker gives to that event.
 //
-// The zero Position is not a place. A Position whose Seq is zero but whose Epoch is not
-// is the place before the first event of that epoch.
+// The zero Position is not a place. A Position with a nonzero Epoch and a zero Seq is
+// the place before the first event of that epoch.
 type Position struct {
 	// Epoch identifies one lifetime of the log. A log draws a new epoch at
 	// random when it is created, and when it detects that it has lost stored
@@ -23,11 +23,11 @@ type Position struct {
 	// log, and the first is 1 or greater.
 	Seq uint64
 
-	// Check is a hash that only the log can compute, because it depends on a
-	// secret of the log: see [Entry.Check]. If a client sends a position whose
-	// Check is not the Check of the event with this Epoch and Seq, the log has used
-	// Seq twice, for example because a backup was restored. Check reveals nothing
-	// about the event to a client. If zero, the hash is not known.
+	// Check is a hash that only the log can compute, because it depends on a secret of
+	// the log: see [Entry.Check]. A client may send a position that has the Epoch and
+	// Seq of an event, but a different Check. Then the log has used Seq twice, for
+	// example because a backup was restored. Check reveals nothing about the event to a
+	// client. If zero, the hash is not known.
 	Check uint32
 }
 

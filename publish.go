@@ -19,19 +19,25 @@ import (
 // begins with "sse." cannot be published.
 //
 // A program that republishes an event from a [Client] or from [Broker.Subscribe] need
-// not clear the fields that the receiver has set: Publish ignores Topic and LastEventID,
-// and also ClearID if ID is empty. If ClearID and ID are both set, the event is invalid.
-// Publish also ignores an ID that is the text of a [Position], because a broker has
-// generated that ID: the event gets a new position.
+// not clear the fields that the receiver has set: Publish ignores Topic and
+// LastEventID, and also ClearID if ID is empty. If ClearID and ID are both set, the
+// event is invalid. Publish also ignores an ID that is the text of a [Position],
+// because a broker has generated that ID: the event gets a new position. All other IDs
+// that begin with "~" are invalid.
 //
 // Publish never waits for a subscriber. Without a Log, it does not block. With a Log,
-// it blocks until the Log has stored the event and subscribers of this broker can
-// receive it, until Shutdown has ended the streams, or until ctx is done. If ctx is done
-// and Publish returns an error, the event may have been published nevertheless.
+// it first blocks until the Log has stored the event, or has returned an error, for
+// example because ctx is done. Then it blocks until subscribers of this broker can
+// receive the event. This second wait also ends when ctx is done, or when Shutdown is
+// ending the last streams. If ctx is done and Publish returns an error, the event may
+// have been published nevertheless.
 //
-// The error is a [*FieldError] if the event or a topic is invalid, and
-// [ErrShutdown] after Shutdown. Any other error is the error of [Broker.Validate],
-// or wraps the cause of ctx or the error of the Log.
+// The error is
+//
+//   - a [*FieldError], if the event or a topic is invalid;
+//   - [ErrShutdown], after Shutdown;
+//   - the error of [Broker.Validate], if a field of the broker is invalid;
+//   - in all other cases, an error that wraps the cause of ctx or the error of the Log.
 func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Position, error) {
 	topics, err := checkEntry(&event, topics)
 	if err != nil {
@@ -128,9 +134,9 @@ func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics 
 // an error that wraps [errors.ErrUnsupported].
 //
 // Append checks all entries before it publishes the first one. If the error is a
-// [*FieldError], no entry was published. If Append returns another error, the entries
-// whose positions it also returns were published. If ctx is done, more of the entries
-// may have been published. Append blocks as Publish does.
+// [*FieldError], no entry was published. If Append returns another error, the result
+// has the positions of the entries that were published. If ctx is done, some of the
+// other entries may have been published, too. Append blocks as Publish does.
 func (b *Broker) Append(ctx context.Context, r AppendRequest) (AppendResult, error) {
 	if b.Log != nil {
 		return b.checkAndAppendLog(ctx, r)

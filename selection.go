@@ -104,13 +104,13 @@ const (
 	LossRefuse LossPolicy = "refuse"
 )
 
-// CursorForm is the form in which a broker sends a client its position: the place in
-// the order of all events up to which the client has received every event that it
-// selected. Most events carry the position as their ID. The broker also sends the
-// position alone when a stream begins, unless a [Gap] is the first event. Later it
-// sends the position alone instead of a heartbeat, if the position has moved since the
-// client last received it, for example past events of other topics. A client that
-// reconnects sends the position back as its last event ID.
+// CursorForm is the form in which a broker sends a client its position. The position is
+// a place in the order of all events: the client has received every selected event up
+// to this place. Most events carry the position as their ID. The broker also sends the
+// position alone when a stream begins, unless a [Gap] is the first event. Later, the
+// broker sends the position alone when a heartbeat is due and the client does not have
+// the current position, for example because all newer events have other topics. A
+// client that reconnects sends the position back as its last event ID.
 type CursorForm string
 
 // The forms of the cursor.

@@ -13,20 +13,21 @@ import (
 // describes the query and the header of the request. On HTTP/1, the connection closes
 // at the end of the stream.
 //
-// ServeHTTP refuses a request with a text, and with the status
+// If [Broker.Select] returns a [*ResponseError], ServeHTTP sends the response that this
+// error describes. If ServeHTTP refuses a request for another reason, the response is a
+// text with the status
 //
 //   - 400 if the request is malformed, or if a topic or the [Selection] is invalid;
 //   - 405 if the method is neither GET nor HEAD;
 //   - 410 if events that the client asks for are lost, with [LossRefuse];
 //   - 503 and Retry-After if the request exceeds a limit, if Shutdown has begun,
 //     or if the broker cannot reach the Log;
-//   - the response of Select, or 500, if Select returns an error;
-//   - 500 if the broker's configuration is invalid (see [Broker.Validate]), or if
-//     middleware has wrapped w in a type that cannot stream (see [WriterError]).
+//   - 500 if Select returns another error, if the broker's configuration is invalid
+//     (see [Broker.Validate]), or if middleware has wrapped w in a type that cannot
+//     stream (see [WriterError]).
 //
-// In most cases, the text gives the reason. If the Log fails, or if Select returns an
-// error that is not a [*ResponseError], the text is general, and only Logger receives
-// the reason.
+// In most cases, the text gives the reason. If the Log fails, or if Select returns
+// another error, the text is general, and only Logger receives the reason.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := b.serve(w, r, b.selection); err != nil {
 		writeRefusal(w, r, b.Logger, err)

@@ -41,8 +41,9 @@ func (w *window) gap(asked string, why GapReason, sel *Selection, now time.Time)
 	return at, &Gap{Asked: asked, Available: at.String(), Why: why}
 }
 
-// earliest returns the position before all entries of a selection and, unless that
-// contradicts it, after all lost entries.
+// earliest returns a position before all entries of a selection. If no entry of the
+// selection is older than the newest lost entry, it is the position of that lost entry,
+// so that no gap reports the lost entries. Otherwise it is the beginning of the log.
 func (w *window) earliest(sel *Selection, now time.Time) Position {
 	v := newSelectionView(w, sel, now)
 	lost := w.lostOf(sel)
@@ -78,8 +79,8 @@ func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
 }
 
 // locateTime returns the position right before the first entry of a selection that is
-// not older than a time. If an entry that is lost may not be older, the position is
-// before that entry.
+// not older than a time. If the newest lost entry is not older than the time either,
+// the position is before the lost entry, so that a gap reports the loss.
 func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Position {
 	v := newSelectionView(w, sel, now)
 	first := uint64(math.MaxUint64) // sequence of the first entry that is not older
@@ -105,8 +106,9 @@ func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Posit
 	return at
 }
 
-// lastBefore returns the sequence of the entry before the first entry that is not older
-// than a time. Entries after that first entry may be older, if the clock was set back.
+// lastBefore finds the first entry that is not older than a time, and returns the
+// sequence of the entry before it, or 0. If the clock was set back, some later entries
+// may also be older than the time.
 func (w *window) lastBefore(unixNano int64) uint64 {
 	entries := w.entries[w.first:]
 	i := 0

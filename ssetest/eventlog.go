@@ -16,15 +16,15 @@ import (
 // cases, and each case is a subtest. It omits the cases that need a capability which
 // is not declared here, and lists their names in the test's log.
 type EventLogOptions struct {
-	// Open returns a new, empty log that shares no entries with other logs. A case
-	// may open several logs. If a log must be closed at the end of the case, Open
-	// registers a function that closes it with t.Cleanup.
+	// Open returns a new, empty log that shares no entries with other logs. A case may
+	// open several logs. If a log must be closed at the end of the case, Open passes a
+	// function that closes the log to t.Cleanup.
 	Open func(t testing.TB, setup EventLogSetup) sse.EventLog
 
 	// Reopen opens the stored contents of a log again, with the setup that Open
-	// received. It may close the log first, but a better test is not to close it,
-	// because a process that is killed does not close its log either. If nil, the log
-	// does not survive a restart.
+	// received. Reopen may close the log first. But if it does not close the log, the
+	// test also covers a process that is killed, because such a process does not close
+	// its log. If nil, the log does not survive a restart.
 	Reopen func(t testing.TB, log sse.EventLog) sse.EventLog
 
 	// Lose closes a log, deletes the newest n entries from its storage, as
@@ -32,9 +32,9 @@ type EventLogOptions struct {
 	// not test how the log handles lost entries.
 	Lose func(t testing.TB, log sse.EventLog, n int) sse.EventLog
 
-	// Fail makes the next Append of a log store at most n entries of the request and
-	// return an error. If nil, TestEventLog tests a failing Append only with
-	// canceled contexts.
+	// Fail prepares a log for a failure: the next Append of the log stores at most n
+	// entries of the request and returns an error. If nil, TestEventLog tests a failing
+	// Append only with canceled contexts.
 	Fail func(log sse.EventLog, n int)
 
 	// Trim blocks until the log has removed the entries that exceed its
@@ -68,10 +68,10 @@ type EventLogOptions struct {
 	// with no entries of concurrent Appends between them.
 	Contiguous bool
 
-	// Encoded declares that the log stores events in wire format. This format can
-	// represent no CR in data, and only whole milliseconds in Retry. TestEventLog then
-	// appends only events without CR and with whole milliseconds, as a [sse.Broker]
-	// does.
+	// Encoded declares that the log stores events in wire format. In this format, data
+	// cannot contain a CR, and Retry is a whole number of milliseconds. TestEventLog
+	// then appends only events without a CR and with whole milliseconds. A [sse.Broker]
+	// appends only such events, too.
 	Encoded bool
 
 	// Bubble runs every case in a bubble of [testing/synctest], so that no case
@@ -102,10 +102,11 @@ type Retention struct {
 	// Entries is the maximum number of entries.
 	Entries int
 
-	// Bytes is the maximum number of bytes of topics, ids, types, data and the log's
-	// overhead. With entries of 1 KiB, at most half of Bytes may be overhead. So a log
-	// that has removed such entries must still store entries with at least Bytes/2
-	// bytes of topics, ids, types and data.
+	// Bytes is the maximum size of the stored entries in bytes. The size consists of
+	// topics, ids, types, data and the overhead of the log. If the entries have 1 KiB
+	// each, the overhead must not exceed half of Bytes. So even after the log has
+	// removed some of these entries, the others must have at least Bytes/2 bytes of
+	// topics, ids, types and data.
 	Bytes int64
 
 	// Age is the maximum age of an entry.

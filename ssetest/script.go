@@ -83,8 +83,8 @@ func (s *Script) next(request *Request) Response {
 }
 
 // Requests returns the requests so far, in the order in which their bodies were
-// complete. The Script has sent its Responses to the requests in this order, too. The
-// caller must not change the requests.
+// complete. The Script has used its Responses in the same order: the first for the
+// first request, and so on. The caller must not change the requests.
 func (s *Script) Requests() []*Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -132,9 +132,9 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	return c, nil
 }
 
-// URL returns the address of the server, without a slash at the end. The host of
-// this address does not exist (RFC 6761 6.4). So a client that by mistake uses a real
-// network fails, instead of connecting to some other server.
+// URL returns the address of the server, without a slash at the end. The host of this
+// address does not exist (RFC 6761 6.4). So if a client uses a real network by mistake,
+// its requests fail, and reach no other server.
 func (s *Server) URL() string { return "http://ssetest.invalid" }
 
 // Client returns a new HTTP client that connects to the server for every URL,

@@ -106,9 +106,10 @@ func (o *listenOptions) define(s *settings) {
 		"if the attempt fails or the connection is lost")
 	s.addFlag(&o.likeBrowser, "like-browser", "stop at every status except 200, for example "+
 		"at 503, as a browser does")
-	s.addFlag(&o.resend, "resend", "repeat a request other than GET, for example POST, `WHEN`: "+
-		"never; refused (if the server has not processed it: no connection was established, or the "+
-		"status is 408, 425, 429 or 503); or always (whenever it fails or its stream is lost)")
+	s.addFlag(&o.resend, "resend", "set `WHEN` to repeat a request other than GET, for example "+
+		"POST: never; refused, to repeat it if no connection was established or the status is "+
+		"408, 425, 429 or 503, because the server has then not processed the request; or always, "+
+		"to repeat it also if it fails in another way or its stream is lost")
 	s.addFlag(&o.idleTimeout, "idle-timeout", "reconnect after `DURATION` without a byte, "+
 		"for example 45s for a server that sends a heartbeat every 15s; 0 means no limit")
 	s.addFlag(&o.maxEventSize, "max-event-size", "skip events larger than `SIZE`, for example 64KiB")

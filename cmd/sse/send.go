@@ -59,8 +59,9 @@ func (o *sendOptions) define(s *settings) {
 	s.addFlag(&o.id, "id", "set the ID of the event to `ID`, for example order-7; "+
 		"without it, the hub assigns an ID")
 	s.addFlag(&o.lines, "lines", "publish each line of stdin as an event when the line arrives")
-	s.addFlag(&o.invalid, "invalid", "do `ACTION` at a line that cannot be published: stop, "+
-		"skip (the line), or replace (the bytes that a stream cannot carry, with U+FFFD)")
+	s.addFlag(&o.invalid, "invalid", "do `ACTION` at a line that cannot be published: stop "+
+		"ends sse send; skip continues with the next line; replace publishes the line "+
+		"with U+FFFD in place of the bytes that a stream cannot carry")
 	s.addFlag(&o.eol, "eol", "replace each CR and CRLF in the data with LF, because a stream cannot "+
 		"carry CR; the value must be `lf`")
 
@@ -74,7 +75,8 @@ func (o *sendOptions) define(s *settings) {
 	s.addFlag(&o.idempotencyKey, "idempotency-key", "send `KEY` as the Idempotency-Key, "+
 		"for example order-7, so that several runs publish only one event")
 	s.addFlag(&o.timeout, "timeout", "try for up to `DURATION`, for example 1m, "+
-		"to publish an event (with --lines: a batch of lines)")
+		"to publish an event; with --lines, the time begins again for each group of lines "+
+		"that sse send publishes in one request")
 }
 
 // send runs "sse send".

@@ -100,10 +100,10 @@ func (o *serveOptions) define(s *settings) {
 		"recognize a repeated Idempotency-Key for `AGE`, for example 36h")
 	s.addFlag(&o.lockWait, "lock-wait", "wait up to `DURATION`, for example 1m, "+
 		"for another hub to release the data directory")
-	s.addFlag(&o.newEpoch, "new-epoch", "start although the file 'key' in the data directory is "+
-		"lost (it protects the event IDs and has nothing to do with --key), and write a new one; "+
-		"each client that reconnects then gets an event sse.gap, "+
-		"so use this flag for one start only")
+	s.addFlag(&o.newEpoch, "new-epoch", "write a new file 'key' in the data directory, for example "+
+		"if the file is lost; each client that reconnects then gets an event sse.gap, "+
+		"so use this flag for one start only; the file protects the event IDs, "+
+		"and is not related to --key")
 
 	s.addGroup("Access")
 	s.addFlag(&o.keys, "key", "accept `KEY`, "+

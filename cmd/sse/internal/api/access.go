@@ -105,12 +105,12 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// crossOriginKey is a key in the context of a request. The context has a value for
-// this key if only the origin * allows the request.
-type crossOriginKey struct{}
+// anyOriginKey is a key in the context of a request. The context has a value for this
+// key if only the origin * allows the request.
+type anyOriginKey struct{}
 
-// isCrossOrigin reports whether only the origin * allows a request.
-func isCrossOrigin(r *http.Request) bool { return r.Context().Value(crossOriginKey{}) != nil }
+// needsAnyOrigin reports whether only the origin * allows a request.
+func needsAnyOrigin(r *http.Request) bool { return r.Context().Value(anyOriginKey{}) != nil }
 
 // checkOrigin refuses a request from a page whose origin is not allowed. For an
 // origin that Options.Origins allows, it sets the response headers without which the
@@ -138,7 +138,7 @@ func (a *API) checkOrigin(w http.ResponseWriter, r *http.Request) (*http.Request
 	case a.isTrusted(r, origin, site):
 		return r, nil
 	case a.origins[anyOrigin]:
-		r = r.Clone(context.WithValue(r.Context(), crossOriginKey{}, true))
+		r = r.Clone(context.WithValue(r.Context(), anyOriginKey{}, true))
 		r.Header.Del("Cookie")
 		return r, nil
 	}

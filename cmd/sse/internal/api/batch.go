@@ -16,9 +16,9 @@ const (
 	maxBatchEvents = 64 << 10
 )
 
-// publishBatch handles POST /-/batch. It publishes all events of the body, or, if
-// one of them is invalid, none. If the log fails in between, only the first events
-// are published.
+// publishBatch handles POST /-/batch. It publishes all events of the body. If one of
+// them is invalid, it publishes none. If the log fails after it has stored some events,
+// only these events are published.
 func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	p, err := a.prepareBatch(r)
 	if err != nil {

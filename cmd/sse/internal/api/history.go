@@ -177,10 +177,10 @@ func parseLimit(query url.Values) (int, error) {
 	return int(n), nil
 }
 
-// parseStart returns where a page begins. The first of these that the request has
-// decides: the header Last-Event-ID, the parameter lastEventId, the parameter since.
-// If the request has none of them, the page begins with the earliest event. An ID in
-// the form of a position belongs to the hub, and any other ID to a publisher.
+// parseStart returns the start of a page. It uses the header Last-Event-ID, or else the
+// parameter lastEventId, or else the parameter since. If the request has none of them,
+// the page begins with the earliest event. An ID in the form of a position was assigned
+// by the hub, and any other ID was chosen by a publisher.
 func parseStart(r *http.Request, query url.Values) (sse.Start, error) {
 	if id := lastEventID(r, query); id != "" {
 		if at, err := sse.ParsePosition(id); err == nil {

@@ -42,7 +42,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 // checkMaySetCookie refuses a request that only the origin * allows. Otherwise a page
 // of any site could change the session of the person who opens the page.
 func checkMaySetCookie(r *http.Request) error {
-	if !isCrossOrigin(r) {
+	if !needsAnyOrigin(r) {
 		return nil
 	}
 	return problemf(http.StatusForbidden, "--cors '*' allows no cookies, so that a page of another "+

@@ -9,8 +9,9 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
-// The parameters that a query may have: to read, to publish, and to name the target,
-// which is the topics and patterns of the request.
+// The parameters that a query may have. A request that reads may have readParameters,
+// and a request that publishes may have publishParameters. targetParameters name the
+// target of a request: its topics and patterns.
 var (
 	readParameters    = []string{"since", "lastEventId", "follow", "limit", "ticket", "cursor"}
 	publishParameters = []string{"type", "id", "retry", "eol", "split"}

@@ -222,9 +222,8 @@ func waitAny(changed, closed <-chan struct{}) bool {
 }
 
 // closeIdle closes connections that have been idle since the given time or longer.
-// First choice are connections on which the head of the first request is not complete.
-// If there are none, closeIdle closes connections that wait for a further request. It
-// begins with the longest idle time, and closes at most c.max/2 connections, but at
+// It closes connections on which the head of the first request is not complete. If there
+// are none, it closes connections that wait for a further request. It begins with the longest idle time, and closes at most c.max/2 connections, but at
 // least one.
 func (c *connections) closeIdle(before time.Time) {
 	var waiting, idle []*connection

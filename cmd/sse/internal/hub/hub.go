@@ -44,7 +44,7 @@ type Hub struct {
 	connections    *connections
 	spacedLog      *spacedLog
 	stopLagLog     context.CancelFunc
-	lagLog         sync.WaitGroup // the goroutine of lagLog.run
+	lagLogRun      sync.WaitGroup // the goroutine of lagLog.run
 }
 
 // New returns a hub that does not run yet, or an *Error if config is invalid.
@@ -150,7 +150,7 @@ func (h *Hub) build() error {
 	}
 	ctx, stopLagLog := context.WithCancel(context.Background())
 	h.stopLagLog = stopLagLog
-	h.lagLog.Go(func() { lag.run(ctx, c.Logger) })
+	h.lagLogRun.Go(func() { lag.run(ctx, c.Logger) })
 	h.broker.Select = handler.Select
 	h.server = &http.Server{
 		Handler: handler, ErrorLog: slog.NewLogLogger(c.Logger.Handler(), slog.LevelWarn),
@@ -257,7 +257,7 @@ func (h *Hub) shutdown(grace time.Duration) error {
 	err := h.broker.Shutdown(ctx)
 	wait.Wait()
 	h.stopLagLog() // only now, because subscribers may lag until the broker has ended
-	h.lagLog.Wait()
+	h.lagLogRun.Wait()
 	if h.config.AddrFile != "" {
 		_ = os.Remove(h.config.AddrFile)
 	}

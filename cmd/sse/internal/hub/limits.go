@@ -11,10 +11,10 @@ func Limits() []limits.Group {
 		limits.Group{Title: "All connections together", Limits: []limits.Limit{
 			limits.New("open connections", "max-connections",
 				"the hard limit of descriptors (`ulimit -Hn`) minus "+
-					limits.Count(reservedDescriptors)+", or half of a hard limit below "+
-					limits.Count(2*reservedDescriptors),
-				"further connections wait, and connections that were idle for "+
-					limits.Duration(idleTime)+" are closed; at most one line in the log in "+
+					limits.Count(reservedDescriptors)+"; if the hard limit is below "+
+					limits.Count(2*reservedDescriptors)+", half of it",
+				"further connections wait; the hub closes connections that were idle for "+
+					limits.Duration(idleTime)+", and logs a warning at most once in "+
 					limits.Duration(fullLogPause)),
 			limits.New("warnings and errors of one kind in the log", "",
 				"1 in "+limits.Duration(spacedPause),
@@ -25,11 +25,11 @@ func Limits() []limits.Group {
 				"the oldest events are removed"),
 			limits.New("bytes of events in memory", "keep-bytes", limits.Size(64<<20)+
 				", and as much again for topics and bookkeeping",
-				"the oldest events are removed from memory; with a data directory, they are then "+
-					"read from the disk"),
-			limits.New("number of events", "keep-events", "none on the disk, 16,384 in memory",
+				"the oldest events are removed from memory; with a data directory, "+
+					"the hub reads them from the disk if a subscriber needs them"),
+			limits.New("number of events", "keep-events", "no limit on the disk, 16,384 in memory",
 				"the oldest events are removed"),
-			limits.New("age of events", "keep-age", "none", "older events are removed"),
+			limits.New("age of events", "keep-age", "no limit", "older events are removed"),
 			limits.New("topics in memory, and patterns of subscribers", "", limits.Count(1_000_000),
 				"the oldest events are removed from memory; "+
 					"a subscriber with a new topic or pattern receives 503"),
