@@ -25,7 +25,7 @@ race: ## test both modules with the race detector, in random order
 soak: ## run the tests of slow clients, reconnecting clients, shutdown, killed servers and reused descriptors at full size (an hour)
 	SSE_TEST_SOAK=1 go test -count=1 -v -p 1 -timeout 2h -run '^Test(Stall|Storm|Drain|Kill|BrokerFrees)' . ./internal/soak
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 6h -race -run '^TestDescriptorReuse' ./internal/soak
-	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h ./cmd/sse/internal/disklog
+	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 2h ./cmd/sse/internal/segmentlog/...
 	SSE_TEST_SOAK=1 go test -count=1 -v -timeout 1h -run '^TestServe' ./cmd/sse
 
 restart: ## measure how long a hub with a million events takes to start, and to resume streams (minutes)

@@ -81,13 +81,11 @@ func run(w io.Writer, roots []string, verbose bool) (bool, error) {
 	return ok, nil
 }
 
-// skipDir reports whether a directory is skipped: hidden directories except .ci,
-// fuzz inputs, installed packages, and disklog, a package that is about to be
-// replaced.
+// skipDir reports whether a directory is skipped: hidden directories except .ci, fuzz
+// inputs, and installed packages.
 func skipDir(name string) bool {
 	if name == ".ci" {
 		return false
 	}
-	return strings.HasPrefix(name, ".") || name == "fuzz" || name == "node_modules" ||
-		name == "disklog"
+	return strings.HasPrefix(name, ".") || name == "fuzz" || name == "node_modules"
 }

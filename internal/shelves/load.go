@@ -160,7 +160,7 @@ func longFiles(dir string, limit int) (long []string, err error) {
 			return err
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules"):
 			return fs.SkipDir
-		case d.IsDir() || filepath.Ext(name) != ".go" || strings.HasPrefix(name, exempt):
+		case d.IsDir() || filepath.Ext(name) != ".go":
 			return nil
 		}
 		data, err := os.ReadFile(path)

@@ -28,7 +28,6 @@ const (
 	maxFileLines  = 500
 	maxTestFiles  = 50 // test files in the root directory
 	stateType     = "state"
-	exempt        = "cmd/sse/internal/disklog/" // maxFileLines does not apply here
 )
 
 func main() {

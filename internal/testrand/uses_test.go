@@ -17,8 +17,6 @@ const root = "../.." // of the repository
 // with the reason.
 var others = map[string]string{
 	"cmd/sse/process_test.go":                 "the test does not depend on the number of the port",
-	"cmd/sse/internal/disklog/bench_test.go":  "benchmarks are measured with the same data",
-	"cmd/sse/internal/disklog/model_test.go":  "noise is data that cannot be compressed",
 	"cmd/sse/internal/hub/full_linux_test.go": "bulk is data that cannot be compressed",
 }
 

@@ -28,14 +28,14 @@ import (
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
 	"github.com/sse-go/sse/cmd/sse/internal/auth"
-	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
 // Hub is a hub. It can run only once.
 type Hub struct {
 	config Config
-	disk   *disklog.Log // nil if the events are in memory
+	disk   *segmentlog.Log // nil if the events are in memory
 	broker *sse.Broker
 	server *http.Server
 

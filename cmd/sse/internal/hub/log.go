@@ -11,28 +11,28 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
-	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
 // openLog opens the event log on the disk. If another hub uses the log, openLog waits
 // until that hub releases the log, ctx is done, or LockWait has passed. An error is an
 // *Error.
-func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
-	opts := &disklog.Options{
+func openLog(ctx context.Context, c *Config) (*segmentlog.Log, error) {
+	opts := &segmentlog.Options{
 		KeyWindow: c.KeyWindow, NewEpoch: c.NewEpoch, Logger: c.Logger,
 		OpenFiles: maxOpenFiles(c.MaxConnections, maxDescriptors()),
 	}
 	for _, r := range c.Retention {
-		opts.Retention = append(opts.Retention, disklog.Retention{
+		opts.Retention = append(opts.Retention, segmentlog.Retention{
 			Pattern: r.Pattern, Age: r.Age, Count: r.Events, Bytes: r.Bytes,
 		})
 	}
 	const step = 200 * time.Millisecond // between two checks of ctx
 	began := time.Now()
 	for {
-		log, err := disklog.Open(c.Data, opts)
-		var locked *disklog.LockedError
+		log, err := segmentlog.Open(c.Data, opts)
+		var locked *segmentlog.LockedError
 		left := c.LockWait - time.Since(began)
 		if !errors.As(err, &locked) || left <= 0 || ctx.Err() != nil {
 			return log, explainOpen(err, c)
@@ -45,8 +45,8 @@ func openLog(ctx context.Context, c *Config) (*disklog.Log, error) {
 	}
 }
 
-// maxOpenFiles returns how many tables, which are files of its store, the event log
-// may have open at a time. Connections is the limit of connections. Descriptors is the
+// maxOpenFiles returns how many files the event log may have open for reading at a
+// time. Connections is the limit of connections. Descriptors is the
 // descriptor limit of the process, or zero if that limit is unknown.
 func maxOpenFiles(connections int, descriptors uint64) int {
 	const usual, least = reservedDescriptors / 2, minSpareDescriptors / 2
@@ -63,9 +63,11 @@ func explainOpen(err error, c *Config) error {
 		return nil
 	}
 	e := &Error{Text: text.WithoutPrefix(err), Err: err}
-	var locked *disklog.LockedError
+	var locked *segmentlog.LockedError
 	var path *fs.PathError
-	var missingKey *disklog.MissingKeyError
+	var missingKey *segmentlog.MissingKeyError
+	var state *segmentlog.StateError
+	var old *segmentlog.OldFormatError
 	switch {
 	case errors.As(err, &locked):
 		e.Text = fmt.Sprintf("%s is in use by another hub", c.Data)
@@ -74,6 +76,19 @@ func explainOpen(err error, c *Config) error {
 		e.Text = text.WithoutPrefix(missingKey)
 		e.Hint = "restore the file from a backup, or start the hub once with --new-epoch: " +
 			"then each client that reconnects gets a gap"
+	case errors.As(err, &state) && state.Newer:
+		e.Text = text.WithoutPrefix(state)
+		e.Hint = "use the newer version of sse that has written it, or choose another " +
+			"directory with --data DIR"
+	case errors.As(err, &state):
+		e.Text = text.WithoutPrefix(state)
+		e.Hint = "restore the file from a backup, or start the hub once with --new-epoch: " +
+			"then each client that reconnects gets a gap, and deleted events may be there again"
+	case errors.As(err, &old):
+		e.Text = text.WithoutPrefix(old)
+		e.Hint = "choose another directory with --data DIR; to carry the events over, start the " +
+			"older version with the old directory and run: sse listen --json --since earliest " +
+			"URL | sse send --json NEW-URL (the events get new ids)"
 	case errors.Is(err, syscall.ENOSPC):
 		e.Hint = "free space on the disk, or choose a directory on another disk with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
@@ -88,8 +103,8 @@ func explainOpen(err error, c *Config) error {
 // in memory.
 type publisher struct {
 	broker   *sse.Broker
-	disk     *disklog.Log  // nil if the events are in memory
-	requests *requestCache // only used if the events are in memory
+	disk     *segmentlog.Log // nil if the events are in memory
+	requests *requestCache   // only used if the events are in memory
 }
 
 // Publish implements [api.Log]. On the disk, the event log recognizes an idempotency

@@ -12,7 +12,7 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
-	"github.com/sse-go/sse/cmd/sse/internal/disklog"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 	"github.com/sse-go/sse/cmd/sse/internal/text"
 )
 
@@ -41,8 +41,8 @@ type logHealth struct {
 }
 
 // newDiskHealth returns the logHealth of the log in the directory dir.
-func newDiskHealth(disk *disklog.Log, dir string, logger *slog.Logger) *logHealth {
-	return &logHealth{EventLog: disk.EventLog(), logger: logger, test: func() error {
+func newDiskHealth(disk *segmentlog.Log, dir string, logger *slog.Logger) *logHealth {
+	return &logHealth{EventLog: disk, logger: logger, test: func() error {
 		if err := disk.CheckSpace(); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (h *logHealth) Append(ctx context.Context, r sse.AppendRequest) (sse.Append
 // cause is not the disk if ctx is done, the log is closed, or the request is invalid.
 func isDiskError(ctx context.Context, err error) bool {
 	var field *sse.FieldError
-	return ctx.Err() == nil && !errors.As(err, &field) && !errors.Is(err, disklog.ErrClosed)
+	return ctx.Err() == nil && !errors.As(err, &field) && !errors.Is(err, segmentlog.ErrClosed)
 }
 
 // check returns the results of the last commit and of the last test. If both are older

@@ -11,8 +11,8 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
-	"github.com/sse-go/sse/cmd/sse/internal/disklog"
 	"github.com/sse-go/sse/cmd/sse/internal/hub"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 )
 
 // scriptedLog is a log whose Append returns the values of the fields.
@@ -82,7 +82,7 @@ func TestLogHealth(t *testing.T) {
 			t.Error("Append returned no error")
 		}
 		appendEvent(&sse.FieldError{Field: "key"})
-		appendEvent(disklog.ErrClosed)
+		appendEvent(segmentlog.ErrClosed)
 		log.replayed = true
 		appendEvent(nil)
 		check(3, 7*time.Second, 12*time.Second, full, nil)

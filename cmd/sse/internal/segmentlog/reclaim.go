@@ -88,12 +88,17 @@ func (l *Log) sealRemoved() error {
 	}
 }
 
-// rewriteSome rewrites segments of which more than half is removed. Neighbors become
-// one segment, as long as it is not larger than a segment usually is.
+// rewriteSome rewrites segments of which more than half is removed, or an eighth if the
+// disk is full. Neighbors become one segment, as long as it is not larger than a segment
+// usually is.
 func (l *Log) rewriteSome() error {
 	for {
+		part := uint64(2)
+		if l.space.isFull() {
+			part = 8
+		}
 		l.mu.Lock()
-		run := l.rewritable()
+		run := l.rewritable(part)
 		l.mu.Unlock()
 		if run == nil {
 			return nil
@@ -104,48 +109,47 @@ func (l *Log) rewriteSome() error {
 	}
 }
 
-// rewritable returns adjacent segments to rewrite, or nil. l.mu is held.
-func (l *Log) rewritable() (run []*segment) {
+// rewritable returns adjacent segments to rewrite, or nil. It is worth it to rewrite a
+// segment if its size divided by part is removed. l.mu is held.
+func (l *Log) rewritable(part uint64) (run []*segment) {
 	segments := l.list()
 	size := uint64(0)
+	worthIt := func() bool {
+		const many = 8 // small segments, which become one
+		return len(run) >= many || slices.ContainsFunc(run, func(s *segment) bool {
+			return s.isRemovedBy(part)
+		})
+	}
 	for _, s := range segments[:len(segments)-1] {
 		if s.live.entries == 0 {
 			continue // reclaim removes it
 		}
-		fits := size+s.live.bytes <= uint64(l.segmentSize)/2 &&
-			(len(run) == 0 || s.last-run[0].base < math.MaxUint32)
-		if s.isSmall(l.segmentSize) && fits {
+		small := s.isRemovedBy(part) || s.live.bytes < uint64(l.segmentSize)/8
+		fits := len(run) == 0 || size+s.live.bytes <= uint64(l.segmentSize) &&
+			s.last-run[0].base < math.MaxUint32
+		if small && fits {
 			run = append(run, s)
 			size += s.live.bytes
 			continue
 		}
-		if worthIt(run) {
+		if worthIt() {
 			return run
 		}
-		run, size = nil, 0
+		if run, size = nil, 0; small {
+			run, size = []*segment{s}, s.live.bytes
+		}
 	}
-	if worthIt(run) {
+	if worthIt() {
 		return run
 	}
 	return nil
 }
 
-// isSmall reports whether more than half of a segment is removed, or it has little.
-func (s *segment) isSmall(segmentSize int64) bool {
-	return s.halfRemoved() || s.live.bytes < uint64(segmentSize)/8
-}
-
-// halfRemoved reports whether more than half of a segment is removed.
-func (s *segment) halfRemoved() bool {
-	total := uint64(max(s.end-headerSize, 0))
-	return s.removed.Load() != nil && s.live.bytes < total/2
-}
-
-// worthIt reports whether rewriting segments makes the log smaller: one of them has
-// more removed than live entries, or there are many.
-func worthIt(run []*segment) bool {
-	const many = 8
-	return len(run) >= many || slices.ContainsFunc(run, (*segment).halfRemoved)
+// isRemovedBy reports whether the removed entries of a segment take more than its size
+// divided by part.
+func (s *segment) isRemovedBy(part uint64) bool {
+	size := uint64(max(s.end-headerSize, 0))
+	return s.removed.Load() != nil && s.live.bytes < size-size/part
 }
 
 // rewrite replaces adjacent segments by one that has only what is not removed.

@@ -93,6 +93,13 @@ func (s *space) admit(bytes int64) error {
 	return nil
 }
 
+// isFull reports whether the disk is full.
+func (s *space) isFull() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.full
+}
+
 // setFull notes that a write found no space.
 func (s *space) setFull() {
 	s.mu.Lock()

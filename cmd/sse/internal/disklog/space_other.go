@@ -1,5 +1,0 @@
-//go:build !unix
-
-package disklog
-
-func isQuota(error) bool { return false }
