@@ -306,7 +306,13 @@ func TestServeWithoutItsDirectory(t *testing.T) {
 	}{
 		{"removed", os.RemoveAll},
 		{"renamed", rename},
-		{"the store removed", func(dir string) error { return os.RemoveAll(filepath.Join(dir, "store")) }},
+		{"the events removed", func(dir string) error {
+			names, err := filepath.Glob(filepath.Join(dir, "*.events"))
+			for _, name := range names {
+				err = errors.Join(err, os.Remove(name))
+			}
+			return err
+		}},
 		{"the key file removed", func(dir string) error { return os.Remove(filepath.Join(dir, "key")) }},
 		{"replaced by a copy", func(dir string) error {
 			return errors.Join(rename(dir), os.CopyFS(dir, os.DirFS(dir+".moved")))
