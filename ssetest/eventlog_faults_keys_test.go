@@ -37,6 +37,12 @@ func onResult(change func(r *sse.AppendResult, err *error)) func(b *broken) {
 }
 
 var keyFaults = []fault{
+	{"returns a position too many", "keys/canceled", onResult(
+		func(r *sse.AppendResult, err *error) {
+			if *err == nil {
+				r.Positions = append(r.Positions, sse.Position{Epoch: 1, Seq: 1 << 40})
+			}
+		})},
 	{"ignores keys", "keys/repeated", onRequest(func(r *sse.AppendRequest) { r.Key = "" })},
 	{"does not set Replayed", "keys/repeated", onResult(func(r *sse.AppendResult, _ *error) {
 		r.Replayed = false

@@ -56,6 +56,10 @@ func (l *testLog) tryAppend(ctx context.Context, entries ...sse.Entry) error {
 
 // record adds the entries that have positions to l.appended.
 func (l *testLog) record(entries []sse.Entry, positions []sse.Position) {
+	if len(positions) > len(entries) {
+		l.fatal("Append", fmt.Sprintf("%d positions", len(positions)),
+			fmt.Sprintf("at most %d, one for each entry", len(entries)))
+	}
 	for i, p := range positions {
 		entry := entries[i]
 		entry.Position = p

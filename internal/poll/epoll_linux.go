@@ -3,7 +3,6 @@ package poll
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"reflect"
@@ -112,8 +111,7 @@ func (e *epoll) watch(fd int, token uint64, timeout time.Duration) error {
 		return fmt.Errorf("sse: SO_SNDBUF: %w", err)
 	}
 	if timeout > 0 {
-		millis := int(min(timeout.Milliseconds(), math.MaxInt32))
-		err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, millis)
+		err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, milliseconds(timeout))
 		// Multipath TCP and Unix sockets do not have this option. The caller must
 		// detect their stalled peers with its own timers.
 		if err != nil && !errors.Is(err, syscall.ENOPROTOOPT) && !errors.Is(err, syscall.EOPNOTSUPP) {

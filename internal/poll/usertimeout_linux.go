@@ -16,7 +16,7 @@ func SwapUserTimeout(socket syscall.Conn, d time.Duration) (before time.Duration
 	if err != nil {
 		return 0, err
 	}
-	millis := int(min(d.Milliseconds(), math.MaxInt32))
+	millis := milliseconds(d)
 	controlErr := raw.Control(func(fd uintptr) {
 		var old int
 		old, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout)
@@ -29,4 +29,13 @@ func SwapUserTimeout(socket syscall.Conn, d time.Duration) (before time.Duration
 		err = controlErr
 	}
 	return before, err
+}
+
+// milliseconds rounds up, because the system takes zero for its default.
+func milliseconds(d time.Duration) int {
+	millis := d.Milliseconds()
+	if d > time.Duration(millis)*time.Millisecond {
+		millis++
+	}
+	return int(min(millis, math.MaxInt32))
 }

@@ -22,28 +22,42 @@ func wantsJSON(r *http.Request) bool {
 // refusesStream reports whether the request has a header Accept that does not include
 // the type of an event stream. A request without Accept accepts a stream.
 func refusesStream(r *http.Request) bool {
-	refuses := false
 	for mediaType := range acceptedTypes(r) {
 		switch mediaType {
 		case "text/event-stream", "text/*", "*/*":
 			return false
 		}
-		refuses = true
 	}
-	return refuses
+	for range listElements(r, "Accept") {
+		return true
+	}
+	return false
 }
 
 // acceptedTypes returns an iterator over the media types of the header Accept, in
-// lower case and without their parameters.
+// lower case and without their parameters. It leaves out types that the client refuses
+// with a weight of zero (RFC 9110 12.4.2).
 func acceptedTypes(r *http.Request) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for element := range listElements(r, "Accept") {
-			mediaType, _, _ := strings.Cut(element, ";")
-			if !yield(strings.TrimRight(mediaType, " \t")) {
+			mediaType, parameters, _ := strings.Cut(element, ";")
+			if !isWeightZero(parameters) && !yield(strings.TrimRight(mediaType, " \t")) {
 				return
 			}
 		}
 	}
+}
+
+// isWeightZero reports whether the parameters of an element of Accept include the weight
+// q=0.
+func isWeightZero(parameters string) bool {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.Trim(parameter, " \t"), "=")
+		if name == "q" && value != "" && strings.Trim(value, "0.") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // listElements returns an iterator over the elements of a header whose value is a
