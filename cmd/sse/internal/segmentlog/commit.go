@@ -209,7 +209,8 @@ func (l *Log) write(buf []byte) error {
 // addGroup lets readers see the entries of a group that was stored.
 func (l *Log) addGroup(w *written, group []*request) {
 	if len(w.records) > 0 {
-		for _, owner := range l.keys.remember(w.records) {
+		l.keys.remember(w.records)
+		for _, owner := range l.keys.early(w.records) {
 			l.logger.Warn(l.keys.earlyText(owner))
 		}
 	}
