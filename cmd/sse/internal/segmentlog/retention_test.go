@@ -1,0 +1,277 @@
+package segmentlog_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/faultfs"
+	"github.com/sse-go/sse/internal/testrand"
+)
+
+// inMemory opens a log with small segments in memory.
+func inMemory(tb testing.TB, now *clock, rules ...segmentlog.Retention) *segmentlog.Log {
+	return open(tb, dir, segmentlog.Options{
+		FS: faultfs.New(faultfs.Options{}), Reserve: -1, Now: now.now, SegmentSize: 500,
+		Retention: rules,
+	})
+}
+
+// TestRetentionOfEach shows that a rule applies to each topic on its own, and that the
+// first rule that matches counts.
+func TestRetentionOfEach(t *testing.T) {
+	l := inMemory(t, &clock{},
+		segmentlog.Retention{Pattern: pattern("a/1"), Count: 1},
+		segmentlog.Retention{Pattern: pattern("a/*"), Count: 2},
+		segmentlog.Retention{Pattern: pattern("b/*"), Bytes: 150},
+	)
+	for i := range 5 {
+		for _, topic := range []string{"a/1", "a/2", "a/3", "b/1", "b/2", "c"} {
+			put(t, l, entry(fmt.Sprint(i), topic))
+		}
+	}
+	trim(t, l)
+	for topic, want := range map[string]string{
+		"a/1": "4", "a/2": "3 4", "a/3": "3 4", "b/1": "2 3 4", "b/2": "2 3 4", "c": "0 1 2 3 4",
+	} {
+		page := get(t, l, topics(topic))
+		if got := data(page); got != want {
+			t.Errorf("%s has %q, want %q", topic, got, want)
+		}
+		if lost := page.Lost.Seq != 0; lost != (topic != "c") {
+			t.Errorf("lost of %s: %v", topic, page.Lost)
+		}
+	}
+}
+
+// TestRetentionOfSeveralTopics shows that an event remains as long as one of its topics
+// needs it, whatever the order in which the topics stop to need it.
+func TestRetentionOfSeveralTopics(t *testing.T) {
+	now := &clock{}
+	l := inMemory(t, now,
+		segmentlog.Retention{Pattern: pattern("few"), Count: 2},
+		segmentlog.Retention{Pattern: pattern("many"), Count: 5},
+		segmentlog.Retention{Pattern: pattern("hour"), Age: time.Hour},
+		segmentlog.Retention{Pattern: pattern("day"), Age: 24 * time.Hour},
+	)
+	add := func(data string, topics ...string) {
+		put(t, l, sse.Entry{Time: now.now(), Topics: topics, Event: sse.Event{Data: data}})
+	}
+	check := func(topic, want string, lost bool) {
+		t.Helper()
+		trim(t, l)
+		page := get(t, l, topics(topic))
+		if got := data(page); got != want || lost != (page.Lost.Seq != 0) {
+			t.Errorf("%s has %q, lost %v, want %q", topic, got, page.Lost, want)
+		}
+	}
+	now.advance(48 * time.Hour)
+	add("both", "few", "many")
+	add("stays", "few", "no rule")
+	add("aged", "few", "hour")
+	add("slow", "hour", "day")
+	for i := range 4 {
+		add(fmt.Sprint(i), "few")
+	}
+	check("few", "both stays aged 2 3", true) // 0 and 1 are removed
+	check("many", "both", false)
+	now.advance(time.Hour + 1)
+	check("few", "both stays 2 3", true) // only hour needed aged
+	check("hour", "slow", true)
+	for i := range 5 {
+		add(fmt.Sprint(i), "many")
+	}
+	check("many", "0 1 2 3 4", true)
+	check("few", "stays 2 3", true)
+	check("no rule", "stays", false)
+	check("day", "slow", false)
+	now.advance(24 * time.Hour)
+	check("day", "", true)
+	check("hour", "", true)
+	if entries, bytes := l.Entries(); entries != 8 || bytes == 0 {
+		t.Errorf("%d entries of %d bytes are counted", entries, bytes)
+	}
+	for _, topic := range []string{"few", "many", "no rule"} {
+		if err := l.Delete(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, bytes := l.Entries(); entries != 0 || bytes != 0 {
+		t.Errorf("of nothing, %d entries of %d bytes are counted", entries, bytes)
+	}
+}
+
+// TestLossMarks shows that the marks are bounded, and that the log reports the loss of a
+// merged mark to more readers, not to fewer.
+func TestLossMarks(t *testing.T) {
+	const limit = 10
+	opts := segmentlog.Options{
+		FS: faultfs.New(faultfs.Options{}), Reserve: -1, LossMarks: limit, SegmentSize: 500,
+		Retention: []segmentlog.Retention{{Count: 1}},
+	}
+	l := open(t, dir, opts)
+	all := []sse.Entry{}
+	for i := range 100 {
+		all = append(all, put(t, l, entry(fmt.Sprint(i), fmt.Sprint("t/", i)))...)
+		trim(t, l)
+		if n := l.Marks(); n > limit {
+			t.Fatalf("%d marks", n)
+		}
+	}
+	for range 2 {
+		for i, e := range all {
+			lost := get(t, l, topics(e.Topics...)).Lost
+			if i < 99 && lost.Seq < e.Position.Seq {
+				t.Errorf("%d is removed; lost: %d", e.Position.Seq, lost.Seq)
+			}
+			if i >= 99-limit/2 && i < 99 && lost != e.Position {
+				t.Errorf("%v was removed lately; lost: %v", e.Position, lost)
+			}
+		}
+		if lost := get(t, l, everything).Lost; lost != all[98].Position {
+			t.Errorf("lost of everything: %v, want %v", lost, all[98].Position)
+		}
+		l, _ = reopenWith(t, l, opts)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	opts := segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 20_000}
+	l := open(t, dir, opts)
+	for i := range 1500 {
+		put(t, l, entry(fmt.Sprint(i), "a"), entry(fmt.Sprint("b", i), "b"))
+	}
+	both := put(t, l, entry("both", "a", "b"))[0]
+	if err := l.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, l, entry("new", "a"))
+	for range 2 {
+		a, b := get(t, l, topics("a")), get(t, l, topics("b"))
+		if data(a) != "new" || len(b.Entries) != 1500 {
+			t.Errorf("a has %q, b has %d", data(a), len(b.Entries))
+		}
+		if a.Lost != both.Position || b.Lost != both.Position {
+			t.Errorf("lost: %v and %v, want %v", a.Lost, b.Lost, both.Position)
+		}
+		opts.FS = fsys.CrashClean()
+		l = open(t, dir, opts)
+	}
+	if err := l.Delete(t.Context(), "no such"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeleteIsStable crashes as soon as Delete has returned.
+func TestDeleteIsStable(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	opts := segmentlog.Options{FS: fsys, Reserve: -1}
+	l := open(t, dir, opts)
+	put(t, l, entry("1", "a"), entry("2", "b"))
+	if err := l.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	opts.FS = fsys.CrashClean()
+	if got := data(get(t, open(t, dir, opts), everything)); got != "2" {
+		t.Errorf("after the crash, the log has %q, want 2", got)
+	}
+}
+
+// hundred appends a hundred entries to topics, one segment each ten.
+func hundred(t *testing.T, l *segmentlog.Log, topic func(i int) string) {
+	t.Helper()
+	for i := range 10 {
+		batch := make([]sse.Entry, 10)
+		for j := range batch {
+			batch[j] = entry(fmt.Sprint(10*i+j), topic(10*i+j))
+		}
+		put(t, l, batch...)
+	}
+}
+
+// TestRewrite removes more than half of some segments.
+func TestRewrite(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	opts := segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 300}
+	l := open(t, dir, opts)
+	hundred(t, l, func(i int) string {
+		switch {
+		case i/10 == 3 && i != 35, i/10 == 5 && i > 56: // nine of ten, and three of ten
+			return "a"
+		}
+		return "b"
+	})
+	before := files(fsys, ".events")
+	if err := l.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	trim(t, l)
+	want := slices.Clone(before)
+	want[3] = "00000000000000000031-1.events"
+	if after := files(fsys, ".events"); !slices.Equal(after, want) {
+		t.Errorf("the segments are %v, were %v", after, before)
+	}
+	for range 2 {
+		page := get(t, l, everything)
+		if n := len(page.Entries); n != 88 || page.Lost.Seq != 60 {
+			t.Errorf("%d entries, lost %v, want 88 and 60", n, page.Lost)
+		}
+		if entries, _ := l.Entries(); entries != 88 {
+			t.Errorf("%d entries are counted, want 88", entries)
+		}
+		opts.FS = fsys.CrashClean()
+		l = open(t, dir, opts)
+	}
+}
+
+// TestSmallSegments shows that many small segments become one.
+func TestSmallSegments(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	opts := segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 1}
+	l := open(t, dir, opts)
+	hundred(t, l, func(int) string { return "a" })
+	opts.SegmentSize = 1 << 20
+	l, _ = reopenWith(t, l, opts)
+	trim(t, l)
+	if got := files(fsys, ".events"); len(got) != 2 {
+		t.Errorf("the segments are %v, want 2", got)
+	}
+	if n := len(get(t, l, everything).Entries); n != 100 {
+		t.Errorf("%d entries, want 100", n)
+	}
+}
+
+// TestRetentionGivesSpaceBack publishes three times what the log may have.
+func TestRetentionGivesSpaceBack(t *testing.T) {
+	limit := 1 << 20
+	if soak {
+		limit = 100 << 20
+	}
+	fsys := faultfs.New(faultfs.Options{})
+	rng := testrand.New(t)
+	l := open(t, dir, segmentlog.Options{
+		FS: fsys, Reserve: -1, Retention: []segmentlog.Retention{{Bytes: int64(limit)}},
+	})
+	batch := make([]sse.Entry, 64)
+	for range 3 * limit / (len(batch) << 10) {
+		for i := range batch {
+			batch[i] = entry(noise(rng, 1<<10), fmt.Sprint("t/", i%64))
+		}
+		put(t, l, batch...)
+		if size := bytesIn(fsys, ""); size > 4*limit {
+			t.Fatalf("the directory has %d bytes", size)
+		}
+	}
+	trim(t, l)
+	if _, bytes := l.Entries(); bytes > uint64(limit) || bytes < uint64(limit)/2 {
+		t.Errorf("%d bytes are stored", bytes)
+	}
+	if size := bytesIn(fsys, ""); size > limit+limit/4 {
+		t.Errorf("the directory has %d bytes", size)
+	}
+}
