@@ -63,6 +63,16 @@ func (c *counts) add(h *head, cost uint64) {
 	}
 }
 
+// addOld counts entries that a topic had when the log was opened. Log.mu is held.
+func (c *counts) addOld(topic string, old count) {
+	t := c.of(topic)
+	t.entries += old.entries
+	t.bytes += old.bytes
+	if t.exceeds() {
+		c.due[topic] = t
+	}
+}
+
 // remove counts an entry that was removed. Log.mu is held.
 func (c *counts) remove(topic string, seq, cost uint64) {
 	if t := c.topics[topic]; t != nil && seq > t.cut {

@@ -3,7 +3,6 @@ package segmentlog_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -273,5 +272,39 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 	}
 	if size := bytesIn(fsys, ""); size > limit+limit/4 {
 		t.Errorf("the directory has %d bytes", size)
+	}
+}
+
+// TestRetentionChanges opens a log with other rules.
+func TestRetentionChanges(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	with := func(rules ...segmentlog.Retention) *segmentlog.Log {
+		return open(t, dir, segmentlog.Options{
+			FS: fsys, Reserve: -1, Retention: rules, SegmentSize: 4000,
+		})
+	}
+	l := with()
+	for i := range 2000 {
+		put(t, l, entry(fmt.Sprint(i), fmt.Sprint("t/", i%100)))
+	}
+	for _, c := range []struct {
+		rule segmentlog.Retention
+		want uint64
+	}{
+		{segmentlog.Retention{Pattern: pattern("t/*"), Count: 15}, 1500},
+		{segmentlog.Retention{Pattern: pattern("t/7"), Count: 5}, 1490},
+		{segmentlog.Retention{Count: 100}, 100},
+		{segmentlog.Retention{}, 100},
+		{segmentlog.Retention{Age: time.Nanosecond}, 0},
+	} {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = with(c.rule)
+		trim(t, l)
+		entries, _ := l.Entries()
+		if n := len(get(t, l, everything).Entries); entries != c.want || n != int(c.want) {
+			t.Errorf("%+v: %d entries, %d counted, want %d", c.rule, n, entries, c.want)
+		}
 	}
 }
