@@ -83,7 +83,6 @@ type Log struct {
 
 	trimming sync.Mutex               // held by a goroutine that removes entries
 	sweeps   map[time.Duration]uint64 // guarded by trimming and mu
-	counted  bool                     // by countTopics; guarded by trimming
 	wake     chan struct{}            // has an element if trim has to look
 	lag      lag
 	damage   damage

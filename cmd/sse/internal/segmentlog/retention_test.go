@@ -3,6 +3,7 @@ package segmentlog_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -306,5 +307,31 @@ func TestRetentionChanges(t *testing.T) {
 		if n := len(get(t, l, everything).Entries); entries != c.want || n != int(c.want) {
 			t.Errorf("%+v: %d entries, %d counted, want %d", c.rule, n, entries, c.want)
 		}
+	}
+}
+
+// TestRetentionCountsOnce removes the last entries of a topic for another reason than
+// its own rule, and then an entry that the rule did not count any more.
+func TestRetentionCountsOnce(t *testing.T) {
+	l := inMemory(t, &clock{},
+		segmentlog.Retention{Pattern: pattern("few"), Count: 2, Bytes: 1000},
+		segmentlog.Retention{Pattern: pattern("many"), Count: 3},
+	)
+	put(t, l, entry(strings.Repeat("x", 300), "few", "many"))
+	put(t, l, entry("1", "few", "other"), entry("2", "few", "other"))
+	trim(t, l) // now, the rule of few does not need the first entry
+	if err := l.Delete(t.Context(), "other"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, l, entry("3", "few"), entry("4", "few"))
+	put(t, l, entry("5", "many"), entry("6", "many"), entry("7", "many"))
+	trim(t, l) // now, many does not need the first entry
+	if got := data(get(t, l, everything)); got != "3 4 5 6 7" {
+		t.Errorf("the log has %.50q", got)
+	}
+	put(t, l, entry("8", "few"))
+	trim(t, l)
+	if got := data(get(t, l, topics("few"))); got != "4 8" {
+		t.Errorf("few has %q, want 4 8", got)
 	}
 }

@@ -117,7 +117,7 @@ func (l *Log) trimNow() error {
 // countTopics counts the entries of topics that the log had when it was opened, unless
 // that is done. From then on, commit counts new entries. l.trimming is held.
 func (l *Log) countTopics() error {
-	if !l.counts.needed || l.counted {
+	if !l.counts.needed || l.counts.complete {
 		return nil
 	}
 	found := map[string]count{}
@@ -131,7 +131,7 @@ func (l *Log) countTopics() error {
 	for topic, c := range found {
 		l.counts.addOld(topic, c)
 	}
-	l.counted = true
+	l.counts.complete, l.counts.newest = true, l.end.Load().seq
 	return nil
 }
 
