@@ -114,15 +114,16 @@ func (l *Log) rewritable() (run []*segment) {
 		}
 		fits := size+s.live.bytes <= uint64(l.segmentSize)/2 &&
 			(len(run) == 0 || s.last-run[0].base < math.MaxUint32)
-		if s.isSmall(l.segmentSize) && fits {
+		if !fits || !s.isSmall(l.segmentSize) {
+			if worthIt(run) {
+				return run
+			}
+			run, size = nil, 0
+		}
+		if s.isSmall(l.segmentSize) {
 			run = append(run, s)
 			size += s.live.bytes
-			continue
 		}
-		if worthIt(run) {
-			return run
-		}
-		run, size = nil, 0
 	}
 	if worthIt(run) {
 		return run

@@ -335,3 +335,29 @@ func TestRetentionCountsOnce(t *testing.T) {
 		t.Errorf("few has %q, want 4 8", got)
 	}
 }
+
+// TestRewriteLarge removes most of a segment that is much larger than usual, and after
+// it most of a small one.
+func TestRewriteLarge(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	l := open(t, dir, segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 100})
+	batch := make([]sse.Entry, 100)
+	for i := range batch {
+		if batch[i] = entry(fmt.Sprint(i), "a"); i >= 70 {
+			batch[i].Topics[0] = "b"
+		}
+	}
+	put(t, l, batch...)
+	put(t, l, batch[65:75]...)
+	before := bytesIn(fsys, ".events")
+	if err := l.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	trim(t, l)
+	if after := bytesIn(fsys, ".events"); after > before/2 {
+		t.Errorf("the segments have %d bytes, had %d", after, before)
+	}
+	if n := len(get(t, l, everything).Entries); n != 35 {
+		t.Errorf("%d entries, want 35", n)
+	}
+}
