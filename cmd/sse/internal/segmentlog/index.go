@@ -12,6 +12,8 @@ import (
 type index interface {
 	// len returns the number of entries.
 	len() int
+	// cost returns the sum of the costs of the entries.
+	cost() uint64
 	// loc returns the place of an entry in the file.
 	loc(i int) (loc, error)
 	// seq returns the number of an entry.
@@ -160,6 +162,12 @@ func (m *memIndex) len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.locs)
+}
+
+func (m *memIndex) cost() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.bytes
 }
 
 func (m *memIndex) loc(i int) (loc, error) {

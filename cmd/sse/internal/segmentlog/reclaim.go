@@ -61,10 +61,7 @@ const minRewrite = 64 << 10
 // that the tail can be rewritten.
 func (l *Log) sealRemoved() error {
 	l.mu.Lock()
-	idx := l.tail.index().(*memIndex)
-	idx.mu.RLock()
-	bytes := idx.bytes
-	idx.mu.RUnlock()
+	bytes := l.tail.index().cost()
 	needed := bytes >= minRewrite && l.tail.live.bytes < bytes/2
 	l.mu.Unlock()
 	if !needed {
@@ -138,8 +135,7 @@ func (s *segment) isSmall(segmentSize int64) bool {
 
 // halfRemoved reports whether more than half of a segment is removed.
 func (s *segment) halfRemoved() bool {
-	total := uint64(max(s.end-headerSize, 0))
-	return s.removed.Load() != nil && s.live.bytes < total/2
+	return s.live.bytes < s.index().cost()/2
 }
 
 // worthIt reports whether rewriting segments makes the log smaller: one of them has

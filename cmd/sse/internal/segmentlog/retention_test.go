@@ -201,7 +201,7 @@ func TestRewrite(t *testing.T) {
 	l := open(t, dir, opts)
 	hundred(t, l, func(i int) string {
 		switch {
-		case i/10 == 3 && i != 35, i/10 == 5 && i > 56: // nine of ten, and three of ten
+		case i/10 == 3 && i > 33, i/10 == 5 && i > 55: // six of ten, and four of ten
 			return "a"
 		}
 		return "b"
@@ -218,11 +218,11 @@ func TestRewrite(t *testing.T) {
 	}
 	for range 2 {
 		page := get(t, l, everything)
-		if n := len(page.Entries); n != 88 || page.Lost.Seq != 60 {
-			t.Errorf("%d entries, lost %v, want 88 and 60", n, page.Lost)
+		if n := len(page.Entries); n != 90 || page.Lost.Seq != 60 {
+			t.Errorf("%d entries, lost %v, want 90 and 60", n, page.Lost)
 		}
-		if entries, _ := l.Entries(); entries != 88 {
-			t.Errorf("%d entries are counted, want 88", entries)
+		if entries, _ := l.Entries(); entries != 90 {
+			t.Errorf("%d entries are counted, want 90", entries)
 		}
 		opts.FS = fsys.CrashClean()
 		l = open(t, dir, opts)
