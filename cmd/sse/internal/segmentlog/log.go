@@ -83,6 +83,7 @@ type Log struct {
 
 	trimming sync.Mutex               // held by a goroutine that removes entries
 	sweeps   map[time.Duration]uint64 // guarded by trimming and mu
+	garbage  []string                 // names of files to remove; guarded by trimming
 	wake     chan struct{}            // has an element if trim has to look
 	lag      lag
 	damage   damage

@@ -10,12 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/faultfs"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 )
 
 // soak makes some tests larger.
@@ -204,4 +207,20 @@ func bytesIn(fsys *faultfs.FS, suffix string) (size int) {
 		size += len(fsys.ReadFile(filepath.Join(dir, name)))
 	}
 	return size
+}
+
+// refusing is a disk on which some files cannot be created.
+type refusing struct {
+	*faultfs.FS
+	suffix atomic.Value // of the names of these files
+}
+
+// refuse makes Create fail for names with a suffix. If it is empty, for none.
+func (d *refusing) refuse(suffix string) { d.suffix.Store(suffix) }
+
+func (d *refusing) Create(name string) (vfs.File, error) {
+	if suffix, _ := d.suffix.Load().(string); suffix != "" && strings.HasSuffix(name, suffix) {
+		return nil, &os.PathError{Op: "create", Path: name, Err: syscall.EMFILE}
+	}
+	return d.FS.Create(name)
 }

@@ -5,19 +5,16 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/faultfs"
-	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 )
 
 // once returns a request of alice with a key.
@@ -264,11 +261,11 @@ func reopenWith(t *testing.T, l *segmentlog.Log, opts segmentlog.Options) (*segm
 
 // TestKeyFileAgain seals a segment only at the second attempt, when it has more keys.
 func TestKeyFileAgain(t *testing.T) {
-	disk := &noTail{FS: faultfs.New(faultfs.Options{})}
+	disk := &refusing{FS: faultfs.New(faultfs.Options{})}
 	l := open(t, dir, segmentlog.Options{FS: disk, Reserve: -1, SegmentSize: 1, Logger: quiet})
-	disk.refuse.Store(true)
+	disk.refuse(".events")
 	checkOnce(t, l, once("1", "x", entry("x", "a")), false) // its key is in a key file now
-	disk.refuse.Store(false)
+	disk.refuse("")
 	checkOnce(t, l, once("2", "x", entry("x", "a")), false)
 	if k := files(disk.FS, ".keys"); len(k) != 1 {
 		t.Errorf("there are the key files %v, want 1", k)
@@ -276,17 +273,4 @@ func TestKeyFileAgain(t *testing.T) {
 	for _, key := range []string{"1", "2"} {
 		checkOnce(t, l, once(key, "x", entry("x", "a")), true)
 	}
-}
-
-// noTail is a disk on which no segment can be created.
-type noTail struct {
-	*faultfs.FS
-	refuse atomic.Bool
-}
-
-func (d *noTail) Create(name string) (vfs.File, error) {
-	if d.refuse.Load() && filepath.Ext(name) == ".events" {
-		return nil, syscall.EMFILE
-	}
-	return d.FS.Create(name)
 }

@@ -36,8 +36,10 @@ func (l *Log) reclaim() error {
 }
 
 // removeFiles writes the state, which does not name the files any more, and removes them.
+// What it cannot remove, it removes the next time.
 func (l *Log) removeFiles(names []string) error {
-	if len(names) == 0 {
+	l.garbage = append(l.garbage, names...)
+	if len(l.garbage) == 0 {
 		return nil
 	}
 	l.stating.Lock()
@@ -45,10 +47,11 @@ func (l *Log) removeFiles(names []string) error {
 	if err := l.writeState(); err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := l.files.remove(name); err != nil {
+	for len(l.garbage) > 0 {
+		if err := l.files.remove(l.garbage[0]); err != nil {
 			return err
 		}
+		l.garbage = l.garbage[1:]
 	}
 	return nil
 }
@@ -164,14 +167,13 @@ func (l *Log) rewrite(run []*segment) error {
 	s.live = count{t.count - removed.entries, t.bytes - removed.bytes}
 	segments := slices.Clone(l.list())
 	at := slices.Index(segments, first)
-	end := slices.Index(segments, last)
-	segments = slices.Replace(segments, at, end+1, s)
-	l.setSegments(segments)
-	l.mu.Unlock()
-	names := make([]string, len(run))
-	for i, old := range run {
-		names[i] = old.name
+	end := slices.Index(segments, last) + 1
+	var names []string
+	for _, old := range segments[at:end] { // run, and segments between that have no entries
+		names = append(names, old.name)
 	}
+	l.setSegments(slices.Replace(segments, at, end, s))
+	l.mu.Unlock()
 	return l.removeFiles(names)
 }
 

@@ -1,9 +1,11 @@
 package segmentlog_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -359,5 +361,70 @@ func TestRewriteLarge(t *testing.T) {
 	}
 	if n := len(get(t, l, everything).Entries); n != 35 {
 		t.Errorf("%d entries, want 35", n)
+	}
+}
+
+// TestRemoveSegments removes whole segments at the beginning, and between others that
+// are rewritten.
+func TestRemoveSegments(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	opts := segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 300}
+	l := open(t, dir, opts)
+	hundred(t, l, func(i int) string {
+		if i < 30 || i/10 == 6 || i/10 == 5 && i != 50 || i/10 == 7 && i != 70 {
+			return "a"
+		}
+		return "b"
+	})
+	if err := l.Delete(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	trim(t, l)
+	want := []string{
+		"00000000000000000031-0.events", "00000000000000000041-0.events",
+		"00000000000000000051-1.events", // has become one with 61 and 71
+		"00000000000000000081-0.events", "00000000000000000091-0.events",
+		"00000000000000000101-0.events",
+	}
+	for range 2 {
+		if got := files(fsys, ".events"); !slices.Equal(got, want) {
+			t.Errorf("the segments are %v, want %v", got, want)
+		}
+		if n := len(get(t, l, everything).Entries); n != 42 {
+			t.Errorf("%d entries, want 42", n)
+		}
+		l, _ = reopenWith(t, l, opts)
+	}
+	if err := l.Delete(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	trim(t, l)
+	if got := files(fsys, ".events"); !slices.Equal(got, want[5:]) {
+		t.Errorf("of an empty log, the segments are %v, want %v", got, want[5:])
+	}
+	if next := put(t, l, entry("x", "a"))[0].Position.Seq; next != 101 {
+		t.Errorf("the next number is %d, want 101", next)
+	}
+}
+
+// TestRemoveSegmentsLater lets the log fail to write that segments are removed. It
+// removes them as soon as it can write.
+func TestRemoveSegmentsLater(t *testing.T) {
+	disk := &refusing{FS: faultfs.New(faultfs.Options{})}
+	l := open(t, dir, segmentlog.Options{FS: disk, Reserve: -1, SegmentSize: 300, Logger: quiet})
+	hundred(t, l, func(int) string { return "a" })
+	disk.refuse(".new")
+	if err := l.Delete(t.Context(), "a"); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("Delete without the state: %v", err)
+	}
+	for range 2 {
+		if err := l.Trim(); !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("Trim without the state: %v", err)
+		}
+	}
+	disk.refuse("")
+	trim(t, l)
+	if got := files(disk.FS, ".events"); len(got) != 1 {
+		t.Errorf("the segments are %v, want 1", got)
 	}
 }
