@@ -31,7 +31,7 @@ func (l *loader) loadSegments() error {
 			copy(removed, c.known.removed)
 			s.removed.Store(&removed)
 		}
-		if stop := l.checkOrder(s); stop {
+		if stop := c.known == nil && l.checkOrder(s); stop {
 			for _, later := range chosen[i:] {
 				l.obsolete = append(l.obsolete, later.name)
 			}
@@ -149,7 +149,8 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	return nil
 }
 
-// checkOrder reports whether the log ends before a segment. In a copy that was made
+// checkOrder reports whether the log ends before a segment that the state does not name.
+// Before a segment that it names, others may have been removed. But in a copy that was made
 // while the log was written to, the end of a segment may be missing although there is a
 // later one.
 func (l *loader) checkOrder(s *segment) (stop bool) {
@@ -157,7 +158,7 @@ func (l *loader) checkOrder(s *segment) (stop bool) {
 		return false
 	}
 	before := l.found[len(l.found)-1]
-	if before.last+1 >= s.base || !l.isAfterState(s.base) && l.known != nil {
+	if before.last+1 >= s.base {
 		return false
 	}
 	if l.isCopy {

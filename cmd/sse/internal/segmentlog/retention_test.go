@@ -428,3 +428,20 @@ func TestRemoveSegmentsLater(t *testing.T) {
 		t.Errorf("the segments are %v, want 1", got)
 	}
 }
+
+// TestRemoveLastSegment removes the segment before the tail. Open does not take it for a
+// segment that was lost.
+func TestRemoveLastSegment(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	l := open(t, dir, segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 1})
+	put(t, l, entry("1", "a"))
+	put(t, l, entry("2", "b"))
+	if err := l.Delete(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	trim(t, l)
+	l, logged := reopen(t, l, fsys, dir)
+	if page := get(t, l, topics("a")); page.Lost.Seq != 0 || logged != "" {
+		t.Errorf("lost of a: %v; logged %q", page.Lost, logged)
+	}
+}
