@@ -104,6 +104,26 @@ func TestEpoch(t *testing.T) {
 	}
 }
 
+// TestTailRemoved removes a tail without entries. The log cannot know any more what the
+// position of its end was: it has removed the last entry.
+func TestTailRemoved(t *testing.T) {
+	fsys := faultfs.New(faultfs.Options{})
+	opts := segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 1}
+	l := open(t, dir, opts)
+	put(t, l, entry("1", "a"))
+	was := put(t, l, entry("2", "b"))[0].Position
+	if err := l.Delete(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	trim(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fsys.Delete(filepath.Join(dir, "00000000000000000003-0.events"))
+	o := outcome{epoch: false, entry: true}
+	o.check(t, l, fsys, dir, was)
+}
+
 // TestMoved moves and copies a directory of the operating system.
 func TestMoved(t *testing.T) {
 	for _, c := range []struct {

@@ -92,9 +92,6 @@ func (l *loader) loseSegment(c choice) {
 		l.report(c.name, 0, "it is not a file of this log")
 		return
 	}
-	if c.last == 0 && l.mark.was.epoch == l.epoch && l.mark.was.acked < c.base {
-		return // it was an empty tail
-	}
 	last := c.last
 	if last == 0 {
 		last = max(c.base, l.mark.was.acked)
