@@ -147,7 +147,7 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 }
 
 // checkOrder reports whether the log ends before a segment that the state does not name.
-// Before a segment that it names, others may have been removed. But in a copy that was made
+// (Before a segment that it names, others may have been removed.) In a copy that was made
 // while the log was written to, the end of a segment may be missing although there is a
 // later one.
 func (l *loader) checkOrder(s *segment) (stop bool) {

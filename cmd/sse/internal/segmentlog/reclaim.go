@@ -8,14 +8,20 @@ import (
 
 // reclaim gives back the space of removed entries. It removes the files of segments and
 // of keys that are not needed any more, and rewrites segments of which more than half is
-// removed. l.trimming is held.
+// removed. It begins with what needs no space on the disk. l.trimming is held.
 func (l *Log) reclaim() error {
-	if err := l.sealRemoved(); err != nil {
-		return err
+	for _, step := range []func() error{
+		l.removeEmpty, l.sealRemoved, l.removeEmpty, l.rewriteSome,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err := l.rewriteSome(); err != nil {
-		return err
-	}
+	return nil
+}
+
+// removeEmpty removes the segments and key files from which nothing is needed any more.
+func (l *Log) removeEmpty() error {
 	var empty []string
 	l.mu.Lock()
 	segments := l.list()
@@ -31,8 +37,7 @@ func (l *Log) reclaim() error {
 		l.setSegments(left)
 	}
 	l.mu.Unlock()
-	empty = append(empty, l.keys.drop()...)
-	return l.removeFiles(empty)
+	return l.removeFiles(append(empty, l.keys.drop()...))
 }
 
 // removeFiles writes the state, which does not name the files any more, and removes them.
@@ -70,18 +75,11 @@ func (l *Log) sealRemoved() error {
 	if !needed {
 		return nil
 	}
-	r := &request{seal: true, done: make(chan struct{})}
+	done := make(chan error, 1)
 	select {
-	case l.requests <- r:
+	case l.seals <- done:
+		return <-done
 	case <-l.closing:
-		return ErrClosed
-	case <-l.failed:
-		return l.failure
-	}
-	select {
-	case <-r.done:
-		return r.err
-	case <-l.stopped:
 		return ErrClosed
 	case <-l.failed:
 		return l.failure

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
@@ -444,4 +446,52 @@ func TestRemoveLastSegment(t *testing.T) {
 	if page := get(t, l, topics("a")); page.Lost.Seq != 0 || logged != "" {
 		t.Errorf("lost of a: %v; logged %q", page.Lost, logged)
 	}
+}
+
+// TestLag lets the goroutine that removes entries wait, until Append waits for it. When
+// it continues, it needs a new tail, which the goroutine that appends must give it.
+func TestLag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gate atomic.Pointer[chan struct{}]
+		fsys := faultfs.New(faultfs.Options{})
+		l := open(t, dir, segmentlog.Options{
+			FS: fsys, Reserve: -1, SegmentSize: 1 << 30,
+			Retention: []segmentlog.Retention{{Count: 1, Bytes: 1 << 20, Age: time.Hour}},
+			Now: func() time.Time {
+				if closed := gate.Load(); closed != nil {
+					<-*closed
+				}
+				return time.Now()
+			},
+		})
+		large := strings.Repeat("x", 300<<10)
+		closed := make(chan struct{})
+		gate.Store(&closed)
+		put(t, l, entry(large, "a"), entry("x", "a"))
+		synctest.Wait()
+		appended := make(chan struct{})
+		go func() {
+			for range 10 {
+				put(t, l, entry(large, "a"))
+			}
+			close(appended)
+		}()
+		synctest.Wait()
+		select {
+		case <-appended:
+			t.Error("Append does not wait")
+		default:
+		}
+		gate.Store(nil)
+		close(closed)
+		select {
+		case <-appended:
+		case <-time.After(time.Minute):
+			t.Fatal("Append and the goroutine that removes entries wait for each other")
+		}
+		trim(t, l)
+		if size := bytesIn(fsys, ".events"); size > 2*len(large) {
+			t.Errorf("the segments have %d bytes", size)
+		}
+	})
 }
