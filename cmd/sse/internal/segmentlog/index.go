@@ -65,9 +65,13 @@ func (p *postings) each(f func(ord int)) {
 	}
 }
 
-// addTo adds the ordinals to a set.
+// addTo adds the ordinals to a set. It leaves out those for which the set is too small:
+// entries that were added after the set was made.
 func (p *postings) addTo(set bitset) {
 	for _, ord := range p.list {
+		if int(ord)/64 >= len(set) {
+			return
+		}
 		set.add(int(ord))
 	}
 	ord, data := 0, p.data
