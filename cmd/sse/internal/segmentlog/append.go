@@ -17,9 +17,6 @@ type request struct {
 	ends    []int  // where each body ends
 	key     *keyRecord
 
-	// seal asks for a new tail. There are no entries.
-	seal bool
-
 	// state is waiting until either the committer takes the request, or the goroutine
 	// that made it withdraws it.
 	state atomic.Int32

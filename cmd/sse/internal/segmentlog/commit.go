@@ -30,6 +30,9 @@ func (l *Log) commit() {
 		select {
 		case r := <-l.requests:
 			group = l.gather(group[:0], r)
+		case done := <-l.seals:
+			done <- l.space.retry(l.seal)
+			continue
 		case <-l.closing:
 			return
 		}
@@ -71,7 +74,7 @@ func refuse(group []*request, err error) {
 }
 
 // admit returns an error if nothing can be stored now. It waits while the goroutine trim
-// is behind.
+// is behind. Meanwhile, it seals the tail if trim needs that.
 func (l *Log) admit(group []*request) error {
 	for {
 		moved := l.lag.moved.wait()
@@ -83,6 +86,8 @@ func (l *Log) admit(group []*request) error {
 		}
 		select {
 		case <-moved:
+		case done := <-l.seals:
+			done <- l.space.retry(l.seal)
 		case <-l.closing:
 			return ErrClosed
 		case <-l.failed:
@@ -119,30 +124,15 @@ func (l *Log) commitGroup(group []*request) {
 		}
 		l.addGroup(w, group)
 	}
-	if l.tail.end >= l.segmentSize || hasSeal(group) {
-		err := l.seal()
-		if err != nil {
+	if l.tail.end >= l.segmentSize {
+		if err := l.seal(); err != nil {
 			l.logger.Error("sse: the log cannot begin a new file", "dir", l.dir, "err", err)
 		}
-		for _, r := range group {
-			if r.seal {
-				r.err = err
-			}
-		}
 	}
 	for _, r := range group {
-		r.answer(r.positions(), r.err)
+		r.answer(r.positions(), nil)
 	}
 	l.wakeTrim(len(w.buf))
-}
-
-func hasSeal(group []*request) bool {
-	for _, r := range group {
-		if r.seal {
-			return true
-		}
-	}
-	return false
 }
 
 // encodeGroup encodes the entries and the keys of the requests.
@@ -209,7 +199,8 @@ func (l *Log) write(buf []byte) error {
 // addGroup lets readers see the entries of a group that was stored.
 func (l *Log) addGroup(w *written, group []*request) {
 	if len(w.records) > 0 {
-		for _, owner := range l.keys.remember(w.records) {
+		l.keys.remember(w.records)
+		for _, owner := range l.keys.early(w.records) {
 			l.logger.Warn(l.keys.earlyText(owner))
 		}
 	}

@@ -8,10 +8,12 @@ import (
 // counts has the topics to which rules with a Count or Bytes apply. They are counted
 // anew when the log is opened.
 type counts struct {
-	rules  []Retention
-	needed bool // there is such a rule
-	topics map[string]*topicCount
-	due    map[string]*topicCount // topics that may have more entries than allowed
+	rules    []Retention
+	needed   bool   // there is such a rule
+	complete bool   // the entries that the log had when it was opened are counted
+	newest   uint64 // the newest entry, if complete
+	topics   map[string]*topicCount
+	due      map[string]*topicCount // topics that may have more entries than allowed
 }
 
 // topicCount counts the entries of a topic that its rule allows.
@@ -36,13 +38,15 @@ func newCounts(rules []Retention) counts {
 func (r *Retention) isOverall() bool { return r.Pattern.String() == "" }
 
 // of returns the counts of a topic. Only topics with a rule for a number or for bytes
-// remain in memory.
+// remain in memory, as long as entries of them are counted. If none was counted until
+// now, the rule does not allow the entries that the topic has.
 func (c *counts) of(topic string) *topicCount {
 	if t := c.topics[topic]; t != nil {
 		return t
 	}
 	t := &topicCount{rule: ruleOf(c.rules, topic)}
 	if c.needed && t.rule != nil && (t.rule.Count > 0 || t.rule.Bytes > 0) {
+		t.cut = c.newest
 		c.topics[strings.Clone(topic)] = t
 	}
 	return t
@@ -61,17 +65,34 @@ func (c *counts) add(h *head, cost uint64) {
 			c.due[topic] = t
 		}
 	}
+	if c.complete {
+		c.newest = h.seq
+	}
+}
+
+// addOld counts entries that a topic had when the log was opened. Log.mu is held.
+func (c *counts) addOld(topic string, old count) {
+	t := c.of(topic)
+	t.entries += old.entries
+	t.bytes += old.bytes
+	if t.exceeds() {
+		c.due[topic] = t
+	}
 }
 
 // remove counts an entry that was removed. Log.mu is held.
 func (c *counts) remove(topic string, seq, cost uint64) {
-	if t := c.topics[topic]; t != nil && seq > t.cut {
+	t := c.topics[topic]
+	if t == nil {
+		return
+	}
+	if seq > t.cut {
 		t.entries--
 		t.bytes -= cost
-		if t.entries == 0 {
-			delete(c.topics, topic)
-			delete(c.due, topic)
-		}
+	}
+	if t.entries == 0 {
+		delete(c.topics, topic)
+		delete(c.due, topic)
 	}
 }
 

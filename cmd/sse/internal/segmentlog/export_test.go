@@ -1,6 +1,7 @@
 package segmentlog
 
 import (
+	"encoding/binary"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,4 +68,52 @@ func Rebuild(tb testing.TB, fsys vfs.FS, dir string, entries []sse.Entry, all bo
 	if all {
 		must(fsys.Remove(filepath.Join(dir, markName)))
 	}
+}
+
+// Entries returns the number of entries that the log counts, and what they cost.
+func (l *Log) Entries() (entries, bytes uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.live.entries, l.live.bytes
+}
+
+// Marks returns the number of loss marks.
+func (l *Log) Marks() int {
+	l.losses.mu.RLock()
+	defer l.losses.mu.RUnlock()
+	return len(l.losses.marks)
+}
+
+// Remembered returns the number of idempotency keys that the log remembers.
+func (l *Log) Remembered() (int, error) {
+	l.keys.mu.Lock()
+	hashes, files := map[keyHash]bool{}, l.keys.files
+	for hash := range l.keys.tail {
+		hashes[hash] = true
+	}
+	l.keys.mu.Unlock()
+	for _, file := range files {
+		for i := range file.n {
+			p, err := file.read(int64(i)*keyRefSize+8, 4)
+			if err != nil {
+				return 0, err
+			}
+			record, err := file.record(int64(binary.LittleEndian.Uint32(p)))
+			if err != nil {
+				return 0, err
+			}
+			hashes[record.hash] = true
+		}
+	}
+	n := 0
+	for hash := range hashes {
+		record, err := l.keys.find(hash)
+		if err != nil {
+			return 0, err
+		}
+		if record != nil {
+			n++
+		}
+	}
+	return n, nil
 }

@@ -96,13 +96,19 @@ func (f *files) forget(file *openFile) {
 	}
 }
 
-// remove removes a file. Goroutines that read it can continue.
-func (f *files) remove(name string) error {
+// forgetName closes a file that was replaced or will be removed. Goroutines that read
+// it can continue.
+func (f *files) forgetName(name string) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if file := f.open[name]; file != nil {
 		f.forget(file)
 	}
-	f.mu.Unlock()
+}
+
+// remove removes a file. Goroutines that read it can continue.
+func (f *files) remove(name string) error {
+	f.forgetName(name)
 	if err := f.fs.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -136,6 +142,7 @@ func (f *files) write(name string, p []byte) error {
 	if err != nil {
 		return errors.Join(err, f.fs.Remove(draft))
 	}
+	f.forgetName(name)
 	return nil
 }
 

@@ -155,6 +155,8 @@ type footer struct {
 
 func (f *footer) len() int { return int(f.count) }
 
+func (f *footer) cost() uint64 { return f.bytes }
+
 func (f *footer) loc(i int) (loc, error) {
 	p, err := f.read(int64(i)*8, 8)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 type index interface {
 	// len returns the number of entries.
 	len() int
+	// cost returns the sum of the costs of the entries.
+	cost() uint64
 	// loc returns the place of an entry in the file.
 	loc(i int) (loc, error)
 	// seq returns the number of an entry.
@@ -63,9 +65,13 @@ func (p *postings) each(f func(ord int)) {
 	}
 }
 
-// addTo adds the ordinals to a set.
+// addTo adds the ordinals to a set. It leaves out those for which the set is too small:
+// entries that were added after the set was made.
 func (p *postings) addTo(set bitset) {
 	for _, ord := range p.list {
+		if int(ord)/64 >= len(set) {
+			return
+		}
 		set.add(int(ord))
 	}
 	ord, data := 0, p.data
@@ -160,6 +166,12 @@ func (m *memIndex) len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.locs)
+}
+
+func (m *memIndex) cost() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.bytes
 }
 
 func (m *memIndex) loc(i int) (loc, error) {

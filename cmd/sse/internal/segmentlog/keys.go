@@ -190,20 +190,28 @@ func (k *keys) next(owner string) uint64 {
 	return k.owners[owner] + 1
 }
 
-// remember adds keys that were stored in the tail. It returns the owners of keys that
-// are forgotten before the window has passed, if that was not reported in the last hour.
-func (k *keys) remember(records []*keyRecord) (early []string) {
+// remember adds keys that were stored in the tail.
+func (k *keys) remember(records []*keyRecord) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, record := range records {
 		k.tail[record.hash] = record
 		k.spans.add(record)
 		k.owners[record.owner] = max(k.owners[record.owner], record.ordinal)
+	}
+}
+
+// early returns the owners of keys that are forgotten because of new keys, before the
+// window has passed, if that was not reported in the last hour.
+func (k *keys) early(records []*keyRecord) (owners []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, record := range records {
 		if k.forgetsEarly(record) {
-			early = append(early, record.owner)
+			owners = append(owners, record.owner)
 		}
 	}
-	return early
+	return owners
 }
 
 // forgetsEarly reports whether a new key makes the log forget one that is not too old.

@@ -31,7 +31,7 @@ func (l *loader) loadSegments() error {
 			copy(removed, c.known.removed)
 			s.removed.Store(&removed)
 		}
-		if stop := l.checkOrder(s); stop {
+		if stop := c.known == nil && l.checkOrder(s); stop {
 			for _, later := range chosen[i:] {
 				l.obsolete = append(l.obsolete, later.name)
 			}
@@ -92,9 +92,6 @@ func (l *loader) loseSegment(c choice) {
 		l.report(c.name, 0, "it is not a file of this log")
 		return
 	}
-	if c.last == 0 && l.mark.was.epoch == l.epoch && l.mark.was.acked < c.base {
-		return // it was an empty tail
-	}
 	last := c.last
 	if last == 0 {
 		last = max(c.base, l.mark.was.acked)
@@ -149,7 +146,8 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	return nil
 }
 
-// checkOrder reports whether the log ends before a segment. In a copy that was made
+// checkOrder reports whether the log ends before a segment that the state does not name.
+// (Before a segment that it names, others may have been removed.) In a copy that was made
 // while the log was written to, the end of a segment may be missing although there is a
 // later one.
 func (l *loader) checkOrder(s *segment) (stop bool) {
@@ -157,7 +155,7 @@ func (l *loader) checkOrder(s *segment) (stop bool) {
 		return false
 	}
 	before := l.found[len(l.found)-1]
-	if before.last+1 >= s.base || !l.isAfterState(s.base) && l.known != nil {
+	if before.last+1 >= s.base {
 		return false
 	}
 	if l.isCopy {

@@ -62,8 +62,9 @@ type Log struct {
 	opened uint64 // the newest entry when the log was opened
 
 	requests chan *request
-	closing  chan struct{} // closed when Close is called
-	stopped  chan struct{} // closed when commit has ended
+	seals    chan chan<- error // asks commit for a new tail
+	closing  chan struct{}     // closed when Close is called
+	stopped  chan struct{}     // closed when commit has ended
 	running  sync.WaitGroup
 	close    func() error // closes once
 
@@ -83,6 +84,7 @@ type Log struct {
 
 	trimming sync.Mutex               // held by a goroutine that removes entries
 	sweeps   map[time.Duration]uint64 // guarded by trimming and mu
+	garbage  []string                 // names of files to remove; guarded by trimming
 	wake     chan struct{}            // has an element if trim has to look
 	lag      lag
 	damage   damage
@@ -138,7 +140,8 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 		dir: dir, files: newFiles(o.FS, dir, o.OpenFiles), cache: newBlockCache(o.Cache),
 		segmentSize: o.SegmentSize, rules: o.Retention, overall: overall(o.Retention),
 		ages: agesOf(o.Retention), now: o.Now, logger: o.Logger, fatal: o.Fatal, noSync: noSync,
-		requests: make(chan *request, queued), closing: make(chan struct{}),
+		requests: make(chan *request, queued), seals: make(chan chan<- error),
+		closing: make(chan struct{}),
 		stopped: make(chan struct{}), failed: make(chan struct{}),
 		wake: make(chan struct{}, 1), keys: newKeys(o), sweeps: map[time.Duration]uint64{},
 	}

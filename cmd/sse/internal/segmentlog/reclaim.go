@@ -8,14 +8,20 @@ import (
 
 // reclaim gives back the space of removed entries. It removes the files of segments and
 // of keys that are not needed any more, and rewrites segments of which more than half is
-// removed. l.trimming is held.
+// removed. It begins with what needs no space on the disk. l.trimming is held.
 func (l *Log) reclaim() error {
-	if err := l.sealRemoved(); err != nil {
-		return err
+	for _, step := range []func() error{
+		l.removeEmpty, l.sealRemoved, l.removeEmpty, l.rewriteSome,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err := l.rewriteSome(); err != nil {
-		return err
-	}
+	return nil
+}
+
+// removeEmpty removes the segments and key files from which nothing is needed any more.
+func (l *Log) removeEmpty() error {
 	var empty []string
 	l.mu.Lock()
 	segments := l.list()
@@ -31,13 +37,14 @@ func (l *Log) reclaim() error {
 		l.setSegments(left)
 	}
 	l.mu.Unlock()
-	empty = append(empty, l.keys.drop()...)
-	return l.removeFiles(empty)
+	return l.removeFiles(append(empty, l.keys.drop()...))
 }
 
 // removeFiles writes the state, which does not name the files any more, and removes them.
+// What it cannot remove, it removes the next time.
 func (l *Log) removeFiles(names []string) error {
-	if len(names) == 0 {
+	l.garbage = append(l.garbage, names...)
+	if len(l.garbage) == 0 {
 		return nil
 	}
 	l.stating.Lock()
@@ -45,10 +52,11 @@ func (l *Log) removeFiles(names []string) error {
 	if err := l.writeState(); err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := l.files.remove(name); err != nil {
+	for len(l.garbage) > 0 {
+		if err := l.files.remove(l.garbage[0]); err != nil {
 			return err
 		}
+		l.garbage = l.garbage[1:]
 	}
 	return nil
 }
@@ -61,27 +69,17 @@ const minRewrite = 64 << 10
 // that the tail can be rewritten.
 func (l *Log) sealRemoved() error {
 	l.mu.Lock()
-	idx := l.tail.index().(*memIndex)
-	idx.mu.RLock()
-	bytes := idx.bytes
-	idx.mu.RUnlock()
+	bytes := l.tail.index().cost()
 	needed := bytes >= minRewrite && l.tail.live.bytes < bytes/2
 	l.mu.Unlock()
 	if !needed {
 		return nil
 	}
-	r := &request{seal: true, done: make(chan struct{})}
+	done := make(chan error, 1)
 	select {
-	case l.requests <- r:
+	case l.seals <- done:
+		return <-done
 	case <-l.closing:
-		return ErrClosed
-	case <-l.failed:
-		return l.failure
-	}
-	select {
-	case <-r.done:
-		return r.err
-	case <-l.stopped:
 		return ErrClosed
 	case <-l.failed:
 		return l.failure
@@ -127,16 +125,15 @@ func (l *Log) rewritable(part uint64) (run []*segment) {
 		small := s.isRemovedBy(part) || s.live.bytes < uint64(l.segmentSize)/8
 		fits := len(run) == 0 || size+s.live.bytes <= uint64(l.segmentSize) &&
 			s.last-run[0].base < math.MaxUint32
-		if small && fits {
+		if !fits || !small {
+			if worthIt() {
+				return run
+			}
+			run, size = nil, 0
+		}
+		if small {
 			run = append(run, s)
 			size += s.live.bytes
-			continue
-		}
-		if worthIt() {
-			return run
-		}
-		if run, size = nil, 0; small {
-			run, size = []*segment{s}, s.live.bytes
 		}
 	}
 	if worthIt() {
@@ -148,8 +145,8 @@ func (l *Log) rewritable(part uint64) (run []*segment) {
 // isRemovedBy reports whether the removed entries of a segment take more than its size
 // divided by part.
 func (s *segment) isRemovedBy(part uint64) bool {
-	size := uint64(max(s.end-headerSize, 0))
-	return s.removed.Load() != nil && s.live.bytes < size-size/part
+	size := s.index().cost()
+	return s.live.bytes < size-size/part
 }
 
 // rewrite replaces adjacent segments by one that has only what is not removed.
@@ -171,14 +168,13 @@ func (l *Log) rewrite(run []*segment) error {
 	s.live = count{t.count - removed.entries, t.bytes - removed.bytes}
 	segments := slices.Clone(l.list())
 	at := slices.Index(segments, first)
-	end := slices.Index(segments, last)
-	segments = slices.Replace(segments, at, end+1, s)
-	l.setSegments(segments)
-	l.mu.Unlock()
-	names := make([]string, len(run))
-	for i, old := range run {
-		names[i] = old.name
+	end := slices.Index(segments, last) + 1
+	var names []string
+	for _, old := range segments[at:end] { // run, and segments between that have no entries
+		names = append(names, old.name)
 	}
+	l.setSegments(slices.Replace(segments, at, end, s))
+	l.mu.Unlock()
 	return l.removeFiles(names)
 }
 

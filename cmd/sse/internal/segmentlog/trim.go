@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 )
 
@@ -13,9 +14,6 @@ import (
 func (l *Log) trim() {
 	ticker := time.NewTicker(l.agingPeriod())
 	defer ticker.Stop()
-	if err := l.countTopics(); err != nil && !errors.Is(err, ErrClosed) {
-		l.logger.Error("sse: the log's retention", "dir", l.dir, "err", err)
-	}
 	for {
 		if err := l.trimNow(); err != nil && !errors.Is(err, ErrClosed) {
 			l.logger.Error("sse: the log's retention", "dir", l.dir, "err", err)
@@ -102,7 +100,7 @@ func (l *Log) trimNow() error {
 	behind := l.lag.get()
 	defer l.lag.caughtUp(behind)
 	for _, step := range []func() error{
-		l.removeDamaged, l.trimTopics, l.trimOverall, l.trimByAge, l.reclaim,
+		l.countTopics, l.removeDamaged, l.trimTopics, l.trimOverall, l.trimByAge, l.reclaim,
 	} {
 		select {
 		case <-l.closing:
@@ -116,35 +114,36 @@ func (l *Log) trimNow() error {
 	return nil
 }
 
-// countTopics counts the entries of topics that the log had when it was opened. From
-// then on, commit counts new entries.
+// countTopics counts the entries of topics that the log had when it was opened, unless
+// that is done. From then on, commit counts new entries. l.trimming is held.
 func (l *Log) countTopics() error {
-	if !l.counts.needed {
+	if !l.counts.needed || l.counts.complete {
 		return nil
 	}
-	l.trimming.Lock()
-	defer l.trimming.Unlock()
-	if err := l.enter(); err != nil {
-		return err
-	}
-	defer l.exit()
+	found := map[string]count{}
 	for _, s := range l.list() {
-		if err := l.countSegment(s); err != nil {
+		if err := l.countSegment(s, found); err != nil {
 			return err
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for topic, c := range found {
+		l.counts.addOld(topic, c)
+	}
+	l.counts.complete, l.counts.newest = true, l.end.Load().seq
 	return nil
 }
 
 // countSegment counts the entries that a segment had when the log was opened.
-func (l *Log) countSegment(s *segment) error {
-	through := l.opened
+func (l *Log) countSegment(s *segment, found map[string]count) error {
 	return l.withIndex(s, func(idx index) error {
-		last, err := idx.find(through + 1)
+		in := map[string]count{}
+		last, err := idx.find(l.opened + 1)
 		if err != nil {
 			return err
 		}
-		return idx.topics("", func(topic string, load func() (postings, error)) (bool, error) {
+		err = idx.topics("", func(topic string, load func() (postings, error)) (bool, error) {
 			if rule := ruleOf(l.rules, topic); rule == nil || rule.Count == 0 && rule.Bytes == 0 {
 				return true, nil
 			}
@@ -162,16 +161,17 @@ func (l *Log) countSegment(s *segment) error {
 				c.entries++
 				c.bytes += costOf(place)
 			})
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			t := l.counts.of(topic)
-			t.entries += c.entries
-			t.bytes += c.bytes
-			if t.exceeds() {
-				l.counts.due[topic] = t
-			}
+			in[strings.Clone(topic)] = c
 			return true, err
 		})
+		if err != nil {
+			return err
+		}
+		for topic, c := range in {
+			sum := found[topic]
+			found[topic] = count{sum.entries + c.entries, sum.bytes + c.bytes}
+		}
+		return nil
 	})
 }
 
@@ -277,6 +277,9 @@ func (l *Log) deleteTopic(ctx context.Context, topic string) error {
 		return err
 	}
 	defer l.exit()
+	if err := l.countTopics(); err != nil {
+		return err
+	}
 	end := l.end.Load().seq
 	err := l.doom(&selector{topics: []string{topic}}, 0, func(d *doomed) (remove, more bool) {
 		more = d.seq <= end && ctx.Err() == nil
