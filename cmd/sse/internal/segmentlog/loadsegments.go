@@ -89,6 +89,10 @@ func (l *loader) choose() []choice {
 // loseSegment notes that a segment is missing or cannot be read at all.
 func (l *loader) loseSegment(c choice) {
 	if c.known == nil {
+		if l.isIncomplete(c.name) {
+			l.obsolete = append(l.obsolete, c.name)
+			return
+		}
 		l.report(c.name, 0, "it is not a file of this log")
 		return
 	}
@@ -103,6 +107,17 @@ func (l *loader) loseSegment(c choice) {
 	l.losses.addForAll(lossMark{place{seq: last}, l.now().UnixNano()})
 	l.changed = true
 	l.report(c.name, 0, "the file is missing or cannot be read")
+}
+
+// isIncomplete reports whether a crash has interrupted createSegment.
+func (l *loader) isIncomplete(name string) bool {
+	file, err := l.files.fs.Open(l.files.path(name))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	size, err := file.Size()
+	return err == nil && size <= headerSize
 }
 
 // scan reads a segment that has no footer.

@@ -150,12 +150,26 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 	return l
 }
 
-// makeDir creates the directory, so that it is there after a crash.
+// makeDir creates the directory, and the missing ones above it, so that they are there
+// after a crash.
 func (l *Log) makeDir() error {
-	if err := l.files.fs.MkdirAll(l.dir); err != nil {
+	fsys := l.files.fs
+	parents := []string{filepath.Dir(l.dir)}
+	for dir := parents[0]; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := fsys.List(dir); !isMissing(err) {
+			break
+		}
+		parents = append(parents, filepath.Dir(dir))
+	}
+	if err := fsys.MkdirAll(l.dir); err != nil {
 		return err
 	}
-	return l.files.fs.SyncDir(filepath.Dir(l.dir))
+	for _, dir := range parents {
+		if err := fsys.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list returns the segments. The slice must not be changed.
