@@ -1,6 +1,7 @@
 package segmentlog_test
 
 import (
+	"path/filepath"
 	"context"
 	"errors"
 	"fmt"
@@ -133,6 +134,7 @@ type crashing struct {
 	said damageLog
 
 	epoch uint64
+	trace []string
 
 	mu    sync.Mutex // guards the following
 	rng   *rand.Rand // of the crash
@@ -159,9 +161,11 @@ func (c *crashing) plan(how string, calls int) {
 }
 
 // hook is called before each mutating call.
-func (c *crashing) hook(int, string, string) {
+func (c *crashing) hook(_ int, op string, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.trace = append(c.trace, op+" "+filepath.Base(name))
+	if c.left == 1 { c.trace = append(c.trace, "----" + c.how) }
 	if c.left > 0 {
 		if c.left--; c.left == 0 {
 			c.crashLocked()
@@ -240,6 +244,7 @@ func (c *crashing) reopen(ctx context.Context) error {
 		return c.restart(ctx)
 	}
 	if said := c.said.take(); len(said) > 0 {
+		for i, p := range c.trace { fmt.Println(i, p) }
 		return fmt.Errorf("the log reports damage: %s", said[0])
 	}
 	return c.verify(ctx)

@@ -16,6 +16,7 @@ type crashModel struct {
 	requests []crashRequest
 	rules    []segmentlog.Retention
 	now      time.Time
+	settled  int // requests that were there when the log was opened
 }
 
 // crashRequest is a call of Append. The data of entry i of request n begins with "n.i ".
@@ -23,7 +24,7 @@ type crashRequest struct {
 	entries []sse.Entry // without positions; at most 64
 	state   requestState
 	at      []sse.Position // of a stored request; Check is zero if it is unknown
-	doomed  uint64         // entries that a Delete may have removed, as bits
+	doomed  uint64         // entries that may be missing, as bits
 	gone    uint64         // entries that must not be there again, as bits
 
 	key    string // empty: none
@@ -158,7 +159,8 @@ func (m *crashModel) mayMiss(n, i int) bool {
 	return true
 }
 
-// exceeded reports whether a rule can have removed an entry of a topic.
+// exceeded reports whether a rule can have removed an entry of a topic. A new request
+// that was pending may have been stored, and removed by the same rule.
 func (m *crashModel) exceeded(rule *segmentlog.Retention, e *sse.Entry, seq uint64, topic string) bool {
 	if rule.Age > 0 && m.now.Sub(e.Time) > rule.Age {
 		return true
@@ -168,7 +170,8 @@ func (m *crashModel) exceeded(rule *segmentlog.Retention, e *sse.Entry, seq uint
 		r := &m.requests[n]
 		for i := range r.entries {
 			other := &r.entries[i]
-			isNewer := r.state == pending || r.state == stored && r.at[i].Seq > seq
+			isNewer := r.state == stored && r.at[i].Seq > seq ||
+				r.state != stored && n >= m.settled
 			if isNewer && (topic == "" || slices.Contains(other.Topics, topic)) {
 				newer++
 				bytes += size(other)

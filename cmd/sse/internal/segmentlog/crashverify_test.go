@@ -49,10 +49,12 @@ func (c *crashing) verify(ctx context.Context) error {
 		if !c.model.mayMiss(n, i) {
 			return fmt.Errorf("%d.%d at %d is missing, although no rule removes it", n, i, seq)
 		}
+		r.doomed |= 1 << i
 		return nil
 	}); err != nil {
 		return err
 	}
+	c.model.settled = len(c.model.requests)
 	return errors.Join(c.verifyPlaces(ctx, all.Entries), c.verifyKeys(ctx))
 }
 

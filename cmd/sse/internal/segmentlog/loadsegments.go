@@ -31,7 +31,11 @@ func (l *loader) loadSegments() error {
 			copy(removed, c.known.removed)
 			s.removed.Store(&removed)
 		}
-		if stop := l.checkOrder(s); stop {
+		if c.known == nil && l.isLeftover(s) {
+			l.obsolete = append(l.obsolete, c.name)
+			continue
+		}
+		if stop := c.known == nil && l.checkOrder(s); stop {
 			for _, later := range chosen[i:] {
 				l.obsolete = append(l.obsolete, later.name)
 			}
@@ -73,7 +77,8 @@ func (l *loader) choose() []choice {
 		}
 	}
 	for _, base := range slices.Sorted(maps.Keys(files)) {
-		if name := segmentName(base, files[base]); base >= next && !used[name] {
+		name := segmentName(base, files[base])
+		if base >= next && !used[name] && l.hasGroups(name) {
 			chosen = append(chosen, choice{name: name, base: base})
 			used[name] = true
 		}
@@ -86,13 +91,22 @@ func (l *loader) choose() []choice {
 	return chosen
 }
 
+// hasGroups reports whether a file can have more than the header of a segment. A file
+// that the state does not name has less if a crash or an error has interrupted
+// createTail.
+func (l *loader) hasGroups(name string) bool {
+	file, err := l.files.fs.Open(l.files.path(name))
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	size, err := file.Size()
+	return err != nil || size > headerSize
+}
+
 // loseSegment notes that a segment is missing or cannot be read at all.
 func (l *loader) loseSegment(c choice) {
 	if c.known == nil {
-		if l.isIncomplete(c.name) {
-			l.obsolete = append(l.obsolete, c.name)
-			return
-		}
 		l.report(c.name, 0, "it is not a file of this log")
 		return
 	}
@@ -107,17 +121,6 @@ func (l *loader) loseSegment(c choice) {
 	l.losses.addForAll(lossMark{place{seq: last}, l.now().UnixNano()})
 	l.changed = true
 	l.report(c.name, 0, "the file is missing or cannot be read")
-}
-
-// isIncomplete reports whether a crash has interrupted createSegment.
-func (l *loader) isIncomplete(name string) bool {
-	file, err := l.files.fs.Open(l.files.path(name))
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	size, err := file.Size()
-	return err == nil && size <= headerSize
 }
 
 // scan reads a segment that has no footer.
@@ -164,15 +167,22 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	return nil
 }
 
-// checkOrder reports whether the log ends before a segment. In a copy that was made
-// while the log was written to, the end of a segment may be missing although there is a
-// later one.
+// isLeftover reports whether another segment has the numbers of a segment: the log could
+// not remove the segment.
+func (l *loader) isLeftover(s *segment) bool {
+	n := len(l.found)
+	return n > 0 && s.base <= l.found[n-1].last
+}
+
+// checkOrder reports whether the log ends before a segment that the state does not name.
+// In a copy that was made while the log was written to, the end of a segment may be
+// missing although there is a later one.
 func (l *loader) checkOrder(s *segment) (stop bool) {
 	if len(l.found) == 0 {
 		return false
 	}
 	before := l.found[len(l.found)-1]
-	if before.last+1 >= s.base || !l.isAfterState(s.base) && l.known != nil {
+	if before.last+1 >= s.base {
 		return false
 	}
 	if l.isCopy {
@@ -218,10 +228,11 @@ func (l *loader) adopt() error {
 			l.sweeps = maps.Clone(l.known.sweeps)
 		}
 	}
-	for _, name := range l.obsolete {
-		if err := l.files.remove(name); err != nil {
-			return err
-		}
+	if err := l.settle(); err != nil {
+		return err
+	}
+	if err := l.removeObsolete(); err != nil {
+		return err
 	}
 	for _, s := range l.found {
 		if err := l.recount(s); err != nil {
@@ -235,6 +246,36 @@ func (l *loader) adopt() error {
 	}
 	l.setSegments(l.found)
 	return nil
+}
+
+// settle makes stable what a process that was killed has written and not synced.
+func (l *loader) settle() error {
+	for _, s := range l.found {
+		if !l.isAfterState(s.base) {
+			continue
+		}
+		file, err := l.files.fs.OpenReadWrite(l.files.path(s.name))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(file.Sync(), file.Close()); err != nil {
+			return err
+		}
+	}
+	return l.files.fs.SyncDir(l.dir)
+}
+
+// removeObsolete removes segments, so that they are not there again after a crash.
+func (l *loader) removeObsolete() error {
+	if len(l.obsolete) == 0 {
+		return nil
+	}
+	for _, name := range l.obsolete {
+		if err := l.files.remove(name); err != nil {
+			return err
+		}
+	}
+	return l.files.fs.SyncDir(l.dir)
 }
 
 // recount counts the entries of a segment that are not removed.
