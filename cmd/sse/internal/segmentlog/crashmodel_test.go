@@ -16,7 +16,8 @@ type crashModel struct {
 	requests []crashRequest
 	rules    []segmentlog.Retention
 	now      time.Time
-	settled  int // requests that were there when the log was opened
+	opened   int // requests that were there when the log was opened
+	settled  int // requests that were there when the log was opened before
 }
 
 // crashRequest is a call of Append. The data of entry i of request n begins with "n.i ".
@@ -159,8 +160,8 @@ func (m *crashModel) mayMiss(n, i int) bool {
 	return true
 }
 
-// exceeded reports whether a rule can have removed an entry of a topic. A new request
-// that was pending may have been stored, and removed by the same rule.
+// exceeded reports whether a rule can have removed an entry of a topic. A request that was
+// pending, and is missing, may have been stored and removed by the same rule.
 func (m *crashModel) exceeded(rule *segmentlog.Retention, e *sse.Entry, seq uint64, topic string) bool {
 	if rule.Age > 0 && m.now.Sub(e.Time) > rule.Age {
 		return true

@@ -54,7 +54,7 @@ func (c *crashing) verify(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	c.model.settled = len(c.model.requests)
+	c.model.settled, c.model.opened = c.model.opened, len(c.model.requests)
 	return errors.Join(c.verifyPlaces(ctx, all.Entries), c.verifyKeys(ctx))
 }
 
