@@ -195,7 +195,7 @@ func (l *Log) write(buf []byte) error {
 	if l.tail.end+int64(len(buf)) > maxFile {
 		return errors.New("the last file is full, and a new file cannot be created")
 	}
-	err := l.tail.append(buf, l.noSync)
+	err := l.tail.append(buf, l.flaws.noSync)
 	if lost := l.checkPresence(l.tail.name); lost != nil {
 		return lost
 	}

@@ -1,12 +1,12 @@
 package segmentlog_test
 
 import (
-	"path/filepath"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 
 	"slices"
 	"strings"
@@ -165,7 +165,9 @@ func (c *crashing) hook(_ int, op string, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.trace = append(c.trace, op+" "+filepath.Base(name))
-	if c.left == 1 { c.trace = append(c.trace, "----" + c.how) }
+	if c.left == 1 {
+		c.trace = append(c.trace, "----"+c.how)
+	}
 	if c.left > 0 {
 		if c.left--; c.left == 0 {
 			c.crashLocked()
@@ -244,7 +246,9 @@ func (c *crashing) reopen(ctx context.Context) error {
 		return c.restart(ctx)
 	}
 	if said := c.said.take(); len(said) > 0 {
-		for i, p := range c.trace { fmt.Println(i, p) }
+		for i, p := range c.trace {
+			fmt.Println(i, p)
+		}
 		return fmt.Errorf("the log reports damage: %s", said[0])
 	}
 	return c.verify(ctx)

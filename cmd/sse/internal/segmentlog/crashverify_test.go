@@ -9,6 +9,7 @@ import (
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 	"github.com/sse-go/sse/internal/testrand"
 	"os"
 )
@@ -136,7 +137,7 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 			})
 		}
 		if err != nil || !slices.EqualFunc(page.Entries, want, sameEntry) {
-			return fmt.Errorf("the last entries of %v: %d, %w; want %d", sel, len(page.Entries),
+			return fmt.Errorf("the last entries of %v: %d, %v; want %d", sel, len(page.Entries),
 				err, len(want))
 		}
 	}
@@ -181,5 +182,33 @@ func TestCrashes(t *testing.T) {
 		less := script.shrink(t, segmentlog.Open)
 		t.Fatalf("seed %d: %v\nof %d steps, these are needed: %v: %v", seed, err,
 			len(script.steps), less, less.run(t, segmentlog.Open))
+	}
+}
+
+// noSyncDir is a file system on which the names of files are not synced.
+type noSyncDir struct{ vfs.FS }
+
+func (noSyncDir) SyncDir(string) error { return nil }
+
+// TestCrashesFindFlaws shows that TestCrashes fails if the log is wrong.
+func TestCrashesFindFlaws(t *testing.T) {
+	for name, open := range map[string]opener{
+		"appends do not sync":      segmentlog.OpenWithoutSync,
+		"a torn group is accepted": segmentlog.OpenWithoutSums,
+		"directories are not synced": func(dir string, o *segmentlog.Options) (*segmentlog.Log, error) {
+			flawed := *o
+			flawed.FS = noSyncDir{o.FS}
+			return segmentlog.Open(dir, &flawed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(100) {
+				if err := newCrashScript(seed).run(t, open); err != nil {
+					t.Logf("seed %d: %v", seed, err)
+					return
+				}
+			}
+			t.Error("no run fails")
+		})
 	}
 }

@@ -138,7 +138,7 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	if !isLast {
 		acked = 1<<64 - 1
 	}
-	found, err := scanSegment(file, &s.header, size, acked)
+	found, err := scanSegment(file, &s.header, size, acked, l.flaws)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type scanner struct {
 	scanned
 	header *header
 	acked  uint64 // entries up to this number were acknowledged
+	flaws  flaws
 	p      []byte // the file
 	head   head
 }
@@ -35,12 +36,12 @@ type scanner struct {
 // scanSegment reads all groups in the first end bytes of a segment's file. Because of a
 // crash, the last group may be incomplete or damaged. It is left out, as if it had not
 // been written, unless it was acknowledged. Everything else that is damaged is in lost.
-func scanSegment(file vfs.File, h *header, end int64, acked uint64) (*scanned, error) {
+func scanSegment(file vfs.File, h *header, end int64, acked uint64, has flaws) (*scanned, error) {
 	p := make([]byte, end)
 	if err := readFull(file, p, 0); err != nil {
 		return nil, err
 	}
-	s := &scanner{header: h, acked: acked, p: p}
+	s := &scanner{header: h, acked: acked, flaws: has, p: p}
 	s.index = newMemIndex(h.base, h.newest, h.sparse)
 	s.index.lastSum = h.sum
 	s.end = min(headerSize, end)
@@ -123,7 +124,7 @@ func (s *scanner) frames(g *groupHeader, off, end int64) (frames []frame, damage
 	for off < end {
 		payload, sum, ok := checkFrame(s.p[off:end])
 		switch {
-		case ok && len(payload) > 0:
+		case (ok || s.flaws.noSums) && len(payload) > 0:
 			frames = append(frames, frame{off, payload, sum})
 			if payload[0] == entryFrame {
 				entries++
