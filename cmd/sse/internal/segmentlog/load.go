@@ -135,7 +135,7 @@ func (l *loader) begin() error {
 	}
 	l.opened = l.end.Load().seq
 	l.mark.set(marked{epoch: l.epoch, acked: l.opened})
-	if l.changed {
+	if l.changed || !l.mark.was.closed { // the state may vanish in a crash
 		return l.writeState()
 	}
 	return nil
@@ -181,6 +181,7 @@ func (l *loader) openKey() error {
 	}
 	switch {
 	case l.isNew:
+		s.lost = "is of another log" // or its name was not synced
 	case l.newEpoch:
 		s.lost, l.lost = "is replaced", cmp.Or(l.lost, "it was asked for")
 	case s.lost == "" && s.fingerprint() != l.keyed:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // loadSegments finds the segments of the log and the end of the log.
@@ -84,16 +85,16 @@ func (l *loader) choose() []choice {
 		}
 	}
 	for _, name := range l.names {
-		if _, _, ok := parseSegmentName(name); ok && !used[name] {
+		_, _, ok := parseSegmentName(name)
+		if ok && !used[name] || strings.HasSuffix(name, draftSuffix) {
 			l.obsolete = append(l.obsolete, name)
 		}
 	}
 	return chosen
 }
 
-// hasGroups reports whether a file can have more than the header of a segment. A file
-// that the state does not name has less if a crash or an error has interrupted
-// createTail.
+// hasGroups reports whether a file can have more than the header of a segment. If the
+// state does not name the file, the log could not go on after createTail.
 func (l *loader) hasGroups(name string) bool {
 	file, err := l.files.fs.Open(l.files.path(name))
 	if err != nil {
