@@ -17,8 +17,8 @@ import (
 
 // faultScript is a run in which the log seals, rewrites and removes segments.
 var faultScript = []string{
-	"append", "append", "keyed", "keyed", "keyed", "keyed", "keyed", "trim", "append",
-	"keyed", "delete", "append", "keyed", "keyed", "keyed", "append", "trim", "close",
+	"keyed", "keyed", "keyed", "append", "keyed", "keyed", "keyed", "trim", "append",
+	"keyed", "delete", "append", "keyed", "keyed", "keyed", "append", "trim", "verify", "close",
 	"append", "keyed", "append",
 }
 
