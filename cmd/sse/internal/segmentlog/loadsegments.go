@@ -22,15 +22,16 @@ func (l *loader) loadSegments() error {
 			l.loseSegment(c)
 			continue
 		}
+		if n := len(l.found); n > 0 {
+			s.newest = max(s.newest, l.found[n-1].time) // its header may be damaged
+		}
 		if s.idx.Load() == nil {
 			if err := l.scan(s, c.known, i == len(chosen)-1); err != nil {
 				return err
 			}
 		}
-		if c.known != nil && c.known.removed != nil {
-			removed := newBitset(max(s.index().len(), len(c.known.removed)*64))
-			copy(removed, c.known.removed)
-			s.removed.Store(&removed)
+		if c.known != nil {
+			s.setRemoved(c.known.removed)
 		}
 		if c.known == nil && l.isLeftover(s) {
 			l.obsolete = append(l.obsolete, c.name)
@@ -146,10 +147,8 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	s.setIndex(found.index)
 	s.last, s.time, s.end = found.index.last, found.index.newest, found.end
 	l.scans[s] = found
+	l.lose(s, found)
 	for _, lost := range found.lost {
-		l.losses.addForAll(lossMark{place{seq: lost.to}, found.index.newest})
-		l.report(s.name, lost.off,
-			fmt.Sprintf("the events %d to %d are damaged", lost.from, lost.to))
 		for seq := lost.from; !s.sparse && seq <= lost.to; seq++ {
 			s.remove(int(seq-s.base), 0)
 		}
@@ -158,6 +157,7 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	if isLast && (known == nil || known.last == 0) {
 		return nil
 	}
+	l.report(s.name, s.end, "its index is missing or damaged, and is in memory now")
 	if known != nil && known.last > s.last {
 		l.losses.addForAll(lossMark{place{seq: known.last}, s.time})
 		l.report(s.name, s.end,
@@ -202,6 +202,7 @@ func (l *loader) findEnd() error {
 	if n := len(l.found); n > 0 {
 		last := l.found[n-1]
 		end = place{last.last, 0}
+		l.last = last.name
 		switch idx := last.index().(type) {
 		case *memIndex:
 			end.sum = idx.lastSum
@@ -209,6 +210,7 @@ func (l *loader) findEnd() error {
 			end.sum = uint32(idx.lastSum)
 		}
 	}
+	l.stored = end.seq
 	l.end.Store(&end)
 	return nil
 }
@@ -315,8 +317,12 @@ func (l *loader) recount(s *segment) error {
 func (l *loader) openTail() error {
 	if n := len(l.found); n > 0 {
 		last := l.found[n-1]
-		if scan := l.scans[last]; scan != nil && scan.end >= headerSize {
+		scan := l.scans[last]
+		if scan != nil && scan.end >= headerSize && !last.sparse && last.last == scan.index.last {
 			return l.continueTail(last, scan)
+		}
+		if last.index().len() == 0 {
+			l.found = l.found[:n-1] // only its header is missing
 		}
 	}
 	end := l.end.Load()

@@ -17,7 +17,8 @@ type scanned struct {
 }
 
 // lostRange are the numbers of entries that are damaged. The index of a segment that is
-// not sparse has them as well, with a zero loc.
+// not sparse has them as well, with a zero loc. The index of a sparse segment ends before
+// the damage. If from is higher than to, only a key is damaged.
 type lostRange struct {
 	from, to uint64
 	off      int64 // where the damage is in the file
@@ -83,8 +84,8 @@ func (s *scanner) findGroup(off int64) (int64, bool) {
 // group reads the next group, and reports whether there was one.
 func (s *scanner) group() bool {
 	off, ok := s.findGroup(s.end)
-	if !ok {
-		return false
+	if !ok || s.header.sparse && len(s.lost) > 0 {
+		return false // without the damaged entries, the ordinals would be wrong
 	}
 	g, _ := s.groupAt(off)
 	end := off + groupSize + int64(g.size)
@@ -99,6 +100,9 @@ func (s *scanner) group() bool {
 		s.lose(g.first-1, s.end)
 	}
 	for i := range frames {
+		if s.header.sparse && damage >= 0 && frames[i].off > damage {
+			break
+		}
 		if !s.add(&frames[i]) && damage < 0 {
 			damage = frames[i].off
 		}
@@ -170,9 +174,6 @@ func (s *scanner) lose(to uint64, off int64) {
 	from := s.next()
 	if s.header.sparse {
 		s.lost = append(s.lost, lostRange{min(from, to), to, off})
-		return
-	}
-	if from > to {
 		return
 	}
 	s.lost = append(s.lost, lostRange{from, to, off})

@@ -96,6 +96,15 @@ func (s *segment) remove(i int, cost uint64) bool {
 	return true
 }
 
+// setRemoved adds the removed entries that the state names. Numbers of entries that are
+// lost may be used again, in a new epoch.
+func (s *segment) setRemoved(known bitset) {
+	n := s.index().len()
+	for i := known.next(0); i >= 0 && i < n; i = known.next(i + 1) {
+		s.remove(i, 0) // recount counts the live entries
+	}
+}
+
 // newMarker returns a random marker.
 func newMarker() uint64 {
 	var random [8]byte
