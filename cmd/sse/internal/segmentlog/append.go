@@ -75,7 +75,7 @@ func (l *Log) appendOnce(ctx context.Context, r *sse.AppendRequest) (sse.AppendR
 	if err := l.enter(); err != nil {
 		return sse.AppendResult{}, err
 	}
-	record, err := l.keys.find(hash)
+	record, err := l.keys.find(hash, l.reportKeys)
 	l.exit()
 	if err != nil {
 		return sse.AppendResult{}, fmt.Errorf("sse: the idempotency key %q: %w", r.Key, err)

@@ -89,7 +89,11 @@ func (b *blocks) block(i, last int64) ([]byte, error) {
 	n := min(last-i+1, ahead)
 	size := min(blocksSize(b.size)-i*blockSize, n*blockSize)
 	p := make([]byte, size)
-	if err := b.files.readAt(b.name, p, b.off+i*blockSize); err != nil {
+	err := b.files.readAt(b.name, p, b.off+i*blockSize)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("%w: %s is too short", errIndex, b.name)
+	}
+	if err != nil {
 		return nil, err
 	}
 	var first []byte

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 )
 
 const (
@@ -185,7 +186,7 @@ func (l *Log) write(buf []byte) error {
 	if l.tail.end+int64(len(buf)) > maxFile {
 		return errors.New("the last file is full, and a new file cannot be created")
 	}
-	err := l.tail.append(buf, l.noSync)
+	err := l.tail.append(buf, l.flaws.noSync)
 	if lost := l.checkPresence(l.tail.name); lost != nil {
 		return lost
 	}
@@ -307,12 +308,13 @@ func (l *Log) sealKeys() (*keyFile, error) {
 func (l *Log) createTail(base uint64, newest int64, sum uint32) (*tail, error) {
 	s := &segment{name: segmentName(base, 0)}
 	s.header = header{marker: newMarker(), log: l.id, base: base, newest: newest, sum: sum}
-	file, err := createSegment(l.files.fs, l.files.path(s.name), &s.header)
-	if err != nil {
-		return nil, err
+	var file vfs.File
+	err := l.files.replace(s.name, s.header.encode())
+	if err == nil {
+		file, err = l.files.fs.OpenReadWrite(l.files.path(s.name))
 	}
-	if err := l.files.fs.SyncDir(l.dir); err != nil {
-		return nil, errors.Join(err, file.Close(), l.files.remove(s.name))
+	if err != nil {
+		return nil, errors.Join(err, l.files.remove(s.name))
 	}
 	s.setIndex(newMemIndex(base, newest, false))
 	return &tail{segment: s, file: file, end: headerSize}, nil

@@ -2,6 +2,7 @@ package segmentlog
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -15,13 +16,14 @@ type damage struct {
 type damagedEntry struct {
 	segment *segment
 	ordinal int
+	cost    uint64
 }
 
 // loseEntry notes that an entry cannot be read. From now on, it counts as removed.
 func (l *Log) loseEntry(s *segment, i int, seq uint64, place loc) {
 	l.losses.addForAll(lossMark{placeOf(seq), s.newestTime()})
 	l.damage.mu.Lock()
-	l.damage.entries = append(l.damage.entries, damagedEntry{s, i})
+	l.damage.entries = append(l.damage.entries, damagedEntry{s, i, costOf(place)})
 	l.damage.mu.Unlock()
 	l.report(s.name, int64(place.off), "an event cannot be read")
 	l.lookSoon()
@@ -48,13 +50,9 @@ func (l *Log) removeDamaged() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range entries {
-		place, err := e.segment.index().loc(e.ordinal)
-		if err != nil {
-			return err
-		}
-		if e.segment.remove(e.ordinal, costOf(place)) {
+		if e.segment.remove(e.ordinal, e.cost) {
 			l.live.entries--
-			l.live.bytes -= costOf(place)
+			l.live.bytes -= e.cost
 			l.changedState = true
 		}
 	}
@@ -73,13 +71,31 @@ func (l *Log) rebuild(s *segment, cause error) error {
 		return err
 	}
 	defer l.files.release(file)
-	found, err := scanSegment(file, &s.header, s.end, ^uint64(0))
+	found, err := scanSegment(file, &s.header, s.end, ^uint64(0), l.flaws)
 	if err != nil {
 		return err
 	}
+	l.report(s.name, s.end, "its index is damaged, and is in memory now: "+cause.Error())
+	l.lose(s, found)
 	s.setIndex(found.index)
-	l.report(s.name, s.end, "its index is damaged and is in memory now: "+cause.Error())
 	return nil
+}
+
+// lose notes what of a segment is damaged.
+func (l *Log) lose(s *segment, found *scanned) {
+	for _, lost := range found.lost {
+		if lost.from > lost.to {
+			l.report(s.name, lost.off, "an idempotency key is damaged: a request that is "+
+				"repeated with it is published again")
+			continue
+		}
+		to := lost.to
+		if s.sparse {
+			to = max(to, s.last) // the rest of the segment is lost
+		}
+		l.losses.addForAll(lossMark{place{seq: to}, max(s.time, found.index.newest)})
+		l.report(s.name, lost.off, fmt.Sprintf("the events %d to %d are damaged", lost.from, to))
+	}
 }
 
 // withIndex calls f with the index of a segment. If the index is damaged, withIndex

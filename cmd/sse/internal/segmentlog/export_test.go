@@ -12,11 +12,20 @@ import (
 
 // OpenWithoutSync opens a log that acknowledges entries that may be lost.
 func OpenWithoutSync(dir string, opts *Options) (*Log, error) {
+	return openFlawed(dir, opts, flaws{noSync: true})
+}
+
+// OpenWithoutSums opens a log that accepts a group that a crash has damaged.
+func OpenWithoutSums(dir string, opts *Options) (*Log, error) {
+	return openFlawed(dir, opts, flaws{noSums: true})
+}
+
+func openFlawed(dir string, opts *Options, has flaws) (*Log, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, o, true)
+	return open(dir, o, has)
 }
 
 // Rebuild makes a closed log one that has only these entries, in the same epoch, as if
@@ -107,7 +116,7 @@ func (l *Log) Remembered() (int, error) {
 	}
 	n := 0
 	for hash := range hashes {
-		record, err := l.keys.find(hash)
+		record, err := l.keys.find(hash, func(string, error) {})
 		if err != nil {
 			return 0, err
 		}

@@ -127,12 +127,27 @@ func (f *files) close() {
 // write writes a file as a whole, so that after a crash either all of it is there, or
 // what was there before. It does not sync the directory.
 func (f *files) write(name string, p []byte) error {
-	draft := f.path(name + ".new")
-	file, err := f.fs.Create(draft)
+	file, err := f.draft(name)
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteAt(p, 0)
+	return f.publish(name, file, err)
+}
+
+// A file that is written as a whole is a draft until it is complete.
+const draftSuffix = ".new"
+
+// draft creates a draft. Call publish when it is complete.
+func (f *files) draft(name string) (vfs.File, error) {
+	return f.fs.Create(f.path(name + draftSuffix))
+}
+
+// publish syncs and closes a draft, and gives it its name. It removes the draft if err,
+// the error of the writes, is not nil. The name is a new one even if it was there before,
+// and its sync had failed: so the next sync counts.
+func (f *files) publish(name string, file vfs.File, err error) error {
+	draft := f.path(name + draftSuffix)
 	if err == nil {
 		err = file.Sync()
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,14 +159,21 @@ func (k *keys) release(hash keyHash) {
 	delete(k.busy, hash)
 }
 
-// find returns the record of a key that is remembered, or nil.
-func (k *keys) find(hash keyHash) (*keyRecord, error) {
+// find returns the record of a key that is remembered, or nil. It calls damaged with a
+// file that is damaged, and forgets the keys of the file.
+func (k *keys) find(hash keyHash, damaged func(name string, err error)) (*keyRecord, error) {
 	k.mu.Lock()
 	record, files := k.tail[hash], k.files
 	k.mu.Unlock()
 	for i := len(files) - 1; i >= 0 && record == nil; i-- {
 		var err error
-		if record, err = files[i].find(hash); err != nil {
+		record, err = files[i].find(hash)
+		if errors.Is(err, errIndex) {
+			damaged(files[i].name, err)
+			k.forget(files[i])
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -172,6 +181,15 @@ func (k *keys) find(hash keyHash) (*keyRecord, error) {
 		return nil, nil
 	}
 	return record, nil
+}
+
+// forget forgets the keys of a file.
+func (k *keys) forget(file *keyFile) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if i := slices.Index(k.files, file); i >= 0 {
+		k.files = slices.Concat(k.files[:i], k.files[i+1:])
+	}
 }
 
 // forgotten reports whether a key is too old, or its owner has enough newer ones.

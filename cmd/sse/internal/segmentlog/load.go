@@ -62,6 +62,9 @@ type loader struct {
 	lost     string // why the log begins a new epoch
 	changed  bool   // the state has to be written
 	found    []*segment
+	last     string                // name of the last segment that was found
+	lastEnd  int64                 // where its groups end
+	stored   uint64                // number of the newest entry that was found
 	scans    map[*segment]*scanned // of the segments that have no footer
 	obsolete []string              // names of segments that do not belong to the log any more
 }
@@ -123,6 +126,9 @@ func (l *loader) marks() (err error) {
 
 // begin begins the epoch, or continues it.
 func (l *loader) begin() error {
+	if err := l.findSum(); err != nil {
+		return err
+	}
 	if l.lost == "" && !l.isNew {
 		l.lost = l.lostLife()
 	}
@@ -135,7 +141,7 @@ func (l *loader) begin() error {
 	}
 	l.opened = l.end.Load().seq
 	l.mark.set(marked{epoch: l.epoch, acked: l.opened})
-	if l.changed {
+	if l.changed || !l.mark.was.closed { // the state may vanish in a crash
 		return l.writeState()
 	}
 	return nil
@@ -143,7 +149,7 @@ func (l *loader) begin() error {
 
 // lostLife returns the reason why the log must begin a new epoch, or an empty string.
 func (l *loader) lostLife() string {
-	end := l.end.Load().seq
+	end := l.stored
 	switch {
 	case l.life.epoch == 0:
 		return "the file with its epoch is missing or damaged"
@@ -152,9 +158,25 @@ func (l *loader) lostLife() string {
 	case l.isCopy:
 		return "it is a copy, such as a restored backup"
 	case l.mark.was.epoch == l.epoch && l.mark.was.acked > end:
+		l.report(cmp.Or(l.last, l.tail.name), l.lastEnd, fmt.Sprintf("the events %d to %d are "+
+			"missing at its end", end+1, l.mark.was.acked))
 		return fmt.Sprintf("it ends at number %d, but %d was acknowledged", end, l.mark.was.acked)
 	}
 	return ""
+}
+
+// findSum finds the sum of the newest entry, if the header that should have it is damaged.
+func (l *loader) findSum() error {
+	end := *l.end.Load()
+	if end.sum != 0 || end.seq == 0 {
+		return nil
+	}
+	f := seeker{Log: l.Log}
+	defer f.frames.close()
+	sum, _, err := f.sumAt(end.seq)
+	end.sum = sum
+	l.end.Store(&end)
+	return err
 }
 
 // say logs what was found.
@@ -181,6 +203,7 @@ func (l *loader) openKey() error {
 	}
 	switch {
 	case l.isNew:
+		s.lost = "is of another log" // or its name was not synced
 	case l.newEpoch:
 		s.lost, l.lost = "is replaced", cmp.Or(l.lost, "it was asked for")
 	case s.lost == "" && s.fingerprint() != l.keyed:
@@ -228,8 +251,7 @@ func (l *loader) loadKeys() error {
 	for name := range names {
 		file, err := l.openKeyFile(name)
 		if isMissing(err) || errors.Is(err, errIndex) {
-			l.logger.Error("sse: idempotency keys are lost: a request that is repeated with one "+
-				"of them is published again", "file", l.files.path(name), "err", err)
+			l.reportKeys(name, err)
 			l.changed = true
 			continue
 		}
@@ -240,6 +262,12 @@ func (l *loader) loadKeys() error {
 	}
 	slices.SortFunc(l.keys.files, func(a, b *keyFile) int { return cmp.Compare(a.name, b.name) })
 	return nil
+}
+
+// reportKeys logs that the keys of a file are lost.
+func (l *Log) reportKeys(name string, err error) {
+	l.logger.Error("sse: idempotency keys are lost: a request that is repeated with one of "+
+		"them is published again", "file", l.files.path(name), "err", err)
 }
 
 // isAfterState reports whether a segment may have been sealed after the state was

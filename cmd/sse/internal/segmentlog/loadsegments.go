@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // loadSegments finds the segments of the log and the end of the log.
@@ -21,15 +22,20 @@ func (l *loader) loadSegments() error {
 			l.loseSegment(c)
 			continue
 		}
+		if n := len(l.found); n > 0 {
+			s.newest = max(s.newest, l.found[n-1].time) // its header may be damaged
+		}
 		if s.idx.Load() == nil {
 			if err := l.scan(s, c.known, i == len(chosen)-1); err != nil {
 				return err
 			}
 		}
-		if c.known != nil && c.known.removed != nil {
-			removed := newBitset(max(s.index().len(), len(c.known.removed)*64))
-			copy(removed, c.known.removed)
-			s.removed.Store(&removed)
+		if c.known != nil {
+			s.setRemoved(c.known.removed)
+		}
+		if c.known == nil && l.isLeftover(s) {
+			l.obsolete = append(l.obsolete, c.name)
+			continue
 		}
 		if stop := c.known == nil && l.checkOrder(s); stop {
 			for _, later := range chosen[i:] {
@@ -73,17 +79,31 @@ func (l *loader) choose() []choice {
 		}
 	}
 	for _, base := range slices.Sorted(maps.Keys(files)) {
-		if name := segmentName(base, files[base]); base >= next && !used[name] {
+		name := segmentName(base, files[base])
+		if base >= next && !used[name] && l.hasGroups(name) {
 			chosen = append(chosen, choice{name: name, base: base})
 			used[name] = true
 		}
 	}
 	for _, name := range l.names {
-		if _, _, ok := parseSegmentName(name); ok && !used[name] {
+		_, _, ok := parseSegmentName(name)
+		if ok && !used[name] || strings.HasSuffix(name, draftSuffix) {
 			l.obsolete = append(l.obsolete, name)
 		}
 	}
 	return chosen
+}
+
+// hasGroups reports whether a file can have more than the header of a segment. If the
+// state does not name the file, the log could not go on after createTail.
+func (l *loader) hasGroups(name string) bool {
+	file, err := l.files.fs.Open(l.files.path(name))
+	if err != nil {
+		return true
+	}
+	defer file.Close()
+	size, err := file.Size()
+	return err != nil || size > headerSize
 }
 
 // loseSegment notes that a segment is missing or cannot be read at all.
@@ -117,17 +137,15 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	if !isLast {
 		acked = 1<<64 - 1
 	}
-	found, err := scanSegment(file, &s.header, size, acked)
+	found, err := scanSegment(file, &s.header, size, acked, l.flaws)
 	if err != nil {
 		return err
 	}
 	s.setIndex(found.index)
 	s.last, s.time, s.end = found.index.last, found.index.newest, found.end
 	l.scans[s] = found
+	l.lose(s, found)
 	for _, lost := range found.lost {
-		l.losses.addForAll(lossMark{place{seq: lost.to}, found.index.newest})
-		l.report(s.name, lost.off,
-			fmt.Sprintf("the events %d to %d are damaged", lost.from, lost.to))
 		for seq := lost.from; !s.sparse && seq <= lost.to; seq++ {
 			s.remove(int(seq-s.base), 0)
 		}
@@ -136,6 +154,7 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	if isLast && (known == nil || known.last == 0) {
 		return nil
 	}
+	l.report(s.name, s.end, "its index is missing or damaged, and is in memory now")
 	if known != nil && known.last > s.last {
 		l.losses.addForAll(lossMark{place{seq: known.last}, s.time})
 		l.report(s.name, s.end,
@@ -144,6 +163,13 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	}
 	l.changed = true
 	return nil
+}
+
+// isLeftover reports whether another segment has the numbers of a segment: the log could
+// not remove the segment.
+func (l *loader) isLeftover(s *segment) bool {
+	n := len(l.found)
+	return n > 0 && s.base <= l.found[n-1].last
 }
 
 // checkOrder reports whether the log ends before a segment that the state does not name.
@@ -174,6 +200,7 @@ func (l *loader) findEnd() error {
 	if n := len(l.found); n > 0 {
 		last := l.found[n-1]
 		end = place{last.last, 0}
+		l.last, l.lastEnd = last.name, last.end
 		switch idx := last.index().(type) {
 		case *memIndex:
 			end.sum = idx.lastSum
@@ -181,6 +208,7 @@ func (l *loader) findEnd() error {
 			end.sum = uint32(idx.lastSum)
 		}
 	}
+	l.stored = end.seq
 	l.end.Store(&end)
 	return nil
 }
@@ -201,10 +229,11 @@ func (l *loader) adopt() error {
 			l.sweeps = maps.Clone(l.known.sweeps)
 		}
 	}
-	for _, name := range l.obsolete {
-		if err := l.files.remove(name); err != nil {
-			return err
-		}
+	if err := l.settle(); err != nil {
+		return err
+	}
+	if err := l.removeObsolete(); err != nil {
+		return err
 	}
 	for _, s := range l.found {
 		if err := l.recount(s); err != nil {
@@ -218,6 +247,36 @@ func (l *loader) adopt() error {
 	}
 	l.setSegments(l.found)
 	return nil
+}
+
+// settle makes stable what a process that was killed has written and not synced.
+func (l *loader) settle() error {
+	for _, s := range l.found {
+		if !l.isAfterState(s.base) {
+			continue
+		}
+		file, err := l.files.fs.OpenReadWrite(l.files.path(s.name))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(file.Sync(), file.Close()); err != nil {
+			return err
+		}
+	}
+	return l.files.fs.SyncDir(l.dir)
+}
+
+// removeObsolete removes segments, so that they are not there again after a crash.
+func (l *loader) removeObsolete() error {
+	if len(l.obsolete) == 0 {
+		return nil
+	}
+	for _, name := range l.obsolete {
+		if err := l.files.remove(name); err != nil {
+			return err
+		}
+	}
+	return l.files.fs.SyncDir(l.dir)
 }
 
 // recount counts the entries of a segment that are not removed.
@@ -256,8 +315,12 @@ func (l *loader) recount(s *segment) error {
 func (l *loader) openTail() error {
 	if n := len(l.found); n > 0 {
 		last := l.found[n-1]
-		if scan := l.scans[last]; scan != nil && scan.end >= headerSize {
+		scan := l.scans[last]
+		if scan != nil && scan.end >= headerSize && !last.sparse && last.last == scan.index.last {
 			return l.continueTail(last, scan)
+		}
+		if last.index().len() == 0 {
+			l.found = l.found[:n-1] // only its header is missing
 		}
 	}
 	end := l.end.Load()

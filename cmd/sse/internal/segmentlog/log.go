@@ -52,7 +52,7 @@ type Log struct {
 	space       *space
 	presence    *presence
 	unlock      io.Closer
-	noSync      bool // for the test which shows that other tests detect it
+	flaws       flaws
 
 	id     uint64 // identifies the log
 	epoch  uint64
@@ -109,14 +109,21 @@ func Open(dir string, opts *Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, o, false)
+	return open(dir, o, flaws{})
 }
 
-func open(dir string, o Options, noSync bool) (l *Log, err error) {
+// flaws are mistakes that the log makes on purpose, for the tests which show that other
+// tests detect them.
+type flaws struct {
+	noSync bool // acknowledges entries that may be lost
+	noSums bool // accepts a group that a crash has damaged
+}
+
+func open(dir string, o Options, has flaws) (l *Log, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("sse: the log's directory: %w", err)
 	}
-	l = newLog(dir, &o, noSync)
+	l = newLog(dir, &o, has)
 	if err := l.makeDir(); err != nil {
 		return nil, fmt.Errorf("sse: the directory of the log: %w", err)
 	}
@@ -135,11 +142,11 @@ func open(dir string, o Options, noSync bool) (l *Log, err error) {
 	return l, nil
 }
 
-func newLog(dir string, o *Options, noSync bool) *Log {
+func newLog(dir string, o *Options, has flaws) *Log {
 	l := &Log{
 		dir: dir, files: newFiles(o.FS, dir, o.OpenFiles), cache: newBlockCache(o.Cache),
 		segmentSize: o.SegmentSize, rules: o.Retention, overall: overall(o.Retention),
-		ages: agesOf(o.Retention), now: o.Now, logger: o.Logger, fatal: o.Fatal, noSync: noSync,
+		ages: agesOf(o.Retention), now: o.Now, logger: o.Logger, fatal: o.Fatal, flaws: has,
 		requests: make(chan *request, queued), seals: make(chan chan<- error),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}), failed: make(chan struct{}),
@@ -153,12 +160,26 @@ func newLog(dir string, o *Options, noSync bool) *Log {
 	return l
 }
 
-// makeDir creates the directory, so that it is there after a crash.
+// makeDir creates the directory, and the missing ones above it, so that they are there
+// after a crash.
 func (l *Log) makeDir() error {
-	if err := l.files.fs.MkdirAll(l.dir); err != nil {
+	fsys := l.files.fs
+	parents := []string{filepath.Dir(l.dir)}
+	for dir := parents[0]; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := fsys.List(dir); !isMissing(err) {
+			break
+		}
+		parents = append(parents, filepath.Dir(dir))
+	}
+	if err := fsys.MkdirAll(l.dir); err != nil {
 		return err
 	}
-	return l.files.fs.SyncDir(filepath.Dir(l.dir))
+	for _, dir := range parents {
+		if err := fsys.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list returns the segments. The slice must not be changed.

@@ -191,10 +191,11 @@ type rewriter struct {
 // write writes the file.
 func (w *rewriter) write(run []*segment) error {
 	s, last := w.segment, run[len(run)-1]
-	file, err := createSegment(w.files.fs, w.files.path(s.name), &s.header)
+	file, err := w.files.draft(s.name)
 	if err != nil {
 		return err
 	}
+	_, err = file.WriteAt(s.header.encode(), 0)
 	w.idx, w.off, w.from = newMemIndex(s.base, s.newest, true), headerSize, nil
 	var frames frameReader
 	defer frames.close()
@@ -210,10 +211,7 @@ func (w *rewriter) write(run []*segment) error {
 		}
 		_, err = file.WriteAt(appendFooter(nil, &w.trailer, w.idx), w.off)
 	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err := w.files.publish(s.name, file, err); err != nil {
 		return err
 	}
 	return w.files.fs.SyncDir(w.dir)

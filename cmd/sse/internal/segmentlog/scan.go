@@ -17,7 +17,8 @@ type scanned struct {
 }
 
 // lostRange are the numbers of entries that are damaged. The index of a segment that is
-// not sparse has them as well, with a zero loc.
+// not sparse has them as well, with a zero loc. The index of a sparse segment ends before
+// the damage. If from is higher than to, only a key is damaged.
 type lostRange struct {
 	from, to uint64
 	off      int64 // where the damage is in the file
@@ -28,6 +29,7 @@ type scanner struct {
 	scanned
 	header *header
 	acked  uint64 // entries up to this number were acknowledged
+	flaws  flaws
 	p      []byte // the file
 	head   head
 }
@@ -35,12 +37,12 @@ type scanner struct {
 // scanSegment reads all groups in the first end bytes of a segment's file. Because of a
 // crash, the last group may be incomplete or damaged. It is left out, as if it had not
 // been written, unless it was acknowledged. Everything else that is damaged is in lost.
-func scanSegment(file vfs.File, h *header, end int64, acked uint64) (*scanned, error) {
+func scanSegment(file vfs.File, h *header, end int64, acked uint64, has flaws) (*scanned, error) {
 	p := make([]byte, end)
 	if err := readFull(file, p, 0); err != nil {
 		return nil, err
 	}
-	s := &scanner{header: h, acked: acked, p: p}
+	s := &scanner{header: h, acked: acked, flaws: has, p: p}
 	s.index = newMemIndex(h.base, h.newest, h.sparse)
 	s.index.lastSum = h.sum
 	s.end = min(headerSize, end)
@@ -82,8 +84,8 @@ func (s *scanner) findGroup(off int64) (int64, bool) {
 // group reads the next group, and reports whether there was one.
 func (s *scanner) group() bool {
 	off, ok := s.findGroup(s.end)
-	if !ok {
-		return false
+	if !ok || s.header.sparse && len(s.lost) > 0 {
+		return false // without the damaged entries, the ordinals would be wrong
 	}
 	g, _ := s.groupAt(off)
 	end := off + groupSize + int64(g.size)
@@ -98,6 +100,9 @@ func (s *scanner) group() bool {
 		s.lose(g.first-1, s.end)
 	}
 	for i := range frames {
+		if s.header.sparse && damage >= 0 && frames[i].off > damage {
+			break
+		}
 		if !s.add(&frames[i]) && damage < 0 {
 			damage = frames[i].off
 		}
@@ -123,7 +128,7 @@ func (s *scanner) frames(g *groupHeader, off, end int64) (frames []frame, damage
 	for off < end {
 		payload, sum, ok := checkFrame(s.p[off:end])
 		switch {
-		case ok && len(payload) > 0:
+		case (ok || s.flaws.noSums) && len(payload) > 0:
 			frames = append(frames, frame{off, payload, sum})
 			if payload[0] == entryFrame {
 				entries++
@@ -169,9 +174,6 @@ func (s *scanner) lose(to uint64, off int64) {
 	from := s.next()
 	if s.header.sparse {
 		s.lost = append(s.lost, lostRange{min(from, to), to, off})
-		return
-	}
-	if from > to {
 		return
 	}
 	s.lost = append(s.lost, lostRange{from, to, off})

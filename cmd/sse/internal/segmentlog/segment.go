@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-
-	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 )
 
 // segment is a file with consecutive entries of the log. Entries are added only to the
@@ -98,26 +96,20 @@ func (s *segment) remove(i int, cost uint64) bool {
 	return true
 }
 
+// setRemoved adds the removed entries that the state names. Numbers of entries that are
+// lost may be used again, in a new epoch.
+func (s *segment) setRemoved(known bitset) {
+	n := s.index().len()
+	for i := known.next(0); i >= 0 && i < n; i = known.next(i + 1) {
+		s.remove(i, 0) // recount counts the live entries
+	}
+}
+
 // newMarker returns a random marker.
 func newMarker() uint64 {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never returns an error
 	return binary.LittleEndian.Uint64(random[:])
-}
-
-// createSegment creates the file of a segment, with a header.
-func createSegment(fsys vfs.FS, path string, h *header) (vfs.File, error) {
-	file, err := fsys.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = file.WriteAt(h.encode(), 0); err == nil {
-		err = file.Sync()
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close(), fsys.Remove(path))
-	}
-	return file, nil
 }
 
 // openSegment reads the header and the trailer of a segment. It returns a segment

@@ -36,9 +36,42 @@ func (f *FS) CrashClean() *FS {
 }
 
 // Kill returns the file system after the process was killed: it contains all changes,
-// and no file is locked.
+// and no file is locked. The changes that were not stable still are not: a power
+// failure can lose them later.
 func (f *FS) Kill() *FS {
-	return f.restart(f.opts, func() luck { return certain })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	restarted := newFS(f.opts, f.clock)
+	restarted.limit = f.limit
+	restarted.root = f.root.clone(map[*node]*node{})
+	return restarted
+}
+
+// clone returns a copy of a node and of its changes. The map has the copies of all
+// nodes, because a node can be in several changes.
+func (n *node) clone(copies map[*node]*node) *node {
+	if c := copies[n]; c != nil {
+		return c
+	}
+	c := &node{born: n.born, live: n.live.clone(), stable: n.stable.clone()}
+	copies[n] = c
+	c.writes = slices.Clone(n.writes) // nobody changes the data of a write
+	if n.isDir() {
+		c.entries, c.stableEntries = cloneEntries(n.entries, copies), cloneEntries(n.stableEntries, copies)
+		for _, r := range n.links {
+			r.change.child = r.change.child.clone(copies)
+			c.links = append(c.links, r)
+		}
+	}
+	return c
+}
+
+func cloneEntries(entries map[string]*node, copies map[*node]*node) map[string]*node {
+	c := make(map[string]*node, len(entries))
+	for name, n := range entries {
+		c[name] = n.clone(copies)
+	}
+	return c
 }
 
 func (f *FS) restart(opts Options, draw func() luck) *FS {
