@@ -263,7 +263,7 @@ func reopenWith(t *testing.T, l *segmentlog.Log, opts segmentlog.Options) (*segm
 func TestKeyFileAgain(t *testing.T) {
 	disk := &refusing{FS: faultfs.New(faultfs.Options{})}
 	l := open(t, dir, segmentlog.Options{FS: disk, Reserve: -1, SegmentSize: 1, Logger: quiet})
-	disk.refuse(".events")
+	disk.refuse(".events.new")
 	checkOnce(t, l, once("1", "x", entry("x", "a")), false) // its key is in a key file now
 	disk.refuse("")
 	checkOnce(t, l, once("2", "x", entry("x", "a")), false)
