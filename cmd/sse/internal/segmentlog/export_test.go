@@ -79,7 +79,7 @@ func Rebuild(tb testing.TB, fsys vfs.FS, dir string, entries []sse.Entry, all bo
 	}
 }
 
-// Entries returns the number of entries that the log counts, and what they cost.
+// Entries returns the number and the cost of the entries that the log counts.
 func (l *Log) Entries() (entries, bytes uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -38,8 +38,8 @@ func victimOptions() *segmentlog.Options {
 	}
 }
 
-// victim appends with 50 publishers, and prints what is acknowledged: the position and
-// the data.
+// victim appends with 50 publishers, and prints the position, the topic and
+// the data of each acknowledged entry.
 func victim(dir string) error {
 	l, err := segmentlog.Open(dir, victimOptions())
 	if err != nil {
@@ -126,7 +126,7 @@ func killOne(t *testing.T, dir string, after int) []sse.Entry {
 }
 
 // TestKill kills a process while 50 publishers append. The log is the same all the
-// time. After each kill, it must have all that was acknowledged, in one epoch.
+// time. After each kill, it must have all acknowledged entries, in one epoch.
 func TestKill(t *testing.T) {
 	kills := 20
 	if testing.Short() {

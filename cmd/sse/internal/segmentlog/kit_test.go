@@ -69,7 +69,7 @@ func openKitLog(tb testing.TB, setup ssetest.EventLogSetup, segmentSize int64) s
 }
 
 // TestEventLog runs the kit. Whenever the kit reopens the log, the machine has crashed:
-// any part of what the log had not synced is lost.
+// it has lost any part of the bytes that the log had not synced.
 func TestEventLog(t *testing.T) {
 	rng := testrand.New(t)
 	for _, size := range []int64{0, 2000} {

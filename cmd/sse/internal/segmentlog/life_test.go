@@ -16,7 +16,7 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 )
 
-// reopen closes a log and opens its directory. It returns what Open has logged.
+// reopen closes a log and opens its directory. It returns the messages of Open.
 func reopen(t *testing.T, l *segmentlog.Log, fsys vfs.FS, dir string) (*segmentlog.Log, string) {
 	t.Helper()
 	if err := l.Close(); err != nil {
@@ -27,14 +27,16 @@ func reopen(t *testing.T, l *segmentlog.Log, fsys vfs.FS, dir string) (*segmentl
 	return l, logged.String()
 }
 
-// outcome is what a log has after something was done to its files.
+// outcome describes a log after a change of its files.
 type outcome struct {
 	epoch bool // it is the same
 	entry bool // it is there
 }
 
 // check opens a log that had one entry, and the end was at was.
-func (o *outcome) check(t *testing.T, l *segmentlog.Log, fsys vfs.FS, dir string, was sse.Position) {
+func (o *outcome) check(
+	t *testing.T, l *segmentlog.Log, fsys vfs.FS, dir string, was sse.Position,
+) {
 	t.Helper()
 	l, logged := reopen(t, l, fsys, dir)
 	now := end(t, l)
@@ -60,8 +62,8 @@ func (o *outcome) check(t *testing.T, l *segmentlog.Log, fsys vfs.FS, dir string
 	}
 }
 
-// TestEpoch does to the files of a log what people do. TestKeyFile and TestStateFile
-// remove and damage the other files.
+// TestEpoch removes and copies the files of a log, as people do. TestKeyFile and
+// TestStateFile remove and damage the other files.
 func TestEpoch(t *testing.T) {
 	remove := func(name string) func(*faultfs.FS) *faultfs.FS {
 		return func(fsys *faultfs.FS) *faultfs.FS {

@@ -14,7 +14,7 @@ import (
 	"github.com/sse-go/sse/internal/testrand"
 )
 
-// model is what the test knows of a log: all entries that the log has.
+// model is a log with a list of all its entries.
 type model struct {
 	*testing.T
 	rng *rand.Rand
@@ -281,7 +281,7 @@ func (m *model) locate() {
 	}
 }
 
-// begins checks what follows the place that is found.
+// begins checks which entries follow the place that Locate finds.
 func (m *model) begins(start sse.Start, selection sse.Selection, want []sse.Entry) {
 	p := locate(m, m.log, start, selection).Next
 	page, err := m.log.Read(m.Context(), sse.ReadRequest{
