@@ -84,15 +84,18 @@ func (d *damaged) rewrite(ctx context.Context) error {
 		}
 	}
 	err := errors.Join(d.delete(ctx, "d"), d.trim(ctx))
-	for range 5 {
+	for i := range 5 {
 		n := d.request(rng, fmt.Sprint("late key ", rng.Uint64()))
 		for j := range d.model.requests[n].entries {
 			e := &d.model.requests[n].entries[j]
 			e.Event.Data = e.Event.Data[:min(len(e.Event.Data), 20)]
 		}
+		if i < 2 {
+			d.model.requests[n].entries[0].Topics = []string{"c/1"}
+		}
 		err = errors.Join(err, d.append(ctx, n))
 	}
-	return err
+	return errors.Join(err, d.delete(ctx, "c/1"))
 }
 
 // copy returns a copy of the log with a damaged file.

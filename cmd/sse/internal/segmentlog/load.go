@@ -63,6 +63,7 @@ type loader struct {
 	changed  bool   // the state has to be written
 	found    []*segment
 	last     string // name of the last segment that was found
+	lastEnd  int64  // where its groups end
 	stored   uint64 // number of the newest entry that was found
 	scans    map[*segment]*scanned // of the segments that have no footer
 	obsolete []string              // names of segments that do not belong to the log any more
@@ -157,8 +158,8 @@ func (l *loader) lostLife() string {
 	case l.isCopy:
 		return "it is a copy, such as a restored backup"
 	case l.mark.was.epoch == l.epoch && l.mark.was.acked > end:
-		l.report(cmp.Or(l.last, l.tail.name), 0, fmt.Sprintf("the events %d to %d are missing at "+
-			"its end", end+1, l.mark.was.acked))
+		l.report(cmp.Or(l.last, l.tail.name), l.lastEnd, fmt.Sprintf("the events %d to %d are "+
+			"missing at its end", end+1, l.mark.was.acked))
 		return fmt.Sprintf("it ends at number %d, but %d was acknowledged", end, l.mark.was.acked)
 	}
 	return ""

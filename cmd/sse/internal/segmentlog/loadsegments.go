@@ -202,7 +202,7 @@ func (l *loader) findEnd() error {
 	if n := len(l.found); n > 0 {
 		last := l.found[n-1]
 		end = place{last.last, 0}
-		l.last = last.name
+		l.last, l.lastEnd = last.name, last.end
 		switch idx := last.index().(type) {
 		case *memIndex:
 			end.sum = idx.lastSum
