@@ -111,7 +111,7 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 		for _, start := range starts {
 			page, err := c.log.Locate(ctx, start, anything)
 			if err != nil || page.Gap != nil || page.Next != e.Position {
-				return fmt.Errorf("%+v is at %+v, %w; want %v", start, page, err, e.Position)
+				return fmt.Errorf("%+v is at %+v, %v; want %v", start, page, err, e.Position)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 		}
 		page, err := c.log.Locate(ctx, sse.Start{After: r.at[i]}, anything)
 		if err != nil || page.Gap != nil {
-			return fmt.Errorf("the position %v of %d.%d is at %+v, %w", r.at[i], n, i, page, err)
+			return fmt.Errorf("the position %v of %d.%d is at %+v, %v", r.at[i], n, i, page, err)
 		}
 		return nil
 	}); err != nil {

@@ -17,14 +17,15 @@ func (d *damaged) checkPlaces(ctx context.Context, all *sse.Page) error {
 				return err
 			}
 		}
-		if r.at[i].Check == 0 || r.at[i].Epoch != d.epoch {
+		if (n+i)%5 != 0 && n < len(d.model.requests)-3 || r.at[i].Check == 0 ||
+			r.at[i].Epoch != d.epoch {
 			return nil
 		}
 		return d.checkAfter(ctx, [2]int{n, i}, r.at[i], all.Next)
 	}); err != nil {
 		return err
 	}
-	for i := range all.Entries {
+	for i := 0; i < len(all.Entries); i += 4 {
 		if err := d.checkTime(ctx, all.Entries, i); err != nil {
 			return err
 		}

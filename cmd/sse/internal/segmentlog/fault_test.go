@@ -125,6 +125,9 @@ func (f *faulty) again(ctx context.Context, do func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := do()
 		synctest.Wait()
+		if err == nil && attempt > 0 {
+			return f.look(ctx, "crash")
+		}
 		if err == nil || attempt == 5 || !isFault(err) {
 			return err
 		}
