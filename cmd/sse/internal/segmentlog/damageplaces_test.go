@@ -30,21 +30,7 @@ func (d *damaged) checkPlaces(ctx context.Context, all *sse.Page) error {
 			return err
 		}
 	}
-	for _, sel := range []sse.Selection{anything, {Topics: []string{"a/1", "b/1"}}} {
-		want := selected(all.Entries, &sel)
-		want = want[max(0, len(want)-3):]
-		page, err := d.log.Locate(ctx, sse.Start{Last: 3}, sel)
-		if err == nil {
-			page, err = d.log.Read(ctx, sse.ReadRequest{
-				After: page.Next, Selection: sel, Limit: 1 << 30,
-			})
-		}
-		if err != nil || !slices.EqualFunc(page.Entries, want, sameEntry) {
-			return fmt.Errorf("the last entries of %v: %d, %v; want %d", sel, len(page.Entries),
-				err, len(want))
-		}
-	}
-	return nil
+	return checkNewest(ctx, d.log, all.Entries)
 }
 
 func (d *damaged) checkID(ctx context.Context, at [2]int, id string) error {

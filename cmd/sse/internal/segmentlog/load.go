@@ -62,9 +62,9 @@ type loader struct {
 	lost     string // why the log begins a new epoch
 	changed  bool   // the state has to be written
 	found    []*segment
-	last     string // name of the last segment that was found
-	lastEnd  int64  // where its groups end
-	stored   uint64 // number of the newest entry that was found
+	last     string                // name of the last segment that was found
+	lastEnd  int64                 // where its groups end
+	stored   uint64                // number of the newest entry that was found
 	scans    map[*segment]*scanned // of the segments that have no footer
 	obsolete []string              // names of segments that do not belong to the log any more
 }
