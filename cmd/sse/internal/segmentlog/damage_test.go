@@ -142,6 +142,12 @@ func (d *damaged) damageFile(t *testing.T) {
 		to := size * i / 10
 		d.try(t, fmt.Sprint("cut to ", to), func(f *faultfs.FS) { f.Cut(d.file, to) })
 	}
+	if strings.HasSuffix(d.file, "/state") {
+		d.try(t, "damaged, without the reserve", func(f *faultfs.FS) {
+			f.Flip(d.file, size/2, 0)
+			f.Delete(crashDir + "/reserve")
+		})
+	}
 	for _, off := range places(size) {
 		d.try(t, fmt.Sprint("a bit at ", off), func(f *faultfs.FS) {
 			f.Flip(d.file, off, int(off%8))
