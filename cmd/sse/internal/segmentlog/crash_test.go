@@ -81,7 +81,7 @@ func newCrashScript(seed uint64) crashScript {
 	return s
 }
 
-// run runs the script in a bubble, and returns what is wrong with the log.
+// run runs the script in a bubble, and returns the first mistake of the log.
 func (s crashScript) run(t *testing.T, open opener) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,7 +140,7 @@ type crashing struct {
 	left  int // mutating calls up to the crash; zero: no crash is planned
 	how   string
 	after *faultfs.FS // the disk after the crash, or nil
-	then  crashModel  // what the log must contain after the crash
+	then  crashModel  // the model after the crash
 }
 
 func (c *crashing) now() time.Time {
@@ -243,7 +243,7 @@ func (c *crashing) restart(ctx context.Context) error {
 	return c.reopen(ctx)
 }
 
-// reopen opens the log and looks at what it contains.
+// reopen opens the log and compares it with the model.
 func (c *crashing) reopen(ctx context.Context) error {
 	c.opts.FS = c.disk
 	c.said.take()
@@ -388,7 +388,8 @@ func (c *crashing) replay(ctx context.Context, r *crashRequest) error {
 	got, err := c.log.Append(ctx, sse.AppendRequest{Entries: r.entries, Key: r.key})
 	same := func(a, b sse.Position) bool { return a == b || b.Check == 0 && a.Seq == b.Seq }
 	if err != nil || !got.Replayed || !slices.EqualFunc(got.Positions, r.at, same) {
-		return fmt.Errorf("%.8q… with %s: %+v, %v; want %v", r.entries[0].Event.Data, r.key, got, err, r.at)
+		return fmt.Errorf("%.8q… with %s: %+v, %v; want %v", r.entries[0].Event.Data, r.key,
+			got, err, r.at)
 	}
 	return nil
 }
@@ -426,7 +427,7 @@ func (c *crashing) trim(ctx context.Context) error {
 	return c.setGone(ctx, func() error { return nil })
 }
 
-// close closes and opens the log. What was not there before must not be there again.
+// close closes and opens the log. Entries that were missing before must remain missing.
 func (c *crashing) close(ctx context.Context) error {
 	if err := c.setGone(ctx, c.log.Close); err != nil {
 		return err
@@ -459,43 +460,4 @@ func (c *crashing) setGone(ctx context.Context, save func() error) error {
 		}
 		return nil
 	})
-}
-
-// damageLog remembers what a log reports as an error.
-type damageLog struct {
-	mu     sync.Mutex // guards the following
-	said   []string
-	warned string // the last warning
-}
-
-func (d *damageLog) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn
-}
-
-func (d *damageLog) Handle(_ context.Context, r slog.Record) error {
-	text := r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		text += " " + a.String()
-		return true
-	})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if r.Level >= slog.LevelError {
-		d.said = append(d.said, text)
-	} else {
-		d.warned = text
-	}
-	return nil
-}
-
-func (d *damageLog) WithAttrs([]slog.Attr) slog.Handler { return d }
-func (d *damageLog) WithGroup(string) slog.Handler      { return d }
-
-// take returns what was reported since it was called before.
-func (d *damageLog) take() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	said := d.said
-	d.said = nil
-	return said
 }

@@ -1,17 +1,20 @@
 package segmentlog_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog"
 )
 
-// crashModel is what a log must contain.
+// crashModel has the entries that a log must contain.
 type crashModel struct {
 	requests []crashRequest
 	rules    []segmentlog.Retention
@@ -162,7 +165,9 @@ func (m *crashModel) mayMiss(n, i int) bool {
 
 // exceeded reports whether a rule can have removed an entry of a topic. A request that was
 // pending, and is missing, may have been stored and removed by the same rule.
-func (m *crashModel) exceeded(rule *segmentlog.Retention, e *sse.Entry, seq uint64, topic string) bool {
+func (m *crashModel) exceeded(
+	rule *segmentlog.Retention, e *sse.Entry, seq uint64, topic string,
+) bool {
 	if rule.Age > 0 && m.now.Sub(e.Time) > rule.Age {
 		return true
 	}
@@ -205,4 +210,43 @@ func (m *crashModel) each(f func(r *crashRequest, n, i int) error) error {
 		}
 	}
 	return nil
+}
+
+// damageLog remembers the errors that a log reports.
+type damageLog struct {
+	mu     sync.Mutex // guards the following
+	said   []string
+	warned string // the last warning
+}
+
+func (d *damageLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn
+}
+
+func (d *damageLog) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r.Level >= slog.LevelError {
+		d.said = append(d.said, text)
+	} else {
+		d.warned = text
+	}
+	return nil
+}
+
+func (d *damageLog) WithAttrs([]slog.Attr) slog.Handler { return d }
+func (d *damageLog) WithGroup(string) slog.Handler      { return d }
+
+// take returns the errors since the last call.
+func (d *damageLog) take() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	said := d.said
+	d.said = nil
+	return said
 }

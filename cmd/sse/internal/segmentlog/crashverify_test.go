@@ -36,15 +36,27 @@ func (c *crashing) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.model.each(func(r *crashRequest, n, i int) error {
+	if err := c.verifyMissing(seen, lost, all.Lost.Seq); err != nil {
+		return err
+	}
+	c.model.settled, c.model.opened = c.model.opened, len(c.model.requests)
+	return errors.Join(c.verifyPlaces(ctx, all.Entries), c.verifyKeys(ctx))
+}
+
+// verifyMissing checks that the log reports each missing entry, and that a rule or a
+// Delete has removed it.
+func (c *crashing) verifyMissing(
+	seen map[[2]int]bool, lost map[string]uint64, lostOfAll uint64,
+) error {
+	return c.model.each(func(r *crashRequest, n, i int) error {
 		seq := r.at[i].Seq
 		if seen[[2]int{n, i}] {
 			return nil
 		}
 		for _, topic := range r.entries[i].Topics {
-			if lost[topic] < seq || all.Lost.Seq < seq {
+			if lost[topic] < seq || lostOfAll < seq {
 				return fmt.Errorf("%d.%d at %d is missing in topic %q, and Lost is %d and %d",
-					n, i, seq, topic, lost[topic], all.Lost.Seq)
+					n, i, seq, topic, lost[topic], lostOfAll)
 			}
 		}
 		if !c.model.mayMiss(n, i) {
@@ -52,11 +64,7 @@ func (c *crashing) verify(ctx context.Context) error {
 		}
 		r.doomed |= 1 << i
 		return nil
-	}); err != nil {
-		return err
-	}
-	c.model.settled, c.model.opened = c.model.opened, len(c.model.requests)
-	return errors.Join(c.verifyPlaces(ctx, all.Entries), c.verifyKeys(ctx))
+	})
 }
 
 // verifyTopics reads each topic, and returns the numbers up to which the log reports
@@ -111,7 +119,7 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 		for _, start := range starts {
 			page, err := c.log.Locate(ctx, start, anything)
 			if err != nil || page.Gap != nil || page.Next != e.Position {
-				return fmt.Errorf("%+v is at %+v, %w; want %v", start, page, err, e.Position)
+				return fmt.Errorf("%+v is at %+v, %v; want %v", start, page, err, e.Position)
 			}
 		}
 	}
@@ -121,18 +129,23 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 		}
 		page, err := c.log.Locate(ctx, sse.Start{After: r.at[i]}, anything)
 		if err != nil || page.Gap != nil {
-			return fmt.Errorf("the position %v of %d.%d is at %+v, %w", r.at[i], n, i, page, err)
+			return fmt.Errorf("the position %v of %d.%d is at %+v, %v", r.at[i], n, i, page, err)
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
+	return checkNewest(ctx, c.log, all)
+}
+
+// checkNewest locates the newest entries.
+func checkNewest(ctx context.Context, log *segmentlog.Log, all []sse.Entry) error {
 	for _, sel := range []sse.Selection{anything, {Topics: []string{"a/1", "b/1"}}} {
 		want := selected(all, &sel)
 		want = want[max(0, len(want)-3):]
-		page, err := c.log.Locate(ctx, sse.Start{Last: 3}, sel)
+		page, err := log.Locate(ctx, sse.Start{Last: 3}, sel)
 		if err == nil {
-			page, err = c.log.Read(ctx, sse.ReadRequest{
+			page, err = log.Read(ctx, sse.ReadRequest{
 				After: page.Next, Selection: sel, Limit: 1 << 30,
 			})
 		}

@@ -81,7 +81,7 @@ func (l *Log) rebuild(s *segment, cause error) error {
 	return nil
 }
 
-// lose notes what of a segment is damaged.
+// lose notes the damage that a scan has found.
 func (l *Log) lose(s *segment, found *scanned) {
 	for _, lost := range found.lost {
 		if lost.from > lost.to {

@@ -17,33 +17,20 @@ func (d *damaged) checkPlaces(ctx context.Context, all *sse.Page) error {
 				return err
 			}
 		}
-		if r.at[i].Check == 0 || r.at[i].Epoch != d.epoch {
+		if (n+i)%5 != 0 && n < len(d.model.requests)-3 || r.at[i].Check == 0 ||
+			r.at[i].Epoch != d.epoch {
 			return nil
 		}
 		return d.checkAfter(ctx, [2]int{n, i}, r.at[i], all.Next)
 	}); err != nil {
 		return err
 	}
-	for i := range all.Entries {
+	for i := 0; i < len(all.Entries); i += 4 {
 		if err := d.checkTime(ctx, all.Entries, i); err != nil {
 			return err
 		}
 	}
-	for _, sel := range []sse.Selection{anything, {Topics: []string{"a/1", "b/1"}}} {
-		want := selected(all.Entries, &sel)
-		want = want[max(0, len(want)-3):]
-		page, err := d.log.Locate(ctx, sse.Start{Last: 3}, sel)
-		if err == nil {
-			page, err = d.log.Read(ctx, sse.ReadRequest{
-				After: page.Next, Selection: sel, Limit: 1 << 30,
-			})
-		}
-		if err != nil || !slices.EqualFunc(page.Entries, want, sameEntry) {
-			return fmt.Errorf("the last entries of %v: %d, %v; want %d", sel, len(page.Entries),
-				err, len(want))
-		}
-	}
-	return nil
+	return checkNewest(ctx, d.log, all.Entries)
 }
 
 func (d *damaged) checkID(ctx context.Context, at [2]int, id string) error {

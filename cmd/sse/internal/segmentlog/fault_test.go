@@ -118,13 +118,16 @@ func (f *faulty) faultStep(ctx context.Context, name string, seed uint64) error 
 }
 
 // again calls do until it succeeds, which it must do as soon as the fault is over. After
-// each failure, it looks at what a crash would leave. If only one call fails, an entry
-// whose Append has failed must not be there. If more calls fail, the log may not be able
-// to remove the entry before the next Append.
+// each failure, it compares the state after a crash with the model. If only one call
+// fails, an entry whose Append has failed must not be there. If more calls fail, the log
+// may not be able to remove the entry before the next Append.
 func (f *faulty) again(ctx context.Context, do func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := do()
 		synctest.Wait()
+		if err == nil && attempt > 0 {
+			return f.look(ctx, "crash")
+		}
 		if err == nil || attempt == 5 || !isFault(err) {
 			return err
 		}
@@ -140,7 +143,7 @@ func (f *faulty) again(ctx context.Context, do func() error) error {
 	}
 }
 
-// look opens what a crash would leave.
+// look opens the log as a crash would leave it.
 func (f *faulty) look(ctx context.Context, how string) error {
 	after := &crashing{
 		open: f.open, opts: f.opts, rng: f.rng, epoch: f.epoch, model: f.model.clone(),

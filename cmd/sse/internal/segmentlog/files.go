@@ -125,7 +125,7 @@ func (f *files) close() {
 }
 
 // write writes a file as a whole, so that after a crash either all of it is there, or
-// what was there before. It does not sync the directory.
+// all of the file before. It does not sync the directory.
 func (f *files) write(name string, p []byte) error {
 	file, err := f.draft(name)
 	if err != nil {

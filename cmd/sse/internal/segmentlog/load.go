@@ -28,13 +28,11 @@ func (l *Log) load(newEpoch bool) error {
 	if slices.Contains(names, oldStoreName) {
 		return &OldFormatError{l.dir}
 	}
-	if err := l.space.open(); err != nil {
-		return fmt.Errorf("the reserve: %w", err)
-	}
 	ld := &loader{Log: l, names: names, newEpoch: newEpoch}
 	// Until adopt, nothing is changed, so that an error leaves the log as it was.
 	for _, step := range []func() error{
-		ld.state, ld.marks, ld.loadSegments, ld.openKey, ld.adopt, ld.loadKeys, ld.begin,
+		ld.state, ld.marks, ld.loadSegments, ld.openKey, ld.reserve, ld.adopt, ld.loadKeys,
+		ld.begin,
 	} {
 		if err := step(); err != nil {
 			if l.mark != nil {
@@ -67,6 +65,13 @@ type loader struct {
 	stored   uint64                // number of the newest entry that was found
 	scans    map[*segment]*scanned // of the segments that have no footer
 	obsolete []string              // names of segments that do not belong to the log any more
+}
+
+func (l *loader) reserve() error {
+	if err := l.space.open(); err != nil {
+		return fmt.Errorf("the reserve: %w", err)
+	}
+	return nil
 }
 
 // state reads the state file.

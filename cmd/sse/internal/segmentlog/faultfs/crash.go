@@ -57,7 +57,8 @@ func (n *node) clone(copies map[*node]*node) *node {
 	copies[n] = c
 	c.writes = slices.Clone(n.writes) // nobody changes the data of a write
 	if n.isDir() {
-		c.entries, c.stableEntries = cloneEntries(n.entries, copies), cloneEntries(n.stableEntries, copies)
+		c.entries = cloneEntries(n.entries, copies)
+		c.stableEntries = cloneEntries(n.stableEntries, copies)
 		for _, r := range n.links {
 			r.change.child = r.change.child.clone(copies)
 			c.links = append(c.links, r)
