@@ -112,7 +112,9 @@ func (st *state) locate(ctx context.Context, s *subscriber, sel *Selection, star
 	st.window.trim(now) // the window must not have events that are too old; a log may
 	if st.log == nil || start == (Start{}) || st.window.covers(start.After) ||
 		st.window.coversTime(start.Time) {
+		epoch := st.window.epoch
 		s.cursor, gap = st.window.locate(start, sel, now)
+		s.cursor.Epoch = epoch // if the epoch has changed meanwhile, enter fails
 		if open {
 			lost := st.window.lostOf(sel)
 			s.noteKnownLoss(Position{st.window.epoch, lost.seq, lost.check})

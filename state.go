@@ -106,6 +106,7 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 		maxTotal: b.MaxSubscribers, maxPerRemote: b.MaxPerRemote, maxPerKey: b.MaxPerKey,
 	}
 	st.window = newWindow(b.Retention, b.TopicRetention)
+	st.window.mu = &st.mu
 	st.window.begin(end)
 	st.timers.init(st, time.Now(), stream.Heartbeat, stream.WriteTimeout)
 	st.stream.Heartbeat = -1 // the streams send no heartbeats, because the timers do

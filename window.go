@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/sse-go/sse/internal/trie"
@@ -39,7 +40,7 @@ const (
 )
 
 // window is the recent part of the log, in memory. Without a log, an entry that is
-// removed from the window is lost. The window has no lock of its own.
+// removed from the window is lost. mu guards the window.
 //
 //	base │ e₁  e₂  removed  e₃ │ last
 //
@@ -48,6 +49,7 @@ const (
 // of its topics and, if it is after chain.from, in the chain of each pattern in
 // patternTree that selects one of its topics.
 type window struct {
+	mu       sync.Locker // state.mu; views release it between slices; nil if there is no lock
 	epoch    uint64
 	key      [16]byte // see check; not used with a log
 	last     Position // of the newest entry, even if it was removed
@@ -102,8 +104,8 @@ type window struct {
 	chains   []*chain // reused by chainsOf
 	matching []*chain // reused by patternsOf
 
-	// selected is reused by subscriber.chains, extendBack and views. It is not the
-	// same slice as chains, because a loop over chainsOf may call subscriber.chains.
+	// selected is reused by subscriber.chains and extendBack. It is not the same slice
+	// as chains, because a loop over chainsOf may call subscriber.chains.
 	selected []*chain
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/sse-go/sse/internal/trie"
 )
 
-// maxSummarized limits how many nodes of topicTree the window looks at to find a loss
-// mark.
+// maxSummarized limits how many nodes of topicTree the window looks at to find the loss
+// mark of a selection.
 const maxSummarized = 4096
 
 // topicState returns the state of a topic. It adds the topic if it is new.
@@ -140,18 +140,20 @@ func (w *window) lostOf(sel *Selection) lossMark {
 			newest.raise(t.lost)
 		}
 	}
+	visits := maxSummarized
 	for _, p := range sel.Patterns {
-		newest.raise(w.lostOfPattern(p))
+		newest.raise(w.lostOfPattern(p, &visits))
 	}
 	return newest
 }
 
-// lostOfPattern returns the newest loss mark of the topics that a pattern selects. If
-// "*" precedes another segment of the pattern, and stands for more than maxSummarized
-// segments, the loss mark may be the mark of another topic.
-func (w *window) lostOfPattern(p Pattern) lossMark {
+// lostOfPattern returns the newest loss mark of the topics that a pattern selects. It
+// subtracts the nodes that it looks at from visits. If "*" precedes another segment of
+// the pattern, and stands for more than visits segments, the loss mark may be the mark of
+// another topic.
+func (w *window) lostOfPattern(p Pattern, visits *int) lossMark {
 	var newest lossMark
-	w.topicTree.Summarize(p.text, maxSummarized,
+	w.topicTree.Summarize(p.text, visits,
 		func(t *topicState) { newest.raise(t.lost) },
 		func(m *lossMark) { newest.raise(*m) })
 	return newest
@@ -182,14 +184,14 @@ func (w *window) patternChain(p Pattern) *chain {
 // the number of entries in between, or with the number of topics that the patterns
 // select if this is small.
 func (w *window) extendBack(chains []*chain, seq uint64) {
-	visits, through := w.maxSelected, uint64(0)
+	visits, summarized, through := w.maxSelected, maxSummarized, uint64(0)
 	var searched []*chain // chains for which the entries in between are searched
 	for _, c := range chains {
 		if seq >= c.from {
 			continue
 		}
 		// Entries after seq that were removed before the chain had them.
-		c.lost.raise(w.lostOfPattern(c.pattern))
+		c.lost.raise(w.lostOfPattern(c.pattern, &summarized))
 		topics := w.selected[:0]
 		few := appendSelected(&topics, w, c.pattern, visits)
 		w.selected = topics
