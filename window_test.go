@@ -420,3 +420,24 @@ func TestReadReleasesLock(t *testing.T) {
 		}
 	}
 }
+
+// Append releases the lock after every 64 topics of its events.
+func TestAppendReleasesLock(t *testing.T) {
+	var b Broker
+	if _, err := b.Position(t.Context()); err != nil { // starts the broker
+		t.Fatal(err)
+	}
+	lock := &changingLock{change: func() {}}
+	b.state.window.mu = lock
+	entries := make([]Entry, 1000)
+	for i := range entries {
+		entries[i].Event.Data = fmt.Sprint(i)
+	}
+	result, err := b.Append(t.Context(), AppendRequest{Entries: entries})
+	if err != nil || len(result.Positions) != len(entries) {
+		t.Fatalf("%d positions, %v", len(result.Positions), err)
+	}
+	if want := len(entries) / manyTopics; lock.released != want {
+		t.Errorf("the lock was released %d times, want %d", lock.released, want)
+	}
+}

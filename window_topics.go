@@ -16,7 +16,8 @@ func (w *window) topicState(name string) *topicState {
 	t := w.topics[name]
 	if t == nil {
 		name = strings.Clone(name) // it may be a part of a large request
-		t = &topicState{name: name, patternVersion: w.patternVersion - 1}
+		t = &topicState{name: name, memory: memoryOf(name), patternVersion: w.patternVersion - 1}
+		t.lost = w.lossFloor
 		t.nameList[0], t.topicList[0], t.chain.topic = name, t, t
 		for i := range w.rules {
 			if w.rules[i].Pattern.Match(name) {
@@ -30,18 +31,18 @@ func (w *window) topicState(name string) *topicState {
 	return t
 }
 
-// size returns about how much memory a topic takes: its state, its name, and a
-// node of topicTree for each segment.
-func (t *topicState) size() int64 {
-	const state, node = 450, 300
-	return int64(state + len(t.name) + node*(1+strings.Count(t.name, "/")))
+// memoryOf returns about how much memory the topic with a name takes: its state, its
+// name, and a node of topicTree for each segment.
+func memoryOf(name string) int64 {
+	const state, node = 460, 300
+	return int64(state + len(name) + node*(1+strings.Count(name, "/")))
 }
 
 // charge counts the memory of a topic that has entries.
 func (w *window) charge(t *topicState) {
 	if !t.charged {
 		t.charged = true
-		w.overhead += t.size()
+		w.overhead += t.memory
 		w.usedTopics++
 	}
 }
@@ -50,7 +51,7 @@ func (w *window) charge(t *topicState) {
 func (w *window) discharge(t *topicState) {
 	if t.charged && len(t.items) == 0 {
 		t.charged = false
-		w.overhead -= t.size()
+		w.overhead -= t.memory
 		w.usedTopics--
 	}
 }
@@ -96,12 +97,12 @@ func (w *window) removeIfUnused(t *topicState) {
 	}
 	t.listedUnused = true
 	w.unusedTopics = append(w.unusedTopics, t)
-	w.unusedBytes += t.size()
+	w.unusedBytes += t.memory
 	for len(w.unusedTopics) > maxUnusedTopics || w.unusedBytes > maxUnusedBytes {
 		oldest := w.unusedTopics[0]
 		w.unusedTopics[0] = nil
 		w.unusedTopics = w.unusedTopics[1:]
-		w.unusedBytes -= oldest.size()
+		w.unusedBytes -= oldest.memory
 		oldest.listedUnused = false
 		if len(oldest.items) == 0 && len(oldest.members) == 0 {
 			w.lossFloor.raise(oldest.lost)
@@ -134,11 +135,16 @@ func (w *window) topicStates(names []string) []*topicState {
 // lostOf returns the newest loss mark of a selection: up to this mark, entries that it
 // selects may have been lost.
 func (w *window) lostOf(sel *Selection) lossMark {
-	newest := w.lossFloor
+	var newest lossMark
 	for _, name := range sel.topicNames() {
 		if t := w.topics[name]; t != nil {
 			newest.raise(t.lost)
+		} else {
+			newest.raise(w.lossFloor)
 		}
+	}
+	if len(sel.Patterns) > 0 {
+		newest.raise(w.lossFloor)
 	}
 	visits := maxSummarized
 	for _, p := range sel.Patterns {
