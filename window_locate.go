@@ -86,12 +86,27 @@ func (w *window) invalidReason(p Position) GapReason {
 
 // locateLast returns the position that is followed by the newest n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
-	for e := range newSelectionView(w, sel, now).before(math.MaxUint64) {
-		if n--; n == 0 {
-			return w.positionBefore(e)
-		}
+	if e := w.newest(n, sel, now); e != nil {
+		return w.positionBefore(e)
 	}
 	return w.earliest(sel, now)
+}
+
+// newest returns the first of the newest n entries of a selection, or nil if the window
+// has fewer of them.
+func (w *window) newest(n int, sel *Selection, now time.Time) *entry {
+	if n > w.live {
+		return nil
+	}
+	for e := range newSelectionView(w, sel, now).before(math.MaxUint64) {
+		if e.seq <= w.base.Seq {
+			break // the log may have entries between e and base that the window does not have
+		}
+		if n--; n == 0 {
+			return e
+		}
+	}
+	return nil
 }
 
 // locateTime returns the position right before the first entry of a selection that is
