@@ -21,9 +21,9 @@ const (
 	// page. This event may make the page larger than pageBytes.
 	pageBytes = 4 << 20
 
-	// usualBytes is about the size of a usual event. fillPage asks the broker for
+	// usualBytes is about the size of a usual event. pageFiller asks the broker for
 	// this many bytes for each event that is still missing from the page. If the
-	// events are larger, fillPage asks again.
+	// events are larger, pageFiller asks again.
 	usualBytes = 256
 
 	// chunkTimeout is how long a client may take to read chunkBytes of a page.

@@ -25,8 +25,8 @@ func Limits() []limits.Group {
 				"the oldest events are removed"),
 			limits.New("bytes of events in memory", "keep-bytes", limits.Size(64<<20)+
 				", and as much again for topics and bookkeeping",
-				"the oldest events are removed from memory; with a data directory, they are then "+
-					"read from the disk"),
+				"the oldest events are removed from memory, with --data memory first those with many "+
+					"topics; with a data directory, they are then read from the disk"),
 			limits.New("number of events", "keep-events", "none on the disk, 16,384 in memory",
 				"the oldest events are removed"),
 			limits.New("age of events", "keep-age", "none", "older events are removed"),
