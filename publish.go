@@ -196,14 +196,17 @@ func (st *state) publishAll(drafts []topicDraft) (AppendResult, error) {
 // addTopics adds topics to the window, a few at a time, so that the event with these
 // topics can then be published more quickly. The caller does not hold mu.
 func (st *state) addTopics(names []string) {
-	for some := range slices.Chunk(names, manyTopics) {
+	// slices.Chunk would cause an allocation in each Publish, because names would escape.
+	for len(names) > 0 {
+		n := min(len(names), manyTopics)
 		st.mu.Lock()
-		if !st.closed {
-			for _, name := range some {
+		for _, name := range names[:n] {
+			if !st.closed {
 				st.window.topicState(name)
 			}
 		}
 		st.mu.Unlock()
+		names = names[n:]
 		runtime.Gosched()
 	}
 }
