@@ -110,9 +110,18 @@ func (st *state) locate(ctx context.Context, s *subscriber, sel *Selection, star
 	st.mu.Lock()
 	now := time.Now()
 	st.window.trim(now) // the window must not have events that are too old; a log may
+	epoch, first := st.window.epoch, (*entry)(nil)
+	if st.log != nil && start.Last > 0 {
+		first = st.window.newest(start.Last, sel, now)
+	}
 	if st.log == nil || start == (Start{}) || st.window.covers(start.After) ||
-		st.window.coversTime(start.Time) {
-		s.cursor, gap = st.window.locate(start, sel, now)
+		st.window.coversTime(start.Time) || first != nil {
+		if first != nil {
+			s.cursor = st.window.positionBefore(first)
+		} else {
+			s.cursor, gap = st.window.locate(start, sel, now)
+		}
+		s.cursor.Epoch = epoch // if the epoch has changed meanwhile, enter fails
 		if open {
 			lost := st.window.lostOf(sel)
 			s.noteKnownLoss(Position{st.window.epoch, lost.seq, lost.check})

@@ -333,3 +333,42 @@ func checkWithoutKey(e *sse.Entry) uint32 {
 	number(e.Time.UnixNano())
 	return crc
 }
+
+// A locatingLog counts the calls of Locate that ask for the last events.
+type locatingLog struct {
+	*reflog.Log
+	asked int
+}
+
+func (l *locatingLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection) (sse.Page, error) {
+	if start.Last > 0 {
+		l.asked++
+	}
+	return l.Log.Locate(ctx, start, sel)
+}
+
+// A subscriber that asks for the last events gets them from memory. The broker asks the
+// log only if it does not have all of them in memory.
+func TestLastEventsFromMemory(t *testing.T) {
+	log := &locatingLog{Log: reflog.New(nil)}
+	b := &sse.Broker{Log: log, Retention: sse.Retention{Events: 3}}
+	defer func() { _ = b.Shutdown(t.Context()) }()
+	if _, err := appendAll(t, b, entryOf("1", "a/1"), entryOf("2", "b"), entryOf("3", "a/2"),
+		entryOf("4", "b"), entryOf("5", "a/3")); err != nil {
+		t.Fatal(err)
+	}
+	sel := sse.Selection{Patterns: []sse.Pattern{mustPattern(t, "a/*")}}
+	for _, test := range []struct {
+		last, asked int
+		first       string
+	}{{1, 0, "5"}, {2, 0, "3"}, {3, 1, "1"}, {9, 1, "1"}} {
+		log.asked = 0
+		for event, err := range b.Subscribe(t.Context(), sel, sse.Start{Last: test.last}) {
+			if err != nil || event.Data != test.first || log.asked != test.asked {
+				t.Errorf("last %d: %q is first, %v, after %d calls of Locate; want %q after %d",
+					test.last, event.Data, err, log.asked, test.first, test.asked)
+			}
+			break
+		}
+	}
+}

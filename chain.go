@@ -31,7 +31,7 @@ type chain struct {
 	topic   *topicState // the topic, or nil for a chain of a pattern
 	pattern Pattern     // the pattern, if topic is nil
 	from    uint64      // for a pattern: items has its entries after this sequence
-	lookup  uint64      // for a pattern: window.lookups of the last search that found it
+	lookup  uint64      // window.lookups of the last search that found it
 	members []member
 	dirty   bool // in state.dirtyChains: the members must be woken
 }
@@ -99,6 +99,13 @@ func (c *chain) size() int64 {
 	return c.cumBytes - first.cumBytes + int64(len(first.framed))
 }
 
+// replace replaces the entry that has the sequence of stone.
+func (c *chain) replace(stone *entry) {
+	if i := c.indexAfter(stone.seq - 1); i < len(c.items) && c.items[i].seq == stone.seq {
+		c.items[i].entry = stone
+	}
+}
+
 // noteRemoved updates the chain after one of its entries was removed.
 func (c *chain) noteRemoved() {
 	c.removedItems++
@@ -138,6 +145,7 @@ func (c *chain) compact() {
 type topicState struct {
 	chain
 	name           string
+	memory         int64                            // see memoryOf
 	node           *trie.Trie[topicState, lossMark] // in window.topicTree
 	nameList       [1]string                        // name, for entries with only this topic
 	topicList      [1]*topicState                   // this state, for entries with only this topic

@@ -338,9 +338,12 @@ func (s *subscriber) gapStart() string {
 // newestLoss returns the position and the time of the newest event that the window has
 // lost and that the subscriber has, or may have, selected.
 func (s *subscriber) newestLoss(w *window) lossMark {
-	newest := w.lossFloor
+	var newest lossMark
 	for i := range s.links() {
-		newest.raise(s.links()[i].lost)
+		l := &s.links()[i]
+		if newest.raise(l.lost); l.topic == nil {
+			newest.raise(w.lossFloor)
+		}
 	}
 	return newest
 }
