@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,7 +154,7 @@ func (m *windowModel) step() {
 			m.members = slices.Delete(m.members, i, i+1)
 		}
 	default:
-		event := Event{Data: "x"}
+		event := Event{Data: strings.Repeat("x", m.rng.IntN(9))}
 		if m.rng.IntN(3) == 0 {
 			event.ID = fmt.Sprint(m.rng.IntN(9))
 		}
@@ -205,11 +206,38 @@ func (m *windowModel) check(t *testing.T) {
 		t.Fatalf("%+v: before %d: %v, want %v", *sel, after, got, want)
 	}
 	if n := len(m.members); n > 0 {
-		for _, l := range m.members[m.rng.IntN(n)].links() {
+		s := m.members[m.rng.IntN(n)]
+		for _, l := range s.links() {
 			if l.topic == nil {
 				m.checkPattern(t, l.chain)
 			}
 		}
+		m.checkLag(t, s)
+	}
+}
+
+// checkLag compares the lag of a subscriber after some sequence with the model.
+func (m *windowModel) checkLag(t *testing.T, s *subscriber) {
+	t.Helper()
+	after := s.cursor.Seq + m.rng.Uint64N(m.st.window.last.Seq-s.cursor.Seq+1)
+	events, bytes := 0, int64(0)
+	for _, e := range m.appended {
+		for _, l := range s.links() {
+			selects := func(t *topicState) bool {
+				return l.topic == t || l.topic == nil && l.pattern.Match(t.name)
+			}
+			if e.seq > after && !e.removed && slices.ContainsFunc(e.topics, selects) {
+				events, bytes = events+1, bytes+int64(len(e.framed))
+			}
+		}
+	}
+	if most, mostBytes := s.lagAtMost(after); most < events || mostBytes < bytes {
+		t.Fatalf("after %d, the lag is at most %d and %d bytes, want at least %d and %d bytes",
+			after, most, mostBytes, events, bytes)
+	}
+	if got, gotBytes := s.lag(after); got != events || gotBytes != bytes {
+		t.Fatalf("after %d, the lag is %d and %d bytes, want %d and %d bytes",
+			after, got, gotBytes, events, bytes)
 	}
 }
 
@@ -245,6 +273,32 @@ func TestWindowSelects(t *testing.T) {
 			m.step()
 			m.check(t)
 		}
+	}
+}
+
+// Events that a rule has removed do not count as lag. An event on one topic removes the
+// events of other topics that have become too old.
+func TestRemovedEventsAreNoLag(t *testing.T) {
+	w := newWindow(Retention{}, []TopicRetention{{Pattern: Pattern{"old/*"}, Age: time.Minute}})
+	publish := func(topic string, at time.Duration) {
+		event := Event{Data: "x"}
+		d := newDraft(&event)
+		w.publish(&d, []string{topic}, time.Unix(0, int64(at)))
+	}
+	opts := newDeliveryOptions(&Selection{MaxLag: 3}, "")
+	s := &subscriber{opts: &opts, caughtUp: true}
+	s.join(&w, nil, []Pattern{{"**"}})
+	publish("other", 0) // so that the removed events are not the first of the chain
+	for range 5 {
+		publish("old/1", 0)
+	}
+	if !s.behind(&w) {
+		t.Error("a subscriber that is 6 events behind does not exceed a limit of 3")
+	}
+	publish("other", time.Minute+1)
+	if s.behind(&w) {
+		events, bytes := s.lag(0)
+		t.Errorf("the lag is %d events and %d bytes, want two events", events, bytes)
 	}
 }
 
