@@ -105,18 +105,15 @@ func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Posit
 	return at
 }
 
-// lastBefore returns the sequence of the entry before the first entry that is not older
-// than a time. Entries after that first entry may be older, if the clock was set back.
+// lastBefore returns the sequence of an entry that is older than a time, and after which
+// only older entries precede the first entry that is not older. It returns 0 if the search
+// for that first entry must begin with the first entry of the window.
 func (w *window) lastBefore(unixNano int64) uint64 {
 	entries := w.entries[w.first:]
-	i := 0
 	if len(entries) > 0 && entries[0].seq < w.setBack {
-		for i < len(entries) && entries[i].time < unixNano {
-			i++
-		}
-	} else {
-		i = sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
+		return 0 // the times do not grow
 	}
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
 	if i == 0 {
 		return 0
 	}
@@ -133,7 +130,8 @@ func (w *window) covers(p Position) bool {
 func (w *window) coversTime(t time.Time) bool {
 	entries := w.entries[w.first:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
-	return !t.IsZero() && i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
+	// The UnixNano of the zero Time is negative, but baseTime is not.
+	return i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
 }
 
 // read implements EventLog.Read for a window.

@@ -29,7 +29,7 @@ func newSelectionView(w *window, sel *Selection, now time.Time) selectionView {
 	for _, p := range sel.Patterns {
 		n := len(v.chains)
 		if !appendSelected(&v.chains, w, p, visits) {
-			v.match = &entryMatch{topics: newTopicMatch(sel)}
+			v.match = &entryMatch{newTopicMatch(sel), make(map[*topicState]bool)}
 			return v
 		}
 		visits -= len(v.chains) - n
@@ -96,9 +96,6 @@ func (m *entryMatch) entry(e *entry) bool {
 	return slices.ContainsFunc(e.topics, func(t *topicState) bool {
 		selected, known := m.known[t]
 		if !known {
-			if m.known == nil {
-				m.known = make(map[*topicState]bool)
-			}
 			selected = m.topics.topic(t.name)
 			m.known[t] = selected
 		}
