@@ -424,6 +424,10 @@ func TestWindowCountsMemory(t *testing.T) {
 // oldest events, even if Retention has no limits. A subscriber with one more topic is
 // refused.
 func TestLimitOfAllTopics(t *testing.T) {
+	synctest.Test(t, testLimitOfAllTopics)
+}
+
+func testLimitOfAllTopics(t *testing.T) {
 	w := newWindow(Retention{Events: -1, Bytes: -1}, nil)
 	publish := func(topics ...string) {
 		event := Event{Data: "x"}
@@ -440,7 +444,7 @@ func TestLimitOfAllTopics(t *testing.T) {
 		t.Errorf("above the limit, %d events are retained, want 2, of the topics a and c", w.live)
 	}
 
-	st := &state{window: newWindow(Retention{}, nil)}
+	st := &state{window: newWindow(Retention{Age: time.Minute}, nil)}
 	for i := range maxAllTopics - 1 {
 		st.window.topics[fmt.Sprint(i)] = nil
 	}
@@ -449,6 +453,17 @@ func TestLimitOfAllTopics(t *testing.T) {
 	}
 	if err := st.checkTopicCount(2); err == nil {
 		t.Error("above the limit, a subscriber is accepted")
+	}
+	event := Event{Data: "x"}
+	d := newDraft(&event)
+	st.window.lossless = true // so that no loss mark of the topic is stored
+	st.window.publish(&d, []string{"short"}, time.Now())
+	if err := st.checkTopicCount(1); err == nil {
+		t.Error("with one more topic that has an event, a subscriber is accepted")
+	}
+	time.Sleep(time.Minute + 1)
+	if err := st.checkTopicCount(1); err != nil {
+		t.Errorf("the event is too old, but its topic counts: %v", err)
 	}
 }
 

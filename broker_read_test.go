@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/brokertest"
 	"github.com/sse-go/sse/internal/reflog"
 	"github.com/sse-go/sse/internal/testrand"
 )
@@ -193,12 +195,7 @@ func TestReadNegativeLimit(t *testing.T) {
 // topics, even if it is the last event of the topic. A page that begins before the
 // event then has the event's position in Lost.
 func TestRetentionByAge(t *testing.T) {
-	for name, set := range map[string]func(*sse.Broker){
-		"topic": func(b *sse.Broker) {
-			b.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "a"), Age: time.Minute}}
-		},
-		"all": func(b *sse.Broker) { b.Retention.Age = time.Minute },
-	} {
+	for name, set := range ageLimits(t) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var b sse.Broker
@@ -225,6 +222,72 @@ func TestRetentionByAge(t *testing.T) {
 				want(sse.Start{Last: 1}, sse.Position{})
 			})
 		})
+	}
+}
+
+// A subscriber does not receive an event that is older than its topic's limit or the limit
+// of all topics, although no later event has made the broker remove it. The subscriber
+// receives a gap instead. This applies to an event that is too old when the subscriber
+// starts, and to an event that becomes too old while the subscriber reads nothing.
+func TestAgeOfSubscribedEvents(t *testing.T) {
+	for name, set := range ageLimits(t) {
+		for _, sel := range []sse.Selection{
+			{Topics: []string{"a"}}, {Topics: []string{"a", "b"}},
+			{Patterns: []sse.Pattern{mustPattern(t, "**")}},
+		} {
+			t.Run(fmt.Sprint(name, " ", sel.Topics), func(t *testing.T) {
+				inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+					set(&f.Broker)
+					f.Broker.Streams.WriteTimeout = time.Hour
+					f.Options.BufferSize = 4 << 10
+					f.Broker.Select = func(*http.Request) (sse.Selection, error) { return sel, nil }
+					f.Serve()
+					origin, err := f.Broker.Position(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.Publish("1", "a")
+					time.Sleep(time.Minute)
+					after := func(c *sse.Client) { c.LastEventID = origin.String() }
+					f.Listen("", after).Want(t, "1")
+					time.Sleep(time.Nanosecond)
+					f.Listen("", after).Want(t, "gap: trimmed")
+					stalled := f.Readers(1, "")[0]
+					for i := range 100 {
+						f.Publish(brokertest.Numbered(i, 16<<10), "a")
+					}
+					synctest.Wait()
+					time.Sleep(time.Minute + 1)
+					stalled.Start()
+					synctest.Wait()
+					got := stalled.Data()
+					if n := len(got); n == 0 || n > 50 || got[n-1] != "gap: trimmed" {
+						t.Errorf("the stalled subscriber received %q, want few events and a gap", got)
+					}
+					f.Readers(1, "")
+					for i := range 100 {
+						f.Publish(brokertest.Numbered(i, 16<<10), "a")
+					}
+					synctest.Wait()
+					time.Sleep(time.Minute + 1)
+					all := f.Broker.Subscribers()
+					if s := all[len(all)-1]; s.Lag != 0 || s.LagBytes != 0 {
+						t.Errorf("the stalled subscriber is %d events and %d bytes behind", s.Lag, s.LagBytes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// ageLimits has functions that set a limit of one minute: for the topic a, and for all
+// topics.
+func ageLimits(t *testing.T) map[string]func(*sse.Broker) {
+	return map[string]func(*sse.Broker){
+		"topic": func(b *sse.Broker) {
+			b.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "a"), Age: time.Minute}}
+		},
+		"all": func(b *sse.Broker) { b.Retention.Age = time.Minute },
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // chainItem is an entry in a chain.
 type chainItem struct {
 	*entry
-	cumBytes int64 // bytes of the chain up to and including this entry
+	cumBytes int64 // bytes of the items up to and including this one; only differences matter
 }
 
 // chain has the entries of the window that one topic or one pattern selects, in
@@ -25,7 +25,7 @@ type chain struct {
 	items        []chainItem
 	first        int      // index of the first item that was not removed
 	removedItems int      // number of removed items after first
-	cumBytes     int64    // bytes of all entries ever pushed
+	cumBytes     int64    // cumBytes of the newest item
 	lost         lossMark // newest lost entry; losses of a pattern up to from may be missing
 
 	topic   *topicState // the topic, or nil for a chain of a pattern
@@ -124,12 +124,15 @@ func (c *chain) noteRemoved() {
 	}
 }
 
-// compact frees the room of removed items.
+// compact removes the removed items, frees their room, and computes cumBytes. No loop
+// over the items may be running.
 func (c *chain) compact() {
 	n := 0
+	c.cumBytes = 0
 	for _, it := range c.items[c.first:] {
 		if !it.removed {
-			c.items[n] = it
+			c.cumBytes += int64(len(it.framed))
+			c.items[n] = chainItem{it.entry, c.cumBytes}
 			n++
 		}
 	}

@@ -227,7 +227,7 @@ func (st *state) described() iter.Seq2[*subscriber, Subscriber] {
 				return s.links() == nil // it has left
 			})
 			for i, s := range some {
-				descriptions[i] = s.describe()
+				descriptions[i] = s.describe(&st.window, time.Now())
 			}
 			st.mu.Unlock()
 			for i, s := range some {

@@ -180,7 +180,7 @@ func (w *window) append(e *entry, topics []string) {
 		w.heavy = append(w.heavy, e)
 	}
 	now := time.Unix(0, w.lastTime)
-	w.trim(now)
+	w.expire(now)
 	for _, t := range e.topics {
 		w.applyRule(t, now)
 	}
@@ -237,7 +237,8 @@ func (w *window) patternsOf(t *topicState) []*chain {
 }
 
 // expire removes the entries that have become too old: by the limits for all topics,
-// and by the rules of some topics.
+// and by the rules of some topics. Call it before entries of the window are read,
+// counted or delivered, because no timer removes entries.
 func (w *window) expire(now time.Time) {
 	w.trim(now)
 	for len(w.aging) > 0 && w.aging[0].tooOldAt < now.UnixNano() {

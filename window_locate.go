@@ -35,7 +35,7 @@ func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, *
 // firstWithID returns the first selected entry to which the application has given an ID,
 // or nil. It compares the topics while the lock is not held.
 func (w *window) firstWithID(id string, sel *Selection) *entry {
-	entries, match := slices.Clone(w.entriesByID[id]), entryMatch{topics: newTopicMatch(sel)}
+	entries, match := slices.Clone(w.entriesByID[id]), newEntryMatch(sel)
 	for len(entries) > 0 {
 		next := 0
 		w.unlocked(func() { next = slices.IndexFunc(entries, match.entry) })
@@ -138,19 +138,15 @@ func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Posit
 	return at
 }
 
-// lastBefore finds the first entry that is not older than a time, and returns the
-// sequence of the entry before it, or 0. If the clock was set back, some later entries
-// may also be older than the time.
+// lastBefore returns the sequence of an entry that is older than a time, and after which
+// only older entries precede the first entry that is not older. It returns 0 if the search
+// for that first entry must begin with the first entry of the window.
 func (w *window) lastBefore(unixNano int64) uint64 {
 	entries := w.entries[w.first:]
-	i := 0
 	if len(entries) > 0 && entries[0].seq < w.setBack {
-		for i < len(entries) && entries[i].time < unixNano {
-			i++
-		}
-	} else {
-		i = sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
+		return 0 // the times do not grow
 	}
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
 	if i == 0 {
 		return 0
 	}
@@ -167,7 +163,8 @@ func (w *window) covers(p Position) bool {
 func (w *window) coversTime(t time.Time) bool {
 	entries := w.entries[w.first:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
-	return !t.IsZero() && i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
+	// The UnixNano of the zero Time is negative, but baseTime is not.
+	return i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
 }
 
 // read implements EventLog.Read for a window.

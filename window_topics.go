@@ -258,19 +258,8 @@ func (w *window) prepend(c *chain, items []chainItem, seq uint64) {
 		return
 	}
 	w.overhead += int64(len(items)) * c.itemOverhead()
-	cum := int64(0)
-	for i := range items {
-		cum += int64(len(items[i].framed))
-		items[i].cumBytes = cum
-	}
-	// Only differences of cumBytes matter, so the values of the old items are
-	// raised.
-	for _, it := range c.items[c.first:] {
-		it.cumBytes += cum
-		items = append(items, it)
-	}
-	c.items, c.first = items, 0
-	c.cumBytes += cum
+	c.items, c.first = append(items, c.items[c.first:]...), 0
+	c.compact() // sets cumBytes
 }
 
 // removePattern removes the chain of a pattern that has no more members.

@@ -34,7 +34,9 @@ type selectionView struct {
 func newSelectionView(w *window, sel *Selection, now time.Time) *selectionView {
 	w.expire(now)
 	v := &selectionView{w: w, epoch: w.epoch, size: firstSlice}
-	for _, name := range sel.topicNames() {
+	names := sel.topicNames()
+	v.chains = make([]*chain, 0, len(names))
+	for _, name := range names {
 		if t := w.topics[name]; t != nil {
 			v.chains = append(v.chains, &t.chain)
 		}
@@ -43,7 +45,7 @@ func newSelectionView(w *window, sel *Selection, now time.Time) *selectionView {
 	for _, p := range sel.Patterns {
 		n := len(v.chains)
 		if !appendSelected(&v.chains, w, p, visits) {
-			v.match = &entryMatch{topics: newTopicMatch(sel)}
+			v.match = newEntryMatch(sel)
 			return v
 		}
 		visits -= len(v.chains) - n
@@ -183,6 +185,10 @@ type entryMatch struct {
 	known  map[*topicState]bool // results for the topics of entries with several topics
 }
 
+func newEntryMatch(sel *Selection) *entryMatch {
+	return &entryMatch{newTopicMatch(sel), make(map[*topicState]bool)}
+}
+
 // entry reports whether one of an entry's topics is selected. It needs no lock.
 func (m *entryMatch) entry(e *entry) bool {
 	if len(e.topics) == 1 {
@@ -191,9 +197,6 @@ func (m *entryMatch) entry(e *entry) bool {
 	return slices.ContainsFunc(e.topics, func(t *topicState) bool {
 		selected, known := m.known[t]
 		if !known {
-			if m.known == nil {
-				m.known = make(map[*topicState]bool)
-			}
 			selected = m.topics.topic(t.name)
 			m.known[t] = selected
 		}
