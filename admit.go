@@ -60,10 +60,12 @@ func (st *state) admit(ctx context.Context, sel *Selection, start Start, asked, 
 }
 
 // checkTopicCount returns the error for the response if, with n new topics and
-// patterns, the broker would have more than maxAllTopics.
+// patterns, the broker would have more than maxAllTopics. It first removes the events
+// that have become too old, so that topics with only such events do not count.
 func (st *state) checkTopicCount(n int) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.window.expire(time.Now())
 	if len(st.window.topics)+st.window.patternCount+n > maxAllTopics {
 		return limitReached("topics and patterns", maxAllTopics)
 	}
@@ -108,11 +110,21 @@ func (st *state) locate(ctx context.Context, s *subscriber, sel *Selection, star
 	// not ask for a certain event: losses before its first event are no gap.
 	open := start.Earliest || start.Last > 0
 	st.mu.Lock()
+	// The window has no events that are too old, because checkTopicCount has removed them.
+	// A log may have such events.
 	now := time.Now()
-	st.window.trim(now) // the window must not have events that are too old; a log may
+	epoch, first := st.window.epoch, (*entry)(nil)
+	if st.log != nil && start.Last > 0 {
+		first = st.window.newest(start.Last, sel, now)
+	}
 	if st.log == nil || start == (Start{}) || st.window.covers(start.After) ||
-		st.window.coversTime(start.Time) {
-		s.cursor, gap = st.window.locate(start, sel, now)
+		st.window.coversTime(start.Time) || first != nil {
+		if first != nil {
+			s.cursor = st.window.positionBefore(first)
+		} else {
+			s.cursor, gap = st.window.locate(start, sel, now)
+		}
+		s.cursor.Epoch = epoch // if the epoch has changed meanwhile, enter fails
 		if open {
 			lost := st.window.lostOf(sel)
 			s.noteKnownLoss(Position{st.window.epoch, lost.seq, lost.check})
@@ -155,7 +167,6 @@ func (st *state) lossAtStart(ctx context.Context, s *subscriber, sel *Selection)
 		return s.gap, nil
 	}
 	st.mu.Lock()
-	st.window.expire(time.Now())
 	lost := st.window.lostOf(sel).seq
 	beforeWindow := s.cursor.Seq < st.window.base.Seq
 	st.mu.Unlock()

@@ -22,13 +22,10 @@ func (a *agingTopics) update(t *topicState) {
 		return
 	}
 	oldest := t.oldestRetained().time
-	at := oldest + min(int64(t.rule.Age), math.MaxInt64-oldest)
-	switch {
-	case i < 0:
-		t.tooOldAt = at
+	t.tooOldAt = oldest + min(int64(t.rule.Age), math.MaxInt64-oldest)
+	if i < 0 {
 		heap.Push(a, t)
-	case t.tooOldAt != at:
-		t.tooOldAt = at
+	} else {
 		heap.Fix(a, i)
 	}
 }

@@ -350,7 +350,7 @@ func TestPatternMemory(t *testing.T) {
 			"and more than 1 entry", used, w.live, 3*limit)
 	}
 	s.leave(&w)
-	if want := int64(w.live)*w.entries[w.first].overhead() + w.topics[topic].size(); w.overhead != want {
+	if want := int64(w.live)*w.entries[w.first].overhead() + w.topics[topic].memory; w.overhead != want {
 		t.Errorf("without patterns, the overhead is %d, want %d", w.overhead, want)
 	}
 }
@@ -378,7 +378,7 @@ func TestWindowCountsMemory(t *testing.T) {
 			}
 		}
 		for topic := range topics {
-			want += topic.size()
+			want += topic.memory
 		}
 		if w.overhead != want || w.usedTopics != len(topics) {
 			t.Fatalf("the overhead is %d with %d topics, want %d with %d",
@@ -424,6 +424,10 @@ func TestWindowCountsMemory(t *testing.T) {
 // oldest events, even if Retention has no limits. A subscriber with one more topic is
 // refused.
 func TestLimitOfAllTopics(t *testing.T) {
+	synctest.Test(t, testLimitOfAllTopics)
+}
+
+func testLimitOfAllTopics(t *testing.T) {
 	w := newWindow(Retention{Events: -1, Bytes: -1}, nil)
 	publish := func(topics ...string) {
 		event := Event{Data: "x"}
@@ -440,7 +444,7 @@ func TestLimitOfAllTopics(t *testing.T) {
 		t.Errorf("above the limit, %d events are retained, want 2, of the topics a and c", w.live)
 	}
 
-	st := &state{window: newWindow(Retention{}, nil)}
+	st := &state{window: newWindow(Retention{Age: time.Minute}, nil)}
 	for i := range maxAllTopics - 1 {
 		st.window.topics[fmt.Sprint(i)] = nil
 	}
@@ -450,4 +454,62 @@ func TestLimitOfAllTopics(t *testing.T) {
 	if err := st.checkTopicCount(2); err == nil {
 		t.Error("above the limit, a subscriber is accepted")
 	}
+	event := Event{Data: "x"}
+	d := newDraft(&event)
+	st.window.lossless = true // so that no loss mark of the topic is stored
+	st.window.publish(&d, []string{"short"}, time.Now())
+	if err := st.checkTopicCount(1); err == nil {
+		t.Error("with one more topic that has an event, a subscriber is accepted")
+	}
+	time.Sleep(time.Minute + 1)
+	if err := st.checkTopicCount(1); err != nil {
+		t.Errorf("the event is too old, but its topic counts: %v", err)
+	}
+}
+
+// Heavy events, here with 1,024 new topics each, displace each other, but no other event.
+// The window does not retain their memory. This test is not parallel, because it measures
+// the heap.
+func TestHeavyEvents(t *testing.T) {
+	const limit, heavy, each = 16 << 20, 100, 20
+	before := heap.InUse()
+	w := newWindow(Retention{Bytes: limit}, nil)
+	all := &subscriber{}
+	all.join(&w, nil, []Pattern{{"**"}})
+	publish := func(topics ...string) *entry {
+		d := newDraft(&Event{Data: "x"})
+		return w.publish(&d, topics, time.Unix(0, 0))
+	}
+	first := publish("news").position(w.epoch)
+	topics, newest := make([]string, maxTopics), (*entry)(nil)
+	for i := range heavy {
+		for j := range topics {
+			topics[j] = fmt.Sprintf("new/%d/%d", i, j)
+		}
+		newest = publish(topics...)
+		for range each {
+			publish("news")
+		}
+	}
+	const want = heavy * each
+	read := func(topic string) Page {
+		return w.read(first, Position{}, &Selection{Topics: []string{topic}}, 1<<30, time.Unix(0, 0))
+	}
+	if page := read("news"); len(page.Entries) != want || page.Lost != (Position{}) {
+		t.Errorf("%d events are left, want %d; the loss is %v", len(page.Entries), want, page.Lost)
+	}
+	if used := int64(heap.InUse() - before); used > 2*limit || newest.removed {
+		t.Errorf("the window takes %d bytes, want at most %d; newest heavy event removed: %t",
+			used, 2*limit, newest.removed)
+	}
+	// An event that alone exceeds the limit displaces only other heavy events.
+	for j := range topics {
+		topics[j] = strings.Repeat("a/", 400) + fmt.Sprint(j)
+	}
+	publish(topics...)
+	publish("new/0/0") // was removed; its loss mark is only a part of lossFloor
+	if n, lost := w.live, read("new/0/0").Lost; n != want+2 || lost == (Position{}) {
+		t.Errorf("%d events are left, want %d; the loss of an old topic is %v", n, want+2, lost)
+	}
+	runtime.KeepAlive(&w)
 }

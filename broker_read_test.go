@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sse-go/sse"
+	"github.com/sse-go/sse/internal/brokertest"
 	"github.com/sse-go/sse/internal/reflog"
 	"github.com/sse-go/sse/internal/testrand"
 )
@@ -193,12 +195,7 @@ func TestReadNegativeLimit(t *testing.T) {
 // topics, even if it is the last event of the topic. A page that begins before the
 // event then has the event's position in Lost.
 func TestRetentionByAge(t *testing.T) {
-	for name, set := range map[string]func(*sse.Broker){
-		"topic": func(b *sse.Broker) {
-			b.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "a"), Age: time.Minute}}
-		},
-		"all": func(b *sse.Broker) { b.Retention.Age = time.Minute },
-	} {
+	for name, set := range ageLimits(t) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var b sse.Broker
@@ -225,6 +222,72 @@ func TestRetentionByAge(t *testing.T) {
 				want(sse.Start{Last: 1}, sse.Position{})
 			})
 		})
+	}
+}
+
+// A subscriber does not receive an event that is older than its topic's limit or the limit
+// of all topics, although no later event has made the broker remove it. The subscriber
+// receives a gap instead. This applies to an event that is too old when the subscriber
+// starts, and to an event that becomes too old while the subscriber reads nothing.
+func TestAgeOfSubscribedEvents(t *testing.T) {
+	for name, set := range ageLimits(t) {
+		for _, sel := range []sse.Selection{
+			{Topics: []string{"a"}}, {Topics: []string{"a", "b"}},
+			{Patterns: []sse.Pattern{mustPattern(t, "**")}},
+		} {
+			t.Run(fmt.Sprint(name, " ", sel.Topics), func(t *testing.T) {
+				inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+					set(&f.Broker)
+					f.Broker.Streams.WriteTimeout = time.Hour
+					f.Options.BufferSize = 4 << 10
+					f.Broker.Select = func(*http.Request) (sse.Selection, error) { return sel, nil }
+					f.Serve()
+					origin, err := f.Broker.Position(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.Publish("1", "a")
+					time.Sleep(time.Minute)
+					after := func(c *sse.Client) { c.LastEventID = origin.String() }
+					f.Listen("", after).Want(t, "1")
+					time.Sleep(time.Nanosecond)
+					f.Listen("", after).Want(t, "gap: trimmed")
+					stalled := f.Readers(1, "")[0]
+					for i := range 100 {
+						f.Publish(brokertest.Numbered(i, 16<<10), "a")
+					}
+					synctest.Wait()
+					time.Sleep(time.Minute + 1)
+					stalled.Start()
+					synctest.Wait()
+					got := stalled.Data()
+					if n := len(got); n == 0 || n > 50 || got[n-1] != "gap: trimmed" {
+						t.Errorf("the stalled subscriber received %q, want few events and a gap", got)
+					}
+					f.Readers(1, "")
+					for i := range 100 {
+						f.Publish(brokertest.Numbered(i, 16<<10), "a")
+					}
+					synctest.Wait()
+					time.Sleep(time.Minute + 1)
+					all := f.Broker.Subscribers()
+					if s := all[len(all)-1]; s.Lag != 0 || s.LagBytes != 0 {
+						t.Errorf("the stalled subscriber is %d events and %d bytes behind", s.Lag, s.LagBytes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// ageLimits has functions that set a limit of one minute: for the topic a, and for all
+// topics.
+func ageLimits(t *testing.T) map[string]func(*sse.Broker) {
+	return map[string]func(*sse.Broker){
+		"topic": func(b *sse.Broker) {
+			b.TopicRetention = []sse.TopicRetention{{Pattern: mustPattern(t, "a"), Age: time.Minute}}
+		},
+		"all": func(b *sse.Broker) { b.Retention.Age = time.Minute },
 	}
 }
 
@@ -332,4 +395,43 @@ func checkWithoutKey(e *sse.Entry) uint32 {
 	number(int64(e.Event.Retry))
 	number(e.Time.UnixNano())
 	return crc
+}
+
+// A locatingLog counts the calls of Locate that ask for the last events.
+type locatingLog struct {
+	*reflog.Log
+	asked int
+}
+
+func (l *locatingLog) Locate(ctx context.Context, start sse.Start, sel sse.Selection) (sse.Page, error) {
+	if start.Last > 0 {
+		l.asked++
+	}
+	return l.Log.Locate(ctx, start, sel)
+}
+
+// A subscriber that asks for the last events gets them from memory. The broker asks the
+// log only if it does not have all of them in memory.
+func TestLastEventsFromMemory(t *testing.T) {
+	log := &locatingLog{Log: reflog.New(nil)}
+	b := &sse.Broker{Log: log, Retention: sse.Retention{Events: 3}}
+	defer func() { _ = b.Shutdown(t.Context()) }()
+	if _, err := appendAll(t, b, entryOf("1", "a/1"), entryOf("2", "b"), entryOf("3", "a/2"),
+		entryOf("4", "b"), entryOf("5", "a/3")); err != nil {
+		t.Fatal(err)
+	}
+	sel := sse.Selection{Patterns: []sse.Pattern{mustPattern(t, "a/*")}}
+	for _, test := range []struct {
+		last, asked int
+		first       string
+	}{{1, 0, "5"}, {2, 0, "3"}, {3, 1, "1"}, {9, 1, "1"}} {
+		log.asked = 0
+		for event, err := range b.Subscribe(t.Context(), sel, sse.Start{Last: test.last}) {
+			if err != nil || event.Data != test.first || log.asked != test.asked {
+				t.Errorf("last %d: %q is first, %v, after %d calls of Locate; want %q after %d",
+					test.last, event.Data, err, log.asked, test.first, test.asked)
+			}
+			break
+		}
+	}
 }

@@ -9,7 +9,7 @@ import (
 // chainItem is an entry in a chain.
 type chainItem struct {
 	*entry
-	cumBytes int64 // bytes of the chain up to and including this entry
+	cumBytes int64 // bytes of the items up to and including this one; only differences matter
 }
 
 // chain has the entries of the window that one topic or one pattern selects, in
@@ -25,13 +25,13 @@ type chain struct {
 	items        []chainItem
 	first        int      // index of the first item that was not removed
 	removedItems int      // number of removed items after first
-	cumBytes     int64    // bytes of all entries ever pushed
+	cumBytes     int64    // cumBytes of the newest item
 	lost         lossMark // newest lost entry; losses of a pattern up to from may be missing
 
 	topic   *topicState // the topic, or nil for a chain of a pattern
 	pattern Pattern     // the pattern, if topic is nil
 	from    uint64      // for a pattern: items has its entries after this sequence
-	lookup  uint64      // for a pattern: window.lookups of the last search that found it
+	lookup  uint64      // window.lookups of the last search that found it
 	members []member
 	dirty   bool // in state.dirtyChains: the members must be woken
 }
@@ -99,6 +99,13 @@ func (c *chain) size() int64 {
 	return c.cumBytes - first.cumBytes + int64(len(first.framed))
 }
 
+// replace replaces the entry that has the sequence of stone.
+func (c *chain) replace(stone *entry) {
+	if i := c.indexAfter(stone.seq - 1); i < len(c.items) && c.items[i].seq == stone.seq {
+		c.items[i].entry = stone
+	}
+}
+
 // noteRemoved updates the chain after one of its entries was removed.
 func (c *chain) noteRemoved() {
 	c.removedItems++
@@ -117,12 +124,15 @@ func (c *chain) noteRemoved() {
 	}
 }
 
-// compact frees the room of removed items.
+// compact removes the removed items, frees their room, and computes cumBytes. No loop
+// over the items may be running.
 func (c *chain) compact() {
 	n := 0
+	c.cumBytes = 0
 	for _, it := range c.items[c.first:] {
 		if !it.removed {
-			c.items[n] = it
+			c.cumBytes += int64(len(it.framed))
+			c.items[n] = chainItem{it.entry, c.cumBytes}
 			n++
 		}
 	}
@@ -138,6 +148,7 @@ func (c *chain) compact() {
 type topicState struct {
 	chain
 	name           string
+	memory         int64                            // see memoryOf
 	node           *trie.Trie[topicState, lossMark] // in window.topicTree
 	nameList       [1]string                        // name, for entries with only this topic
 	topicList      [1]*topicState                   // this state, for entries with only this topic

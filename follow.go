@@ -87,7 +87,7 @@ func (f *follower) restartWindow(p Position) {
 	}
 	st.dirtyChains = nil
 	st.window = newWindow(st.broker.Retention, nil)
-	st.window.lossless = true
+	st.window.mu, st.window.lossless = &st.mu, true
 	st.window.begin(Position{Epoch: p.Epoch, Seq: p.Seq - 1})
 	st.appends.lastReleased = p.Seq // so that release looks at every waiter
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // hooks calls the hooks of a broker, which are functions such as Broker.OnConnect.
@@ -41,7 +42,7 @@ func (h *hooks) hasHookFor(b *batch) bool {
 func (h *hooks) describe(s *subscriber) Subscriber {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return s.describe()
+	return s.describe(&h.broker.state.window, time.Now())
 }
 
 // disconnectReason returns the error for OnDisconnect. This is cause if cause wraps

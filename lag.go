@@ -35,6 +35,9 @@ func (s *subscriber) behind(w *window) bool {
 		!s.opts.exceedsLag(int64(w.last.Seq-seq), links[0].size()) {
 		return false
 	}
+	if events, bytes := s.lagAtMost(seq); !s.opts.exceedsLag(int64(events), bytes) {
+		return false
+	}
 	events, bytes := s.lag(seq)
 	return s.opts.exceedsLag(int64(events), bytes)
 }
@@ -57,6 +60,17 @@ func lagLimit(n, standard int64) int64 {
 // counts once for each of the subscriber's chains that contain it (one chain for
 // each selected topic or pattern).
 func (s *subscriber) lag(seq uint64) (events int, bytes int64) {
+	for i := range s.links() {
+		if c := s.links()[i].chain; c.removedItems > 0 {
+			c.compact()
+		}
+	}
+	return s.lagAtMost(seq)
+}
+
+// lagAtMost is like lag, but takes less time, and also counts removed events that the
+// chains still have.
+func (s *subscriber) lagAtMost(seq uint64) (events int, bytes int64) {
 	for i := range s.links() {
 		e, b := s.links()[i].countAfter(seq)
 		events, bytes = events+e, bytes+b

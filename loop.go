@@ -163,6 +163,7 @@ func (l *loop) run() {
 // state.mu.
 func (l *loop) gather() {
 	now := time.Now()
+	l.st.window.expire(now)
 	l.jobs = l.jobs[:0]
 	n := 0
 	for ; n < len(l.ready) && len(l.jobs) < poll.Batch; n++ {

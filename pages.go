@@ -66,7 +66,9 @@ func (r *pageReader) next(ctx context.Context, s *subscriber, b *batch, stop *co
 		}
 		r.mu.Lock()
 		if !pulled {
-			s.pull(r.window, r.comments, b, heldBatch, time.Now())
+			now := time.Now()
+			r.window.expire(now)
+			s.pull(r.window, r.comments, b, heldBatch, now)
 		}
 		if !b.fetch {
 			r.mu.Unlock()

@@ -13,6 +13,13 @@ import (
 	"github.com/sse-go/sse/internal/poll/polltest"
 )
 
+// These variables make private functions available to the tests in package sse_test.
+var (
+	CheckTopic   = checkTopic
+	RequestStart = requestStart
+	LastEventID  = (*Decoder).lastEventID
+)
+
 // ParkInMemory makes a broker park streams whose connections are in memory. It must be
 // called before the broker is used.
 func ParkInMemory(b *Broker) {

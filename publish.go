@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,11 @@ func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Po
 	}
 	event = normalize(event)
 	d := newDraft(&event)
+	if len(topics) >= manyTopics {
+		st.largeMu.Lock()
+		defer st.largeMu.Unlock()
+		st.addTopics(topics)
+	}
 	st.mu.Lock()
 	if st.closed {
 		st.mu.Unlock()
@@ -127,8 +133,8 @@ func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics 
 	return Position{}, err
 }
 
-// Append publishes several events, in order, and returns their positions. It costs
-// little more than publishing one event. It ignores Position and Time of the entries.
+// Append publishes several events, in order, and returns their positions. Events of other
+// publishers may come between them. It costs little more than publishing one event. It ignores Position and Time of the entries.
 // An entry without Topics is published without a topic. If [AppendRequest.Key] is set,
 // the Log stores only the first request with this Key and Owner. Without a Log, a Key is
 // an error that wraps [errors.ErrUnsupported].
@@ -161,20 +167,54 @@ func (b *Broker) Append(ctx context.Context, r AppendRequest) (AppendResult, err
 	if err != nil || len(r.Entries) == 0 {
 		return AppendResult{}, err
 	}
-	positions := make([]Position, len(r.Entries))
+	return st.publishAll(*drafts)
+}
+
+// publishAll publishes drafts. After every manyTopics topics, it releases the lock for a
+// moment, so events of other publishers may come between these events.
+func (st *state) publishAll(drafts []topicDraft) (AppendResult, error) {
+	positions := make([]Position, 0, len(drafts))
+	st.largeMu.Lock()
+	defer st.largeMu.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.closed {
-		return AppendResult{}, ErrShutdown
-	}
-	now := time.Now()
-	for i := range *drafts {
-		d := &(*drafts)[i]
+	now, topics := time.Now(), 0
+	for i := range drafts {
+		d := &drafts[i]
+		if topics += len(d.topics); topics > manyTopics && i > 0 {
+			st.window.unlocked(func() {
+				if len(d.topics) >= manyTopics {
+					st.addTopics(d.topics)
+				}
+			})
+			topics = len(d.topics)
+		}
+		if st.closed {
+			return AppendResult{Positions: positions}, ErrShutdown
+		}
 		e := st.window.publish(&d.draft, d.topics, now)
-		positions[i] = e.position(st.window.epoch)
+		positions = append(positions, e.position(st.window.epoch))
 		st.wakeSubscribers(e)
 	}
 	return AppendResult{Positions: positions}, nil
+}
+
+// addTopics adds topics to the window, a few at a time, so that the event with these
+// topics can then be published more quickly. The caller does not hold mu.
+func (st *state) addTopics(names []string) {
+	// slices.Chunk would cause an allocation in each Publish, because names would escape.
+	for len(names) > 0 {
+		n := min(len(names), manyTopics)
+		st.mu.Lock()
+		for _, name := range names[:n] {
+			if !st.closed {
+				st.window.topicState(name)
+			}
+		}
+		st.mu.Unlock()
+		names = names[n:]
+		runtime.Gosched()
+	}
 }
 
 // checkAndAppendLog is Append with a log.
@@ -312,12 +352,21 @@ func publishTopics(topics []string) ([]string, error) {
 			Reason: "is one too many: an event may have at most 1024 topics"}
 	}
 	unique := make([]string, 0, len(topics))
+	var seen map[string]bool // the topics in unique, if there are many
 	for _, topic := range topics {
 		if err := checkTopic(topic); err != nil {
 			return nil, err
 		}
-		if !slices.Contains(unique, topic) {
-			unique = append(unique, topic)
+		if seen[topic] || seen == nil && slices.Contains(unique, topic) {
+			continue
+		}
+		if unique = append(unique, topic); len(unique) == manyTopics {
+			seen = make(map[string]bool, len(topics))
+			for _, topic := range unique {
+				seen[topic] = true
+			}
+		} else if seen != nil {
+			seen[topic] = true
 		}
 	}
 	return unique, nil

@@ -16,7 +16,10 @@ type Retention struct {
 	// for each topic. Each pattern of a subscriber also needs 16 bytes for each event
 	// that the pattern selects. Unless Bytes is negative, this overhead has a limit of
 	// its own: the value of Bytes, but at least 1 MiB. In addition, the stored events
-	// never have more than a million different topics, even if Bytes is negative.
+	// never have more than a million different topics, even if Bytes is negative. If the
+	// overhead or the topics exceed their limit, and there is no Log, the broker first
+	// removes the oldest of the events that need most of it, for example events with
+	// hundreds of topics.
 	Bytes int64
 
 	// Age is the time since publishing after which an event is removed. If zero,

@@ -301,12 +301,13 @@ func TestSelectionMatchMany(t *testing.T) {
 	matched := 0
 	const n = 2000
 	for range n {
-		sel := sse.Selection{Patterns: make([]sse.Pattern, 1)}
+		var sel sse.Selection
 		for range 1 + rng.IntN(30) {
 			sel.Topics = append(sel.Topics, word("a", "b", "*")+"/"+word("a", "b", "**")+fmt.Sprint(rng.IntN(90)))
 			sel.Patterns = append(sel.Patterns,
 				mustPattern(t, word("a", "b", "c")+fmt.Sprint(rng.IntN(90))+word("", "/*", "/**", "/*/x")))
 		}
+		sel.Patterns = append(sel.Patterns, sse.Pattern{}) // matches nothing
 		topics, want := []string{""}, false
 		for range 300 {
 			topic := word("a", "b", "c", "*") + word("", "/", "/a", "/a/x", "/a/b/c") + fmt.Sprint(rng.IntN(900))
@@ -321,6 +322,19 @@ func TestSelectionMatchMany(t *testing.T) {
 	}
 	if matched < n/10 || matched > n*9/10 {
 		t.Errorf("%d of %d selections match: the random cases test too little", matched, n)
+	}
+}
+
+// Match compares an event's topics with the selection directly, as long as this costs less
+// than a lookup of many topics and patterns, which allocates.
+func TestSelectionMatchFew(t *testing.T) {
+	sel := sse.Selection{Patterns: []sse.Pattern{mustPattern(t, "a/*")}}
+	topics := make([]string, 257)
+	for n, want := range map[int]bool{256: false, 257: true} {
+		allocs := testing.AllocsPerRun(10, func() { sel.Match(topics[:n]) })
+		if got := allocs > 0; got != want {
+			t.Errorf("with %d topics, Match allocates: %t, want %t", n, got, want)
+		}
 	}
 }
 

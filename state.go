@@ -19,7 +19,7 @@ import (
 // timers, because they have no locks of their own. The comments of the parts name the
 // exceptions.
 //
-// Lock order: startMu, then mu. A transport (the way in which a subscriber waits and
+// Lock order: startMu, then largeMu, then mu. A transport (the way in which a subscriber waits and
 // writes) holds no lock of its own while it acquires mu. A goroutine that holds mu must
 // not block: it does not write, and does not call a hook, a filter or the log.
 type state struct {
@@ -40,6 +40,10 @@ type state struct {
 	pages    pageReader
 
 	lastOptions atomic.Pointer[deliveryOptions] // of the newest subscriber without a filter
+
+	// largeMu is held by a publisher of many topics or many events, so that only one of them
+	// at a time waits for mu again and again. It guards nothing.
+	largeMu sync.Mutex
 
 	mu            sync.Mutex // guards the following fields and the objects they point to
 	window        window
@@ -106,6 +110,7 @@ func (st *state) start(ctx context.Context, b *Broker) error {
 		maxTotal: b.MaxSubscribers, maxPerRemote: b.MaxPerRemote, maxPerKey: b.MaxPerKey,
 	}
 	st.window = newWindow(b.Retention, b.TopicRetention)
+	st.window.mu = &st.mu
 	st.window.begin(end)
 	st.timers.init(st, time.Now(), stream.Heartbeat, stream.WriteTimeout)
 	st.stream.Heartbeat = -1 // the streams send no heartbeats, because the timers do
@@ -222,7 +227,7 @@ func (st *state) described() iter.Seq2[*subscriber, Subscriber] {
 				return s.links() == nil // it has left
 			})
 			for i, s := range some {
-				descriptions[i] = s.describe()
+				descriptions[i] = s.describe(&st.window, time.Now())
 			}
 			st.mu.Unlock()
 			for i, s := range some {

@@ -46,8 +46,7 @@ type Subscriber struct {
 	// Lag and LagBytes are the number of selected events after Position, and their
 	// bytes on the wire. An event counts once for each of the Topics and Patterns
 	// that select it. Only events in the broker's memory count, so both numbers are
-	// too small for a subscriber that reads old events from the Log. But some events
-	// that [TopicRetention] or [Broker.Forget] has removed still count.
+	// too small for a subscriber that reads old events from the Log.
 	Lag      int
 	LagBytes int64
 
@@ -191,7 +190,9 @@ func (b *batch) empty() bool {
 // pull sets b to the next thing that the subscriber does. If b has entries, pull moves
 // the cursor past them. Their size is at most limit bytes, unless the first entry alone
 // is larger. If the next entries are no longer in the window (the events in memory), b
-// asks for a page of the log instead. Then takePage moves the cursor, not pull.
+// asks for a page of the log instead. Then takePage moves the cursor, not pull. Before,
+// the caller removes the events that have become too old (see window.expire). held.wake
+// need not do so: the subscriber was idle, so its events have just been published.
 func (s *subscriber) pull(w *window, c *comments, b *batch, limit int, now time.Time) {
 	if b.passedFilter {
 		s.lastActivity = now.UnixNano()
@@ -338,9 +339,12 @@ func (s *subscriber) gapStart() string {
 // newestLoss returns the position and the time of the newest event that the window has
 // lost and that the subscriber has, or may have, selected.
 func (s *subscriber) newestLoss(w *window) lossMark {
-	newest := w.lossFloor
+	var newest lossMark
 	for i := range s.links() {
-		newest.raise(s.links()[i].lost)
+		l := &s.links()[i]
+		if newest.raise(l.lost); l.topic == nil {
+			newest.raise(w.lossFloor)
+		}
 	}
 	return newest
 }
@@ -416,7 +420,8 @@ func (s *subscriber) takePage(w *window, page *Page, entries []*entry, b *batch,
 }
 
 // describe returns the public description of the subscriber.
-func (s *subscriber) describe() Subscriber {
+func (s *subscriber) describe(w *window, now time.Time) Subscriber {
+	w.expire(now)
 	d := Subscriber{
 		ID: s.id, Key: s.key(), Remote: s.remote(), Since: time.Unix(0, s.connectedAt),
 		Position: s.cursor,

@@ -14,6 +14,10 @@ const maxTopicLen = 1 << 10
 // selection together.
 const maxTopics = 1 << 10
 
+// manyTopics is a number of topics from which the broker takes special care that it does
+// not hold its lock for long.
+const manyTopics = 64
+
 // defaultTopic is the topic of an event that is published without a topic. No request
 // can name this topic, because checkTopic rejects it. A broker's subscriber selects it
 // with the pattern * or **, or with a Selection that has neither Topics nor Patterns.

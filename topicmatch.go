@@ -2,30 +2,20 @@ package sse
 
 import "github.com/sse-go/sse/internal/trie"
 
-const (
-	// matchDirectly is the number of comparisons of a topic with a topic or a pattern
-	// up to which a topicMatch would cost more than the comparisons.
-	matchDirectly = 256
-
-	// matchFew is the number of topics and patterns up to which topicMatch compares a
-	// topic with each of them.
-	matchFew = 4
-)
+// matchDirectly is the number of comparisons of a topic with a topic or a pattern up to
+// which a topicMatch would cost more than the comparisons.
+const matchDirectly = 256
 
 // topicMatch compares topics with many topics and patterns at once. Its cost for a
 // topic depends on the number of the topic's segments, and not on the number of topics
 // and patterns.
 type topicMatch struct {
-	few      *Selection // compared directly, or nil
 	names    map[string]bool
 	patterns trie.Trie[Pattern, struct{}]
 }
 
 // newTopicMatch returns a topicMatch for the topics and patterns of a selection.
 func newTopicMatch(sel *Selection) *topicMatch {
-	if len(sel.topicNames())+len(sel.Patterns) <= matchFew {
-		return &topicMatch{few: sel}
-	}
 	m := &topicMatch{names: make(map[string]bool, len(sel.topicNames()))}
 	for _, name := range sel.topicNames() {
 		m.names[name] = true
@@ -40,8 +30,5 @@ func newTopicMatch(sel *Selection) *topicMatch {
 
 // topic reports whether one of the topics or patterns selects a topic.
 func (m *topicMatch) topic(name string) bool {
-	if m.few != nil {
-		return m.few.matchesTopic(name)
-	}
 	return m.names[name] || m.patterns.Matches(name)
 }

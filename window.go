@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/sse-go/sse/internal/trie"
@@ -39,7 +40,7 @@ const (
 )
 
 // window is the recent part of the log, in memory. Without a log, an entry that is
-// removed from the window is lost. The window has no lock of its own.
+// removed from the window is lost. mu guards the window.
 //
 //	base │ e₁  e₂  removed  e₃ │ last
 //
@@ -48,6 +49,7 @@ const (
 // of its topics and, if it is after chain.from, in the chain of each pattern in
 // patternTree that selects one of its topics.
 type window struct {
+	mu       sync.Locker // state.mu; views release it between slices; nil if there is no lock
 	epoch    uint64
 	key      [16]byte // see check; not used with a log
 	last     Position // of the newest entry, even if it was removed
@@ -63,6 +65,7 @@ type window struct {
 	// patterns. usedTopics is the number of topics that have entries.
 	overhead   int64
 	usedTopics int
+	heavy      []*entry // the heavy entries (see isHeavy), oldest first; empty with a log
 
 	topics         map[string]*topicState
 	topicTree      trie.Trie[topicState, lossMark] // of all topics, by name
@@ -85,16 +88,17 @@ type window struct {
 	base     Position
 	baseTime int64
 
-	// lossFloor applies to every topic, in addition to the topic's own loss mark. To
-	// save memory, the window removes topics without events. It then raises
-	// lossFloor to the loss mark of the topic.
+	// lossFloor is the loss mark of each topic that is not in the field topics, and
+	// applies to every pattern. To save memory, the window removes topics without events.
+	// It then raises lossFloor to the loss mark of the topic. A topic that is added later
+	// begins with lossFloor as its loss mark.
 	lossFloor    lossMark
 	unusedTopics []*topicState // topics that have only a loss mark, oldest first
 	unusedBytes  int64         // memory of unusedTopics
 
 	aging agingTopics // the topics whose rule has an age, and that have entries
 
-	lookups uint64 // number of calls of chainsOf
+	lookups uint64 // number of calls of chainsOf and topicList
 
 	maxSelected int // the constant, or a smaller number in tests
 
@@ -102,8 +106,8 @@ type window struct {
 	chains   []*chain // reused by chainsOf
 	matching []*chain // reused by patternsOf
 
-	// selected is reused by subscriber.chains, extendBack and views. It is not the
-	// same slice as chains, because a loop over chainsOf may call subscriber.chains.
+	// selected is reused by subscriber.chains and extendBack. It is not the same slice
+	// as chains, because a loop over chainsOf may call subscriber.chains.
 	selected []*chain
 }
 
@@ -153,16 +157,7 @@ func (w *window) append(e *entry, topics []string) {
 		w.setBack = e.seq
 	}
 	w.last, w.lastTime = e.position(w.epoch), max(w.lastTime, e.time)
-	if len(topics) == 1 {
-		e.topics = w.topicState(topics[0]).topicList[:]
-	} else {
-		e.topics = make([]*topicState, 0, len(topics))
-		for _, name := range topics {
-			if t := w.topicState(name); !slices.Contains(e.topics, t) {
-				e.topics = append(e.topics, t)
-			}
-		}
-	}
+	e.topics = w.topicList(topics)
 	e.retainedBy = int32(len(e.topics))
 	w.entries = append(w.entries, e)
 	w.bytes += int64(len(e.framed))
@@ -181,11 +176,30 @@ func (w *window) append(e *entry, topics []string) {
 		t.retainedEvents++
 		t.retainedBytes += int64(len(e.framed))
 	}
+	if !w.lossless && w.isHeavy(e) {
+		w.heavy = append(w.heavy, e)
+	}
 	now := time.Unix(0, w.lastTime)
-	w.trim(now)
+	w.expire(now)
 	for _, t := range e.topics {
 		w.applyRule(t, now)
 	}
+}
+
+// topicList returns the states of the topics of an entry, without duplicates.
+func (w *window) topicList(names []string) []*topicState {
+	if len(names) == 1 {
+		return w.topicState(names[0]).topicList[:]
+	}
+	w.lookups++
+	list := make([]*topicState, 0, len(names))
+	for _, name := range names {
+		if t := w.topicState(name); t.lookup != w.lookups {
+			t.lookup = w.lookups
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 // chainsOf returns the chains that contain an entry, without duplicates. The next
@@ -222,78 +236,13 @@ func (w *window) patternsOf(t *topicState) []*chain {
 	return w.matching
 }
 
-// trim removes the oldest entries that exceed the limits for all topics.
-func (w *window) trim(now time.Time) {
-	oldest := int64(0)
-	if w.limits.Age > 0 {
-		oldest = now.Add(-w.limits.Age).UnixNano()
-	}
-	for w.first < len(w.entries) {
-		e := w.entries[w.first]
-		if e.time >= oldest && (w.live == 1 ||
-			(w.limits.Events < 0 || w.live <= w.limits.Events) &&
-				w.fits()) {
-			return
-		}
-		w.remove(e)
-	}
-}
-
-// fits reports whether the entries are within the limits of memory. If Bytes is limited,
-// overhead has the same limit, but at least minOverhead.
-func (w *window) fits() bool {
-	limit := w.limits.Bytes
-	return w.usedTopics <= maxAllTopics &&
-		(limit < 0 || w.bytes <= limit && w.overhead <= max(limit, minOverhead))
-}
-
 // expire removes the entries that have become too old: by the limits for all topics,
-// and by the rules of some topics.
+// and by the rules of some topics. Call it before entries of the window are read,
+// counted or delivered, because no timer removes entries.
 func (w *window) expire(now time.Time) {
 	w.trim(now)
 	for len(w.aging) > 0 && w.aging[0].tooOldAt < now.UnixNano() {
 		w.applyRule(w.aging[0], now)
-	}
-}
-
-// remove removes an entry: the oldest entry, an entry that no topic retains, or an
-// entry for Broker.Forget.
-func (w *window) remove(e *entry) {
-	e.removed = true
-	w.live--
-	w.bytes -= int64(len(e.framed))
-	w.overhead -= e.overhead()
-	if e.ownID {
-		w.removeID(e)
-	}
-	for _, c := range w.chainsOf(e) {
-		c.noteRemoved()
-		w.overhead -= c.itemOverhead()
-		if !w.lossless {
-			w.markLost(c, e)
-		}
-	}
-	for _, t := range e.topics {
-		if e.seq > t.retainedAfter {
-			t.release(e)
-			w.aging.update(t)
-		}
-		w.discharge(t)
-		w.removeIfUnused(t)
-	}
-	for w.first < len(w.entries) && w.entries[w.first].removed {
-		if e := w.entries[w.first]; w.lossless {
-			w.baseTime = max(w.baseTime, e.time)
-			if e.seq > w.base.Seq {
-				w.base = e.position(w.epoch)
-			}
-		}
-		w.entries[w.first] = nil
-		w.first++
-	}
-	if removed := len(w.entries) - w.live; removed > 1024 && removed > len(w.entries)/2 {
-		w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool { return e == nil || e.removed })
-		w.first = 0
 	}
 }
 

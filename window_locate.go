@@ -2,6 +2,7 @@ package sse
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 )
@@ -17,10 +18,8 @@ func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, *
 		return start.After, nil
 	case start.ID != "":
 		w.expire(now)
-		for _, e := range w.entriesByID[start.ID] {
-			if sel.Match(e.topicNames()) {
-				return e.position(w.epoch), nil
-			}
+		if e := w.firstWithID(start.ID, sel); e != nil {
+			return e.position(w.epoch), nil
 		}
 		return w.gap(start.ID, GapUnknown, sel, now)
 	case start.Last > 0:
@@ -31,6 +30,24 @@ func (w *window) locate(start Start, sel *Selection, now time.Time) (Position, *
 		return w.earliest(sel, now), nil
 	}
 	return w.last, nil
+}
+
+// firstWithID returns the first selected entry to which the application has given an ID,
+// or nil. It compares the topics while the lock is not held.
+func (w *window) firstWithID(id string, sel *Selection) *entry {
+	entries, match := slices.Clone(w.entriesByID[id]), newEntryMatch(sel)
+	for len(entries) > 0 {
+		next := 0
+		w.unlocked(func() { next = slices.IndexFunc(entries, match.entry) })
+		switch {
+		case next < 0:
+			return nil
+		case !entries[next].removed:
+			return entries[next]
+		}
+		entries = entries[next+1:]
+	}
+	return nil
 }
 
 // gap returns the answer for a position that is not available: the earliest position
@@ -70,12 +87,27 @@ func (w *window) invalidReason(p Position) GapReason {
 
 // locateLast returns the position that is followed by the newest n entries.
 func (w *window) locateLast(n int, sel *Selection, now time.Time) Position {
-	for e := range newSelectionView(w, sel, now).before(math.MaxUint64) {
-		if n--; n == 0 {
-			return w.positionBefore(e)
-		}
+	if e := w.newest(n, sel, now); e != nil {
+		return w.positionBefore(e)
 	}
 	return w.earliest(sel, now)
+}
+
+// newest returns the first of the newest n entries of a selection, or nil if the window
+// has fewer of them.
+func (w *window) newest(n int, sel *Selection, now time.Time) *entry {
+	if n > w.live {
+		return nil
+	}
+	for e := range newSelectionView(w, sel, now).before(math.MaxUint64) {
+		if e.seq <= w.base.Seq {
+			break // the log may have entries between e and base that the window does not have
+		}
+		if n--; n == 0 {
+			return e
+		}
+	}
+	return nil
 }
 
 // locateTime returns the position right before the first entry of a selection that is
@@ -106,19 +138,15 @@ func (w *window) locateTime(unixNano int64, sel *Selection, now time.Time) Posit
 	return at
 }
 
-// lastBefore finds the first entry that is not older than a time, and returns the
-// sequence of the entry before it, or 0. If the clock was set back, some later entries
-// may also be older than the time.
+// lastBefore returns the sequence of an entry that is older than a time, and after which
+// only older entries precede the first entry that is not older. It returns 0 if the search
+// for that first entry must begin with the first entry of the window.
 func (w *window) lastBefore(unixNano int64) uint64 {
 	entries := w.entries[w.first:]
-	i := 0
 	if len(entries) > 0 && entries[0].seq < w.setBack {
-		for i < len(entries) && entries[i].time < unixNano {
-			i++
-		}
-	} else {
-		i = sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
+		return 0 // the times do not grow
 	}
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].time >= unixNano })
 	if i == 0 {
 		return 0
 	}
@@ -135,7 +163,8 @@ func (w *window) covers(p Position) bool {
 func (w *window) coversTime(t time.Time) bool {
 	entries := w.entries[w.first:]
 	i := sort.Search(len(entries), func(i int) bool { return entries[i].seq > w.base.Seq })
-	return !t.IsZero() && i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
+	// The UnixNano of the zero Time is negative, but baseTime is not.
+	return i < len(entries) && max(w.baseTime, entries[i].time) < t.UnixNano()
 }
 
 // read implements EventLog.Read for a window.
@@ -145,17 +174,24 @@ func (w *window) read(after, through Position, sel *Selection, limit int, now ti
 		end = min(end, through.Seq)
 	}
 	page := Page{Next: w.positionAt(max(end, after.Seq))}
+	var entries []*entry
 	size := 0
 	for e := range newSelectionView(w, sel, now).between(after.Seq, end) {
-		n := len(page.Entries)
+		n := len(entries)
 		if size += len(e.framed); n > 0 && size > limit {
-			page.Next = page.Entries[n-1].Position
+			page.Next = entries[n-1].position(w.epoch)
 			break
 		}
-		page.Entries = append(page.Entries, e.public(w.epoch))
+		entries = append(entries, e)
 	}
 	if lost := w.lostOf(sel); lost.seq > after.Seq {
 		page.Lost = Position{w.epoch, lost.seq, lost.check}
 	}
+	epoch := w.epoch
+	w.unlocked(func() { // entries are read-only
+		for _, e := range entries {
+			page.Entries = append(page.Entries, e.public(epoch))
+		}
+	})
 	return page
 }

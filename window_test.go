@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,7 @@ type windowModel struct {
 	now      time.Time
 	appended []*entry
 	members  []*subscriber
+	setBack  bool // the times of entries do not grow
 }
 
 func (m *windowModel) topic() string {
@@ -153,14 +155,26 @@ func (m *windowModel) step() {
 			m.members = slices.Delete(m.members, i, i+1)
 		}
 	default:
-		event := Event{Data: "x"}
-		if m.rng.IntN(3) == 0 {
-			event.ID = fmt.Sprint(m.rng.IntN(9))
-		}
-		topics := []string{m.topic(), m.topic(), m.topic()}
-		d := newDraft(&event)
-		m.appended = append(m.appended, w.publish(&d, topics[:1+m.rng.IntN(3)], m.now))
+		m.append()
 	}
+}
+
+// append appends an entry. Its time may be before the time of earlier entries, as if the
+// clock of a log had been set back.
+func (m *windowModel) append() {
+	w := &m.st.window
+	event := Event{Data: strings.Repeat("x", m.rng.IntN(9))}
+	if m.rng.IntN(3) == 0 {
+		event.ID = fmt.Sprint(m.rng.IntN(9))
+	}
+	topics := []string{m.topic(), m.topic(), m.topic()}
+	d, at, seq := newDraft(&event), m.now.UnixNano(), w.last.Seq+1
+	if m.setBack && m.rng.IntN(10) == 0 {
+		at -= int64(m.rng.IntN(600)) * int64(time.Second)
+	}
+	e := d.entry(Position{w.epoch, seq, w.check(seq, at)}, at)
+	w.append(e, topics[:1+m.rng.IntN(3)])
+	m.appended = append(m.appended, e)
 }
 
 // find returns the sequences of the entries that a selection selects, after a sequence,
@@ -199,17 +213,90 @@ func (m *windowModel) check(t *testing.T) {
 	if got := sequences(v.between(after, math.MaxUint64)); !slices.Equal(got, want) {
 		t.Fatalf("%+v: after %d: %v, want %v", *sel, after, got, want)
 	}
-	want = slices.DeleteFunc(all, func(seq uint64) bool { return seq >= after })
+	want = slices.DeleteFunc(slices.Clone(all), func(seq uint64) bool { return seq >= after })
 	slices.Reverse(want)
 	if got := sequences(v.before(max(1, after))); !slices.Equal(got, want) {
 		t.Fatalf("%+v: before %d: %v, want %v", *sel, after, got, want)
 	}
+	m.checkStarts(t, sel, all, lost)
 	if n := len(m.members); n > 0 {
-		for _, l := range m.members[m.rng.IntN(n)].links() {
+		s := m.members[m.rng.IntN(n)]
+		for _, l := range s.links() {
 			if l.topic == nil {
 				m.checkPattern(t, l.chain)
 			}
 		}
+		m.checkLag(t, s)
+	}
+}
+
+// checkStarts compares the positions at which a selection starts with the model. live are
+// the sequences of the entries that it selects.
+func (m *windowModel) checkStarts(t *testing.T, sel *Selection, live []uint64, lost lossMark) {
+	t.Helper()
+	w := &m.st.window
+	check := func(start Start, want uint64) {
+		t.Helper()
+		p, gap := w.locate(start, sel, m.now)
+		if why := w.invalidReason(p); p.Seq != want || gap != nil || why != "" {
+			t.Fatalf("%+v, %+v: got %d, %v, %q, want %d", *sel, start, p.Seq, gap, why, want)
+		}
+	}
+	earliest := lost.seq
+	if len(live) > 0 && live[0] <= lost.seq {
+		earliest = 0
+	}
+	check(Start{Earliest: true}, earliest)
+	if n := 1 + m.rng.IntN(10); n > len(live) {
+		check(Start{Last: n}, earliest)
+	} else {
+		first := live[len(live)-n]
+		before := first - 1
+		for before > 0 && m.appended[before-1].removed {
+			before--
+		}
+		p, _ := w.locate(Start{Last: n}, sel, m.now)
+		if p.Seq < before || p.Seq >= first || w.invalidReason(p) != "" {
+			t.Fatalf("%+v: the last %d events begin after %d, want %d", *sel, n, p.Seq, before)
+		}
+	}
+	from := m.appended[m.rng.IntN(len(m.appended))].time + int64(m.rng.IntN(3)) - 1
+	at, first := uint64(0), uint64(math.MaxUint64)
+	for _, seq := range live {
+		if m.appended[seq-1].time >= from {
+			first = seq
+			break
+		}
+		at = seq
+	}
+	if lost.seq < first && lost.time < from {
+		at = max(at, lost.seq)
+	}
+	check(Start{Time: time.Unix(0, from)}, at)
+}
+
+// checkLag compares the lag of a subscriber after some sequence with the model.
+func (m *windowModel) checkLag(t *testing.T, s *subscriber) {
+	t.Helper()
+	after := s.cursor.Seq + m.rng.Uint64N(m.st.window.last.Seq-s.cursor.Seq+1)
+	events, bytes := 0, int64(0)
+	for _, e := range m.appended {
+		for _, l := range s.links() {
+			selects := func(t *topicState) bool {
+				return l.topic == t || l.topic == nil && l.pattern.Match(t.name)
+			}
+			if e.seq > after && !e.removed && slices.ContainsFunc(e.topics, selects) {
+				events, bytes = events+1, bytes+int64(len(e.framed))
+			}
+		}
+	}
+	if most, mostBytes := s.lagAtMost(after); most < events || mostBytes < bytes {
+		t.Fatalf("after %d, the lag is at most %d and %d bytes, want at least %d and %d bytes",
+			after, most, mostBytes, events, bytes)
+	}
+	if got, gotBytes := s.lag(after); got != events || gotBytes != bytes {
+		t.Fatalf("after %d, the lag is %d and %d bytes, want %d and %d bytes",
+			after, got, gotBytes, events, bytes)
 	}
 }
 
@@ -237,14 +324,42 @@ func TestWindowSelects(t *testing.T) {
 	rules := []TopicRetention{
 		{Pattern: Pattern{"a/*"}, Events: 3}, {Pattern: Pattern{"b/**"}, Age: 5 * time.Minute},
 	}
-	for _, maxSelected := range []int{-1, 3, maxSelected} {
-		m := &windowModel{st: &state{}, rng: testrand.New(t), now: time.Unix(0, 0)}
+	for i, maxSelected := range []int{-1, 3, maxSelected, maxSelected} {
+		m := &windowModel{st: &state{}, rng: testrand.New(t), now: time.Unix(3600, 0), setBack: i > 2}
 		m.st.window = newWindow(Retention{Events: 50}, rules)
+		m.st.window.begin(Position{Epoch: 7})
 		m.st.window.maxSelected = maxSelected
+		m.append()
 		for range 500 {
 			m.step()
 			m.check(t)
 		}
+	}
+}
+
+// Events that a rule has removed do not count as lag. An event on one topic removes the
+// events of other topics that have become too old.
+func TestRemovedEventsAreNoLag(t *testing.T) {
+	w := newWindow(Retention{}, []TopicRetention{{Pattern: Pattern{"old/*"}, Age: time.Minute}})
+	publish := func(topic string, at time.Duration) {
+		event := Event{Data: "x"}
+		d := newDraft(&event)
+		w.publish(&d, []string{topic}, time.Unix(0, int64(at)))
+	}
+	opts := newDeliveryOptions(&Selection{MaxLag: 3}, "")
+	s := &subscriber{opts: &opts, caughtUp: true}
+	s.join(&w, nil, []Pattern{{"**"}})
+	publish("other", 0) // so that the removed events are not the first of the chain
+	for range 5 {
+		publish("old/1", 0)
+	}
+	if !s.behind(&w) {
+		t.Error("a subscriber that is 6 events behind does not exceed a limit of 3")
+	}
+	publish("other", time.Minute+1)
+	if s.behind(&w) {
+		events, bytes := s.lag(0)
+		t.Errorf("the lag is %d events and %d bytes, want two events", events, bytes)
 	}
 }
 
@@ -328,4 +443,116 @@ func allPatterns(topic string) []Pattern {
 		patterns = longer
 	}
 	return patterns[1:] // without the topic itself
+}
+
+// changingLock is the lock of a window that changes whenever the lock is released.
+type changingLock struct {
+	released int
+	change   func()
+}
+
+func (*changingLock) Lock() {}
+
+func (l *changingLock) Unlock() {
+	l.released++
+	l.change()
+}
+
+// While a view iterates, the window changes between its slices. The view has each entry
+// that the window has all the time, at most once, in order.
+func TestViewOfChangingWindow(t *testing.T) {
+	for _, maxSelected := range []int{-1, maxSelected} {
+		m := &windowModel{st: &state{}, rng: testrand.New(t), now: time.Unix(0, 0)}
+		w := &m.st.window
+		*w = newWindow(Retention{Events: 200}, nil)
+		w.maxSelected = maxSelected
+		for range 300 {
+			m.step()
+		}
+		lock := &changingLock{}
+		lock.change = func() {
+			w.mu = nil // m.step must not change the window again
+			m.step()
+			w.mu = lock
+		}
+		w.mu = lock
+		for range 300 {
+			sel, after, through := m.selection(), m.rng.Uint64N(w.last.Seq/2), w.last.Seq
+			before, _ := m.find(sel, after)
+			v := newSelectionView(w, sel, m.now)
+			got := sequences(v.between(after, through))
+			if m.rng.IntN(2) == 0 {
+				got = sequences(v.before(through + 1))
+				slices.Reverse(got)
+				got = slices.DeleteFunc(got, func(seq uint64) bool { return seq <= after })
+			}
+			left, _ := m.find(sel, after)
+			missing := slices.ContainsFunc(before, func(seq uint64) bool {
+				return slices.Contains(left, seq) && !slices.Contains(got, seq)
+			})
+			wrong := slices.ContainsFunc(got, func(seq uint64) bool { return !slices.Contains(before, seq) })
+			if missing || wrong || !slices.IsSorted(got) || len(slices.Compact(got)) != len(got) {
+				t.Fatalf("%+v: after %d: %v, want %v without entries that were removed meanwhile: %v",
+					*sel, after, got, before, left)
+			}
+		}
+		if lock.released < 300 {
+			t.Errorf("the lock was released only %d times", lock.released)
+		}
+	}
+}
+
+// A read releases the lock after a bounded amount of work: after 512 entries, or after
+// entries with 4,096 topics. It encodes the page while it does not hold the lock.
+func TestReadReleasesLock(t *testing.T) {
+	topics := make([]string, 1024)
+	for i := range topics {
+		topics[i] = fmt.Sprint("many/", i)
+	}
+	for _, test := range []struct {
+		name           string
+		sel            Selection
+		entries, least int
+		topics         []string
+	}{
+		{"topics of entries", Selection{Patterns: []Pattern{{"many/*"}}}, 40, 40 * 1024 / 4096, topics},
+		{"entries of a topic", Selection{Topics: topics[:1]}, 4000, 4000 / 512, topics[:1]},
+		{"one entry", Selection{Topics: topics[:1]}, 1, 1, topics[:1]},
+	} {
+		w := newWindow(Retention{}, nil)
+		for range test.entries {
+			event := Event{Data: "x"}
+			d := newDraft(&event)
+			w.publish(&d, test.topics, time.Now())
+		}
+		lock := &changingLock{change: func() {}}
+		w.mu = lock
+		w.maxSelected = 3
+		w.read(Position{}, Position{}, &test.sel, math.MaxInt, time.Now())
+		if lock.released < test.least || lock.released > 3*test.least+10 {
+			t.Errorf("%s: the lock was released %d times, want at least %d",
+				test.name, lock.released, test.least)
+		}
+	}
+}
+
+// Append releases the lock after every 64 topics of its events.
+func TestAppendReleasesLock(t *testing.T) {
+	var b Broker
+	if _, err := b.Position(t.Context()); err != nil { // starts the broker
+		t.Fatal(err)
+	}
+	lock := &changingLock{change: func() {}}
+	b.state.window.mu = lock
+	entries := make([]Entry, 1000)
+	for i := range entries {
+		entries[i].Event.Data = fmt.Sprint(i)
+	}
+	result, err := b.Append(t.Context(), AppendRequest{Entries: entries})
+	if err != nil || len(result.Positions) != len(entries) {
+		t.Fatalf("%d positions, %v", len(result.Positions), err)
+	}
+	if want := len(entries) / manyTopics; lock.released != want {
+		t.Errorf("the lock was released %d times, want %d", lock.released, want)
+	}
 }

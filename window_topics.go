@@ -7,8 +7,8 @@ import (
 	"github.com/sse-go/sse/internal/trie"
 )
 
-// maxSummarized limits how many nodes of topicTree the window looks at to find a loss
-// mark.
+// maxSummarized limits how many nodes of topicTree the window looks at to find the loss
+// mark of a selection.
 const maxSummarized = 4096
 
 // topicState returns the state of a topic. It adds the topic if it is new.
@@ -16,7 +16,8 @@ func (w *window) topicState(name string) *topicState {
 	t := w.topics[name]
 	if t == nil {
 		name = strings.Clone(name) // it may be a part of a large request
-		t = &topicState{name: name, patternVersion: w.patternVersion - 1}
+		t = &topicState{name: name, memory: memoryOf(name), patternVersion: w.patternVersion - 1}
+		t.lost = w.lossFloor
 		t.nameList[0], t.topicList[0], t.chain.topic = name, t, t
 		for i := range w.rules {
 			if w.rules[i].Pattern.Match(name) {
@@ -30,18 +31,18 @@ func (w *window) topicState(name string) *topicState {
 	return t
 }
 
-// size returns about how much memory a topic takes: its state, its name, and a
-// node of topicTree for each segment.
-func (t *topicState) size() int64 {
-	const state, node = 450, 300
-	return int64(state + len(t.name) + node*(1+strings.Count(t.name, "/")))
+// memoryOf returns about how much memory the topic with a name takes: its state, its
+// name, and a node of topicTree for each segment.
+func memoryOf(name string) int64 {
+	const state, node = 460, 300
+	return int64(state + len(name) + node*(1+strings.Count(name, "/")))
 }
 
 // charge counts the memory of a topic that has entries.
 func (w *window) charge(t *topicState) {
 	if !t.charged {
 		t.charged = true
-		w.overhead += t.size()
+		w.overhead += t.memory
 		w.usedTopics++
 	}
 }
@@ -50,7 +51,7 @@ func (w *window) charge(t *topicState) {
 func (w *window) discharge(t *topicState) {
 	if t.charged && len(t.items) == 0 {
 		t.charged = false
-		w.overhead -= t.size()
+		w.overhead -= t.memory
 		w.usedTopics--
 	}
 }
@@ -96,12 +97,12 @@ func (w *window) removeIfUnused(t *topicState) {
 	}
 	t.listedUnused = true
 	w.unusedTopics = append(w.unusedTopics, t)
-	w.unusedBytes += t.size()
+	w.unusedBytes += t.memory
 	for len(w.unusedTopics) > maxUnusedTopics || w.unusedBytes > maxUnusedBytes {
 		oldest := w.unusedTopics[0]
 		w.unusedTopics[0] = nil
 		w.unusedTopics = w.unusedTopics[1:]
-		w.unusedBytes -= oldest.size()
+		w.unusedBytes -= oldest.memory
 		oldest.listedUnused = false
 		if len(oldest.items) == 0 && len(oldest.members) == 0 {
 			w.lossFloor.raise(oldest.lost)
@@ -134,24 +135,31 @@ func (w *window) topicStates(names []string) []*topicState {
 // lostOf returns the newest loss mark of a selection: up to this mark, entries that it
 // selects may have been lost.
 func (w *window) lostOf(sel *Selection) lossMark {
-	newest := w.lossFloor
+	var newest lossMark
 	for _, name := range sel.topicNames() {
 		if t := w.topics[name]; t != nil {
 			newest.raise(t.lost)
+		} else {
+			newest.raise(w.lossFloor)
 		}
 	}
+	if len(sel.Patterns) > 0 {
+		newest.raise(w.lossFloor)
+	}
+	visits := maxSummarized
 	for _, p := range sel.Patterns {
-		newest.raise(w.lostOfPattern(p))
+		newest.raise(w.lostOfPattern(p, &visits))
 	}
 	return newest
 }
 
-// lostOfPattern returns the newest loss mark of the topics that a pattern selects. If
-// "*" precedes another segment of the pattern, and stands for more than maxSummarized
-// segments, the loss mark may be the mark of another topic.
-func (w *window) lostOfPattern(p Pattern) lossMark {
+// lostOfPattern returns the newest loss mark of the topics that a pattern selects. It
+// subtracts the nodes that it looks at from visits. If "*" precedes another segment of
+// the pattern, and stands for more than visits segments, the loss mark may be the mark of
+// another topic.
+func (w *window) lostOfPattern(p Pattern, visits *int) lossMark {
 	var newest lossMark
-	w.topicTree.Summarize(p.text, maxSummarized,
+	w.topicTree.Summarize(p.text, visits,
 		func(t *topicState) { newest.raise(t.lost) },
 		func(m *lossMark) { newest.raise(*m) })
 	return newest
@@ -182,14 +190,14 @@ func (w *window) patternChain(p Pattern) *chain {
 // the number of entries in between, or with the number of topics that the patterns
 // select if this is small.
 func (w *window) extendBack(chains []*chain, seq uint64) {
-	visits, through := w.maxSelected, uint64(0)
+	visits, summarized, through := w.maxSelected, maxSummarized, uint64(0)
 	var searched []*chain // chains for which the entries in between are searched
 	for _, c := range chains {
 		if seq >= c.from {
 			continue
 		}
 		// Entries after seq that were removed before the chain had them.
-		c.lost.raise(w.lostOfPattern(c.pattern))
+		c.lost.raise(w.lostOfPattern(c.pattern, &summarized))
 		topics := w.selected[:0]
 		few := appendSelected(&topics, w, c.pattern, visits)
 		w.selected = topics
@@ -250,19 +258,8 @@ func (w *window) prepend(c *chain, items []chainItem, seq uint64) {
 		return
 	}
 	w.overhead += int64(len(items)) * c.itemOverhead()
-	cum := int64(0)
-	for i := range items {
-		cum += int64(len(items[i].framed))
-		items[i].cumBytes = cum
-	}
-	// Only differences of cumBytes matter, so the values of the old items are
-	// raised.
-	for _, it := range c.items[c.first:] {
-		it.cumBytes += cum
-		items = append(items, it)
-	}
-	c.items, c.first = items, 0
-	c.cumBytes += cum
+	c.items, c.first = append(items, c.items[c.first:]...), 0
+	c.compact() // sets cumBytes
 }
 
 // removePattern removes the chain of a pattern that has no more members.

@@ -2,25 +2,41 @@ package sse
 
 import (
 	"iter"
+	"runtime"
 	"slices"
 	"time"
 )
 
-// selectionView has the entries of the window that a selection selects. It is valid
-// until the window changes.
+// A view works in slices, and releases the lock between them, so that no request makes
+// publishers wait for long. A slice looks at up to maxSlice entries, and at up to
+// maxSliceTopics topics of these entries, but at least at one entry. The first slice of
+// a view is smaller, because many callers need only a few entries.
+const (
+	firstSlice     = 16
+	maxSlice       = 512
+	maxSliceTopics = 4096
+)
+
+// selectionView has the entries of the window that a selection selects. Its iterators
+// release the lock again and again, so the window may change during a loop. An iterator
+// may or may not return an entry that is appended or removed during the loop. It stops
+// if the window begins a new epoch.
 type selectionView struct {
 	w      *window
+	epoch  uint64
+	size   int         // number of entries of the next slice
 	chains []*chain    // of all selected topics, if match is nil
 	match  *entryMatch // set if there are too many selected topics
 }
 
 // newSelectionView returns the entries that a selection selects. It first removes the
-// entries that have become too old. The next call reuses the slice of the view.
-func newSelectionView(w *window, sel *Selection, now time.Time) selectionView {
+// entries that have become too old.
+func newSelectionView(w *window, sel *Selection, now time.Time) *selectionView {
 	w.expire(now)
-	v := selectionView{w: w, chains: w.selected[:0]}
-	defer func() { w.selected = v.chains[:0] }()
-	for _, name := range sel.topicNames() {
+	v := &selectionView{w: w, epoch: w.epoch, size: firstSlice}
+	names := sel.topicNames()
+	v.chains = make([]*chain, 0, len(names))
+	for _, name := range names {
 		if t := w.topics[name]; t != nil {
 			v.chains = append(v.chains, &t.chain)
 		}
@@ -29,7 +45,7 @@ func newSelectionView(w *window, sel *Selection, now time.Time) selectionView {
 	for _, p := range sel.Patterns {
 		n := len(v.chains)
 		if !appendSelected(&v.chains, w, p, visits) {
-			v.match = &entryMatch{topics: newTopicMatch(sel)}
+			v.match = newEntryMatch(sel)
 			return v
 		}
 		visits -= len(v.chains) - n
@@ -46,40 +62,121 @@ func appendSelected(chains *[]*chain, w *window, p Pattern, visits int) bool {
 }
 
 // between iterates over the entries after one sequence, up to and including another,
-// from the oldest to the newest. The body of the loop must not use window.merge.
-func (v selectionView) between(after, through uint64) iter.Seq[*entry] {
-	w := v.w
-	return func(yield func(*entry) bool) {
-		if v.match == nil {
-			w.merge.start(v.chains, after)
-			w.merge.each(func(e *entry) bool { return e.seq <= through && yield(e) })
-			return
+// from the oldest to the newest.
+func (v *selectionView) between(after, through uint64) iter.Seq[*entry] {
+	return v.each(func(last uint64) ([]*entry, uint64, bool) {
+		return v.slice(max(after, last), through, false)
+	})
+}
+
+// before iterates over the entries before a sequence, from the newest to the oldest.
+func (v *selectionView) before(seq uint64) iter.Seq[*entry] {
+	return v.each(func(last uint64) ([]*entry, uint64, bool) {
+		if last != 0 {
+			seq = last
 		}
-		for _, e := range w.entriesBetween(after, through) {
-			if !e.removed && v.match.entry(e) && !yield(e) {
+		return v.slice(0, seq-1, true)
+	})
+}
+
+// each iterates over the entries of several slices. The argument of next is the sequence
+// of the last entry that the slice before has looked at, or 0. For its results, see
+// slice.
+func (v *selectionView) each(next func(last uint64) ([]*entry, uint64, bool)) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		last := uint64(0)
+		for more := true; more; v.size = min(2*v.size, maxSlice) {
+			if last != 0 && v.match == nil {
+				v.w.unlocked(func() {})
+			}
+			if v.w.epoch != v.epoch {
 				return
+			}
+			var found []*entry
+			found, last, more = next(last)
+			for _, e := range found {
+				if !yield(e) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// before iterates over the entries before a sequence, from the newest to the oldest.
-// The body of the loop must not use window.merge.
-func (v selectionView) before(seq uint64) iter.Seq[*entry] {
-	w := v.w
-	return func(yield func(*entry) bool) {
-		if v.match == nil {
-			w.merge.startBack(v.chains, seq)
-			w.merge.each(yield)
-			return
-		}
-		entries := w.entriesBetween(0, seq-1)
-		for i := len(entries) - 1; i >= 0; i-- {
-			if e := entries[i]; !e.removed && v.match.entry(e) && !yield(e) {
-				return
-			}
-		}
+// slice returns the selected entries of the next slice after one sequence, up to and
+// including another. If back is true, the slice begins with the newest of these
+// entries, and is in reverse order. last is the sequence of the last entry that slice
+// has looked at. If more is false, there are no more entries.
+func (v *selectionView) slice(after, through uint64, back bool) (
+	found []*entry, last uint64, more bool) {
+	if v.match == nil {
+		return v.mergeSlice(after, through, back)
 	}
+	found = v.w.copySlice(after, through, v.size, back)
+	if len(found) == 0 {
+		return nil, 0, false
+	}
+	last = found[len(found)-1].seq
+	v.w.unlocked(func() { // the topics of an entry do not change
+		found = slices.DeleteFunc(found, func(e *entry) bool { return !v.match.entry(e) })
+	})
+	return slices.DeleteFunc(found, func(e *entry) bool { return e.removed }), last, true
+}
+
+// mergeSlice is slice for a selection with few topics.
+func (v *selectionView) mergeSlice(after, through uint64, back bool) (
+	found []*entry, last uint64, more bool) {
+	m := &v.w.merge
+	if back {
+		m.startBack(v.chains, through+1)
+	} else {
+		m.start(v.chains, after)
+	}
+	for range v.size {
+		e := m.next()
+		if e == nil || e.seq <= after || e.seq > through {
+			return found, last, false
+		}
+		found, last = append(found, e), e.seq
+	}
+	return found, last, true
+}
+
+// copySlice returns the entries of a slice: up to size entries after one sequence, up to
+// and including another. If back is true, it returns the newest of them, in reverse
+// order.
+func (w *window) copySlice(after, through uint64, size int, back bool) []*entry {
+	entries := w.entriesBetween(after, through)
+	n, topics := 0, 0
+	at := func(i int) *entry {
+		if back {
+			i = len(entries) - 1 - i
+		}
+		return entries[i]
+	}
+	for n < min(size, len(entries)) && (n == 0 || topics+len(at(n).topics) <= maxSliceTopics) {
+		topics += len(at(n).topics)
+		n++
+	}
+	if !back {
+		return slices.Clone(entries[:n])
+	}
+	newest := slices.Clone(entries[len(entries)-n:])
+	slices.Reverse(newest)
+	return newest
+}
+
+// unlocked runs work while the lock of the window is not held. Then it lets goroutines run
+// that wait for a processor, because the caller does much work.
+func (w *window) unlocked(work func()) {
+	if w.mu == nil {
+		work()
+		return
+	}
+	w.mu.Unlock()
+	work()
+	runtime.Gosched()
+	w.mu.Lock()
 }
 
 // entryMatch finds the entries that a selection selects.
@@ -88,7 +185,11 @@ type entryMatch struct {
 	known  map[*topicState]bool // results for the topics of entries with several topics
 }
 
-// entry reports whether one of an entry's topics is selected.
+func newEntryMatch(sel *Selection) *entryMatch {
+	return &entryMatch{newTopicMatch(sel), make(map[*topicState]bool)}
+}
+
+// entry reports whether one of an entry's topics is selected. It needs no lock.
 func (m *entryMatch) entry(e *entry) bool {
 	if len(e.topics) == 1 {
 		return m.topics.topic(e.topics[0].name)
@@ -96,9 +197,6 @@ func (m *entryMatch) entry(e *entry) bool {
 	return slices.ContainsFunc(e.topics, func(t *topicState) bool {
 		selected, known := m.known[t]
 		if !known {
-			if m.known == nil {
-				m.known = make(map[*topicState]bool)
-			}
 			selected = m.topics.topic(t.name)
 			m.known[t] = selected
 		}

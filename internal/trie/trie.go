@@ -163,9 +163,10 @@ func (n *Trie[T, S]) visit(rest string, more bool, visits *int, yield func(*Trie
 // Summarize calls leaf for some leaves, and summary for some summaries. Together these
 // leaves and summaries cover each name that the pattern selects. If no "*" precedes the
 // last segment of the pattern, the cost does not depend on the number of names.
-// Otherwise Summarize looks at all nodes that such a "*" selects, but at no more than
-// visits nodes in all. If there are more nodes, the summaries cover other names, too.
-func (n *Trie[T, S]) Summarize(pattern string, visits int, leaf func(*T), summary func(*S)) {
+// Otherwise Summarize looks at all nodes that such a "*" selects, and subtracts their
+// number from visits. If there are more than visits nodes, the summaries cover other
+// names, too.
+func (n *Trie[T, S]) Summarize(pattern string, visits *int, leaf func(*T), summary func(*S)) {
 	head, last := "", pattern
 	if i := strings.LastIndexByte(pattern, '/'); i >= 0 {
 		head, last = pattern[:i], pattern[i+1:]
@@ -186,7 +187,7 @@ func (n *Trie[T, S]) Summarize(pattern string, visits int, leaf func(*T), summar
 	switch {
 	case last == pattern: // it has one segment
 		yield(n)
-	case !n.walk(head, &visits, yield):
+	case !n.walk(head, visits, yield):
 		n.literal(pattern, summary)
 	}
 }

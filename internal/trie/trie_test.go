@@ -157,8 +157,8 @@ func TestSummarize(t *testing.T) {
 		}
 		pattern := randomPattern(r)
 		for _, visits := range []int{1000, 2} {
-			got := set{}
-			names.Summarize(pattern, visits, func(leaf *string) { got[*leaf] = true }, func(s *set) {
+			got, left := set{}, visits
+			names.Summarize(pattern, &left, func(leaf *string) { got[*leaf] = true }, func(s *set) {
 				for name := range *s {
 					got[name] = true
 				}
@@ -194,5 +194,6 @@ func TestRemoveReportsEmpty(t *testing.T) {
 		}
 	}
 	names.Select(trie.Many, 10, func(name *string) { t.Errorf("found %s in an empty trie", *name) })
-	names.Summarize(trie.Many, 10, nil, func(*int) { t.Error("an empty trie has a summary") })
+	visits := 10
+	names.Summarize(trie.Many, &visits, nil, func(*int) { t.Error("an empty trie has a summary") })
 }

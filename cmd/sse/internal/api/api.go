@@ -106,6 +106,7 @@ type API struct {
 	lastHost   atomic.Pointer[string] // the last Host that was allowed
 	locks      idempotencyLocks
 	inflight   inflight
+	turns      turns
 
 	mu       sync.Mutex // guards the following
 	reported map[string]bool
@@ -116,6 +117,7 @@ func New(opts Options) (*API, error) {
 	a := &API{
 		Options: opts, hosts: map[string]bool{}, origins: map[string]bool{},
 		protection: http.NewCrossOriginProtection(), reported: map[string]bool{},
+		turns: newTurns(),
 	}
 	a.inflight.max = max(minInflight, opts.MaxInflight)
 	for _, host := range opts.Hosts {

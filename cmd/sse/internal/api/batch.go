@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"iter"
 	"net/http"
@@ -30,7 +31,7 @@ func (a *API) publishBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	entries, err := a.parseBatch(p, body)
+	entries, err := a.parseBatch(r.Context(), p, body)
 	if err != nil {
 		return err
 	}
@@ -62,8 +63,16 @@ func batchTooLarge(limit int) error {
 }
 
 // parseBatch parses the lines of a batch. Each line that is not empty is an event
-// as JSON.
-func (a *API) parseBatch(p *publishRequest, body string) ([]sse.Entry, error) {
+// as JSON. parseBatch waits for a turn unless the body is small.
+func (a *API) parseBatch(ctx context.Context, p *publishRequest, body string) (
+	[]sse.Entry, error) {
+	if len(body) > smallShare {
+		t := &turn{api: a}
+		if err := t.acquire(ctx); err != nil {
+			return nil, err
+		}
+		defer t.release()
+	}
 	lines := min(strings.Count(body, "\n"), len(body)/len(`{"data":""}`))
 	entries := make([]sse.Entry, 0, min(lines, maxBatchEvents))
 	for n, content := range batchLines(body) {

@@ -81,6 +81,7 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request, memory *share, li
 	if r.ContentLength == 0 {
 		return "", nil
 	}
+	turnOf(r).release()
 	var body strings.Builder
 	pool, extra := &smallBodyBuffers, 0
 	buf := pool.Get().(*[]byte)

@@ -40,6 +40,7 @@ func (a *API) deleteTarget(w http.ResponseWriter, r *http.Request, to target) er
 	if err := identity.CheckTopics(auth.Delete, to.topics); err != nil {
 		return err
 	}
+	turnOf(r).release()
 	for _, topic := range to.topics {
 		if err := a.Log.Delete(r.Context(), topic); err != nil {
 			return err

@@ -74,3 +74,18 @@ func (a *API) CountReported() int {
 
 // DecodeLine parses a line of a batch in any form of JSON.
 var DecodeLine = decodeLine
+
+// TakeTurns takes all turns until release is called.
+func (a *API) TakeTurns() (release func()) {
+	for range cap(a.turns) {
+		a.turns <- struct{}{}
+	}
+	return func() {
+		for range cap(a.turns) {
+			<-a.turns
+		}
+	}
+}
+
+// Turns returns how many turns are taken.
+func (a *API) Turns() int { return len(a.turns) }

@@ -21,9 +21,9 @@ const (
 	// page. This event may make the page larger than pageBytes.
 	pageBytes = 4 << 20
 
-	// usualBytes is about the size of a usual event. fillPage asks the broker for
+	// usualBytes is about the size of a usual event. pageFiller asks the broker for
 	// this many bytes for each event that is still missing from the page. If the
-	// events are larger, fillPage asks again.
+	// events are larger, pageFiller asks again.
 	usualBytes = 256
 
 	// chunkTimeout is how long a client may take to read chunkBytes of a page.
@@ -50,9 +50,13 @@ func (a *API) serveHistory(
 	p := pageWriter{
 		sel: sel, selects: matcher.New(sel), json: wantsJSON(r), asked: textOfStart(query, start),
 	}
-	memory := a.newShare()
-	defer memory.release()
-	next, err := a.fillPage(r, &p, &memory, start, limit)
+	f := pageFiller{a: a, r: r, page: &p, memory: a.newShare(), turn: turnOf(r), limit: limit}
+	if f.turn == nil {
+		f.turn = &turn{api: a}
+	}
+	defer f.memory.release()
+	next, err := f.fill(start)
+	f.turn.release()
 	if err != nil {
 		return err
 	}
@@ -69,7 +73,7 @@ func (a *API) serveHistory(
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(p.Len()))
-	memory.set(p.Cap())
+	f.memory.set(p.Cap())
 	if r.Method != http.MethodHead {
 		sendPage(w, &p.Buffer)
 	}
@@ -122,45 +126,79 @@ func costOf(page *sse.Page) int {
 	return cost
 }
 
-// fillPage reads events from the broker, and adds up to limit of them to p. It
-// returns the position after which the next page begins. It reserves memory for the
-// page in the given share, and may wait for this memory. It fails if there is no
-// memory, or if the broker fails.
-func (a *API) fillPage(
-	r *http.Request, p *pageWriter, memory *share, start sse.Start, limit int,
-) (next sse.Position, err error) {
+// pageFiller reads stored events, and adds up to limit of them to a page.
+type pageFiller struct {
+	a      *API
+	r      *http.Request
+	page   *pageWriter
+	memory share // of the page, and of the entries from the broker
+	turn   *turn // held while events are read and encoded
+	limit  int
+}
+
+// fill fills the page with the events from start onward. It returns the position after
+// which the next page begins. It may wait for memory and for the turn of the request. It
+// fails if it gets none, or if the broker fails.
+func (f *pageFiller) fill(start sse.Start) (next sse.Position, err error) {
 	// A client that asks for the earliest event or for the last N events does not
 	// name an event. For such a client, no removed event counts as lost.
 	namesNoEvent := start.Earliest || start.Last > 0
+	p := f.page
 	for {
-		size := min(pageBytes-p.Len(), (limit-p.count)*usualBytes)
-		// Twice, because the entries and their encoded form are in memory at the same
-		// time.
-		if err := memory.resize(r.Context(), p.Cap()+entryCost+2*size); err != nil {
+		entries, err := f.read(start)
+		if err != nil || entries == nil {
 			return next, err
 		}
-		page, err := a.Broker.Read(r.Context(), *p.sel, start, size)
-		if err != nil {
-			return next, err
-		}
-		if err := memory.resize(r.Context(), p.Cap()+2*costOf(&page)); err != nil {
-			return next, err
-		}
-		if gap := page.Gap; gap != nil {
-			at := page.Next
+		if gap := entries.Gap; gap != nil {
+			at := entries.Next
 			if parsed, err := sse.ParsePosition(gap.Available); err == nil {
 				at = parsed
 			}
 			p.writeGap(*gap, at)
 		}
 		if namesNoEvent {
-			page.Lost = sse.Position{}
+			entries.Lost = sse.Position{}
 		}
-		next = p.writePage(&page, limit-p.count)
-		if len(page.Entries) == 0 || p.count >= limit || p.Len() >= pageBytes {
+		next = p.writePage(entries, f.limit-p.count)
+		if len(entries.Entries) == 0 || p.count >= f.limit || p.Len() >= pageBytes {
 			return next, nil
 		}
 		start = sse.Start{After: next}
+	}
+}
+
+// read returns the next entries for the page, and reserves memory for them. If there is
+// no memory, and the page already has events, read returns nil: the page then ends early
+// and is written, because a request that waits for memory must not hold memory for which
+// other requests wait. For the same reason, the first call releases what it has read and
+// reserved, waits, and reads again.
+func (f *pageFiller) read(start sse.Start) (*sse.Page, error) {
+	p, ctx := f.page, f.r.Context()
+	size := min(pageBytes-p.Len(), (f.limit-p.count)*usualBytes)
+	// Twice, because the entries and their encoded form are in memory at the same time.
+	for need := entryCost + 2*size; ; {
+		if !f.memory.tryResize(p.Cap() + need) {
+			if p.count > 0 {
+				return nil, nil
+			}
+			f.turn.release()
+			f.memory.release()
+			if err := f.memory.resize(ctx, need); err != nil {
+				return nil, err
+			}
+		}
+		if err := f.turn.acquire(ctx); err != nil {
+			return nil, err
+		}
+		page, err := f.a.Broker.Read(ctx, *p.sel, start, size)
+		if err != nil {
+			return nil, err
+		}
+		cost := 2 * costOf(&page)
+		if f.memory.tryResize(p.Cap() + cost) {
+			return &page, nil
+		}
+		need = cost
 	}
 }
 

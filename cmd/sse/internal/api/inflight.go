@@ -77,6 +77,19 @@ func (s *share) resize(ctx context.Context, size int) error {
 	return nil
 }
 
+// tryResize changes the size of a share if it fits into the budget now, and returns
+// true. Otherwise it returns false.
+func (s *share) tryResize(size int) bool {
+	b := s.inflight
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.fitsLocked(s, int64(size)) {
+		return false
+	}
+	b.setLocked(s, int64(size))
+	return true
+}
+
 // waitLocked blocks until the share fits into the budget with this size. While it
 // waits, it does not hold the lock.
 func (s *share) waitLocked(ctx context.Context, size int64) error {

@@ -26,6 +26,11 @@ func Limits(maxEvent int) []limits.Group {
 					limits.Size(minInflight)+" and four times `--max-event-size`",
 				"a request waits up to "+limits.Duration(inflightTimeout)+
 					", then it receives 503 with Retry-After"),
+			limits.New("requests that use much CPU time at the same time: with a path and a query of "+
+				limits.Size(heavyTarget)+" together, pages while they are built, batches over "+
+				limits.Size(smallShare), "", "half of the processors, at least 1",
+				"a request waits up to "+limits.Duration(inflightTimeout)+
+					", then it receives 503 with Retry-After"),
 			limits.New("valid tickets: not used, and not older than "+limits.Duration(auth.TicketAge), "",
 				limits.Count(auth.MaxTickets), "503 with Retry-After"),
 			limits.New("topics, patterns and origins of these tickets, together", "",

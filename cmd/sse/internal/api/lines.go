@@ -56,6 +56,7 @@ func (a *API) publishStream(
 	w http.ResponseWriter, r *http.Request, identity *auth.Identity,
 	parse func(line []byte) (sse.Entry, error),
 ) error {
+	turnOf(r).release()
 	key, err := idempotencyKey(r)
 	if err != nil {
 		return err

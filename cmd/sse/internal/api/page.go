@@ -100,6 +100,7 @@ func (p *pageWriter) writeEntry(e *sse.Entry) {
 }
 
 func (p *pageWriter) writeEvent(event sse.Event) {
+	p.Grow(len(event.Data) + 1<<10) // otherwise AppendEvent would allocate a second buffer
 	buf, err := sse.AppendEvent(p.AvailableBuffer(), event)
 	if err != nil {
 		return // impossible: a stored event was checked when it was published

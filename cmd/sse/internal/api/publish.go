@@ -40,6 +40,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request, to target) error {
 	if err := p.check(&entry, a.MaxEvent); err != nil {
 		return err
 	}
+	turnOf(r).release()
 	at, replayed, err := a.publishEntry(r, p.identity, entry)
 	if err != nil {
 		return err

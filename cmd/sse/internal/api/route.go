@@ -59,6 +59,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = a.checkNoBody(r)
 	}
+	var t *turn
+	if err == nil {
+		r, t, err = a.beginHeavy(r)
+		defer t.release()
+	}
 	if err == nil {
 		err = a.serve(w, r)
 	}

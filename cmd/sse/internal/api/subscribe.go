@@ -92,6 +92,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, to target) error {
 		a.endWithRetry(w, r, query, sel)
 		return nil
 	}
+	turnOf(r).release()
 	ctx := context.WithValue(r.Context(), selectionKey{}, sel)
 	a.Broker.ServeHTTP(w, r.WithContext(ctx))
 	return nil

@@ -25,8 +25,9 @@ func Limits() []limits.Group {
 				"the oldest events are removed"),
 			limits.New("bytes of events in memory", "keep-bytes", limits.Size(64<<20)+
 				", and as much again for topics and bookkeeping",
-				"the oldest events are removed from memory; with a data directory, "+
-					"the hub reads them from the disk if a subscriber needs them"),
+				"the oldest events are removed from memory, with --data memory first those with "+
+					"many topics; with a data directory, the hub reads them from the disk if a "+
+					"subscriber needs them"),
 			limits.New("number of events", "keep-events", "no limit on the disk, 16,384 in memory",
 				"the oldest events are removed"),
 			limits.New("age of events", "keep-age", "no limit", "older events are removed"),
