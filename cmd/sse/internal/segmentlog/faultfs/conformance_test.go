@@ -202,6 +202,7 @@ func TestBorn(t *testing.T) {
 		t.Fatalf("the files were born at %d and %d", a, b)
 	}
 	ok(t, fsys.Rename("data/b", "data/c"))
+	ok(t, fsys.SyncDir("data"))
 	for name, f := range map[string]*faultfs.FS{
 		"live": fsys, "Kill": fsys.Kill(), "Crash": fsys.Kill().Crash(testrand.New(t)),
 	} {
