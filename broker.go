@@ -362,4 +362,7 @@ func (b *Broker) start(ctx context.Context) (*state, error) {
 	return st, err
 }
 
+// window returns the recent events. The lock of the state guards it.
+func (b *Broker) window() *window { return &b.state.window }
+
 var _ http.Handler = (*Broker)(nil)

@@ -405,3 +405,20 @@ func open(t *testing.T, f *brokertest.Fixture, query string) *http.Response {
 	synctest.Wait()
 	return resp
 }
+
+// A client follows a redirect that Select returns, here to another path of the same
+// server.
+func TestSelectRedirects(t *testing.T) {
+	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
+		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
+			if r.URL.Path != "/moved" {
+				return sse.Selection{}, &sse.ResponseError{StatusCode: http.StatusTemporaryRedirect,
+					Header: http.Header{"Location": {"/moved?since=earliest"}}}
+			}
+			return sse.Selection{}, nil
+		}
+		f.Serve()
+		f.Publish("1")
+		f.Listen("").Want(t, "1")
+	})
+}

@@ -42,7 +42,7 @@ func (h *hooks) hasHookFor(b *batch) bool {
 func (h *hooks) describe(s *subscriber) Subscriber {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return s.describe(&h.broker.state.window, time.Now())
+	return s.describe(h.broker.window(), time.Now())
 }
 
 // disconnectReason returns the error for OnDisconnect. This is cause if cause wraps

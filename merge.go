@@ -35,12 +35,6 @@ func (m *merger) startBack(chains []*chain, seq uint64) {
 	m.heapify()
 }
 
-// each calls yield for each entry that is left, until yield returns false.
-func (m *merger) each(yield func(*entry) bool) {
-	for e := m.next(); e != nil && yield(e); e = m.next() {
-	}
-}
-
 // push adds a cursor, unless no entry is left in its chain. It leaves the heap
 // unordered until heapify is called.
 func (m *merger) push(c mergeCursor) {

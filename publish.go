@@ -56,7 +56,7 @@ func (b *Broker) Publish(ctx context.Context, event Event, topics ...string) (Po
 	if len(topics) >= manyTopics {
 		st.largeMu.Lock()
 		defer st.largeMu.Unlock()
-		st.addTopics(topics)
+		addTopics(st, topics)
 	}
 	st.mu.Lock()
 	if st.closed {
@@ -134,7 +134,8 @@ func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics 
 }
 
 // Append publishes several events, in order, and returns their positions. Events of other
-// publishers may come between them. It costs little more than publishing one event. It ignores Position and Time of the entries.
+// publishers may come between them. It costs little more than publishing one event. It
+// ignores Position and Time of the entries.
 // An entry without Topics is published without a topic. If [AppendRequest.Key] is set,
 // the Log stores only the first request with this Key and Owner. Without a Log, a Key is
 // an error that wraps [errors.ErrUnsupported].
@@ -167,12 +168,12 @@ func (b *Broker) Append(ctx context.Context, r AppendRequest) (AppendResult, err
 	if err != nil || len(r.Entries) == 0 {
 		return AppendResult{}, err
 	}
-	return st.publishAll(*drafts)
+	return b.publishAll(st, *drafts)
 }
 
 // publishAll publishes drafts. After every manyTopics topics, it releases the lock for a
 // moment, so events of other publishers may come between these events.
-func (st *state) publishAll(drafts []topicDraft) (AppendResult, error) {
+func (b *Broker) publishAll(st *state, drafts []topicDraft) (AppendResult, error) {
 	positions := make([]Position, 0, len(drafts))
 	st.largeMu.Lock()
 	defer st.largeMu.Unlock()
@@ -184,7 +185,7 @@ func (st *state) publishAll(drafts []topicDraft) (AppendResult, error) {
 		if topics += len(d.topics); topics > manyTopics && i > 0 {
 			st.window.unlocked(func() {
 				if len(d.topics) >= manyTopics {
-					st.addTopics(d.topics)
+					addTopics(st, d.topics)
 				}
 			})
 			topics = len(d.topics)
@@ -201,7 +202,7 @@ func (st *state) publishAll(drafts []topicDraft) (AppendResult, error) {
 
 // addTopics adds topics to the window, a few at a time, so that the event with these
 // topics can then be published more quickly. The caller does not hold mu.
-func (st *state) addTopics(names []string) {
+func addTopics(st *state, names []string) {
 	// slices.Chunk would cause an allocation in each Publish, because names would escape.
 	for len(names) > 0 {
 		n := min(len(names), manyTopics)

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/sse-go/sse"
-	"github.com/sse-go/sse/internal/brokertest"
 	"github.com/sse-go/sse/internal/testrand"
 	"github.com/sse-go/sse/ssetest"
 )
@@ -486,21 +485,4 @@ func TestSelectResponse(t *testing.T) {
 			})
 		}
 	}
-}
-
-// A client follows a redirect that Select returns, here to another path of the same
-// server.
-func TestSelectRedirects(t *testing.T) {
-	inWaits(t, func(t *testing.T, f *brokertest.Fixture) {
-		f.Broker.Select = func(r *http.Request) (sse.Selection, error) {
-			if r.URL.Path != "/moved" {
-				return sse.Selection{}, &sse.ResponseError{StatusCode: http.StatusTemporaryRedirect,
-					Header: http.Header{"Location": {"/moved?since=earliest"}}}
-			}
-			return sse.Selection{}, nil
-		}
-		f.Serve()
-		f.Publish("1")
-		f.Listen("").Want(t, "1")
-	})
 }

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"crypto/rand"
+	"runtime"
 	"slices"
 	"sort"
 	"sync"
@@ -28,6 +29,10 @@ const (
 	// patternTree together would have more than maxAllTopics items (see
 	// checkTopicCount).
 	maxAllTopics = 1_000_000
+
+	// heavyShare is the number of entries that together may have all of the overhead, or
+	// all of the topics (see isHeavy). It is the default of Selection.MaxLag.
+	heavyShare = 4 << 10
 
 	// maxSelected limits how many topics the window looks up for the patterns of a
 	// selection. If the patterns select more topics, the window searches its entries
@@ -341,4 +346,90 @@ func (w *window) positionBefore(e *entry) Position {
 		return w.base
 	}
 	return w.positionAt(e.seq - 1)
+}
+
+// trim removes the entries that exceed the limits for all topics: the oldest entries, or
+// the oldest heavy entries if overhead or usedTopics is above its limit. Otherwise a few
+// heavy entries would displace thousands of others that a subscriber may not have
+// received yet. The newest entry stays.
+func (w *window) trim(now time.Time) {
+	oldest := int64(0)
+	if w.limits.Age > 0 {
+		oldest = now.Add(-w.limits.Age).UnixNano()
+	}
+	for w.first < len(w.entries) {
+		e := w.entries[w.first]
+		switch {
+		case e.time < oldest:
+		case w.live == 1:
+			return
+		case w.limits.Events >= 0 && w.live > w.limits.Events,
+			w.limits.Bytes >= 0 && w.bytes > w.limits.Bytes:
+		default:
+			if e = w.excess(e); e == nil {
+				return
+			}
+		}
+		w.remove(e)
+	}
+}
+
+// excess returns the entry to remove next because of the limits of overhead and
+// usedTopics, or nil. oldest is the oldest entry.
+func (w *window) excess(oldest *entry) *entry {
+	overhead, topics := w.overhead, w.usedTopics
+	fits := func() bool {
+		return topics <= maxAllTopics && (w.limits.Bytes < 0 || overhead <= w.maxOverhead())
+	}
+	switch {
+	case fits():
+		return nil
+	case len(w.heavy) == 0:
+		return oldest
+	case w.heavy[0].seq != w.last.Seq:
+		return w.heavy[0]
+	}
+	// The newest entry is the only heavy one, and stays. To remove other entries would not
+	// compensate for it.
+	overhead -= w.weight(w.heavy[0])
+	topics -= len(w.heavy[0].topics)
+	if fits() {
+		return nil
+	}
+	return oldest
+}
+
+// maxOverhead returns the limit of overhead if Bytes is limited.
+func (w *window) maxOverhead() int64 { return max(w.limits.Bytes, minOverhead) }
+
+// weight returns about how much overhead an entry causes, if no other entry has its
+// topics.
+func (w *window) weight(e *entry) int64 {
+	n := e.overhead()
+	for _, t := range e.topics {
+		n += t.memory
+	}
+	return n
+}
+
+// isHeavy reports whether an entry is heavy: whether heavyShare entries of its weight
+// exceed the limit of overhead or usedTopics. So heavy entries cannot displace an entry
+// that is not heavy, as long as a subscriber may receive that entry without exceeding the
+// default of Selection.MaxLag.
+func (w *window) isHeavy(e *entry) bool {
+	return len(e.topics) > maxAllTopics/heavyShare ||
+		w.limits.Bytes >= 0 && w.weight(e) > w.maxOverhead()/heavyShare
+}
+
+// unlocked runs work while the lock of the window is not held. Then it lets goroutines run
+// that wait for a processor, because the caller does much work.
+func (w *window) unlocked(work func()) {
+	if w.mu == nil {
+		work()
+		return
+	}
+	w.mu.Unlock()
+	work()
+	runtime.Gosched()
+	w.mu.Lock()
 }

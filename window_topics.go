@@ -1,6 +1,8 @@
 package sse
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -274,4 +276,69 @@ func (w *window) removePattern(c *chain) {
 	// Topics update patternChains only when they receive an event. Until then they
 	// refer to this chain, which must not keep removed entries in memory.
 	c.items, c.first, c.removedItems = nil, 0, 0
+}
+
+// remove removes an entry: the oldest entry, an entry that no topic retains, or an
+// entry for Broker.Forget.
+func (w *window) remove(e *entry) {
+	e.removed = true
+	w.live--
+	w.bytes -= int64(len(e.framed))
+	w.overhead -= e.overhead()
+	if e.ownID {
+		w.removeID(e)
+	}
+	if i, ok := slices.BinarySearchFunc(w.heavy, e.seq, func(e *entry, seq uint64) int {
+		return cmp.Compare(e.seq, seq)
+	}); ok && i == 0 { // the usual case, even with many heavy entries
+		w.heavy[0] = nil
+		w.heavy = w.heavy[1:]
+	} else if ok {
+		w.heavy = slices.Delete(w.heavy, i, i+1)
+	}
+	var stone *entry
+	if w.entries[w.first] != e {
+		stone = w.tombstone(e)
+	}
+	for _, c := range w.chainsOf(e) {
+		if stone != nil {
+			c.replace(stone)
+		}
+		c.noteRemoved()
+		w.overhead -= c.itemOverhead()
+		if !w.lossless {
+			w.markLost(c, e)
+		}
+	}
+	for _, t := range e.topics {
+		if e.seq > t.retainedAfter {
+			t.release(e)
+			w.aging.update(t)
+		}
+		w.discharge(t)
+		w.removeIfUnused(t)
+	}
+	for w.first < len(w.entries) && w.entries[w.first].removed {
+		if e := w.entries[w.first]; w.lossless {
+			w.baseTime = max(w.baseTime, e.time)
+			if e.seq > w.base.Seq {
+				w.base = e.position(w.epoch)
+			}
+		}
+		w.entries[w.first] = nil
+		w.first++
+	}
+	if removed := len(w.entries) - w.live; removed > 1024 && removed > len(w.entries)/2 {
+		w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool { return e == nil || e.removed })
+		w.first = 0
+	}
+}
+
+// tombstone replaces an entry that is removed from the middle of the window by an entry
+// without an event and topics. The field entries and the chains need the sequence until
+// they are compacted, but must not retain the memory of e for so long.
+func (w *window) tombstone(e *entry) *entry {
+	stone := &entry{seq: e.seq, time: e.time, check: e.check, removed: true}
+	w.entriesBetween(e.seq-1, e.seq)[0] = stone
+	return stone
 }

@@ -2,7 +2,6 @@ package sse
 
 import (
 	"iter"
-	"runtime"
 	"slices"
 	"time"
 )
@@ -112,7 +111,7 @@ func (v *selectionView) slice(after, through uint64, back bool) (
 	if v.match == nil {
 		return v.mergeSlice(after, through, back)
 	}
-	found = v.w.copySlice(after, through, v.size, back)
+	found = v.copySlice(after, through, back)
 	if len(found) == 0 {
 		return nil, 0, false
 	}
@@ -142,11 +141,11 @@ func (v *selectionView) mergeSlice(after, through uint64, back bool) (
 	return found, last, true
 }
 
-// copySlice returns the entries of a slice: up to size entries after one sequence, up to
+// copySlice returns the entries of a slice: up to v.size entries after one sequence, up to
 // and including another. If back is true, it returns the newest of them, in reverse
 // order.
-func (w *window) copySlice(after, through uint64, size int, back bool) []*entry {
-	entries := w.entriesBetween(after, through)
+func (v *selectionView) copySlice(after, through uint64, back bool) []*entry {
+	entries := v.w.entriesBetween(after, through)
 	n, topics := 0, 0
 	at := func(i int) *entry {
 		if back {
@@ -154,7 +153,7 @@ func (w *window) copySlice(after, through uint64, size int, back bool) []*entry 
 		}
 		return entries[i]
 	}
-	for n < min(size, len(entries)) && (n == 0 || topics+len(at(n).topics) <= maxSliceTopics) {
+	for n < min(v.size, len(entries)) && (n == 0 || topics+len(at(n).topics) <= maxSliceTopics) {
 		topics += len(at(n).topics)
 		n++
 	}
@@ -164,19 +163,6 @@ func (w *window) copySlice(after, through uint64, size int, back bool) []*entry 
 	newest := slices.Clone(entries[len(entries)-n:])
 	slices.Reverse(newest)
 	return newest
-}
-
-// unlocked runs work while the lock of the window is not held. Then it lets goroutines run
-// that wait for a processor, because the caller does much work.
-func (w *window) unlocked(work func()) {
-	if w.mu == nil {
-		work()
-		return
-	}
-	w.mu.Unlock()
-	work()
-	runtime.Gosched()
-	w.mu.Lock()
 }
 
 // entryMatch finds the entries that a selection selects.

@@ -3,6 +3,7 @@ package sse
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -211,5 +212,134 @@ func TestTopicNameIsCopied(t *testing.T) {
 	request := "a large request"
 	if name := request[:1]; unsafe.StringData(w.topicState(name).name) == unsafe.StringData(name) {
 		t.Error("the topic shares the memory of the request")
+	}
+}
+
+// While a view iterates, the window changes between its slices. The view has each entry
+// that the window has all the time, at most once, in order.
+func TestViewOfChangingWindow(t *testing.T) {
+	for _, maxSelected := range []int{-1, maxSelected} {
+		m := &windowModel{st: &state{}, rng: testrand.New(t), now: time.Unix(0, 0)}
+		w := &m.st.window
+		*w = newWindow(Retention{Events: 200}, nil)
+		w.maxSelected = maxSelected
+		for range 300 {
+			m.step()
+		}
+		lock := &changingLock{}
+		lock.change = func() {
+			w.mu = nil // m.step must not change the window again
+			m.step()
+			w.mu = lock
+		}
+		w.mu = lock
+		for range 300 {
+			sel, after, through := m.selection(), m.rng.Uint64N(w.last.Seq/2), w.last.Seq
+			before, _ := m.find(sel, after)
+			v := newSelectionView(w, sel, m.now)
+			got := sequences(v.between(after, through))
+			if m.rng.IntN(2) == 0 {
+				got = sequences(v.before(through + 1))
+				slices.Reverse(got)
+				got = slices.DeleteFunc(got, func(seq uint64) bool { return seq <= after })
+			}
+			left, _ := m.find(sel, after)
+			missing := slices.ContainsFunc(before, func(seq uint64) bool {
+				return slices.Contains(left, seq) && !slices.Contains(got, seq)
+			})
+			wrong := slices.ContainsFunc(got, func(seq uint64) bool { return !slices.Contains(before, seq) })
+			if missing || wrong || !slices.IsSorted(got) || len(slices.Compact(got)) != len(got) {
+				t.Fatalf("%+v: after %d: %v, want %v without entries that were removed meanwhile: %v",
+					*sel, after, got, before, left)
+			}
+		}
+		if lock.released < 300 {
+			t.Errorf("the lock was released only %d times", lock.released)
+		}
+	}
+}
+
+// A read releases the lock after a bounded amount of work: after 512 entries, or after
+// entries with 4,096 topics. It encodes the page while it does not hold the lock.
+func TestReadReleasesLock(t *testing.T) {
+	topics := make([]string, 1024)
+	for i := range topics {
+		topics[i] = fmt.Sprint("many/", i)
+	}
+	for _, test := range []struct {
+		name           string
+		sel            Selection
+		entries, least int
+		topics         []string
+	}{
+		{"topics of entries", Selection{Patterns: []Pattern{{"many/*"}}}, 40, 40 * 1024 / 4096, topics},
+		{"entries of a topic", Selection{Topics: topics[:1]}, 4000, 4000 / 512, topics[:1]},
+		{"one entry", Selection{Topics: topics[:1]}, 1, 1, topics[:1]},
+	} {
+		w := newWindow(Retention{}, nil)
+		for range test.entries {
+			event := Event{Data: "x"}
+			d := newDraft(&event)
+			w.publish(&d, test.topics, time.Now())
+		}
+		lock := &changingLock{change: func() {}}
+		w.mu = lock
+		w.maxSelected = 3
+		w.read(Position{}, Position{}, &test.sel, math.MaxInt, time.Now())
+		if lock.released < test.least || lock.released > 3*test.least+10 {
+			t.Errorf("%s: the lock was released %d times, want at least %d",
+				test.name, lock.released, test.least)
+		}
+	}
+}
+
+// Append releases the lock after every 64 topics of its events.
+func TestAppendReleasesLock(t *testing.T) {
+	var b Broker
+	if _, err := b.Position(t.Context()); err != nil { // starts the broker
+		t.Fatal(err)
+	}
+	lock := &changingLock{change: func() {}}
+	b.state.window.mu = lock
+	entries := make([]Entry, 1000)
+	for i := range entries {
+		entries[i].Event.Data = fmt.Sprint(i)
+	}
+	result, err := b.Append(t.Context(), AppendRequest{Entries: entries})
+	if err != nil || len(result.Positions) != len(entries) {
+		t.Fatalf("%d positions, %v", len(result.Positions), err)
+	}
+	if want := len(entries) / manyTopics; lock.released != want {
+		t.Errorf("the lock was released %d times, want %d", lock.released, want)
+	}
+}
+
+// The window finds the patterns of a topic even if they are too many to be cached, each
+// once.
+func TestWindowManyPatterns(t *testing.T) {
+	w := newWindow(Retention{}, nil)
+	s := &subscriber{}
+	topic := "a/a/a/a/a/a/a"
+	patterns := allPatterns(topic)
+	s.join(&w, nil, patterns)
+	for range 2 {
+		event := Event{Data: "x"}
+		d := newDraft(&event)
+		e := w.publish(&d, []string{topic, topic + "/b", topic + "/b/c"}, time.Now())
+		chains := w.chainsOf(e)
+		distinct := map[*chain]bool{}
+		for _, c := range chains {
+			distinct[c] = true
+		}
+		if len(chains) != len(patterns)+3 || len(distinct) != len(chains) {
+			t.Errorf("%d chains, %d of them distinct; want %d", len(chains), len(distinct), len(patterns)+3)
+		}
+	}
+	if cached := len(w.topics[topic].patternChains); cached != 0 {
+		t.Errorf("the topic caches %d patterns, want none", cached)
+	}
+	s.leave(&w)
+	if w.patternCount != 0 {
+		t.Errorf("after the subscriber has left, there are %d patterns", w.patternCount)
 	}
 }

@@ -45,7 +45,8 @@ func (a *API) beginHeavy(r *http.Request) (*http.Request, *turn, error) {
 	}
 	t := &turn{api: a}
 	r = r.WithContext(context.WithValue(r.Context(), turnKey{}, t))
-	return r, t, t.acquire(r.Context())
+	err := t.acquire(r.Context())
+	return r, t, err
 }
 
 // turnOf returns the turn of a request with a heavy target, or nil.

@@ -223,8 +223,8 @@ func waitAny(changed, closed <-chan struct{}) bool {
 
 // closeIdle closes connections that have been idle since the given time or longer.
 // It closes connections on which the head of the first request is not complete. If there
-// are none, it closes connections that wait for a further request. It begins with the longest idle time, and closes at most c.max/2 connections, but at
-// least one.
+// are none, it closes connections that wait for a further request. It begins with the
+// longest idle time, and closes at most c.max/2 connections, but at least one.
 func (c *connections) closeIdle(before time.Time) {
 	var waiting, idle []*connection
 	c.served.Range(func(_, value any) bool {

@@ -45,21 +45,21 @@ func copyLog(ctx context.Context, seed uint64) (err error) {
 	}
 	more(40)
 	copied := c.disk.Snapshot(crashDir, func(string) { more(6) })
-	if err = errors.Join(err, c.end()); err != nil {
+	if err := errors.Join(err, c.end()); err != nil {
 		return err
 	}
 	c.disk = copied
-	if err = c.openDamaged(); err != nil {
+	if err := c.openDamaged(); err != nil {
 		return err
 	}
 	err = c.checkCopy(ctx)
 	if err == nil {
 		err = errors.Join(c.append(ctx, c.request(rng, "")), c.append(ctx, c.request(rng, "")))
 	}
-	if err = errors.Join(err, c.end()); err != nil {
+	if err := errors.Join(err, c.end()); err != nil {
 		return err
 	}
-	if err = c.openDamaged(); err != nil {
+	if err := c.openDamaged(); err != nil {
 		return err
 	}
 	before := len(c.result)

@@ -388,8 +388,8 @@ func (c *crashing) replay(ctx context.Context, r *crashRequest) error {
 	got, err := c.log.Append(ctx, sse.AppendRequest{Entries: r.entries, Key: r.key})
 	same := func(a, b sse.Position) bool { return a == b || b.Check == 0 && a.Seq == b.Seq }
 	if err != nil || !got.Replayed || !slices.EqualFunc(got.Positions, r.at, same) {
-		return fmt.Errorf("%.8q… with %s: %+v, %v; want %v", r.entries[0].Event.Data, r.key,
-			got, err, r.at)
+		return fmt.Errorf("%.8q… with %s: %+v, %s; want %v", r.entries[0].Event.Data, r.key,
+			got, fmt.Sprint(err), r.at)
 	}
 	return nil
 }

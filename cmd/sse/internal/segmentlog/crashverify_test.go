@@ -119,7 +119,8 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 		for _, start := range starts {
 			page, err := c.log.Locate(ctx, start, anything)
 			if err != nil || page.Gap != nil || page.Next != e.Position {
-				return fmt.Errorf("%+v is at %+v, %v; want %v", start, page, err, e.Position)
+				return fmt.Errorf("%+v is at %+v, %s; want %v", start, page,
+					fmt.Sprint(err), e.Position)
 			}
 		}
 	}
@@ -129,7 +130,8 @@ func (c *crashing) verifyPlaces(ctx context.Context, all []sse.Entry) error {
 		}
 		page, err := c.log.Locate(ctx, sse.Start{After: r.at[i]}, anything)
 		if err != nil || page.Gap != nil {
-			return fmt.Errorf("the position %v of %d.%d is at %+v, %v", r.at[i], n, i, page, err)
+			return fmt.Errorf("the position %v of %d.%d is at %+v, %s", r.at[i], n, i, page,
+				fmt.Sprint(err))
 		}
 		return nil
 	}); err != nil {
@@ -150,8 +152,8 @@ func checkNewest(ctx context.Context, log *segmentlog.Log, all []sse.Entry) erro
 			})
 		}
 		if err != nil || !slices.EqualFunc(page.Entries, want, sameEntry) {
-			return fmt.Errorf("the last entries of %v: %d, %v; want %d", sel, len(page.Entries),
-				err, len(want))
+			return fmt.Errorf("the last entries of %v: %d, %s; want %d", sel, len(page.Entries),
+				fmt.Sprint(err), len(want))
 		}
 	}
 	return nil

@@ -196,7 +196,7 @@ func (d *damaged) check(ctx context.Context) error {
 	if err == nil {
 		err = d.append(ctx, d.request(testrand.WithSeed(5), ""))
 	}
-	if err = errors.Join(err, d.end()); err != nil {
+	if err := errors.Join(err, d.end()); err != nil {
 		return err
 	}
 	lostBefore := d.result

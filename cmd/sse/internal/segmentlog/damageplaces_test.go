@@ -40,7 +40,7 @@ func (d *damaged) checkID(ctx context.Context, at [2]int, id string) error {
 	case err != nil:
 		return err
 	case d.result[at] != (page.Gap != nil):
-		return fmt.Errorf("ID %q: lost %t, gap %+v", id, d.result[at], page.Gap)
+		return fmt.Errorf("ID %q: lost %t, gap %s", id, d.result[at], fmt.Sprint(page.Gap))
 	case !d.result[at] && page.Next.Seq != seq:
 		return fmt.Errorf("ID %q is at %v, want %d", id, page.Next, seq)
 	}
@@ -55,10 +55,10 @@ func (d *damaged) checkAfter(ctx context.Context, at [2]int, p, end sse.Position
 		return err
 	case end.Epoch != p.Epoch:
 		if page.Gap == nil || page.Gap.Why != sse.GapEpoch {
-			return fmt.Errorf("%v: a position of the old epoch has the gap %+v", at, page.Gap)
+			return fmt.Errorf("%v: a position of the old epoch has the gap %s", at, fmt.Sprint(page.Gap))
 		}
 	case page.Gap != nil && !d.result[at]:
-		return fmt.Errorf("%v: the position has the gap %+v", at, page.Gap)
+		return fmt.Errorf("%v: the position has the gap %s", at, fmt.Sprint(page.Gap))
 	}
 	return nil
 }

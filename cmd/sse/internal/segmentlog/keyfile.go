@@ -54,7 +54,7 @@ func encodeKeyFile(records map[keyHash]*keyRecord, s spans) []byte {
 			bloom[bit/8] |= 1 << (bit % 8)
 		}
 	}
-	index := append(refs, data...)
+	index := slices.Concat(refs, data)
 	meta := binary.AppendUvarint(nil, uint64(len(sorted)))
 	meta = binary.AppendUvarint(meta, uint64(len(s)))
 	for _, owner := range slices.Sorted(maps.Keys(s)) {
@@ -107,7 +107,8 @@ func (l *Log) openKeyFile(name string) (*keyFile, error) {
 		return nil, fmt.Errorf("%w: %s", errIndex, name)
 	}
 	p := make([]byte, meta+keyEndSize)
-	if err := readFull(file, p, size-int64(len(p))); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	err = readFull(file, p, size-int64(len(p)))
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	if checksum(p[:len(p)-4]) != binary.LittleEndian.Uint32(p[len(p)-4:]) {

@@ -66,7 +66,7 @@ func (l *Log) drawEpoch() error {
 		return err
 	}
 	_, err = file.WriteAt(fmt.Appendf(nil, lifeForm, epoch, l.files.fs.Born(draft)), 0)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	if err := l.files.fs.Rename(draft, l.files.path(lifeName)); err != nil {

@@ -149,7 +149,8 @@ func (p *pager) entry(s *segment, i int, from *uint64) (more bool, err error) {
 
 // frame reads the frame of an entry. If it is damaged, the entry counts as removed from
 // now on, and the payload is nil.
-func (l *Log) frame(r *frameReader, s *segment, i int) (payload []byte, sum uint32, seq uint64, err error) {
+func (l *Log) frame(r *frameReader, s *segment, i int) (
+	payload []byte, sum uint32, seq uint64, err error) {
 	var place loc
 	err = l.withIndex(s, func(idx index) (err error) {
 		if place, err = idx.loc(i); err == nil {

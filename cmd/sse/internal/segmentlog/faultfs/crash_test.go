@@ -288,7 +288,7 @@ func TestCrashIsRepeatable(t *testing.T) {
 		open(t, crashed, "data/new")
 		return fmt.Sprint(contents(fsys), contents(crashed.Crash(testrand.WithSeed(seed))))
 	}
-	if run() != run() {
+	if first := run(); run() != first {
 		t.Error("two runs with the same seed differ")
 	}
 }
