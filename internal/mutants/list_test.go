@@ -114,9 +114,8 @@ var list = []mutant{
 	},
 	{
 		name: "an ID used twice means its latest event", file: "window_locate.go",
-		old: "if sel.Match(e.topicNames()) {\n\t\t\t\treturn e.position",
-		new: "if same := w.entriesByID[start.ID]; sel.Match(e.topicNames()) && " +
-			"e == same[len(same)-1] {\n\t\t\t\treturn e.position",
+		old: "\tfor len(entries) > 0 {\n\t\tnext := 0\n",
+		new: "\tslices.Reverse(entries)\n\tfor len(entries) > 0 {\n\t\tnext := 0\n",
 		steps: 300_000,
 	},
 
@@ -232,7 +231,7 @@ var list = []mutant{
 	},
 	{
 		name: "the loss floor is ignored", file: "subscriber.go",
-		old: "\tnewest := w.lossFloor\n", new: "\tnewest := lossMark{}\n", steps: 200_000,
+		old: "newest.raise(w.lossFloor)", new: "", steps: 200_000,
 	},
 	{
 		name: "the loss floor is not raised", file: "window_topics.go",
@@ -259,7 +258,7 @@ var list = []mutant{
 	},
 	{
 		name: "a pattern's chain ignores losses before its start", file: "window_topics.go",
-		old: "c.lost.raise(w.lostOfPattern(c.pattern))", new: "",
+		old: "c.lost.raise(w.lostOfPattern(c.pattern, &summarized))", new: "",
 	},
 	{
 		name: "a removed event is not skipped in a merge", file: "merge.go",
