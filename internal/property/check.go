@@ -240,7 +240,8 @@ func (c *checker) lastN(n int, through uint64, unsure bool) uint64 {
 	for seq := through; seq > 0; seq-- {
 		e := c.life.at(seq)
 		lost := c.life.mayBeLost(e, c.it.group, c.it.time)
-		if !c.selected(e) || lost && (!unsure || e.lost < c.attempt.group) {
+		gone := e.lost < c.attempt.group && c.life.keep.exact()
+		if !c.selected(e) || lost && (!unsure || gone) {
 			continue
 		}
 		if n == 0 {
