@@ -114,8 +114,8 @@ var list = []mutant{
 	},
 	{
 		name: "an ID used twice means its latest event", file: "window_locate.go",
-		old: "\tfor len(entries) > 0 {\n\t\tnext := 0\n",
-		new: "\tslices.Reverse(entries)\n\tfor len(entries) > 0 {\n\t\tnext := 0\n",
+		old:   "\tfor len(entries) > 0 {\n\t\tnext := 0\n",
+		new:   "\tslices.Reverse(entries)\n\tfor len(entries) > 0 {\n\t\tnext := 0\n",
 		steps: 300_000,
 	},
 
