@@ -140,15 +140,14 @@ func (p *publisher) PublishOne(ctx context.Context, event sse.Event, topics ...s
 }
 
 // Delete implements [api.Log]. It removes the events that were published before it was
-// called. If the events are on the disk, it may also remove events that are published
-// while it runs.
+// called.
 func (p *publisher) Delete(ctx context.Context, topic string) error {
 	at, err := p.broker.Position(ctx)
 	if err != nil {
 		return err
 	}
 	if p.disk != nil {
-		if err := p.disk.Delete(ctx, topic); err != nil {
+		if err := p.disk.Delete(ctx, topic, at); err != nil {
 			return err
 		}
 	}

@@ -408,7 +408,7 @@ func (c *crashing) delete(ctx context.Context, topic string) error {
 		return nil
 	})
 	c.mu.Unlock()
-	if err := c.log.Delete(ctx, topic); err != nil {
+	if err := c.log.Delete(ctx, topic, sse.Position{}); err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -170,7 +170,7 @@ func TestFullDiskDelete(t *testing.T) {
 			})
 			last := put(t, l, entry("other", "b"))
 			fill(t, l, rng, 4<<10)
-			if err := l.Delete(t.Context(), "a"); err != nil {
+			if err := l.Delete(t.Context(), "a", sse.Position{}); err != nil {
 				t.Fatal(err)
 			}
 			last = append(last, untilStored(t, l, rng))

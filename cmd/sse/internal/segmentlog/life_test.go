@@ -114,7 +114,7 @@ func TestTailRemoved(t *testing.T) {
 	l := open(t, dir, opts)
 	put(t, l, entry("1", "a"))
 	was := put(t, l, entry("2", "b"))[0].Position
-	if err := l.Delete(t.Context(), "b"); err != nil {
+	if err := l.Delete(t.Context(), "b", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	trim(t, l)
@@ -287,7 +287,7 @@ func TestClose(t *testing.T) {
 	_, located := l.Locate(ctx, sse.Start{Earliest: true}, everything)
 	for name, err := range map[string]error{
 		"Append": appended, "Append with a key": once, "Read": read, "Locate": located,
-		"Delete": l.Delete(ctx, "a"), "Trim": l.Trim(), "CheckSpace": l.CheckSpace(),
+		"Delete": l.Delete(ctx, "a", sse.Position{}), "Trim": l.Trim(), "CheckSpace": l.CheckSpace(),
 	} {
 		if !errors.Is(err, segmentlog.ErrClosed) {
 			t.Errorf("%s of a closed log: %v", name, err)

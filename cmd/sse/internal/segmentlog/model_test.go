@@ -164,7 +164,7 @@ func (m *model) needed(e *sse.Entry, newer map[string]int, most int) bool {
 
 // delete removes a topic.
 func (m *model) delete(topic string) {
-	if err := m.log.Delete(m.Context(), topic); err != nil {
+	if err := m.log.Delete(m.Context(), topic, sse.Position{}); err != nil {
 		m.Fatal(err)
 	}
 	m.all = slices.DeleteFunc(m.all, func(e sse.Entry) bool {

@@ -100,7 +100,7 @@ func TestRetentionOfSeveralTopics(t *testing.T) {
 		t.Errorf("%d entries of %d bytes are counted", entries, bytes)
 	}
 	for _, topic := range []string{"few", "many", "no rule"} {
-		if err := l.Delete(t.Context(), topic); err != nil {
+		if err := l.Delete(t.Context(), topic, sse.Position{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -143,6 +143,26 @@ func TestLossMarks(t *testing.T) {
 	}
 }
 
+// Delete leaves the entries after the position that it is given.
+func TestDeleteThrough(t *testing.T) {
+	l := open(t, dir, segmentlog.Options{FS: faultfs.New(faultfs.Options{}), Reserve: -1})
+	put(t, l, entry("1", "a"), entry("2", "b"))
+	through := put(t, l, entry("3", "a"))[0].Position
+	last := put(t, l, entry("4", "b"), entry("5", "a"))[1].Position
+	for _, test := range []struct {
+		through sse.Position
+		want    string
+	}{{sse.Position{Epoch: through.Epoch}, "1 3 5"}, {through, "5"}, {last, ""}} {
+		if err := l.Delete(t.Context(), "a", test.through); err != nil {
+			t.Fatal(err)
+		}
+		a, b := data(get(t, l, topics("a"))), data(get(t, l, topics("b")))
+		if a != test.want || b != "2 4" {
+			t.Errorf("through %v: a has %q, want %q; b has %q", test.through, a, test.want, b)
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	fsys := faultfs.New(faultfs.Options{})
 	opts := segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 20_000}
@@ -151,7 +171,7 @@ func TestDelete(t *testing.T) {
 		put(t, l, entry(fmt.Sprint(i), "a"), entry(fmt.Sprint("b", i), "b"))
 	}
 	both := put(t, l, entry("both", "a", "b"))[0]
-	if err := l.Delete(t.Context(), "a"); err != nil {
+	if err := l.Delete(t.Context(), "a", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, l, entry("new", "a"))
@@ -166,7 +186,7 @@ func TestDelete(t *testing.T) {
 		opts.FS = fsys.CrashClean()
 		l = open(t, dir, opts)
 	}
-	if err := l.Delete(t.Context(), "no such"); err != nil {
+	if err := l.Delete(t.Context(), "no such", sse.Position{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -177,7 +197,7 @@ func TestDeleteIsStable(t *testing.T) {
 	opts := segmentlog.Options{FS: fsys, Reserve: -1}
 	l := open(t, dir, opts)
 	put(t, l, entry("1", "a"), entry("2", "b"))
-	if err := l.Delete(t.Context(), "a"); err != nil {
+	if err := l.Delete(t.Context(), "a", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	opts.FS = fsys.CrashClean()
@@ -211,7 +231,7 @@ func TestRewrite(t *testing.T) {
 		return "b"
 	})
 	before := files(fsys, ".events")
-	if err := l.Delete(t.Context(), "a"); err != nil {
+	if err := l.Delete(t.Context(), "a", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	trim(t, l)
@@ -324,7 +344,7 @@ func TestRetentionCountsOnce(t *testing.T) {
 	put(t, l, entry(strings.Repeat("x", 300), "few", "many"))
 	put(t, l, entry("1", "few", "other"), entry("2", "few", "other"))
 	trim(t, l) // now, the rule of few does not need the first entry
-	if err := l.Delete(t.Context(), "other"); err != nil {
+	if err := l.Delete(t.Context(), "other", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, l, entry("3", "few"), entry("4", "few"))
@@ -354,7 +374,7 @@ func TestRewriteLarge(t *testing.T) {
 	put(t, l, batch...)
 	put(t, l, batch[65:75]...)
 	before := bytesIn(fsys, ".events")
-	if err := l.Delete(t.Context(), "a"); err != nil {
+	if err := l.Delete(t.Context(), "a", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	trim(t, l)
@@ -378,7 +398,7 @@ func TestRemoveSegments(t *testing.T) {
 		}
 		return "b"
 	})
-	if err := l.Delete(t.Context(), "a"); err != nil {
+	if err := l.Delete(t.Context(), "a", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	trim(t, l)
@@ -397,7 +417,7 @@ func TestRemoveSegments(t *testing.T) {
 		}
 		l, _ = reopenWith(t, l, opts)
 	}
-	if err := l.Delete(t.Context(), "b"); err != nil {
+	if err := l.Delete(t.Context(), "b", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	trim(t, l)
@@ -416,7 +436,7 @@ func TestRemoveSegmentsLater(t *testing.T) {
 	l := open(t, dir, segmentlog.Options{FS: disk, Reserve: -1, SegmentSize: 300, Logger: quiet})
 	hundred(t, l, func(int) string { return "a" })
 	disk.refuse(".new")
-	if err := l.Delete(t.Context(), "a"); !errors.Is(err, syscall.EMFILE) {
+	if err := l.Delete(t.Context(), "a", sse.Position{}); !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("Delete without the state: %v", err)
 	}
 	for range 2 {
@@ -438,7 +458,7 @@ func TestRemoveLastSegment(t *testing.T) {
 	l := open(t, dir, segmentlog.Options{FS: fsys, Reserve: -1, SegmentSize: 1})
 	put(t, l, entry("1", "a"))
 	put(t, l, entry("2", "b"))
-	if err := l.Delete(t.Context(), "b"); err != nil {
+	if err := l.Delete(t.Context(), "b", sse.Position{}); err != nil {
 		t.Fatal(err)
 	}
 	trim(t, l)

@@ -7,6 +7,8 @@ import (
 	"hash/fnv"
 	"strings"
 	"time"
+
+	"github.com/sse-go/sse"
 )
 
 // trim is the goroutine that removes entries by the rules of retention: when commit
@@ -257,10 +259,15 @@ func rulesHash(rules []Retention) uint64 {
 	return h.Sum64()
 }
 
-// Delete removes all entries that a topic had when Delete was called, from their other
-// topics as well. After it has returned nil, they are not there again after a crash.
-func (l *Log) Delete(ctx context.Context, topic string) error {
-	if err := l.deleteTopic(ctx, topic); err != nil {
+// Delete removes the entries of a topic up to and including a position, from their other
+// topics as well. The zero Position stands for the end of the log. After Delete has
+// returned nil, the entries are not there again after a crash.
+func (l *Log) Delete(ctx context.Context, topic string, through sse.Position) error {
+	last := through.Seq
+	if through == (sse.Position{}) {
+		last = l.end.Load().seq
+	}
+	if err := l.deleteTopic(ctx, topic, last); err != nil {
 		return err
 	}
 	if err := l.saveState(); err != nil {
@@ -270,7 +277,7 @@ func (l *Log) Delete(ctx context.Context, topic string) error {
 	return nil
 }
 
-func (l *Log) deleteTopic(ctx context.Context, topic string) error {
+func (l *Log) deleteTopic(ctx context.Context, topic string, last uint64) error {
 	l.trimming.Lock()
 	defer l.trimming.Unlock()
 	if err := l.enter(); err != nil {
@@ -280,9 +287,8 @@ func (l *Log) deleteTopic(ctx context.Context, topic string) error {
 	if err := l.countTopics(); err != nil {
 		return err
 	}
-	end := l.end.Load().seq
 	err := l.doom(&selector{topics: []string{topic}}, 0, func(d *doomed) (remove, more bool) {
-		more = d.seq <= end && ctx.Err() == nil
+		more = d.seq <= last && ctx.Err() == nil
 		return more, more
 	})
 	if err == nil {
