@@ -112,6 +112,8 @@ func TestBatchLines(t *testing.T) {
 		{`{"data":"\ud7ff\ue000"}`, "d|||0s|\ud7ff\ue000"},
 		{`{"data":"\nd800x\u0800\u1c00"}`, "d|||0s|\nd800x\u0800\u1c00"},
 		{`{"data":"\\ud800"}`, `d|||0s|\ud800`},
+		{`{"topics":["a"],"id":"~7.Ym90JFVXQt-dunBY","type":"t","data":"x","time":"2026"}`, "a||t|0s|x"},
+		{`{"topics":["a"],"type":"t","data":"x","received":"2026-01-02"}`, "a||t|0s|x"},
 		{"\t {\"data\" : \"x\"} \t\r", "d|||0s|x"},
 		{"\t {\"retry\":1, \"data\" : \"x\"} \t\r", "d|||1ms|x"},
 	} {

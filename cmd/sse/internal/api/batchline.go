@@ -19,6 +19,11 @@ type batchLine struct {
 	Type   string   `json:"type"`
 	Data   lineData `json:"data"`
 	Retry  *uint32  `json:"retry"` // milliseconds
+
+	// These are ignored. The lines of a page of history and of sse listen --json have
+	// them (see package eventjson), and can be published as they are.
+	Time     string `json:"time"`
+	Received string `json:"received"`
 }
 
 // parseBatchLine parses and checks the event in one line of a batch.
@@ -76,6 +81,9 @@ func (a *API) makeEntry(p *publishRequest, line *batchLine, entry *sse.Entry) (e
 		return err
 	}
 	entry.Event.ID, entry.Event.Type = line.ID, line.Type
+	if _, err := sse.ParsePosition(line.ID); err == nil {
+		entry.Event.ID = "" // a hub has assigned this ID to the event that the line copies
+	}
 	if line.Retry != nil {
 		if entry.Event.Retry, err = parseRetry(fmt.Sprint(*line.Retry)); err != nil {
 			return err

@@ -87,8 +87,8 @@ func explainOpen(err error, c *Config) error {
 	case errors.As(err, &old):
 		e.Text = text.WithoutPrefix(old)
 		e.Hint = "choose another directory with --data DIR; to carry the events over, start the " +
-			"older version with the old directory and run: sse listen --json --since earliest " +
-			"URL | sse send --json NEW-URL (the events get new ids)"
+			"older version with this directory, too, and run: sse listen --json --since earliest " +
+			"'OLD-URL/**' | curl -T - NEW-URL/-/batch (the events get new IDs)"
 	case errors.Is(err, syscall.ENOSPC):
 		e.Hint = "free space on the disk, or choose a directory on another disk with --data DIR"
 	case errors.Is(err, fs.ErrPermission):
