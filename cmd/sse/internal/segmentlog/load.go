@@ -67,11 +67,18 @@ type loader struct {
 	obsolete []string              // names of segments that do not belong to the log any more
 }
 
+// reserve creates the reserve. If the disk has no space for it, a log that has events is
+// opened nevertheless, so that they can be read.
 func (l *loader) reserve() error {
-	if err := l.space.open(); err != nil {
-		return fmt.Errorf("the reserve: %w", err)
+	err := l.space.open()
+	switch {
+	case err == nil:
+		return nil
+	case isFull(err) && !l.isNew:
+		l.space.setFull()
+		return nil
 	}
-	return nil
+	return fmt.Errorf("the reserve: %w", err)
 }
 
 // state reads the state file.

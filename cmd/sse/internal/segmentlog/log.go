@@ -103,7 +103,8 @@ type Log struct {
 // another process or another Log has the directory open, the error is a [*LockedError].
 //
 // Open reads the last segment, and of the other segments only the end of the file. If
-// the disk is full, Open succeeds, and Append returns an error until there is space.
+// the disk is full, Open opens a log that has events, and Append returns an error until
+// there is space.
 func Open(dir string, opts *Options) (*Log, error) {
 	o, err := opts.withDefaults()
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *space) noSpace() error {
 	return fmt.Errorf("sse: no space for events in %s: %w", s.files.dir, syscall.ENOSPC)
 }
 
-// open creates the reserve. If the disk has no space for it, the disk is full.
+// open creates the reserve. If the disk is full, isFull returns true for the error.
 func (s *space) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,12 +58,7 @@ func (s *space) open() error {
 	if s.hasReserve() {
 		return nil
 	}
-	err := s.fillLocked()
-	if isFull(err) {
-		s.setFullLocked()
-		return nil
-	}
-	return err
+	return s.fillLocked()
 }
 
 // hasReserve reports whether the reserve is there and complete.
