@@ -179,8 +179,11 @@ func (c *crashing) verifyKeys(ctx context.Context) error {
 
 // crashSeeds is the number of runs.
 func crashSeeds() uint64 {
-	if os.Getenv("SSE_TEST_SOAK") != "" {
+	switch {
+	case os.Getenv("SSE_TEST_SOAK") != "":
 		return 10_000
+	case testing.Short():
+		return 30
 	}
 	return 300
 }

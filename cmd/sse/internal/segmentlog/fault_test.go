@@ -39,9 +39,13 @@ func (m *crashModel) fail() {
 
 // TestFaults runs a script again and again. Each time, other mutating calls fail.
 func TestFaults(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 17 // every 17th call
+	}
 	for _, fault := range []error{syscall.ENOSPC, syscall.EIO} {
 		for width := 1; width <= 4; width += 3 {
-			for n := 1; ; n++ {
+			for n := 1; ; n += step {
 				calls, err := runFaults(t, n, width, fault)
 				if err != nil {
 					t.Fatalf("%v in %d calls from call %d on: %v", fault, width, n, err)

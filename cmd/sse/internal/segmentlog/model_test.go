@@ -30,8 +30,11 @@ type model struct {
 // sometimes.
 func TestModel(t *testing.T) {
 	seeds, looks := uint64(8), 10
-	if soak {
+	switch {
+	case soak:
 		seeds, looks = 100, 50
+	case testing.Short():
+		seeds = 2
 	}
 	for seed := range testrand.Seeds(t, 0, seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testModel(t, seed, looks) })
