@@ -202,8 +202,8 @@ func (l *loader) say() {
 	case l.lost != "":
 		l.logger.Warn("sse: the log begins a new epoch, because "+l.lost, "dir", l.dir, "end", end)
 	case !was.closed:
-		l.logger.Warn("sse: the log was not closed: what was not completely written is cut off, "+
-			"nothing that was acknowledged", "dir", l.dir, "end", end)
+		l.logger.Warn("sse: the log was not closed: Open cuts off a write that is not complete, "+
+			"but no acknowledged event", "dir", l.dir, "end", end)
 	}
 }
 

@@ -207,7 +207,8 @@ func (r *frameReader) read(files *files, name string, place loc) ([]byte, uint32
 	return payload, sum, nil
 }
 
-// fill reads a frame, and what comes after it if the frame before was read as well.
+// fill reads a frame. If the reader has just read the frame before it, fill reads more of
+// the file in advance.
 func (r *frameReader) fill(off int64, size int) error {
 	end := r.off + int64(len(r.buf))
 	if near := off >= r.off && off < end+minAhead; near && len(r.buf) > 0 {

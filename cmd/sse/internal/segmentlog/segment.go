@@ -37,7 +37,7 @@ type segment struct {
 	live count // entries that are not removed; guarded by Log.mu
 }
 
-// count is a number of entries and what they cost.
+// count is a number of entries, and the sum of their costs.
 type count struct{ entries, bytes uint64 }
 
 const segmentSuffix = ".events"
