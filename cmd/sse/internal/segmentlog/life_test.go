@@ -210,7 +210,7 @@ func TestTornTail(t *testing.T) {
 		fsys.WriteFile(segment, append(fsys.ReadFile(segment), torn...))
 		var logged messages
 		l = open(t, dir, segmentlog.Options{FS: fsys, Logger: logged.logger()})
-		if !strings.Contains(logged.String(), "cut off") {
+		if !strings.Contains(logged.String(), "cuts off") {
 			t.Errorf("the log has logged %q", logged.String())
 		}
 		if got := get(t, l, everything).Entries; len(got) != 2 {
