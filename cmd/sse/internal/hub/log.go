@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"math"
 	"syscall"
-	"time"
 
 	"github.com/sse-go/sse"
 	"github.com/sse-go/sse/cmd/sse/internal/api"
@@ -28,21 +27,19 @@ func openLog(ctx context.Context, c *Config) (*segmentlog.Log, error) {
 			Pattern: r.Pattern, Age: r.Age, Count: r.Events, Bytes: r.Bytes,
 		})
 	}
-	const step = 200 * time.Millisecond // between two checks of ctx
-	began := time.Now()
-	for {
-		log, err := segmentlog.Open(c.Data, opts)
-		var locked *segmentlog.LockedError
-		left := c.LockWait - time.Since(began)
-		if !errors.As(err, &locked) || left <= 0 || ctx.Err() != nil {
-			return log, explainOpen(err, c)
-		}
-		if opts.LockWait == 0 {
-			c.Logger.Info(fmt.Sprintf("%s is in use by another hub; waiting up to %v for it to end",
-				c.Data, c.LockWait))
-		}
-		opts.LockWait = min(step, left)
+	// Another hub that uses the log may go on meanwhile.
+	prepared, err := segmentlog.Prepare(c.Data, opts)
+	if err != nil {
+		return nil, explainOpen(err, c)
 	}
+	log, err := prepared.Open(ctx, 0)
+	var locked *segmentlog.LockedError
+	if errors.As(err, &locked) && c.LockWait > 0 && ctx.Err() == nil {
+		c.Logger.Info(fmt.Sprintf("%s is in use by another hub; waiting up to %v for it to end",
+			c.Data, c.LockWait))
+		log, err = prepared.Open(ctx, c.LockWait)
+	}
+	return log, explainOpen(err, c)
 }
 
 // maxOpenFiles returns how many files the event log may have open for reading at a

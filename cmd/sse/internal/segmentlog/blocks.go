@@ -78,6 +78,16 @@ func (b *blocks) read(off int64, n int) ([]byte, error) {
 	return p[:n], nil
 }
 
+// check reads all blocks. The error wraps errIndex if one is damaged.
+func (b *blocks) check() error {
+	for off := int64(0); off < b.size; off += ahead * blockData {
+		if _, err := b.read(off, int(min(b.size-off, ahead*blockData))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ahead is the number of blocks that are read from the file at once, if they are needed.
 const ahead = 16
 

@@ -30,7 +30,7 @@ func TestCopy(t *testing.T) {
 func copyLog(ctx context.Context, seed uint64) (err error) {
 	rng := testrand.WithSeed(seed)
 	c := &damaged{}
-	c.open, c.rng, c.disk = segmentlog.Open, rng, faultfs.New(faultfs.Options{})
+	c.open, c.rng, c.disk = segmentlog.Prepare, rng, faultfs.New(faultfs.Options{})
 	c.model.now = time.Unix(1e9, 0)
 	c.opts = segmentlog.Options{
 		SegmentSize: 1500, Reserve: -1, KeyWindow: keyWindow, Now: c.now,

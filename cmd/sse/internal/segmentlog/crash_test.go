@@ -50,8 +50,8 @@ var crashRules = [][]segmentlog.Retention{
 	{{Pattern: mustPattern("b/**"), Count: 2}, {Count: 50}},
 }
 
-// opener opens a log.
-type opener func(dir string, o *segmentlog.Options) (*segmentlog.Log, error)
+// opener is [segmentlog.Prepare], or prepares a log with a flaw.
+type opener func(dir string, o *segmentlog.Options) (*segmentlog.Prepared, error)
 
 // step is a step of a run. The seed is for its random numbers.
 type step struct {
@@ -63,7 +63,7 @@ type step struct {
 var stepNames = []string{
 	"append", "append", "append", "append", "append", "append", "burst", "burst", "burst",
 	"keyed", "keyed", "retry", "delete", "trim", "trim", "later",
-	"crash", "crash", "kill", "close",
+	"crash", "crash", "kill", "close", "prepare", "prepare",
 }
 
 // crashScript is a run that can be repeated.
@@ -132,7 +132,8 @@ type crashing struct {
 	log  *segmentlog.Log
 	said damageLog
 
-	epoch uint64
+	prepared *segmentlog.Prepared // by an earlier step, or nil
+	epoch    uint64
 
 	mu    sync.Mutex // guards the following
 	rng   *rand.Rand // of the crash
@@ -247,8 +248,14 @@ func (c *crashing) restart(ctx context.Context) error {
 func (c *crashing) reopen(ctx context.Context) error {
 	c.opts.FS = c.disk
 	c.said.take()
-	var err error
-	if c.log, err = c.open(crashDir, &c.opts); err != nil {
+	p, err := c.open(crashDir, &c.opts)
+	if err != nil {
+		return err
+	}
+	if c.prepared != nil {
+		p.Use(c.prepared)
+	}
+	if c.log, err = p.Open(ctx, 0); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
 	synctest.Wait()
@@ -284,6 +291,10 @@ func (c *crashing) step(ctx context.Context, name string, rng *rand.Rand) error 
 		c.plan(name, 1+rng.IntN(12))
 	case "close":
 		return c.close(ctx)
+	case "prepare":
+		var err error
+		c.prepared, err = c.open(crashDir, &c.opts)
+		return err
 	case "verify":
 		return c.verify(ctx)
 	}
@@ -355,12 +366,15 @@ func (c *crashing) burst(ctx context.Context, rng *rand.Rand) error {
 	return errors.Join(errs...)
 }
 
-// retry repeats a request with a key.
+// retry repeats a request with a key. If there are rules, a request that the model takes
+// for a failed one may have been stored, and its entries removed by a rule. Then the log
+// remembers the key, so retry does not repeat this request.
 func (c *crashing) retry(ctx context.Context, rng *rand.Rand) error {
 	c.mu.Lock()
 	var keyed []int
 	for n := range c.model.requests {
-		if r := &c.model.requests[n]; r.key != "" && (r.replay || r.state == failed) {
+		r := &c.model.requests[n]
+		if r.key != "" && (r.replay || r.state == failed && len(c.model.rules) == 0) {
 			keyed = append(keyed, n)
 		}
 	}

@@ -193,13 +193,13 @@ func crashSeeds() uint64 {
 func TestCrashes(t *testing.T) {
 	for seed := range testrand.Seeds(t, 0, crashSeeds()) {
 		script := newCrashScript(seed)
-		err := script.run(t, segmentlog.Open)
+		err := script.run(t, segmentlog.Prepare)
 		if err == nil {
 			continue
 		}
-		less := script.shrink(t, segmentlog.Open)
+		less := script.shrink(t, segmentlog.Prepare)
 		t.Fatalf("seed %d: %v\nof %d steps, these are needed: %v: %v", seed, err,
-			len(script.steps), less, less.run(t, segmentlog.Open))
+			len(script.steps), less, less.run(t, segmentlog.Prepare))
 	}
 }
 
@@ -211,12 +211,13 @@ func (noSyncDir) SyncDir(string) error { return nil }
 // TestCrashesFindFlaws shows that TestCrashes fails if the log is wrong.
 func TestCrashesFindFlaws(t *testing.T) {
 	for name, open := range map[string]opener{
-		"appends do not sync":      segmentlog.OpenWithoutSync,
-		"a torn group is accepted": segmentlog.OpenWithoutSums,
-		"directories are not synced": func(dir string, o *segmentlog.Options) (*segmentlog.Log, error) {
+		"appends do not sync":      segmentlog.PrepareWithoutSync,
+		"a torn group is accepted": segmentlog.PrepareWithoutSums,
+		"directories are not synced": func(dir string, o *segmentlog.Options) (
+			*segmentlog.Prepared, error) {
 			flawed := *o
 			flawed.FS = noSyncDir{o.FS}
-			return segmentlog.Open(dir, &flawed)
+			return segmentlog.Prepare(dir, &flawed)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

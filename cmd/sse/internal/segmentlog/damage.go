@@ -71,7 +71,7 @@ func (l *Log) rebuild(s *segment, cause error) error {
 		return err
 	}
 	defer l.files.release(file)
-	found, err := scanSegment(file, &s.header, s.end, ^uint64(0), l.flaws)
+	found, err := scanSegment(file, &s.header, make([]byte, s.end), ^uint64(0), l.flaws)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,16 +37,18 @@ type damaged struct {
 	told   []string        // all that the log has reported
 }
 
-// newDamaged returns a log that was closed, or whose process was killed.
+// newDamaged returns a log that was closed, or whose process was killed: while it did
+// nothing, or between two steps of the rewriting of a segment.
 func newDamaged(ctx context.Context, how string) (*damaged, error) {
 	d := &damaged{}
-	d.open, d.rng = segmentlog.Open, testrand.WithSeed(1)
+	d.open, d.rng = segmentlog.Prepare, testrand.WithSeed(1)
 	d.disk = faultfs.New(faultfs.Options{})
 	d.model.now = time.Unix(1e9, 0)
 	d.opts = segmentlog.Options{
 		SegmentSize: 1500, Reserve: 100, KeyWindow: keyWindow * 100, Now: d.now,
 		Logger: slog.New(&d.said), Fatal: func(err error) { panic(err) },
 	}
+	rewriting := d.killRewriting()
 	err := d.reopen(ctx)
 	for i, name := range damageScript {
 		if err == nil {
@@ -56,15 +59,37 @@ func newDamaged(ctx context.Context, how string) (*damaged, error) {
 	if err == nil {
 		err = errors.Join(d.rewrite(ctx), d.verify(ctx))
 	}
-	if err == nil && how == "close" {
+	synctest.Wait()
+	if err == nil {
+		left := map[string]*faultfs.FS{
+			"close": d.disk, "kill": d.disk.Kill(), "kill while rewriting": rewriting(),
+		}
 		err = d.setGone(ctx, d.log.Close)
-	} else if err == nil {
-		after := d.disk.Kill()
-		err = d.setGone(ctx, d.log.Close)
-		d.disk = after
+		d.disk = left[how]
 	}
 	d.said.take()
 	return d, err
+}
+
+// killRewriting returns a function that returns the disk as it was when the log had last
+// rewritten a segment, but its state did not name the new file.
+func (d *damaged) killRewriting() func() *faultfs.FS {
+	var mu sync.Mutex // guards the following
+	var killed *faultfs.FS
+	renamed := false
+	d.disk.Hook(func(_ int, op, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if renamed {
+			killed = d.disk.Kill()
+		}
+		renamed = op == "rename" && strings.HasSuffix(name, "-1.events.new")
+	})
+	return func() *faultfs.FS {
+		mu.Lock()
+		defer mu.Unlock()
+		return killed
+	}
 }
 
 // rewrite makes the log rewrite a segment, and appends a few entries to the tail.
@@ -111,7 +136,7 @@ func (d *damaged) copy(damage func(*faultfs.FS)) *damaged {
 
 // TestDamage damages each file of a log in many ways.
 func TestDamage(t *testing.T) {
-	for _, how := range []string{"close", "kill"} {
+	for _, how := range []string{"close", "kill", "kill while rewriting"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, err := newDamaged(t.Context(), how)

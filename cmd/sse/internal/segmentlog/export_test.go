@@ -10,23 +10,26 @@ import (
 	"github.com/sse-go/sse/cmd/sse/internal/segmentlog/vfs"
 )
 
-// OpenWithoutSync opens a log that acknowledges entries that may be lost.
-func OpenWithoutSync(dir string, opts *Options) (*Log, error) {
-	return openFlawed(dir, opts, flaws{noSync: true})
+// PrepareWithoutSync prepares a log that acknowledges entries that may be lost.
+func PrepareWithoutSync(dir string, opts *Options) (*Prepared, error) {
+	return prepareFlawed(dir, opts, flaws{noSync: true})
 }
 
-// OpenWithoutSums opens a log that accepts a group that a crash has damaged.
-func OpenWithoutSums(dir string, opts *Options) (*Log, error) {
-	return openFlawed(dir, opts, flaws{noSums: true})
+// PrepareWithoutSums prepares a log that accepts a group that a crash has damaged.
+func PrepareWithoutSums(dir string, opts *Options) (*Prepared, error) {
+	return prepareFlawed(dir, opts, flaws{noSums: true})
 }
 
-func openFlawed(dir string, opts *Options, has flaws) (*Log, error) {
+func prepareFlawed(dir string, opts *Options, has flaws) (*Prepared, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, o, has)
+	return prepare(dir, o, has)
 }
+
+// Use takes over the sealed segments that an earlier call of Prepare has read.
+func (p *Prepared) Use(earlier *Prepared) { p.sealed = earlier.sealed }
 
 // Rebuild makes a closed log one that has only these entries, in the same epoch, as if
 // an old copy of its segments and of its state had been restored. If all is true, the
@@ -39,7 +42,7 @@ func Rebuild(tb testing.TB, fsys vfs.FS, dir string, entries []sse.Entry, all bo
 			tb.Fatal(err)
 		}
 	}
-	old := &Log{dir: dir, files: newFiles(fsys, dir, 1)}
+	old := newFiles(fsys, dir, 1)
 	was, err := old.readState()
 	must(err)
 	temporary := filepath.Join(dir, "temporary")
@@ -55,25 +58,25 @@ func Rebuild(tb testing.TB, fsys vfs.FS, dir string, entries []sse.Entry, all bo
 			must(fsys.Remove(filepath.Join(dir, name)))
 		}
 	}
-	made := &Log{dir: temporary, files: newFiles(fsys, temporary, 1)}
+	made := newFiles(fsys, temporary, 1)
 	state, err := made.readState()
 	must(err)
 	names, err = fsys.List(temporary)
 	must(err)
 	for _, name := range names {
-		p, err := made.files.read(name)
+		p, err := made.read(name)
 		must(err)
 		if strings.HasSuffix(name, segmentSuffix) {
 			var h header
 			h.decode(p)
 			h.log = was.id
-			must(old.files.write(name, append(h.encode(), p[headerSize:]...)))
+			must(old.write(name, append(h.encode(), p[headerSize:]...)))
 		}
 		must(fsys.Remove(filepath.Join(temporary, name)))
 	}
 	must(fsys.Remove(temporary))
 	state.id, state.epoch, state.keyed = was.id, was.epoch, was.keyed
-	must(old.files.replace(stateName, state.encode()))
+	must(old.replace(stateName, state.encode()))
 	if all {
 		must(fsys.Remove(filepath.Join(dir, markName)))
 	}

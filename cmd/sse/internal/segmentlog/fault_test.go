@@ -63,7 +63,7 @@ func runFaults(t *testing.T, n, width int, fault error) (calls int, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := &faulty{width: width}
-		f.open, f.rng = segmentlog.Open, testrand.WithSeed(uint64(n))
+		f.open, f.rng = segmentlog.Prepare, testrand.WithSeed(uint64(n))
 		f.disk = faultfs.New(faultfs.Options{Seed: uint64(n)})
 		f.model.rules = []segmentlog.Retention{
 			{Pattern: mustPattern("a/*"), Count: 3}, {Count: 30},

@@ -81,14 +81,29 @@ func bloomBit(hash *keyHash, i int, bloom []byte) uint64 {
 	return (a + uint64(i)*b) % uint64(len(bloom)*8)
 }
 
-// openKeyFile reads the meta section of a file. The error wraps errIndex if the file is
-// damaged.
+// openKeyFile opens a key file. The error wraps errIndex if the file is damaged.
 func (l *Log) openKeyFile(name string) (*keyFile, error) {
-	file, err := l.files.acquire(name)
+	read, err := l.files.readKeyFile(name)
 	if err != nil {
 		return nil, err
 	}
-	defer l.files.release(file)
+	return l.useKeyFile(read), nil
+}
+
+// useKeyFile returns a key file whose index the log reads.
+func (l *Log) useKeyFile(read *keyFile) *keyFile {
+	k := *read
+	k.files, k.cache = l.files, l.cache
+	return &k
+}
+
+// readKeyFile reads the meta section of a file.
+func (f *files) readKeyFile(name string) (*keyFile, error) {
+	file, err := f.fs.Open(f.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
 	size, err := file.Size()
 	if err != nil {
 		return nil, err
@@ -114,7 +129,7 @@ func (l *Log) openKeyFile(name string) (*keyFile, error) {
 	if checksum(p[:len(p)-4]) != binary.LittleEndian.Uint32(p[len(p)-4:]) {
 		return nil, fmt.Errorf("%w: %s", errIndex, name)
 	}
-	k := &keyFile{name: name, spans: spans{}, blocks: blocks{l.files, l.cache, name, 0, index}}
+	k := &keyFile{name: name, spans: spans{}, blocks: blocks{name: name, size: index}}
 	r := reader{text: string(p[:meta])}
 	k.n = int(r.uvarint())
 	for range r.uvarint() {

@@ -241,7 +241,12 @@ func TestLocked(t *testing.T) {
 	}
 	opened := make(chan error)
 	go func() {
-		second, err := segmentlog.Open(dir, &segmentlog.Options{LockWait: time.Minute})
+		prepared, err := segmentlog.Prepare(dir, &segmentlog.Options{})
+		if err != nil {
+			opened <- err
+			return
+		}
+		second, err := prepared.Open(t.Context(), time.Minute)
 		if err == nil {
 			err = second.Close()
 		}

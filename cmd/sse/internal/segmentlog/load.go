@@ -20,15 +20,15 @@ func (e *OldFormatError) Error() string {
 const oldStoreName = "store"
 
 // load finds out what the log has, and where and in which epoch it continues.
-func (l *Log) load(newEpoch bool) error {
+func (l *Log) load(p *Prepared) error {
 	names, err := l.files.fs.List(l.dir)
 	if err != nil {
 		return err
 	}
-	if slices.Contains(names, oldStoreName) {
+	ld := &loader{Log: l, names: names, sealed: &p.sealed, buf: p.buf, newEpoch: p.opts.NewEpoch}
+	if ld.has(oldStoreName) {
 		return &OldFormatError{l.dir}
 	}
-	ld := &loader{Log: l, names: names, newEpoch: newEpoch}
 	// Until adopt, nothing is changed, so that an error leaves the log as it was.
 	for _, step := range []func() error{
 		ld.state, ld.marks, ld.loadSegments, ld.openKey, ld.reserve, ld.adopt, ld.loadKeys,
@@ -51,7 +51,9 @@ func (l *Log) load(newEpoch bool) error {
 // loader loads a log.
 type loader struct {
 	*Log
-	names    []string // of the files in the directory
+	names    []string // of the files in the directory, sorted
+	sealed   *sealed  // read by Prepare; empty if the log is another one now
+	buf      []byte   // for the content of a segment
 	newEpoch bool
 	isNew    bool
 	known    *logState // nil if there was no state
@@ -65,6 +67,12 @@ type loader struct {
 	stored   uint64                // number of the newest entry that was found
 	scans    map[*segment]*scanned // of the segments that have no footer
 	obsolete []string              // names of segments that do not belong to the log any more
+}
+
+// has reports whether the directory has a file.
+func (l *loader) has(name string) bool {
+	_, ok := slices.BinarySearch(l.names, name)
+	return ok
 }
 
 // reserve creates the reserve. If the disk has no space for it, a log that has events is
@@ -83,10 +91,13 @@ func (l *loader) reserve() error {
 
 // state reads the state file.
 func (l *loader) state() error {
-	known, err := l.readState()
+	known, err := l.files.readState()
 	var bad *StateError
 	if err != nil && !(errors.As(err, &bad) && l.newEpoch && !bad.Newer) {
 		return err
+	}
+	if !l.sealed.isOf(known) {
+		l.sealed = &sealed{}
 	}
 	if known != nil {
 		l.known, l.id, l.epoch, l.keyed = known, known.id, known.epoch, known.keyed
@@ -261,7 +272,7 @@ func (l *loader) loadKeys() error {
 		}
 	}
 	for name := range names {
-		file, err := l.openKeyFile(name)
+		file, err := l.keyFile(name)
 		if isMissing(err) || errors.Is(err, errIndex) {
 			l.reportKeys(name, err)
 			l.changed = true
@@ -274,6 +285,14 @@ func (l *loader) loadKeys() error {
 	}
 	slices.SortFunc(l.keys.files, func(a, b *keyFile) int { return cmp.Compare(a.name, b.name) })
 	return nil
+}
+
+// keyFile opens a key file.
+func (l *loader) keyFile(name string) (*keyFile, error) {
+	if file := l.sealed.keyFiles[name]; file != nil && l.has(name) {
+		return l.useKeyFile(file), nil
+	}
+	return l.openKeyFile(name)
 }
 
 // reportKeys logs that the keys of a file are lost.

@@ -14,7 +14,7 @@ func (l *loader) loadSegments() error {
 	l.scans = map[*segment]*scanned{}
 	chosen := l.choose()
 	for i, c := range chosen {
-		s, err := l.openSegment(c.name, c.known)
+		s, err := l.openSegment(c.name, c.same())
 		if err != nil && !isMissing(err) {
 			return err
 		}
@@ -30,10 +30,10 @@ func (l *loader) loadSegments() error {
 				return err
 			}
 		}
-		if c.known != nil {
-			s.setRemoved(c.known.removed)
+		if known := c.same(); known != nil {
+			s.setRemoved(known.removed)
 		}
-		if c.known == nil && l.isLeftover(s) {
+		if l.isLeftover(s) {
 			l.obsolete = append(l.obsolete, c.name)
 			continue
 		}
@@ -51,8 +51,17 @@ func (l *loader) loadSegments() error {
 // choice is a file that may be a segment of the log.
 type choice struct {
 	name       string
-	base, last uint64 // last is zero if unknown
-	known      *segmentState
+	base, last uint64        // last is zero if unknown
+	known      *segmentState // of the same base; nil if the state names none
+}
+
+// same returns the entry of the file in the state. It is nil if the state names an
+// earlier turn: then the file does not have the entries that the state names as removed.
+func (c *choice) same() *segmentState {
+	if c.known == nil || c.known.name() != c.name {
+		return nil
+	}
+	return c.known
 }
 
 // choose returns the segments that the state names, and those after it. A segment that
@@ -71,7 +80,7 @@ func (l *loader) choose() []choice {
 		for i := range l.known.segments {
 			s := &l.known.segments[i]
 			name := s.name()
-			if !slices.Contains(l.names, name) && files[s.base] > s.turn {
+			if !l.has(name) && files[s.base] > s.turn {
 				name = segmentName(s.base, files[s.base])
 			}
 			chosen = append(chosen, choice{name, s.base, s.last, s})
@@ -122,6 +131,14 @@ func (l *loader) loseSegment(c choice) {
 	l.report(c.name, 0, "the file is missing or cannot be read")
 }
 
+// memory returns size bytes, which are valid until the next call.
+func (l *loader) memory(size int64) []byte {
+	if size > int64(cap(l.buf)) {
+		l.buf = make([]byte, size)
+	}
+	return l.buf[:size]
+}
+
 // scan reads a segment that has no footer.
 func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	file, err := l.files.acquire(s.name)
@@ -137,7 +154,7 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 	if !isLast {
 		acked = 1<<64 - 1
 	}
-	found, err := scanSegment(file, &s.header, size, acked, l.flaws)
+	found, err := scanSegment(file, &s.header, l.memory(size), acked, l.flaws)
 	if err != nil {
 		return err
 	}
@@ -166,7 +183,7 @@ func (l *loader) scan(s *segment, known *segmentState, isLast bool) error {
 }
 
 // isLeftover reports whether another segment has the numbers of a segment: the log could
-// not remove the segment.
+// not remove the segment, or the state does not name yet the one that replaces both.
 func (l *loader) isLeftover(s *segment) bool {
 	n := len(l.found)
 	return n > 0 && s.base <= l.found[n-1].last

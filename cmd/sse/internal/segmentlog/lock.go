@@ -1,6 +1,7 @@
 package segmentlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 // LockedError is the error if a log is open already, in this process or in another.
 type LockedError struct {
 	Dir    string
-	Waited time.Duration // how long Open has waited for the log
+	Waited time.Duration // how long Open has waited for the lock
 	Err    error         // the error of the system
 }
 
@@ -30,9 +31,9 @@ func (e *LockedError) Unwrap() error { return e.Err }
 
 const lockName = "lock"
 
-// lock locks a directory, or waits for the lock for a while. No system call waits and
-// can be canceled, so lock tries again and again.
-func lock(fsys vfs.FS, dir string, wait time.Duration) (io.Closer, error) {
+// lock locks a directory, or waits for the lock for a while, until ctx is done. No system
+// call waits and can be canceled, so lock tries again and again.
+func lock(ctx context.Context, fsys vfs.FS, dir string, wait time.Duration) (io.Closer, error) {
 	const pause = 20 * time.Millisecond
 	began := time.Now()
 	for {
@@ -43,10 +44,13 @@ func lock(fsys vfs.FS, dir string, wait time.Duration) (io.Closer, error) {
 		if !errors.Is(err, syscall.EAGAIN) {
 			return nil, fmt.Errorf("sse: the lock of the log in %s: %w", dir, err)
 		}
-		left := wait - time.Since(began)
-		if left <= 0 {
-			return nil, &LockedError{Dir: dir, Waited: wait, Err: err}
+		waited := time.Since(began)
+		if waited >= wait || ctx.Err() != nil {
+			return nil, &LockedError{Dir: dir, Waited: min(waited, wait), Err: err}
 		}
-		time.Sleep(min(left, pause))
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(wait-waited, pause)):
+		}
 	}
 }

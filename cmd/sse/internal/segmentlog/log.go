@@ -19,8 +19,8 @@
 package segmentlog
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -99,18 +99,14 @@ type Log struct {
 	changedState bool // since the state was written
 }
 
-// Open opens the log in a directory. It creates the directory if there is none. If
-// another process or another Log has the directory open, the error is a [*LockedError].
-//
-// Open reads the last segment, and of the other segments only the end of the file. If
-// the disk is full, Open opens a log that has events, and Append returns an error until
-// there is space.
+// Open opens the log in a directory, in one step: it calls [Prepare] and [Prepared.Open],
+// and does not wait for the lock.
 func Open(dir string, opts *Options) (*Log, error) {
-	o, err := opts.withDefaults()
+	p, err := Prepare(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	return open(dir, o, flaws{})
+	return p.Open(context.Background(), 0)
 }
 
 // flaws are mistakes that the log makes on purpose, for the tests which show that other
@@ -120,27 +116,13 @@ type flaws struct {
 	noSums bool // accepts a group that a crash has damaged
 }
 
-func open(dir string, o Options, has flaws) (l *Log, err error) {
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, fmt.Errorf("sse: the log's directory: %w", err)
-	}
-	l = newLog(dir, &o, has)
-	if err := l.makeDir(); err != nil {
-		return nil, fmt.Errorf("sse: the directory of the log: %w", err)
-	}
-	if l.unlock, err = lock(o.FS, dir, o.LockWait); err != nil {
-		return nil, err
-	}
-	if err := l.load(o.NewEpoch); err != nil {
-		l.files.close()
-		return nil, errors.Join(fmt.Errorf("sse: the log in %s: %w", dir, err), l.unlock.Close())
-	}
+// start starts the goroutines of the log.
+func (l *Log) start() {
 	l.running.Go(l.commit)
 	l.running.Go(l.trim)
 	if l.presence != nil {
 		l.running.Go(l.watch)
 	}
-	return l, nil
 }
 
 func newLog(dir string, o *Options, has flaws) *Log {

@@ -19,10 +19,6 @@ type Options struct {
 	// rules with a Pattern, the first one that matches a topic applies to the topic.
 	Retention []Retention
 
-	// LockWait is how long Open waits until a log that is already open, in this
-	// process or in another, is closed. If zero, Open does not wait.
-	LockWait time.Duration
-
 	// NewEpoch makes Open begin a new epoch, with a new key. The entries remain, but
 	// each client that reconnects with an older position receives a gap.
 	NewEpoch bool
@@ -104,7 +100,7 @@ func (o *Options) withDefaults() (Options, error) {
 		}
 	}
 	for name, n := range map[string]int64{
-		"LockWait": int64(c.LockWait), "Cache": c.Cache, "OpenFiles": int64(c.OpenFiles),
+		"Cache": c.Cache, "OpenFiles": int64(c.OpenFiles),
 		"LossMarks": int64(c.LossMarks), "KeyWindow": int64(c.KeyWindow), "Keys": int64(c.Keys),
 		"SegmentSize": c.SegmentSize,
 	} {

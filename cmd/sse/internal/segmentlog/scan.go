@@ -32,13 +32,15 @@ type scanner struct {
 	flaws  flaws
 	p      []byte // the file
 	head   head
+	found  []frame // of one group
 }
 
-// scanSegment reads all groups in the first end bytes of a segment's file. Because of a
-// crash, the last group may be incomplete or damaged. It is left out, as if it had not
-// been written, unless it was acknowledged. Everything else that is damaged is in lost.
-func scanSegment(file vfs.File, h *header, end int64, acked uint64, has flaws) (*scanned, error) {
-	p := make([]byte, end)
+// scanSegment reads all groups in the first len(p) bytes of a segment's file. It uses p
+// for them. Because of a crash, the last group may be incomplete or damaged. It is left
+// out, as if it had not been written, unless it was acknowledged. Everything else that is
+// damaged is in lost.
+func scanSegment(file vfs.File, h *header, p []byte, acked uint64, has flaws) (*scanned, error) {
+	end := int64(len(p))
 	if err := readFull(file, p, 0); err != nil {
 		return nil, err
 	}
@@ -122,8 +124,10 @@ type frame struct {
 }
 
 // frames returns the undamaged frames of a group, and where the first damage is, or -1.
+// The frames are valid until the next call.
 func (s *scanner) frames(g *groupHeader, off, end int64) (frames []frame, damage int64) {
 	damage = -1
+	frames = s.found[:0]
 	entries := uint32(0)
 	for off < end {
 		payload, sum, ok := checkFrame(s.p[off:end])
@@ -144,6 +148,7 @@ func (s *scanner) frames(g *groupHeader, off, end int64) (frames []frame, damage
 	if damage < 0 && entries != g.count {
 		damage = end
 	}
+	s.found = frames
 	return frames, damage
 }
 

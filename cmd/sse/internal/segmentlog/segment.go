@@ -112,45 +112,94 @@ func newMarker() uint64 {
 	return binary.LittleEndian.Uint64(random[:])
 }
 
-// openSegment reads the header and the trailer of a segment. It returns a segment
-// without an index if the file has no trailer, and nil if the file is not a segment of
-// the log. If known is not nil, it is what the log's state says of the segment; a header
-// that is damaged is then no obstacle.
-func (l *Log) openSegment(name string, known *segmentState) (*segment, error) {
-	file, err := l.files.fs.Open(l.files.path(name))
+// segmentEnds are the parts of a segment's file that are read to open the segment.
+type segmentEnds struct {
+	header  header
+	valid   bool     // the header is one of the log, and not damaged
+	trailer *trailer // nil if there is none
+}
+
+// readEnds reads the header and the trailer of a segment of the log with this ID. If known
+// is not nil, it is the segment's entry in the state; a header that is damaged is then no
+// obstacle.
+func (f *files) readEnds(
+	name string, id uint64, known *segmentState,
+) (ends segmentEnds, err error) {
+	file, err := f.fs.Open(f.path(name))
 	if err != nil {
-		return nil, err
+		return ends, err
 	}
 	defer file.Close()
-	s := &segment{name: name}
-	base, turn, _ := parseSegmentName(name)
+	base, _, _ := parseSegmentName(name)
 	var p [headerSize]byte
 	err = readFull(file, p[:], 0)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
+		return ends, err
 	}
-	if !s.header.decode(p[:]) || s.base != base || s.log != l.id {
+	h := &ends.header
+	ends.valid = h.decode(p[:]) && h.base == base && h.log == id
+	marker := h.marker
+	if !ends.valid {
+		if known == nil {
+			return ends, nil
+		}
+		marker = known.marker
+	}
+	ends.trailer, err = readTrailer(file, marker)
+	return ends, err
+}
+
+// openSegment opens a segment. It returns a segment without an index if the file has no
+// trailer, and nil if the file is not a segment of the log.
+func (l *loader) openSegment(name string, known *segmentState) (*segment, error) {
+	isSealed := known != nil && known.last != 0
+	ends, ok := l.sealed.segments[name]
+	if !ok || !l.has(name) || !isSealed || known.marker != ends.header.marker {
+		var err error
+		if ends, err = l.files.readEnds(name, l.id, known); err != nil {
+			return nil, err
+		}
+	}
+	base, turn, _ := parseSegmentName(name)
+	s := &segment{header: ends.header, name: name, turn: turn}
+	if !ends.valid {
 		if known == nil {
 			return nil, nil
 		}
 		s.header = header{marker: known.marker, log: l.id, base: base, sparse: known.sparse}
 		l.report(name, 0, "its header is damaged")
 	}
-	s.turn = turn
-	t, err := readTrailer(file, s.marker)
-	if err != nil || t == nil {
-		return s, err
+	t := ends.trailer
+	if t != nil && !isSealed {
+		// A crash of the machine while the segment was sealed may have left a part of the
+		// footer: then it counts as none.
+		index := l.blocksOf(name, t)
+		index.cache = newBlockCache(0) // the segment may get another footer
+		err := index.check()
+		if err != nil && !errors.Is(err, errIndex) {
+			return nil, err
+		}
+		if err != nil {
+			t = nil
+		}
 	}
-	s.sparse = t.sparse != 0
-	l.setFooter(s, t)
-	s.live = count{t.count, t.bytes}
+	if t != nil {
+		s.sparse = t.sparse != 0
+		l.setFooter(s, t)
+		s.live = count{t.count, t.bytes}
+	}
 	return s, nil
 }
 
 // setFooter gives a segment the index that is in its footer.
 func (l *Log) setFooter(s *segment, t *trailer) {
 	s.last, s.time, s.end = t.last, t.newest, int64(t.end)
-	s.setIndex(&footer{*t, blocks{l.files, l.cache, s.name, int64(t.end), int64(t.size)}})
+	s.setIndex(&footer{*t, l.blocksOf(s.name, t)})
+}
+
+// blocksOf returns the blocks of a footer.
+func (l *Log) blocksOf(name string, t *trailer) blocks {
+	return blocks{l.files, l.cache, name, int64(t.end), int64(t.size)}
 }
 
 // isMissing reports whether a file does not exist.

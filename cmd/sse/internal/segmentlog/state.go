@@ -179,8 +179,8 @@ func (r *reader) segment() segmentState {
 }
 
 // readState returns nil if there is no state file.
-func (l *Log) readState() (*logState, error) {
-	p, err := l.files.read(stateName)
+func (f *files) readState() (*logState, error) {
+	p, err := f.read(stateName)
 	if isMissing(err) {
 		return nil, nil
 	}
@@ -189,7 +189,7 @@ func (l *Log) readState() (*logState, error) {
 	}
 	s := &logState{}
 	if reason, newer := s.decode(p); reason != "" {
-		return nil, &StateError{l.files.path(stateName), reason, newer}
+		return nil, &StateError{f.path(stateName), reason, newer}
 	}
 	return s, nil
 }
