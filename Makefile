@@ -7,7 +7,7 @@ REV ?= ba2d225
 PKG ?= ./cmd/sse/internal/auth
 
 .DEFAULT_GOAL := help
-.PHONY: english shelves compare-before help test short race soak soak-steps restart stall lint fuzz late mutants mutate frameworks interop compare compare-codec compare-broker compare-hub compare-storage floods many cover check fresh
+.PHONY: english shelves compare-before help test short race soak soak-steps restart stall lint fuzz late mutants mutate frameworks interop compare compare-codec compare-broker compare-hub compare-log compare-storage floods many cover check fresh
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ compare-before: ## compare the performance of this tree and of commit REV (20 mi
 
 floods: ## measure how much floods of requests delay a client of the hub, in memory and on the disk (two hours)
 	cd internal/compare && GOWORK=off go run ./floods -data
+
+compare-log: ## compare the hub's event log with the one of an earlier commit, in Pebble (30 minutes)
+	cd internal/compare && GOWORK=off go run ./eventlog
 
 compare-storage: ## compare storage libraries for the hub's events (docs/adr/0010)
 	cd internal/compare && GOWORK=off go run ./storage
