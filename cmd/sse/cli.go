@@ -20,6 +20,7 @@ func commands() []command {
 		{"serve", "run a hub: publish with curl, subscribe with any client", serve},
 		{"send", "publish one event, or each line of stdin as an event", send},
 		{"listen", "print the events of a stream, and reconnect after failures", listen},
+		{"log", "verify, print or repair the event log of a hub on the disk", logTools},
 		{"version", "print the version of this command", version},
 	}
 }

@@ -42,7 +42,7 @@ var errHelp = errors.New("help requested")
 func newSettings(command string) *settings {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	prefix := "SSE_" + strings.ToUpper(command) + "_"
+	prefix := "SSE_" + strings.ToUpper(strings.ReplaceAll(command, " ", "_")) + "_"
 	return &settings{
 		flags: flags, prefix: prefix, given: map[string]bool{}, hints: map[string]string{},
 	}

@@ -77,6 +77,11 @@ func (l *Log) rebuild(s *segment, cause error) error {
 	}
 	l.report(s.name, s.end, "its index is damaged, and is in memory now: "+cause.Error())
 	l.lose(s, found)
+	if found.torn { // the header of the last group is damaged, too
+		l.losses.addForAll(lossMark{placeOf(s.last), s.time})
+		l.report(s.name, found.end,
+			fmt.Sprintf("the events %d to %d are damaged", found.index.last+1, s.last))
+	}
 	s.setIndex(found.index)
 	return nil
 }

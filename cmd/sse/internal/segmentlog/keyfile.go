@@ -188,3 +188,12 @@ func (k *keyFile) record(off int64) (*keyRecord, error) {
 	}
 	return parseKey(string(p))
 }
+
+// ref returns the beginning of the hash of the i-th key, and where its record begins.
+func (k *keyFile) ref(i int) (hash [8]byte, off int64, err error) {
+	p, err := k.read(int64(i)*keyRefSize, keyRefSize)
+	if err != nil {
+		return hash, 0, err
+	}
+	return [8]byte(p), int64(binary.LittleEndian.Uint32(p[8:])), nil
+}

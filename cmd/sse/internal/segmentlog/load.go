@@ -295,8 +295,17 @@ func (l *loader) keyFile(name string) (*keyFile, error) {
 	return l.openKeyFile(name)
 }
 
-// reportKeys logs that the keys of a file are lost.
+// reportKeys reports that the keys of a file are lost.
 func (l *Log) reportKeys(name string, err error) {
+	if l.onDamage != nil {
+		what := "its idempotency keys are lost: a request that is repeated with one of them is " +
+			"published again"
+		if isMissing(err) {
+			what = "the file is missing: " + what
+		}
+		l.onDamage(Damage{name, 0, what})
+		return
+	}
 	l.logger.Error("sse: idempotency keys are lost: a request that is repeated with one of "+
 		"them is published again", "file", l.files.path(name), "err", err)
 }

@@ -230,8 +230,12 @@ func (l *loader) findEnd() error {
 	return nil
 }
 
-// report logs damage.
+// report logs damage, or calls Options.OnDamage.
 func (l *Log) report(name string, off int64, what string) {
+	if l.onDamage != nil {
+		l.onDamage(Damage{name, off, what})
+		return
+	}
 	l.logger.Error("sse: a file of the log is damaged", "file", l.files.path(name),
 		"offset", off, "damage", what)
 }

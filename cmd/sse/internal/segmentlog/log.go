@@ -49,6 +49,7 @@ type Log struct {
 	now         func() time.Time
 	logger      *slog.Logger
 	fatal       func(error)
+	onDamage    func(Damage)
 	space       *space
 	presence    *presence
 	unlock      io.Closer
@@ -130,6 +131,7 @@ func newLog(dir string, o *Options, has flaws) *Log {
 		dir: dir, files: newFiles(o.FS, dir, o.OpenFiles), cache: newBlockCache(o.Cache),
 		segmentSize: o.SegmentSize, rules: o.Retention, overall: overall(o.Retention),
 		ages: agesOf(o.Retention), now: o.Now, logger: o.Logger, fatal: o.Fatal, flaws: has,
+		onDamage: o.OnDamage,
 		requests: make(chan *request, queued), seals: make(chan chan<- error),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}), failed: make(chan struct{}),

@@ -61,6 +61,10 @@ type Options struct {
 	// slog.Default().
 	Logger *slog.Logger
 
+	// OnDamage is called with damage that the log finds in its files, when it opens and
+	// later. It must not call methods of the log. If nil, Logger logs the damage.
+	OnDamage func(Damage)
+
 	// Fatal is called if the directory of the log has vanished. From then on, the log
 	// acknowledges nothing. Fatal must not call methods of the log. If nil, the process
 	// exits with status 1.

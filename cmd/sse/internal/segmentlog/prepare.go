@@ -76,17 +76,23 @@ func (p *Prepared) Open(ctx context.Context, wait time.Duration) (*Log, error) {
 	if err := l.makeDir(); err != nil {
 		return nil, fmt.Errorf("sse: the directory of the log: %w", err)
 	}
-	var err error
-	if l.unlock, err = lock(ctx, p.opts.FS, p.dir, wait); err != nil {
+	if err := p.load(ctx, l, wait); err != nil {
 		return nil, err
-	}
-	if err := l.load(p); err != nil {
-		l.files.close()
-		return nil, errors.Join(fmt.Errorf("sse: the log in %s: %w", p.dir, err),
-			l.unlock.Close())
 	}
 	l.start()
 	return l, nil
+}
+
+// load locks the directory, and loads the log.
+func (p *Prepared) load(ctx context.Context, l *Log, wait time.Duration) (err error) {
+	if l.unlock, err = lock(ctx, p.opts.FS, p.dir, wait); err != nil {
+		return err
+	}
+	if err := l.load(p); err != nil {
+		l.files.close()
+		return errors.Join(fmt.Errorf("sse: the log in %s: %w", p.dir, err), l.unlock.Close())
+	}
+	return nil
 }
 
 // sealed has the ends of sealed segments and of their key files, by the names of the

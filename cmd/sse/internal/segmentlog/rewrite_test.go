@@ -1,6 +1,8 @@
 package segmentlog_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -76,5 +78,42 @@ func checkMerged(t *testing.T, disk *faultfs.FS, remove string) {
 	}
 	if n := len(page.Entries); n < 23 && !strings.Contains(said.String(), filepath.Base(remove)) {
 		t.Errorf("%d entries; the log has logged %q", n, said.String())
+	}
+}
+
+// TestTwoDamages damages the index and the last group of a sealed segment. The last events
+// of the segment cannot be found any more, and the log must report this.
+func TestTwoDamages(t *testing.T) {
+	disk := faultfs.New(faultfs.Options{})
+	var said messages
+	opts := segmentlog.Options{FS: disk, SegmentSize: 2000, Reserve: -1, Logger: said.logger()}
+	l := open(t, dir, opts)
+	for i := range 40 {
+		put(t, l, entry(fmt.Sprint(i, strings.Repeat("x", 100)), "a"))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name := disk.Files()[0]
+	p := disk.ReadFile(name)
+	const trailer, begin = 148, 8 + 8*8 // the trailer, and the number in it where the groups end
+	groups := binary.LittleEndian.Uint64(p[len(p)-trailer+begin:])
+	last := bytes.LastIndex(p[:groups], p[8:16]) // each group begins with the marker of the header
+	disk.Flip(name, int64(last)+9, 0)
+	disk.Flip(name, int64(groups), 0)
+	l = open(t, dir, opts)
+	page := get(t, l, everything)
+	missing := uint64(0)
+	for i, e := range page.Entries {
+		if seq := uint64(i) + 1; e.Position.Seq != seq {
+			missing = seq
+			break
+		}
+	}
+	if missing == 0 || page.Lost.Seq < missing {
+		t.Errorf("the first missing event is %d, and Lost is %v", missing, page.Lost)
+	}
+	if want := fmt.Sprintf("the events %d to", missing); !strings.Contains(said.String(), want) {
+		t.Errorf("the log has logged %q, want %q", said.String(), want)
 	}
 }

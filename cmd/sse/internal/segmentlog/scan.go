@@ -101,6 +101,7 @@ func (s *scanner) group() bool {
 	if off > s.end && g.first > s.next() {
 		s.lose(g.first-1, s.end)
 	}
+	before := len(s.lost)
 	for i := range frames {
 		if s.header.sparse && damage >= 0 && frames[i].off > damage {
 			break
@@ -109,8 +110,13 @@ func (s *scanner) group() bool {
 			damage = frames[i].off
 		}
 	}
-	if damage >= 0 {
+	switch {
+	case damage < 0:
+	case len(s.lost) == before || s.next() <= last:
 		s.lose(last, damage)
+		fallthrough
+	default:
+		s.lost[before].off = damage // add knows only where the next frame begins
 	}
 	s.end = end
 	return true
