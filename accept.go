@@ -34,9 +34,9 @@ type AcceptOptions struct {
 	// vanished.
 	Heartbeat time.Duration
 
-	// HeartbeatEvent, if not empty, is the type of the heartbeats: they are events
-	// with empty data. A script in a browser can listen for this type, and notice
-	// when heartbeats stop. The type must not begin with "sse.". If empty,
+	// HeartbeatEvent, if not empty, is the type of the heartbeats. The heartbeats are
+	// then events with empty data. A script in a browser can listen for this type,
+	// and notice when heartbeats stop. The type must not begin with "sse.". If empty,
 	// heartbeats are comments, which clients ignore.
 	HeartbeatEvent string
 
@@ -56,10 +56,10 @@ type AcceptOptions struct {
 	// Heartbeat + WriteTimeout.
 	WriteTimeout time.Duration
 
-	// Retry is the time that the client should wait before it reconnects. The
-	// stream begins with a retry field that has this value. If zero, the client
-	// decides. A server with many clients should draw a random time for each
-	// client, so that the clients do not all reconnect at once.
+	// Retry is the time that the client should wait before it reconnects. The stream
+	// begins with a retry field that has this value. If zero, the client decides. A
+	// server with many clients should draw a random time for each client, so that the
+	// clients do not all reconnect at the same time.
 	Retry time.Duration
 
 	// Done ends the stream with [ErrShutdown] when the channel is closed. Close the
@@ -77,10 +77,10 @@ type AcceptOptions struct {
 	Final *Event
 
 	// Logger receives a record when a stream cannot be opened, when a handler has
-	// returned without calling Close or Abort, and in two further cases: the stream
-	// cannot set the write deadlines that WriteTimeout needs, or cannot set the socket
-	// option that [ConnContext] describes although ConnContext is installed. If nil,
-	// nothing is logged.
+	// returned without calling Close or Abort, and when the stream cannot set the
+	// write deadlines that WriteTimeout needs. If ConnContext is installed, Logger
+	// also receives a record when the stream cannot set the socket option that
+	// [ConnContext] describes. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 

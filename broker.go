@@ -81,10 +81,10 @@ type Broker struct {
 	Streams StreamOptions
 
 	// Logger receives a record when Log fails, and when a fault in this process
-	// prevents or ends a stream. It also receives a record if a stream cannot set the
-	// write deadlines that WriteTimeout needs, or cannot set the socket option that
-	// [ConnContext] describes although ConnContext is installed. If nil, nothing is
-	// logged.
+	// prevents or ends a stream. It also receives a record when a stream cannot set
+	// the write deadlines that WriteTimeout needs. If ConnContext is installed, it
+	// also receives a record when a stream cannot set the socket option that
+	// [ConnContext] describes. If nil, nothing is logged.
 	Logger *slog.Logger
 
 	// Cursor is the form in which clients receive their position. If empty,
@@ -103,14 +103,14 @@ type Broker struct {
 	MaxPerRemote   int
 	MaxPerKey      int
 
-	// MaxAge is the longest time that a stream lasts. The broker chooses a random time
-	// in the last tenth of MaxAge for each stream. At this time the stream ends with
-	// [ErrExpired], as at [Selection.Expires]. The client then reconnects. If zero,
-	// there is no limit.
+	// MaxAge is the longest time that a stream lasts. The broker chooses a random
+	// time in the last tenth of MaxAge for each stream. At this time the broker ends
+	// the stream with [ErrExpired], as it does at [Selection.Expires]. The client
+	// then reconnects. If zero, there is no limit.
 	MaxAge time.Duration
 
 	// DrainOver is the time during which Shutdown ends the streams, one by one. If
-	// zero, all streams end at once.
+	// zero, all streams end at the same time.
 	DrainOver time.Duration
 
 	// Park lets streams wait without a goroutine, so that they need much less
@@ -336,10 +336,10 @@ func (b *Broker) Attach(server *http.Server) (shutdown func(context.Context) err
 // first. Otherwise a client could reconnect to this broker and receive status 503,
 // after which an EventSource does not retry.
 //
-// The broker sends each client a random delay to wait before it reconnects, so that
-// the new process does not receive all requests at once. If DrainOver is set, the
-// streams end one by one during that time. Publish still works until the last
-// stream is ending.
+// The broker sends each client a random delay to wait before it reconnects, so that the
+// new process does not receive all requests at the same time. If DrainOver is set, the
+// streams end one by one during that time. Publish still works until the last stream is
+// ending.
 //
 // Shutdown blocks until all streams have ended, all OnDisconnect hooks have returned,
 // and all calls of the Log for streams and publishers have returned. If ctx is done

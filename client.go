@@ -41,10 +41,10 @@ type Client struct {
 	// the body is a *bytes.Reader, *bytes.Buffer or *strings.Reader.
 	GetBody func() (io.Reader, error)
 
-	// Header is sent with each request. It may replace the defaults of Accept,
-	// Accept-Encoding and Cache-Control. By default, the client asks servers not to
-	// compress the stream, because compression often delays events. It decodes
-	// gzip, and no other coding.
+	// Header is sent with each request. The client sets the fields Accept,
+	// Accept-Encoding and Cache-Control unless Header has them. By default, the
+	// client asks servers not to compress the stream, because compression often
+	// delays events. It decodes gzip, and no other coding.
 	Header http.Header
 
 	// Prepare, if not nil, is called with each request before it is sent, for
@@ -80,7 +80,7 @@ type Client struct {
 	// longer of the first delay and 100 milliseconds. It doubles after every attempt
 	// without progress, up to MaxRetryDelay. The delay is random: between half of the
 	// bound and the bound, but never below the first delay. So clients do not all
-	// reconnect at once. A Retry-After header lengthens any delay.
+	// reconnect at the same time. A Retry-After header lengthens any delay.
 	//
 	// If MaxRetryDelay is negative, or not greater than the first delay, the delay does
 	// not grow: every delay equals the first delay, except that the following minimum
@@ -114,30 +114,31 @@ type Client struct {
 	// false, 408, 425, 429 and every status from 500 on are retried.
 	LikeBrowser bool
 
-	// Resend, if not nil, reports whether the client may repeat a request, although the
-	// server might then perform an action twice, or charge for an answer twice. The
-	// client calls Resend only for requests whose method is not GET and, if Terminal is
-	// set, for all requests whose stream has begun. If refused is true, the server has
-	// not processed the request: no connection was established, or the status is 408,
-	// 425, 429 or 503. If Resend is nil, the client repeats no such request. Most
-	// programs need one of these two functions:
+	// Resend, if not nil, reports whether the client may repeat a request, although
+	// the server might then perform an action twice, or charge for an answer twice.
+	// The client calls Resend only in two cases: the method is not GET; or Terminal
+	// is set and the stream of the request has begun. If refused is true, the server
+	// has not processed the request: no connection was established, or the status is
+	// 408, 425, 429 or 503. If Resend is nil, the client repeats no such request.
+	// Most programs need one of these two functions:
 	//
 	//	func(refused bool) bool { return refused } // for an answer that costs money
 	//	func(refused bool) bool { return true }    // if the server can resume
 	Resend func(refused bool) bool
 
-	// Terminal, if not nil, reports whether an event ends the stream by agreement, for
-	// example an event with the data "[DONE]". In some protocols this event has data.
-	// Therefore Events yields the event, and ends after it. If a stream ends without
-	// such an event, and the client does not retry, Events yields [ErrTruncated].
+	// Terminal, if not nil, reports whether an event is the last event of a complete
+	// stream, for example an event with the data "[DONE]". In some protocols this
+	// event has data. Therefore Events yields the event, and ends after it. If a
+	// stream ends without such an event, and the client does not retry, Events yields
+	// [ErrTruncated].
 	Terminal func(Event) bool
 
 	// OnState, if not nil, is called whenever the state changes, in the
 	// goroutine that runs Events.
 	OnState func(StateChange)
 
-	// OnCursor, if not nil, is called when an event of type sse.cursor, which
-	// Events does not yield, has changed the last event ID. A program that resumes
+	// OnCursor, if not nil, is called when an event of type sse.cursor has changed
+	// the last event ID. Events does not yield such an event. A program that resumes
 	// later stores this ID like the LastEventID of an event. OnCursor is called in
 	// the goroutine that runs Events.
 	OnCursor func(lastEventID string)

@@ -28,8 +28,9 @@ var (
 	ErrShutdown = errors.New("sse: server shutting down")
 
 	// ErrLagging: a subscriber whose policy is [LagDisconnect] has fallen too far
-	// behind. Or a selected event was removed, for example by [Broker.Forget], before a
-	// subscriber whose policy is [LossRefuse] had received the event.
+	// behind. ErrLagging is also the reason if the policy of a subscriber is
+	// [LossRefuse], and a selected event was removed, for example by [Broker.Forget],
+	// before the subscriber received the event.
 	ErrLagging = errors.New("sse: subscriber lagging")
 
 	// ErrKicked: [Broker.Kick] has ended the stream.

@@ -52,9 +52,9 @@ type Event struct {
 	// Data is the payload: any text, with any number of lines. It may be empty.
 	Data string
 
-	// Retry is the time that the client waits before it reconnects, from this
-	// event on. It is sent in milliseconds, rounded up. If zero, the client's
-	// current setting remains.
+	// Retry is the time that the client waits before it reconnects. It applies to
+	// every reconnect after this event. It is sent in milliseconds, rounded up. If
+	// zero, the client's current setting remains.
 	Retry time.Duration
 
 	// Topic is the topic on which the event was published. In a received event, it
@@ -192,8 +192,9 @@ func checkType(kind string) error {
 }
 
 // checkField rejects a value that the wire format cannot carry: with a line end,
-// because it would begin another field; with NUL, because clients ignore an ID that
-// contains NUL; and with invalid UTF-8, because it would not arrive unchanged.
+// because the rest of the value would become another field; with NUL, because clients
+// ignore an ID that contains NUL; and with invalid UTF-8, because it would not arrive
+// unchanged.
 func checkField(field, value string) error {
 	reason := ""
 	switch {

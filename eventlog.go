@@ -24,9 +24,9 @@ import (
 // created, and draws a new one when it detects that it has lost stored entries.
 //
 // Within an epoch, the log numbers its entries upwards from 1. It may leave out
-// numbers, but must not use a number twice. A log that was restored from an old
-// backup cannot know which numbers it has used since. The check reveals a number
-// that was used twice.
+// numbers, but must not use a number twice. A log that was restored from an old backup
+// cannot know which numbers it used after the backup. The check reveals a number that
+// was used twice.
 //
 // The check is 32 bits that depend on the number and the content of the entry, and
 // on a secret of the log. The log can use [Entry.Check] with the same random key
@@ -39,11 +39,11 @@ import (
 //
 // # Retention
 //
-// A log may remove entries, but must report the loss. For each topic, or for all
-// topics together, the log stores the position of the newest entry that it has
-// removed. If a reader begins before this position, [Page.Lost] reports the
-// position. A log that does not know exactly which entries it has removed must
-// report too many rather than too few.
+// A log may remove entries, but must report the loss. For each topic, or for all topics
+// together, the log stores the position of the newest entry that it has removed. If a
+// reader begins before this position, [Page.Lost] reports the position. If a log does
+// not know exactly which entries it has removed, it must report every loss that is
+// possible.
 type EventLog interface {
 	// Append stores the entries of the request, in order, and returns their
 	// positions. Entries of concurrent calls may be stored between them. Append
@@ -224,11 +224,12 @@ type Page struct {
 	// earlier than the After of this Read.
 	Next Position
 
-	// Lost is the newest position at which the log may have removed a matching
-	// entry, if that position is later than the After of this Read. Lost may also
-	// be later than all Entries of this page. If zero, no matching entry after
-	// After was removed. If a start for [Broker.Read] has Earliest or Last, Lost is
-	// zero in any case, because such a start names no event that can be missing.
+	// Lost is the newest position at which the log may have removed a matching entry,
+	// if that position is later than the After of this Read. Lost may also be later
+	// than all Entries of this page. If zero, the log has removed no matching entry
+	// that is later than the After of this Read. If a start for [Broker.Read] has
+	// Earliest or Last, Lost is zero in any case, because such a start names no event
+	// that can be missing.
 	Lost Position
 
 	// Gap is not nil if the reader asked for a place that does not exist. Only

@@ -21,8 +21,9 @@ const typeGap = reservedPrefix + "gap"
 // The gap precedes the events after Asked that are still available, unless a policy
 // leaves them out: [LossNew], [LagSkip] or [LagLatest].
 type Gap struct {
-	// Asked is the ID or position after which events are missing. The
-	// subscriber sent Asked, or had received all events up to it.
+	// Asked is the ID or position after which events are missing. Either the
+	// subscriber sent Asked when it connected, or it had received all events up to
+	// Asked.
 	Asked string `json:"asked"`
 
 	// Available is the position after which all events are still available.

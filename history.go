@@ -37,7 +37,8 @@ func (st *state) readLog(ctx context.Context, sel Selection, start Start, limit 
 	return page, nil
 }
 
-// readWindow reads from the window, the memory of a broker without a log.
+// readWindow reads from the window (the events in memory). It serves a broker without a
+// log.
 func (st *state) readWindow(_ context.Context, sel Selection, start Start, limit int) (
 	Page, error) {
 	st.mu.Lock()

@@ -133,12 +133,12 @@ func (b *Broker) publishLog(ctx context.Context, st *state, event Event, topics 
 	return Position{}, err
 }
 
-// Append publishes several events, in order, and returns their positions. Events of other
-// publishers may come between them. It costs little more than publishing one event. It
-// ignores Position and Time of the entries.
-// An entry without Topics is published without a topic. If [AppendRequest.Key] is set,
-// the Log stores only the first request with this Key and Owner. Without a Log, a Key is
-// an error that wraps [errors.ErrUnsupported].
+// Append publishes several events, in order, and returns their positions. Events of
+// other publishers may come between them. Append costs little more than publishing one
+// event. It ignores Position and Time of the entries. An entry without Topics is
+// published without a topic. If [AppendRequest.Key] is set, the Log stores only the
+// first request with this Key and Owner. Without a Log, a Key is an error that wraps
+// [errors.ErrUnsupported].
 //
 // Append checks all entries before it publishes the first one. If the error is a
 // [*FieldError], no entry was published. If Append returns another error, the result

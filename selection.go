@@ -20,10 +20,10 @@ type Selection struct {
 
 	// Filter, if not nil, is called for each event that Topics and Patterns select,
 	// before the event is sent. If it returns false, the subscriber does not receive
-	// the event.
-	// Calls for one subscriber do not overlap. A slow Filter delays only this
-	// stream. A stream with a Filter is not parked, even if [Broker.Park] is set. The
-	// entry is shared and must not be modified. An EventLog ignores Filter.
+	// the event. The calls for one subscriber do not overlap. A slow Filter delays
+	// only this stream. A stream with a Filter is not parked, even if [Broker.Park]
+	// is set. The entry is shared and must not be modified. An EventLog ignores
+	// Filter.
 	Filter func(*Entry) bool
 
 	// Key identifies the subscriber's owner, for example a user or a tenant.
@@ -50,7 +50,7 @@ type Selection struct {
 	Loss LossPolicy
 
 	// WithTopic adds a topic field to each event (see [Event.Topic]). If several of
-	// the event's topics are selected, the field has the first one.
+	// the event's topics are selected, the field has the first of these topics.
 	WithTopic bool
 
 	// Cursor is the form in which the client receives its position. If empty,

@@ -19,7 +19,7 @@ import (
 //
 //   - 400 if the request is malformed, or if a topic or the [Selection] is invalid;
 //   - 405 if the method is neither GET nor HEAD;
-//   - 410 if events that the client asks for are lost, with [LossRefuse];
+//   - 410 if events that the client asks for are lost, and Selection.Loss is [LossRefuse];
 //   - 503 and Retry-After if the request exceeds a limit, if Shutdown has begun,
 //     or if the broker cannot reach the Log;
 //   - 500 if Select returns another error, if the broker's configuration is invalid

@@ -178,8 +178,8 @@ type Start struct {
 	// received it, the subscriber receives a Gap.
 	//
 	// There is one exception: if event 7 was removed before the start, but events 5
-	// and 6 were not, the later loss of 5 or 6 is not reported. Events are removed
-	// in such an order only with [TopicRetention], with [Broker.Forget], or with a
-	// Log that removes events of single topics.
+	// and 6 were not, the subscriber receives no Gap when 5 or 6 is removed later.
+	// Events are removed in such an order only with [TopicRetention], with
+	// [Broker.Forget], or with a Log that removes events of single topics.
 	Earliest bool
 }

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// maxPieceSize is the number of bytes that are written under one deadline. A
-	// peer that accepts fewer bytes within WriteTimeout counts as stalled. With
-	// smaller pieces, it would depend on the kernel whether a slow peer counts as
-	// stalled, because kernels do not report every free byte of a buffer at once.
+	// maxPieceSize is the number of bytes that are written under one deadline. A peer
+	// that accepts fewer bytes within WriteTimeout counts as stalled. With smaller
+	// pieces, it would depend on the kernel whether a slow peer counts as stalled,
+	// because kernels do not report every free byte of a buffer immediately.
 	maxPieceSize = 16 << 10
 
 	// shutdownGrace is how long writes may continue after the server has decided to
@@ -97,8 +97,8 @@ func (s *Stream) requestCause(request context.Context) error {
 	return ErrPeerGone
 }
 
-// setCause is the function cancel of a stream that a broker uses. Only the first cause
-// counts.
+// setCause is the value of the field cancel if a broker uses the stream. Only the first
+// cause counts.
 func (s *Stream) setCause(cause error) { s.cause.CompareAndSwap(nil, &cause) }
 
 // endCause returns the reason why the stream has ended, or nil if it has not.
@@ -225,12 +225,12 @@ func (s *Stream) sendLast(p []byte) error {
 	return s.transmitLocked(p)
 }
 
-// Close ends the stream. If AcceptOptions.Final is set and the stream has not ended yet,
-// Close first sends Final, and returns an error if that fails. Close blocks until a
-// concurrent write has finished. When Close has returned, the stream no longer uses the
-// ResponseWriter, so the handler may return, and net/http ends the response. A second
-// Close, or a Close after Abort, sends nothing and returns nil. No call of Close may be
-// made after the handler has returned.
+// Close ends the stream. If AcceptOptions.Final is set and the stream has not ended
+// yet, Close first sends Final, and returns an error if that fails. Close blocks until
+// a concurrent write has finished. When Close has returned, the stream no longer uses
+// the ResponseWriter, so the handler may return, and net/http ends the response. A
+// second Close, or a Close after Abort, sends nothing and returns nil. Do not call
+// Close after the handler has returned.
 func (s *Stream) Close() error {
 	if s.mu == nil {
 		return errZeroStream

@@ -1,12 +1,12 @@
 // Package interop contains only tests. They connect clients of other projects
 // to our server, and our client to servers of other projects.
 //
-// A script is a list of steps of a server: it sends events and breaks connections.
-// Chromium, Firefox, WebKit, and the npm packages eventsource, eventsource-client
-// and @microsoft/fetch-event-source read a script that a server executes with
-// [sse.Accept]. A [sse.Client] reads the same script from better-sse, from
-// node:http and node:http2, and through nginx. The tests compare the received
-// events byte for byte, and the Last-Event-ID of every request.
+// A script is a list of steps of a server. The steps send events and break connections.
+// Chromium, Firefox, WebKit, and the npm packages eventsource, eventsource-client and
+// @microsoft/fetch-event-source read a script that a server executes with [sse.Accept].
+// A [sse.Client] reads the same script from better-sse, from node:http and node:http2,
+// and through nginx. The tests compare the received events byte for byte, and the
+// Last-Event-ID of every request.
 //
 // Behind nginx, HAProxy, Varnish, Apache, Squid and Caddy, a server ends streams in
 // all possible ways. POST requests follow each end at once. None of them may fail,

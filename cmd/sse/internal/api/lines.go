@@ -151,10 +151,10 @@ func (p *linePublisher) publish(lines [][]byte) error {
 }
 
 // publishValid publishes entries whose lines are valid. before is the number of lines
-// before these lines, for the errors. Without an idempotency key, publishValid
-// publishes all entries in one call. If the broker refuses this call because of one
-// entry, publishValid publishes them one by one. It then stops at the entry that the
-// broker refuses, and returns the error.
+// of the body before these lines; errors contain the number of a line. Without an
+// idempotency key, publishValid publishes all entries in one call. If the broker
+// refuses this call because of one entry, publishValid publishes them one by one. It
+// then stops at the entry that the broker refuses, and returns the error.
 func (p *linePublisher) publishValid(entries []sse.Entry, before int) error {
 	if p.key.key != "" {
 		return p.publishWithKeys(entries, before)

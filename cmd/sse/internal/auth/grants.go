@@ -83,7 +83,7 @@ func (g Grants) allowsTopic(verb Verb, topic string) bool {
 
 // allowsPattern reports whether one pattern in g allows the action for all topics that
 // p selects. It does not combine patterns: for example, a/* and a/*/** together select
-// the topics of a/**, but do not allow it.
+// the topics of a/**, but do not allow the pattern a/**.
 func (g Grants) allowsPattern(verb Verb, p sse.Pattern) bool {
 	for _, granted := range g[verb] {
 		if covers(granted.String(), p.String()) {

@@ -8,12 +8,11 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// New returns a function that reports whether sel matches an event with this topic.
-// For an event without a topic, the topic is "". If sel has only topics, the time of a
-// call does not depend on their number. With patterns, the time usually depends only on
-// the number of segments of the topic. Patterns such as a/* and */b cost more: each
-// segment may double the number of nodes to search. Several goroutines may call the
-// function at once.
+// New returns a function that reports whether sel matches an event with this topic. For
+// an event without a topic, the topic is "". If sel has only topics, the time of a call
+// does not depend on their number. With patterns, the time usually depends only on the
+// number of segments of the topic. Patterns such as a/* and */b cost more: each segment
+// may double the number of nodes to search. The function is safe for concurrent use.
 func New(sel *sse.Selection) func(topic string) bool {
 	topics := make(map[string]bool, len(sel.Topics))
 	for _, topic := range sel.Topics {

@@ -174,17 +174,27 @@ func (m *memIndex) cost() uint64 {
 	return m.bytes
 }
 
+// loc returns the zero loc, which is that of a damaged entry, if i is after the last
+// entry: the index may have replaced a damaged footer that had more entries.
 func (m *memIndex) loc(i int) (loc, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	if i >= len(m.locs) {
+		return loc{}, nil
+	}
 	return m.locs[i], nil
 }
 
+// seq returns the number of the last entry if i is after the last entry of a sparse
+// segment.
 func (m *memIndex) seq(i int) (uint64, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.seqs == nil {
+	switch {
+	case m.seqs == nil:
 		return m.base + uint64(i), nil
+	case i >= len(m.seqs):
+		return m.last, nil
 	}
 	return m.base + uint64(m.seqs[i]), nil
 }

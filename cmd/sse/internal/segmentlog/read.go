@@ -9,8 +9,8 @@ import (
 	"github.com/sse-go/sse"
 )
 
-// Read implements [sse.EventLog]. It reads the indexes of the segments from r.After on,
-// and of the entries only those that it returns.
+// Read implements [sse.EventLog]. It reads the index of each segment that may have
+// entries after r.After. It reads only the entries that it returns.
 func (l *Log) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 	if err := l.enter(); err != nil {
 		return sse.Page{}, err
@@ -33,7 +33,8 @@ func (l *Log) Read(ctx context.Context, r sse.ReadRequest) (sse.Page, error) {
 			page.Next = p.entries[len(p.entries)-1].Position
 		}
 	}
-	// This comes last, so that it includes what was removed meanwhile.
+	// The check for losses comes last, so that it includes entries that were removed
+	// during this call.
 	if lost := l.losses.of(&r.Selection, r.After.Seq); lost.seq != 0 {
 		page.Lost = l.position(lost.place)
 	}
@@ -76,9 +77,9 @@ func (p *pager) read(from uint64) error {
 // was read.
 var errStale = errors.New("sse: the segments of the log have changed")
 
-// walk calls f for the segments with the numbers from from to through, in order, until f
-// returns false. If a segment has vanished, walk calls f again with the segment that has
-// its entries now. So f must know how far it has come.
+// walk calls f for the segments that contain the numbers between from and through, in
+// order, until f returns false. If a segment has vanished, walk calls f with the
+// segment that now has its entries. So f must remember which entries it has processed.
 func (l *Log) walk(from, through uint64, f func(s *segment) (more bool, err error)) error {
 	for attempt := 0; ; attempt++ {
 		segments := l.list()
@@ -104,12 +105,12 @@ func (l *Log) walk(from, through uint64, f func(s *segment) (more bool, err erro
 	}
 }
 
-// maxStale is how often walk tries again. A segment that is still on the list, and whose
-// file is missing, was removed by somebody else.
+// maxStale is how often walk tries again. If a segment is still on the list after so
+// many attempts, but its file is missing, another program has removed the file.
 const maxStale = 100
 
-// selected returns the selected entries of a segment, and the ordinal of the first that
-// may have a number from from on.
+// selected returns the selected entries of a segment, and the ordinal of the first
+// entry whose number may be from or greater.
 func (p *pager) selected(s *segment, from uint64) (set bitset, first int, err error) {
 	err = p.withIndex(s, func(idx index) (err error) {
 		if first, err = idx.find(from); err == nil {
@@ -120,7 +121,8 @@ func (p *pager) selected(s *segment, from uint64) (set bitset, first int, err er
 	return set, first, err
 }
 
-// entry reads an entry and adds it to the page. It sets from to the number after it.
+// entry reads an entry and adds it to the page. It sets from to the number after the
+// number of the entry.
 func (p *pager) entry(s *segment, i int, from *uint64) (more bool, err error) {
 	if len(p.entries)%256 == 255 && p.ctx.Err() != nil {
 		return false, context.Cause(p.ctx)
@@ -169,8 +171,8 @@ func (l *Log) frame(r *frameReader, s *segment, i int) (
 	return payload, sum, seq, err
 }
 
-// frameReader reads frames of a file. If it reads one frame after the other, it reads
-// more and more of the file at once.
+// frameReader reads frames of a file. While it reads consecutive frames, it reads
+// larger and larger parts of the file with one call.
 type frameReader struct {
 	files *files
 	file  *openFile
