@@ -60,7 +60,8 @@ func (i *Inspection) Stats(ctx context.Context) (*Stats, error) {
 		position *sse.Position
 		time     *time.Time
 	}{
-		{sse.Start{Earliest: true}, &s.First, &s.FirstTime}, {sse.Start{Last: 1}, &s.Newest, &s.NewestTime},
+		{sse.Start{Earliest: true}, &s.First, &s.FirstTime},
+		{sse.Start{Last: 1}, &s.Newest, &s.NewestTime},
 	} {
 		at, err := i.Locate(ctx, edge.start, all)
 		if err != nil {

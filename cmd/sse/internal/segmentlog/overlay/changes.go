@@ -65,33 +65,44 @@ func (v *FS) Changes() ([]Change, error) {
 	return changes, nil
 }
 
+// openBase opens a file of the base, or returns nil if there is none. The function that
+// it returns closes the file, if it was not open before.
+func (v *FS) openBase(o *origin) (base vfs.File, end func() error, err error) {
+	end = func() error { return nil }
+	if o == nil {
+		return nil, end, nil
+	}
+	base, err = o.open(v.base)
+	if err == nil && base != nil && base != o.pinned {
+		end = base.Close
+	}
+	return base, end, err
+}
+
 // sameBegin reports whether a file begins with the same bytes as a file of the base. It
 // reads only pages that may differ.
 func (v *FS) sameBegin(n *node, was *origin, size int64) (same bool, err error) {
-	var bases [2]vfs.File
 	old := &node{origin: was, visible: was.size, size: was.size}
-	for i, o := range []*origin{n.origin, was} {
-		if o == nil {
-			continue
-		}
-		base, err := o.open(v.base)
-		if err != nil {
-			return false, err
-		}
-		if bases[i] = base; base != nil && base != o.pinned {
-			defer func() { err = errors.Join(err, base.Close()) }()
-		}
+	base, closeBase, err := v.openBase(n.origin)
+	if err != nil {
+		return false, err
 	}
+	defer func() { err = errors.Join(err, closeBase()) }()
+	oldBase, closeOld, err := v.openBase(was)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, closeOld()) }()
 	a, b := make([]byte, pageSize), make([]byte, pageSize)
 	for off := int64(0); off < size; off += pageSize {
 		if n.origin == was && n.pages[off/pageSize] == nil && min(off+pageSize, size) <= n.visible {
 			continue
 		}
 		part := min(pageSize, size-off)
-		if err := n.readAt(bases[0], a[:part], off); err != nil {
+		if err := n.readAt(base, a[:part], off); err != nil {
 			return false, err
 		}
-		if err := old.readAt(bases[1], b[:part], off); err != nil {
+		if err := old.readAt(oldBase, b[:part], off); err != nil {
 			return false, err
 		}
 		if !bytes.Equal(a[:part], b[:part]) {
